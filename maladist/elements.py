@@ -1,0 +1,43 @@
+"""What the program must know of an element: its valence and the core charge of its pseudopotential."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, eq=False)
+class Element:
+    """An element as a pseudopotential describes it.
+
+    Attributes
+    ----------
+    symbol
+        Chemical symbol.
+    valence
+        Number of valence electrons; None where no pseudopotential is known.
+    pseudopotential
+        Name of the UPF file; empty where none is known.
+    sha256
+        Hash of the UPF file, hexadecimal; empty where none is known.
+    core_radii, core_density
+        Non-linear core correction: radii in Å and n_core(r) in 1/Å³ on the UPF file's own radial mesh, both
+        (n_radii,) float64; None where the pseudopotential has none.
+    core_rab
+        Derivative dr/di of the radial mesh, Å, (n_radii,) float64, for Simpson integration.
+    """
+
+    symbol: str
+    valence: float | None = None
+    pseudopotential: str = ""
+    sha256: str = ""
+    core_radii: npt.NDArray[np.float64] | None = None
+    core_rab: npt.NDArray[np.float64] | None = None
+    core_density: npt.NDArray[np.float64] | None = None
+
+    @property
+    def has_pseudopotential(self) -> bool:
+        """Whether the pseudopotential, and with it the core charge or its absence, is known."""
+        return bool(self.pseudopotential)

@@ -1,0 +1,78 @@
+"""Every error that bad input can raise, in one place.
+
+An error says which argument was bad, what came, what was wanted and what to do next, and reads as one line.
+"""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """Bad input, caught at the boundary where it enters.
+
+    Parameters
+    ----------
+    argument
+        Name of the argument or file.
+    came
+        What came.
+    wanted
+        What was wanted.
+    remedy
+        What to do next; may be empty.
+    """
+
+    def __init__(self, argument: str, came: str, wanted: str, remedy: str = "") -> None:
+        super().__init__(argument, came, wanted, remedy)
+        self.argument, self.came, self.wanted, self.remedy = argument, came, wanted, remedy
+
+    def __str__(self) -> str:
+        line = f"{self.argument}: {self.came}; wanted {self.wanted}"
+        return f"{line}. {self.remedy}" if self.remedy else f"{line}."
+
+
+class AtomsError(InputError):
+    """Atoms that cannot be predicted: no cell, not periodic, unknown element, NaN, coincident."""
+
+
+class GridError(InputError):
+    """A grid, block or region that does not fit."""
+
+
+class ModelError(InputError):
+    """A model file that is truncated, of another kind, or does not fit its own parts."""
+
+
+class PseudopotentialError(InputError):
+    """A UPF file that cannot be read, is missing, or names an element twice."""
+
+
+class StoreError(InputError):
+    """A data set or result store that breaks the data contract or belongs to another run."""
+
+
+class EnergyWindowError(InputError):
+    """An energy grid whose window does not bracket the Fermi level."""
+
+
+class WorkerTooSmallError(InputError):
+    """A plan whose task does not fit the memory of a worker."""
+
+
+class ClusterError(InputError):
+    """A cluster description that cannot be read or reached."""
+
+
+class DependencyError(InputError):
+    """An optional program or package that is not installed."""
+
+
+class BlockError(RuntimeError):
+    """A block's task failed on a worker; names the block and keeps the cause."""
+
+    def __init__(self, block: str, cause: str, kept: str = "") -> None:
+        super().__init__(block, cause, kept)
+        self.block, self.cause, self.kept = block, cause, kept
+
+    def __str__(self) -> str:
+        line = f"block {self.block} failed: {self.cause}"
+        return f"{line}. {self.kept}" if self.kept else line

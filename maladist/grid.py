@@ -1,0 +1,252 @@
+"""Real-space grids, the blocks they are cut into, and energy grids: frozen and self-validating.
+
+Point (i, j, k) of a grid of shape (Nx, Ny, Nz) lies at i/Nx·a + j/Ny·b + k/Nz·c, with the rows of ``cell`` as a, b, c.
+Blocks form a regular lattice with ragged ends only; their index runs in C order (z fastest).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from maladist.errors import GridError
+
+Array = npt.NDArray[np.float64]
+Kernel = Literal["gaussian", "fermi-derivative", "none", "unknown"]
+
+_FACTORS = (2, 3, 5, 7)
+
+
+def fft_friendly(n: int) -> int:
+    """Return the smallest integer ≥ n whose prime factors are 2, 3, 5 and 7 only."""
+    while not _is_friendly(n):
+        n += 1
+    return n
+
+
+def _is_friendly(n: int) -> bool:
+    for p in _FACTORS:
+        while n % p == 0:
+            n //= p
+    return n == 1
+
+
+@dataclass(frozen=True)
+class Block:
+    """A brick of a grid: points start ≤ (i, j, k) < stop.
+
+    Attributes
+    ----------
+    index
+        Number of the block in its grid, C order.
+    start, stop
+        Grid indices, three each.
+    """
+
+    index: int
+    start: tuple[int, int, int]
+    stop: tuple[int, int, int]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of points in each direction."""
+        a, b = self.start, self.stop
+        return (b[0] - a[0], b[1] - a[1], b[2] - a[2])
+
+    @property
+    def n_points(self) -> int:
+        """Number of points."""
+        return math.prod(self.shape)
+
+    @property
+    def slices(self) -> tuple[slice, slice, slice]:
+        """Slices that cut the block out of an array of the grid's shape."""
+        a, b = self.start, self.stop
+        return (slice(a[0], b[0]), slice(a[1], b[1]), slice(a[2], b[2]))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A periodic real-space grid.
+
+    Attributes
+    ----------
+    cell
+        Lattice vectors as rows, Å (any 3×3 sequence is accepted and stored as tuples).
+    shape
+        Number of points along a, b and c.
+
+    Raises
+    ------
+    GridError
+        A cell that is not 3×3, finite and of positive volume, or a shape that is not three positive integers.
+    """
+
+    cell: tuple[tuple[float, float, float], ...]
+    shape: tuple[int, int, int]
+
+    def __post_init__(self) -> None:
+        cell = np.asarray(self.cell, dtype=float)
+        if cell.shape != (3, 3) or not np.isfinite(cell).all() or abs(np.linalg.det(cell)) < 1e-6:
+            raise GridError("cell", f"{cell.tolist()}", "three finite, linearly independent vectors in Å")
+        shape = tuple(int(n) for n in self.shape)
+        if len(shape) != 3 or min(shape) < 1 or any(a != b for a, b in zip(shape, self.shape, strict=True)):
+            raise GridError("grid", f"{tuple(self.shape)}", "three positive integers NX NY NZ")
+        object.__setattr__(self, "cell", tuple(tuple(map(float, row)) for row in cell))
+        object.__setattr__(self, "shape", shape)
+
+    @classmethod
+    def from_spacing(cls, cell: npt.ArrayLike, spacing: Sequence[float]) -> Grid:
+        """Grid of a cell with at most the given spacing (Å) along a, b and c, at FFT-friendly sizes.
+
+        A size that is FFT-friendly and within 0.1 % of the spacing is taken as it is, so that a supercell of the
+        cell that the spacing came from gets a multiple of its grid.
+        """
+        lengths = np.linalg.norm(np.asarray(cell, dtype=float), axis=1)
+        wanted = [length / h for length, h in zip(lengths, spacing, strict=True)]
+        nx, ny, nz = (fft_friendly(max(1, math.ceil(n * (1 - 1e-3)))) for n in wanted)
+        return cls(np.asarray(cell, dtype=float).tolist(), (nx, ny, nz))
+
+    @cached_property
+    def cell_array(self) -> Array:
+        """Lattice vectors as rows, (3, 3) float64, Å."""
+        return np.array(self.cell)
+
+    @cached_property
+    def reciprocal(self) -> Array:
+        """Reciprocal lattice vectors as rows, with the factor 2π, (3, 3) float64, 1/Å."""
+        return np.asarray(2 * np.pi * np.linalg.inv(self.cell_array).T)
+
+    @property
+    def n_points(self) -> int:
+        """Number of points."""
+        return math.prod(self.shape)
+
+    @cached_property
+    def volume(self) -> float:
+        """Volume of the cell, Å³."""
+        return float(abs(np.linalg.det(self.cell_array)))
+
+    @property
+    def voxel_volume(self) -> float:
+        """Volume that belongs to a point, Å³."""
+        return self.volume / self.n_points
+
+    @property
+    def spacing(self) -> tuple[float, float, float]:
+        """Distance of neighbouring points along a, b and c, Å."""
+        a, b, c = (float(x) / n for x, n in zip(np.linalg.norm(self.cell_array, axis=1), self.shape, strict=True))
+        return (a, b, c)
+
+    @property
+    def whole(self) -> Block:
+        """The block that is the whole grid."""
+        return Block(0, (0, 0, 0), self.shape)
+
+    def points(self, block: Block | None = None) -> Array:
+        """Cartesian positions of a block's points in C order, (n_points, 3) float64, Å."""
+        block = self.whole if block is None else block
+        axes = [np.arange(a, b) / n for a, b, n in zip(block.start, block.stop, self.shape, strict=True)]
+        fractional = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+        return np.asarray(fractional @ self.cell_array)
+
+    def blocks(self, block_shape: Sequence[int]) -> Blocks:
+        """Cut the grid into blocks of at most ``block_shape`` points."""
+        bx, by, bz = (min(int(b), n) for b, n in zip(block_shape, self.shape, strict=True))
+        return Blocks(self, (bx, by, bz))
+
+
+@dataclass(frozen=True)
+class Blocks(Sequence[Block]):
+    """The blocks of a grid, made on demand: a sequence that holds nothing but its two shapes."""
+
+    grid: Grid
+    block_shape: tuple[int, int, int]
+
+    def __post_init__(self) -> None:
+        if min(self.block_shape) < 1:
+            raise GridError("chunks", f"{self.block_shape}", "a block of at least one point in each direction")
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Number of blocks along a, b and c."""
+        a, b, c = (-(-n // m) for n, m in zip(self.grid.shape, self.block_shape, strict=True))
+        return (a, b, c)
+
+    def __len__(self) -> int:
+        return math.prod(self.counts)
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        i = int(index) % len(self)
+        at = np.unravel_index(i, self.counts)
+        start = tuple(int(k) * m for k, m in zip(at, self.block_shape, strict=True))
+        stop = tuple(min(s + m, n) for s, m, n in zip(start, self.block_shape, self.grid.shape, strict=True))
+        return Block(i, start, stop)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[Block]:
+        return (self[i] for i in range(len(self)))
+
+
+@dataclass(frozen=True)
+class EnergyGrid:
+    """Equidistant energies ε_i = origin + i·spacing of an LDOS, with the broadening that its samples carry.
+
+    Attributes
+    ----------
+    origin, spacing
+        eV.
+    levels
+        Number of samples.
+    kernel
+        What the samples were broadened with: 'gaussian' exp(−x²)/(√π δ), 'fermi-derivative' 1/(2+2cosh x)/δ, both
+        with x = (ε−ε_i)/δ, 'none' or 'unknown'.
+    width
+        δ in eV; 0 where the kernel is 'none' or 'unknown'.
+    """
+
+    origin: float
+    spacing: float
+    levels: int
+    kernel: Kernel = "unknown"
+    width: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.origin) and np.isfinite(self.spacing) and self.spacing > 0 and self.levels >= 2):
+            came = f"origin {self.origin}, spacing {self.spacing}, {self.levels} levels"
+            raise GridError("energy grid", came, "a finite origin, a positive spacing in eV and at least two levels")
+        if self.kernel not in get_args(Kernel):
+            raise GridError("broadening_kernel", repr(self.kernel), f"one of {', '.join(get_args(Kernel))}")
+        if self.kernel in ("gaussian", "fermi-derivative") and not self.width > 0:
+            raise GridError("broadening_width_eV", f"{self.width}", f"a positive width for kernel {self.kernel}")
+
+    @classmethod
+    def from_values(cls, energies: npt.ArrayLike, kernel: Kernel = "unknown", width: float = 0.0) -> EnergyGrid:
+        """Energy grid from its samples; refuses samples that are not equidistant to 1e-6 of their spacing."""
+        e = np.asarray(energies, dtype=float)
+        if e.ndim != 1 or len(e) < 2:
+            raise GridError("energy", f"an array of shape {e.shape}", "a vector of at least two energies in eV")
+        spacing = (e[-1] - e[0]) / (len(e) - 1)
+        if not np.allclose(np.diff(e), spacing, rtol=0, atol=1e-6 * abs(spacing)):
+            raise GridError("energy", "samples that are not equidistant", "an equidistant energy axis in eV")
+        return cls(float(e[0]), float(spacing), len(e), kernel, width)
+
+    @cached_property
+    def values(self) -> Array:
+        """The energies, (levels,) float64, eV."""
+        return self.origin + self.spacing * np.arange(self.levels)
+
+    @property
+    def variance(self) -> float | None:
+        """Variance s² of the broadening kernel in eV²; None where the kernel is unknown."""
+        factor = {"gaussian": 0.5, "fermi-derivative": np.pi**2 / 3, "none": 0.0}.get(self.kernel)
+        return None if factor is None else factor * self.width**2

@@ -1,0 +1,110 @@
+"""The atoms, periodic images included, that a block of a grid can see.
+
+Atoms are binned once, in fractional coordinates, into bins about as wide as the cutoff; a block gathers the bins that
+its own parallelepiped, widened by the cutoff, touches. The cost for a block depends on what it sees, not on the cell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from maladist.grid import Block, Grid
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LocalAtoms:
+    """Atoms with their images written out.
+
+    Attributes
+    ----------
+    positions
+        (n, 3) float64, Å.
+    numbers
+        Atomic numbers, (n,) int16.
+    indices
+        Index of each atom (of which it is an image) in the whole cell, (n,) int64.
+    """
+
+    positions: Array
+    numbers: npt.NDArray[np.int16]
+    indices: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+@dataclass(frozen=True)
+class CellList:
+    """The atoms of a periodic cell, binned for finding those near a region.
+
+    Parameters
+    ----------
+    cell
+        Lattice vectors as rows, (3, 3), Å.
+    positions
+        (n_atoms, 3), Å; need not lie inside the cell.
+    numbers
+        Atomic numbers, (n_atoms,).
+    cutoff
+        Å.
+    """
+
+    cell: Array
+    positions: Array
+    numbers: npt.NDArray[np.int16]
+    cutoff: float
+
+    @cached_property
+    def _reach(self) -> Array:
+        """Cutoff in fractional coordinates of each direction: r_c over the distance of the lattice planes."""
+        return np.asarray(self.cutoff * np.linalg.norm(np.linalg.inv(self.cell), axis=0))
+
+    @cached_property
+    def _bins(self) -> npt.NDArray[np.int64]:
+        # Never many more bins than atoms, however empty the cell.
+        most = max(1, int(np.ceil(2 * len(self.numbers) ** (1 / 3))))
+        return np.clip(np.floor(1 / self._reach), 1, most).astype(np.int64)
+
+    @cached_property
+    def _sorted(self) -> tuple[Array, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Wrapped fractional positions in the order of their bins, the atoms' indices, and where each bin starts."""
+        fractional = self.positions @ np.linalg.inv(self.cell)
+        fractional = fractional - np.floor(fractional)
+        fractional[fractional >= 1] = 0.0  # -1e-17 wraps to exactly 1
+        at = np.minimum((fractional * self._bins).astype(np.int64), self._bins - 1)
+        bins = np.ravel_multi_index(tuple(at.T), tuple(self._bins))
+        order = np.argsort(bins, kind="stable")
+        starts = np.searchsorted(bins[order], np.arange(np.prod(self._bins) + 1))
+        return fractional[order], order, starts
+
+    def around(self, low: npt.ArrayLike, high: npt.ArrayLike) -> LocalAtoms:
+        """Atoms within the cutoff of the parallelepiped between two fractional corners.
+
+        The parallelepiped is widened by the cutoff along each lattice plane's normal, so some atoms at its edges and
+        corners are farther away than the cutoff; none that is nearer is missing.
+        """
+        fractional, order, starts = self._sorted
+        low = np.asarray(low, dtype=float) - self._reach
+        high = np.asarray(high, dtype=float) + self._reach
+        first = np.floor(low * self._bins).astype(np.int64)
+        last = np.floor(high * self._bins).astype(np.int64)
+        wanted = np.stack(np.meshgrid(*map(np.arange, first, last + 1), indexing="ij"), -1).reshape(-1, 3)
+        image, bins = np.divmod(wanted, self._bins)
+        flat = np.ravel_multi_index(tuple(bins.T), tuple(self._bins))
+        lengths = starts[flat + 1] - starts[flat]
+        rows = np.repeat(starts[flat] - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
+        shifted = fractional[rows] + np.repeat(image, lengths, axis=0)
+        inside = np.all((shifted >= low) & (shifted <= high), axis=1)
+        indices = order[rows[inside]]
+        return LocalAtoms(shifted[inside] @ self.cell, self.numbers[indices].astype(np.int16), indices)
+
+    def near_block(self, grid: Grid, block: Block) -> LocalAtoms:
+        """Atoms that the points of a block can see."""
+        shape = np.array(grid.shape)
+        return self.around(np.array(block.start) / shape, (np.array(block.stop) - 1) / shape)
