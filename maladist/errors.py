@@ -76,3 +76,7 @@ class BlockError(RuntimeError):
     def __str__(self) -> str:
         line = f"block {self.block} failed: {self.cause}"
         return f"{line}. {self.kept}" if self.kept else line
+
+
+class AccuracyWarning(UserWarning):
+    """A result that stands but is less certain than it looks; says by how much where that is known."""

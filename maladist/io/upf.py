@@ -1,0 +1,166 @@
+"""Pseudopotential files in the Unified Pseudopotential Format, versions 1 and 2: the few fields that are needed.
+
+Version 2 looks like XML but often is not (a bare ampersand in PP_INFO, several roots), and version 1 never is; both
+are read by their sections, which are the same. Format: https://pseudopotentials.quantum-espresso.org/home/unified-pseudopotential-format
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+from ase.data import atomic_numbers
+
+from maladist.elements import Element
+from maladist.errors import PseudopotentialError
+from maladist.units import BOHR
+
+Array = npt.NDArray[np.float64]
+Functional = Literal["pbe", "pw92", "pz"]
+
+_WANTED = "a complete UPF file, version 1 or 2"
+
+_FUNCTIONALS: dict[str, Functional] = {
+    **dict.fromkeys(("PBE", "SLA PW PBX PBC", "SLA PW PBE PBE"), "pbe"),
+    **dict.fromkeys(("SLA PW NOGX NOGC", "SLA PW"), "pw92"),
+    **dict.fromkeys(("PZ", "LDA", "SLA PZ NOGX NOGC", "SLA PZ"), "pz"),
+}
+"""Quantum ESPRESSO's names of functionals, without the spaces' number."""
+
+
+def read_upf(path: str | Path) -> Element:
+    """Read an element's valence and core charge from its pseudopotential.
+
+    Parameters
+    ----------
+    path
+        A UPF file. The element is the one that its header names, whatever the file is called.
+
+    Returns
+    -------
+    Element
+        Radii in Å and densities in 1/Å³ on the file's own mesh; no core charge where the file has none.
+
+    Raises
+    ------
+    PseudopotentialError
+        A file that cannot be read, is not UPF, is truncated, or contradicts itself.
+    """
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise PseudopotentialError(str(path), f"cannot be read ({error.strerror})", _WANTED) from error
+    text = raw.decode("utf-8", errors="replace")
+    _check_complete(text, path)
+    symbol, valence, nlcc, n_mesh, xc = _header(text, path)
+    core: dict[str, Array | None] = {}
+    if nlcc:
+        core = {
+            "core_radii": _numbers(text, "PP_R", n_mesh, path) * BOHR,
+            "core_rab": _numbers(text, "PP_RAB", n_mesh, path) * BOHR,
+            "core_density": _numbers(text, "PP_NLCC", n_mesh, path) / BOHR**3,
+        }
+    return Element(symbol, valence, path.name, hashlib.sha256(raw).hexdigest(), **core, xc=xc)
+
+
+def read_pseudopotentials(source: str | Path | Iterable[str | Path]) -> dict[str, Element]:
+    """Read pseudopotentials, one for each element.
+
+    Parameters
+    ----------
+    source
+        A folder, of which every file ending in .upf (in any case) is read, one file, or several files.
+
+    Returns
+    -------
+    dict
+        Elements by chemical symbol.
+
+    Raises
+    ------
+    PseudopotentialError
+        No file, a bad file, or two files for one element.
+    """
+    if isinstance(source, str | Path):
+        place = Path(source)
+        paths = sorted(p for p in place.iterdir() if p.suffix.lower() == ".upf") if place.is_dir() else [place]
+        if not paths:
+            raise PseudopotentialError(str(place), "a folder without UPF files", "a folder with one for each element")
+    else:
+        paths = [Path(p) for p in source]
+    elements: dict[str, Element] = {}
+    for path in paths:
+        element = read_upf(path)
+        if element.symbol in elements:
+            came = f"two files for {element.symbol}, {elements[element.symbol].pseudopotential} and {path.name}"
+            remedy = "Keep the one that the data were made with."
+            raise PseudopotentialError("pseudopotentials", came, "one file for an element", remedy)
+        elements[element.symbol] = element
+    return elements
+
+
+def _check_complete(text: str, path: Path) -> None:
+    if re.search(r"<PP_HEADER\b", text) is None:
+        _refuse(path, "has no PP_HEADER: not a UPF file, or cut off before it")
+    end = "</UPF>" if re.search(r"<UPF\b", text) else "</PP_RHOATOM>"
+    if end not in text:
+        _refuse(path, f"is truncated: no {end}")
+
+
+def _header(text: str, path: Path) -> tuple[str, float, bool, int, Functional | None]:
+    """Symbol, valence, whether there is a core correction, size of the mesh, and functional."""
+    closed = re.search(r"<PP_HEADER\b(.*?)(?:/>|</PP_HEADER>)", text, re.DOTALL)
+    header = closed.group(1) if closed else ""
+    fields = dict(re.findall(r'(\w+)\s*=\s*"([^"]*)"', header)) or _header_of_version_1(header)
+    try:
+        symbol = fields["element"].strip().capitalize()
+        valence = _real(fields["z_valence"])
+        nlcc = fields["core_correction"].strip().strip(".").lower().startswith("t")
+        n_mesh = int(fields["mesh_size"])
+    except (KeyError, ValueError) as error:
+        _refuse(path, f"has a PP_HEADER that cannot be understood ({error})")
+    if symbol not in atomic_numbers or not (np.isfinite(valence) and valence > 0) or n_mesh < 3:
+        _refuse(path, f"says element {symbol!r}, valence {valence}, {n_mesh} radii in its PP_HEADER")
+    # Version 1 writes the name in four parts and then once more in one.
+    words = fields.get("functional", "").upper().replace("-", " ").split()
+    return symbol, valence, nlcc, n_mesh, _FUNCTIONALS.get(" ".join(words[:4]))
+
+
+def _header_of_version_1(header: str) -> dict[str, str]:
+    """Version 1 has one value a line, at the left of its description."""
+    labels = {
+        "element": r"^\s*(\w+)\s+Element",
+        "z_valence": r"^\s*(\S+)\s+Z valence",
+        "core_correction": r"^\s*(\S+)\s+Nonlinear Core Correction",
+        "mesh_size": r"^\s*(\d+)\s+Number of points in mesh",
+        "functional": r"^\s*(\S.*?)\s+Exchange-Correlation functional",
+    }
+    found = {name: re.search(label, header, re.MULTILINE | re.IGNORECASE) for name, label in labels.items()}
+    return {name: match.group(1) for name, match in found.items() if match}
+
+
+def _numbers(text: str, section: str, n: int, path: Path) -> Array:
+    found = re.search(rf"<{section}(?:\s[^>]*)?>(.*?)</{section}>", text, re.DOTALL)
+    if found is None:
+        _refuse(path, f"has no {section}")
+    try:
+        values = np.array(found.group(1).replace("D", "E").replace("d", "e").split(), dtype=float)
+    except ValueError:
+        _refuse(path, f"has something else than numbers in {section}")
+    if len(values) != n or not np.isfinite(values).all():
+        _refuse(path, f"has {len(values)} values in {section} where its header says {n}, or some not finite")
+    return values
+
+
+def _real(word: str) -> float:
+    return float(word.upper().replace("D", "E"))
+
+
+def _refuse(path: Path, came: str) -> NoReturn:
+    raise PseudopotentialError(str(path), came, _WANTED)

@@ -1,0 +1,140 @@
+"""Charge of the atoms' cores that the non-linear core correction adds to the density in E_xc.
+
+n_core(G) = (1/Ω) Σ_elements ρ_core(|G|) S(G) on the sphere ħ²G²/2m ≤ density cutoff, with
+ρ_core(G) = 4π ∫ r² n_core(r) sin(Gr)/(Gr) dr by Simpson's rule on the pseudopotential's own mesh, r ≤ 10 bohr: the
+conventions of Quantum ESPRESSO, whose energies depend on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from maladist.elements import Element
+from maladist.errors import PseudopotentialError
+from maladist.grid import Grid
+from maladist.physics.reciprocal import ReciprocalSlab, to_real
+from maladist.physics.structure_factor import structure_factors
+from maladist.units import BOHR, RYDBERG_BOHR2
+
+Array = npt.NDArray[np.float64]
+
+LARGEST_RADIUS = 10 * BOHR
+"""Å; the mesh beyond carries nothing but rounding."""
+
+_WIDTH, _DEGREE = 0.2, 9  # of the polynomials that stand for ρ_core(G): 1e-13 of ρ_core(0) or better
+
+
+def form_factor(element: Element, g: npt.ArrayLike) -> Array:
+    """ρ_core(|G|) of an element's core charge, by Simpson's rule.
+
+    Parameters
+    ----------
+    element
+        With a core density.
+    g
+        |G|, (n,), 1/Å.
+
+    Returns
+    -------
+    ndarray
+        (n,) float64, electrons.
+    """
+    r, rab, density = element.core_radii, element.core_rab, element.core_density
+    if r is None or rab is None or density is None:
+        raise PseudopotentialError("core charge", f"no core charge for {element.symbol}", "a pseudopotential with NLCC")
+    beyond = np.flatnonzero(r > LARGEST_RADIUS)
+    n = int(beyond[0]) + 1 if len(beyond) else len(r)
+    n = 2 * ((n + 1) // 2) - 1  # Simpson needs an odd number of points
+    simpson = np.full(n, 2.0)
+    simpson[1::2] = 4.0
+    simpson[[0, -1]] = 1.0
+    weight = 4 * np.pi * r[:n] ** 2 * density[:n] * rab[:n] * simpson / 3
+    return np.asarray(np.sinc(np.outer(np.asarray(g, dtype=float), r[:n]) / np.pi) @ weight)
+
+
+def core_charge_of(
+    positions: Tensor, symbols: Sequence[str], elements: Mapping[str, Element], slab: ReciprocalSlab, cutoff: float
+) -> Tensor | None:
+    """Coefficients n_core(G) on one slab, zero outside the sphere.
+
+    Parameters
+    ----------
+    positions
+        (n_atoms, 3) float64, Å.
+    symbols
+        Chemical symbols, n_atoms of them.
+    elements
+        The elements by symbol; every one must have its pseudopotential.
+    slab
+        The G wanted.
+    cutoff
+        Density cutoff, eV.
+
+    Returns
+    -------
+    Tensor or None
+        (slab.shape) complex128, 1/Å³, on the device of the positions; None where no element has a core charge.
+
+    Raises
+    ------
+    PseudopotentialError
+        An element whose pseudopotential is not known.
+    """
+    total: Tensor | None = None
+    kinds = np.asarray(symbols)
+    magnitude = slab.squared(positions.device).sqrt()
+    for symbol in dict.fromkeys(symbols):
+        element = _known(elements, symbol)
+        if element.core_density is None:
+            continue
+        of_kind = positions[torch.as_tensor(np.flatnonzero(kinds == symbol), device=positions.device)]
+        ones = torch.ones(len(of_kind), dtype=torch.float64, device=positions.device)
+        term = structure_factors(of_kind, ones, slab) * _interpolated(element, magnitude, cutoff)
+        total = term if total is None else total + term
+    if total is None:
+        return None
+    return total * (slab.sphere(cutoff, positions.device) / slab.grid.volume)
+
+
+def core_charge(
+    positions: Tensor, symbols: Sequence[str], elements: Mapping[str, Element], grid: Grid, cutoff: float
+) -> Tensor | None:
+    """n_core(r) on the whole grid, (Nx, Ny, Nz) float64, 1/Å³; arguments and errors of :func:`core_charge_of`.
+
+    Like the Fourier series that it is, it may be slightly negative between the atoms.
+    """
+    coefficients = core_charge_of(positions, symbols, elements, ReciprocalSlab.whole(grid), cutoff)
+    return None if coefficients is None else to_real(coefficients, grid)
+
+
+def _known(elements: Mapping[str, Element], symbol: str) -> Element:
+    element = elements.get(symbol)
+    if element is None or not element.has_pseudopotential:
+        remedy = "Give the folder of the UPF files that the data were made with."
+        raise PseudopotentialError("pseudopotentials", f"none for {symbol}", "a UPF file for every element", remedy)
+    return element
+
+
+def _interpolated(element: Element, g: Tensor, cutoff: float) -> Tensor:
+    """ρ_core(|G|) at every G of the sphere from polynomials of intervals of |G|; the transform itself is too slow.
+
+    sin(Gr)/(Gr) has no wavelength below 2π/10 bohr in G, so short polynomials through Chebyshev points are exact.
+    """
+    n = int(np.ceil(np.sqrt(cutoff / RYDBERG_BOHR2) / _WIDTH)) + 1
+    t = np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
+    nodes = (np.arange(n)[:, None] + (t + 1) / 2) * _WIDTH
+    values = form_factor(element, nodes.ravel()).reshape(nodes.shape)
+    coefficients = torch.tensor(np.linalg.solve(np.vander(t), values.T), device=g.device)
+    scaled = g / _WIDTH
+    interval = scaled.long().clamp(max=n - 1)
+    t_g = 2 * (scaled - interval) - 1
+    t_g = t_g.clamp(max=1.0)  # beyond the sphere, where the result is not used
+    result = torch.zeros_like(g)
+    for row in coefficients:
+        result = result * t_g + row[interval]
+    return result

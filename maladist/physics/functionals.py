@@ -1,0 +1,176 @@
+"""Exchange-correlation energies per volume as pointwise functions of ρ and σ = |∇ρ|², unpolarised.
+
+Sources: Perdew and Zunger, Phys. Rev. B 23, 5048 (1981), Appendix C; Perdew and Wang, Phys. Rev. B 45, 13244 (1992),
+Eq. 10 with A = 0.0310907; Perdew, Burke and Ernzerhof, Phys. Rev. Lett. 77, 3865 (1996).
+Inside, Hartree atomic units; outside, Å and eV.
+
+Densities at or below 1e-10 bohr⁻³, negative ones included, have no energy and no potential: the ripples of a Fourier
+series or of a network there stay without effect, and nothing is ever divided by zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final, Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor
+
+from maladist.errors import InputError
+from maladist.units import BOHR, HARTREE
+
+Functional = Literal["pbe", "pw92", "pz"]
+
+VANISHING: Final = 1e-10
+"""Density (bohr⁻³) at and below which a point has no exchange-correlation energy."""
+
+_BATCH = 1 << 17
+
+
+class Derivatives(NamedTuple):
+    """Energy per volume and its derivatives with respect to ρ and σ; the last is None without gradients."""
+
+    energy: Tensor
+    by_density: Tensor
+    by_sigma: Tensor | None
+
+
+def needs_gradient(functional: Functional) -> bool:
+    """Whether a functional needs σ."""
+    return _entry(functional)[1]
+
+
+def energy_density(functional: Functional, density: Tensor, sigma: Tensor | None = None) -> Tensor:
+    """Exchange-correlation energy per volume, point by point.
+
+    Parameters
+    ----------
+    functional
+        'pbe', 'pw92' or 'pz'.
+    density
+        ρ, float64, any shape, 1/Å³.
+    sigma
+        |∇ρ|², the same shape, 1/Å⁸; needed by 'pbe', not looked at by the others.
+
+    Returns
+    -------
+    Tensor
+        The same shape, eV/Å³; differentiable in both.
+
+    Raises
+    ------
+    InputError
+        An unknown functional, or no gradient where one is needed.
+    """
+    function, gradient = _entry(functional)
+    if gradient and sigma is None:
+        raise InputError("sigma", "None", f"|∇ρ|² for {functional}")
+    rho = density * BOHR**3
+    there = rho > VANISHING
+    rho = torch.where(there, rho, 1.0)
+    s = torch.where(there, sigma * BOHR**8, 0.0) if gradient and sigma is not None else rho
+    return torch.where(there, function(rho, s), 0.0) * (HARTREE / BOHR**3)
+
+
+def derivatives(functional: Functional, density: Tensor, sigma: Tensor | None = None) -> Derivatives:
+    """Energy per volume and its pointwise derivatives; takes and gives plain tensors without a graph."""
+    with torch.enable_grad():
+        rho = density.detach().requires_grad_()
+        s = sigma.detach().requires_grad_() if needs_gradient(functional) and sigma is not None else None
+        energy = energy_density(functional, rho, s)
+        gradients = torch.autograd.grad(energy.sum(), [rho] if s is None else [rho, s])
+    return Derivatives(energy.detach(), gradients[0], gradients[1] if s is not None else None)
+
+
+def integrate(
+    functional: Functional, density: Tensor, valence: Tensor, sigma: Tensor | None = None, overlap: Tensor | None = None
+) -> Tensor:
+    """Sums over points of e_xc(ρ, σ) and of v_xc n, a batch of points at a time.
+
+    Σ v_xc n = d/dλ E_xc[ρ + λn] at λ = 0 = Σ (∂e/∂ρ) n + 2 (∂e/∂σ) ∇ρ·∇n needs no divergence, and so no transform more.
+
+    Parameters
+    ----------
+    functional
+        'pbe', 'pw92' or 'pz'.
+    density
+        ρ = n + n_core, any shape, 1/Å³.
+    valence
+        n, the same shape, 1/Å³.
+    sigma, overlap
+        |∇ρ|² and ∇ρ·∇n, the same shape, 1/Å⁸; only for functionals that need them.
+
+    Returns
+    -------
+    Tensor
+        (2,) float64, eV/Å³: to be multiplied by the volume of a point. Sums of parts of a grid add up.
+    """
+    fields = [density, valence, *([sigma, overlap] if sigma is not None and overlap is not None else [])]
+    total = torch.zeros(2, dtype=torch.float64, device=density.device)
+    for rho, n, *gradients in zip(*(f.detach().reshape(-1).split(_BATCH) for f in fields), strict=True):
+        energy, by_density, by_sigma = derivatives(functional, rho, gradients[0] if gradients else None)
+        potential = by_density * n
+        if by_sigma is not None:
+            potential = potential + 2 * by_sigma * gradients[1]
+        total += torch.stack([energy.sum(), potential.sum()])
+    return total
+
+
+def _entry(functional: str) -> tuple[Callable[[Tensor, Tensor], Tensor], bool]:
+    if functional not in _FUNCTIONALS:
+        raise InputError("xc", repr(functional), f"one of {', '.join(get_args(Functional))}")
+    return _FUNCTIONALS[functional]
+
+
+def _slater(rho: Tensor) -> Tensor:
+    """Exchange energy per electron of the uniform gas."""
+    return -0.75 * (3 / math.pi) ** (1 / 3) * rho ** (1 / 3)
+
+
+def _wigner_seitz(rho: Tensor) -> Tensor:
+    return (3 / (4 * math.pi) / rho) ** (1 / 3)
+
+
+def _correlation_pw92(rho: Tensor) -> Tensor:
+    """Correlation energy per electron of the uniform gas: −2A(1+α₁r)·ln(1+1/(2A(β₁√r+β₂r+β₃r^{3/2}+β₄r²)))."""
+    a, alpha = 0.0310907, 0.21370
+    r = _wigner_seitz(rho)
+    root = r.sqrt()
+    polynomial = root * (7.5957 + root * (3.5876 + root * (1.6382 + root * 0.49294)))
+    return -2 * a * (1 + alpha * r) * torch.log1p(1 / (2 * a * polynomial))
+
+
+def _correlation_pz(rho: Tensor) -> Tensor:
+    r = _wigner_seitz(rho)
+    log = r.log()
+    high = 0.0311 * log - 0.048 + 0.0020 * r * log - 0.0116 * r
+    low = -0.1423 / (1 + 1.0529 * r.sqrt() + 0.3334 * r)
+    return torch.where(r < 1, high, low)
+
+
+def _pz(rho: Tensor, _: Tensor) -> Tensor:
+    return rho * (_slater(rho) + _correlation_pz(rho))
+
+
+def _pw92(rho: Tensor, _: Tensor) -> Tensor:
+    return rho * (_slater(rho) + _correlation_pw92(rho))
+
+
+def _pbe(rho: Tensor, sigma: Tensor) -> Tensor:
+    kappa, mu = 0.804, 0.2195149727645171
+    beta, gamma = 0.06672455060314922, (1 - math.log(2)) / math.pi**2
+    s2 = sigma * rho ** (-8 / 3) / (4 * (3 * math.pi**2) ** (2 / 3))
+    exchange = _slater(rho) * (1 + kappa - kappa / (1 + mu * s2 / kappa))
+    t2 = sigma * rho ** (-7 / 3) * math.pi / (16 * (3 * math.pi**2) ** (1 / 3))
+    uniform = _correlation_pw92(rho)
+    a_t2 = (beta / gamma) / torch.expm1(-uniform / gamma) * t2
+    h = gamma * torch.log1p((beta / gamma) * t2 * (1 + a_t2) / (1 + a_t2 + a_t2**2))
+    return rho * (exchange + uniform + h)
+
+
+_FUNCTIONALS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], bool]] = {
+    "pbe": (_pbe, True),
+    "pw92": (_pw92, False),
+    "pz": (_pz, False),
+}

@@ -1,0 +1,51 @@
+"""Hartree energy and potential of a periodic density, in reciprocal space.
+
+E_H[n] = 2π e² Ω Σ_{G≠0} |n(G)|²/G²; the term G = 0 is cancelled by the ions (Ewald's neutralising background).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from maladist.grid import Grid
+from maladist.physics.reciprocal import ReciprocalSlab, to_real, to_reciprocal
+from maladist.units import COULOMB
+
+
+def coulomb_kernel(slab: ReciprocalSlab, device: torch.device | str = "cpu") -> Tensor:
+    """4π e²/G², 0 at G = 0, (slab.shape) float64, eV Å³."""
+    g2 = slab.squared(device)
+    return torch.where(g2 > 0, 4 * math.pi * COULOMB / torch.where(g2 > 0, g2, 1.0), 0.0)
+
+
+def hartree_energy_of(density_g: Tensor, slab: ReciprocalSlab) -> Tensor:
+    """Share of the Hartree energy (eV, scalar) that the coefficients of one slab carry; the shares add up."""
+    squared = density_g.real.square() + density_g.imag.square()
+    weight = coulomb_kernel(slab, density_g.device) * slab.multiplicity(density_g.device)
+    return 0.5 * slab.grid.volume * (squared * weight).sum()
+
+
+def hartree_energy(density: Tensor, grid: Grid) -> Tensor:
+    """Hartree energy of a density on the whole grid.
+
+    Parameters
+    ----------
+    density
+        n(r), (Nx, Ny, Nz) float64, 1/Å³.
+    grid
+        Its grid.
+
+    Returns
+    -------
+    Tensor
+        E_H, scalar float64, eV; differentiable.
+    """
+    return hartree_energy_of(to_reciprocal(density), ReciprocalSlab.whole(grid))
+
+
+def hartree_potential(density: Tensor, grid: Grid) -> Tensor:
+    """v_H(r) = δE_H/δn, of zero mean, (Nx, Ny, Nz) float64, eV."""
+    return to_real(to_reciprocal(density) * coulomb_kernel(ReciprocalSlab.whole(grid), density.device), grid)
