@@ -1,0 +1,75 @@
+"""Real solid harmonics and Gegenbauer polynomials, by recurrences that are nothing but sums and products.
+
+They take numpy arrays and torch tensors alike: the tables of a quadrature are made with the one, neighbours with the
+other (on any device, differentiable). Convention: orthonormal on the sphere, real, no Condon-Shortley phase, Y_lm at
+index l² + l + m; m > 0 goes with cos(mφ), m < 0 with sin(|m|φ).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+T = TypeVar("T", npt.NDArray[np.floating[Any]], torch.Tensor)
+
+
+def solid_harmonics(x: T, y: T, z: T, l_max: int) -> list[T]:
+    """Real solid harmonics r^l Y_lm(r̂) for l ≤ l_max: polynomials, smooth at the origin.
+
+    Parameters
+    ----------
+    x, y, z
+        Cartesian components, of one shape; of a unit vector for Y_lm itself.
+    l_max
+        Highest degree.
+
+    Returns
+    -------
+    list
+        (l_max + 1)² arrays of that shape, at index l² + l + m.
+    """
+    r2 = x * x + y * y + z * z
+    table: list[T | None] = [None] * (l_max + 1) ** 2
+    cos_m, sin_m = 1.0 + 0.0 * x, 0.0 * x  # r^m sin^m(θ) cos(mφ) and sin(mφ)
+    diagonal = math.sqrt(1 / (4 * math.pi))
+    for m in range(l_max + 1):
+        if m > 0:
+            cos_m, sin_m = x * cos_m - y * sin_m, x * sin_m + y * cos_m
+            diagonal *= math.sqrt((2 * m + 1) / (2 * m)) * (math.sqrt(2) if m == 1 else 1.0)
+        before, legendre = 0.0 * z, diagonal + 0.0 * z
+        for l in range(m, l_max + 1):  # noqa: E741  (the degree's name everywhere)
+            if l > m:
+                a = math.sqrt((4 * l * l - 1) / (l * l - m * m))
+                b = math.sqrt(((l - 1) ** 2 - m * m) / (4 * (l - 1) ** 2 - 1))
+                before, legendre = legendre, a * (z * legendre - b * r2 * before)
+            table[l * l + l + m] = legendre * cos_m
+            if m > 0:
+                table[l * l + l - m] = legendre * sin_m
+    return [t for t in table if t is not None]
+
+
+def gegenbauer(t: T, alpha: int, k_max: int) -> list[T]:
+    """Gegenbauer polynomials C_k^(α)(t) for k ≤ k_max (α = 1: Chebyshev polynomials of the second kind).
+
+    Parameters
+    ----------
+    t
+        Argument, any shape.
+    alpha
+        Order, ≥ 1.
+    k_max
+        Highest degree, ≥ 0.
+
+    Returns
+    -------
+    list
+        k_max + 1 arrays of the shape of t.
+    """
+    values = [1.0 + 0.0 * t, 2.0 * alpha * t]
+    for k in range(2, k_max + 1):
+        values.append((2 * (k + alpha - 1) / k) * t * values[-1] - ((k + 2 * alpha - 2) / k) * values[-2])
+    return values[: k_max + 1]
