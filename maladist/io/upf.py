@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NoReturn
 
@@ -59,14 +60,15 @@ def read_upf(path: str | Path) -> Element:
     text = raw.decode("utf-8", errors="replace")
     _check_complete(text, path)
     symbol, valence, nlcc, n_mesh, xc = _header(text, path)
-    core: dict[str, Array | None] = {}
-    if nlcc:
-        core = {
-            "core_radii": _numbers(text, "PP_R", n_mesh, path) * BOHR,
-            "core_rab": _numbers(text, "PP_RAB", n_mesh, path) * BOHR,
-            "core_density": _numbers(text, "PP_NLCC", n_mesh, path) / BOHR**3,
-        }
-    return Element(symbol, valence, path.name, hashlib.sha256(raw).hexdigest(), **core, xc=xc)
+    element = Element(symbol, valence, path.name, hashlib.sha256(raw).hexdigest(), xc=xc)
+    if not nlcc:
+        return element
+    return replace(
+        element,
+        core_radii=_numbers(text, "PP_R", n_mesh, path) * BOHR,
+        core_rab=_numbers(text, "PP_RAB", n_mesh, path) * BOHR,
+        core_density=_numbers(text, "PP_NLCC", n_mesh, path) / BOHR**3,
+    )
 
 
 def read_pseudopotentials(source: str | Path | Iterable[str | Path]) -> dict[str, Element]:

@@ -1,1 +1,1 @@
-"""Pure functions of densities, densities of states and atoms, one file a term of the energy; torch, float64, any device."""
+"""Pure functions of densities, densities of states and atoms, one file a term; torch, float64, any device."""

@@ -87,7 +87,7 @@ class ReciprocalSlab:
         return (plane + z * (2 * m[0, 2] * x + 2 * m[1, 2] * y)) + z * z * m[2, 2]
 
     def multiplicity(self, device: Device = "cpu") -> Tensor:
-        """How often a coefficient counts in a sum over the whole space: once where −G is in the half space too, or twice.
+        """How often a coefficient counts in a sum over the whole space: once where −G is in the half space, else twice.
 
         Shape (1, 1, shape[2]) float64.
         """
