@@ -1,0 +1,155 @@
+"""What a family of descriptors is, and how families are found.
+
+A family is a frozen dataclass derived from `Spec`, in one module of this package whose name has no underscore (those
+with one are parts of a family and of the machinery). Nothing lists the families: a name that is not known yet makes
+`find_family` import the modules of the package, and deriving from `Spec` registers.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from ase.data import atomic_numbers, chemical_symbols
+
+from maladist.errors import AtomsError, InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What a kernel is asked for, already validated.
+
+    Attributes
+    ----------
+    points
+        (n_points, 3) float64, Å.
+    positions
+        Atoms with their images written out, (n_atoms, 3) float64, Å; may require a gradient.
+    numbers
+        Atomic numbers, (n_atoms,).
+    device, dtype
+        Of the result, and of the work where the kernel has the choice.
+    threads
+        Threads that the kernel may use.
+    """
+
+    points: torch.Tensor
+    positions: torch.Tensor
+    numbers: npt.NDArray[np.int16]
+    device: torch.device
+    dtype: torch.dtype
+    threads: int
+
+
+Kernel = Callable[[Request], torch.Tensor]
+"""Takes a request to the descriptors, (n_points, n_features), of the request's device and dtype."""
+
+
+class Spec(ABC):
+    """Specification of a descriptor; derive as a frozen dataclass with JSON-able fields.
+
+    Attributes
+    ----------
+    family
+        Name in files, unique.
+    cutoff
+        Distance from which on an atom is not seen, Å.
+    """
+
+    family: ClassVar[str]
+    cutoff: float
+
+    _families: ClassVar[dict[str, type[Spec]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        if "family" not in cls.__dict__:
+            return  # a shared base, not a family
+        known = Spec._families.get(cls.family)
+        if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise TypeError(f"family {cls.family!r} is {known.__module__}.{known.__qualname__} already")
+        Spec._families[cls.family] = cls
+
+    @property
+    @abstractmethod
+    def n_features(self) -> int:
+        """Number of descriptors of a point."""
+
+    @abstractmethod
+    def kernels(self) -> Mapping[str, Kernel]:
+        """Kernels by the name of their backend; every family has 'torch', on any device and differentiable."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The family's name and all fields, as JSON holds them."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        return {"family": self.family} | {k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
+
+
+def find_family(name: str) -> type[Spec]:
+    """Return the class of a family; imports the modules of this package if the name is not known yet."""
+    if name not in Spec._families:
+        package = importlib.import_module("maladist.descriptors")
+        for module in pkgutil.iter_modules(package.__path__):
+            if "_" not in module.name:
+                importlib.import_module(f"{package.__name__}.{module.name}")
+    if name not in Spec._families:
+        raise InputError("descriptor family", repr(name), f"one of {', '.join(sorted(Spec._families))}")
+    return Spec._families[name]
+
+
+def spec_from_dict(values: Mapping[str, Any]) -> Spec:
+    """Inverse of `Spec.to_dict`.
+
+    Raises
+    ------
+    InputError
+        A family that does not exist, or fields that it does not have.
+    """
+    family = find_family(str(values.get("family", "")))
+    given = {name: value for name, value in values.items() if name != "family"}
+    known = [f.name for f in fields(family)]  # type: ignore[arg-type]
+    if wrong := set(given) - set(known):
+        raise InputError("descriptor", f"{', '.join(sorted(wrong))} for {family.family}", ", ".join(known))
+    return family(**given)
+
+
+def check_weights(weights: Mapping[str, float]) -> dict[str, float]:
+    """Return element weights as floats, in alphabetical order; refuses unknown symbols and non-finite weights."""
+    wrong = [s for s, w in weights.items() if atomic_numbers.get(s, 0) == 0 or not np.isfinite(w)]
+    if wrong:
+        came = ", ".join(f"{s}: {weights[s]}" for s in wrong)
+        raise InputError("weights", came, "finite numbers by chemical symbol")
+    return {symbol: float(weights[symbol]) for symbol in sorted(weights)}
+
+
+def weights_by_atom(numbers: npt.NDArray[np.int16], weights: Mapping[str, float]) -> npt.NDArray[np.float64]:
+    """Weight of each atom, (n,) float64; all 1 where no weights are given.
+
+    Raises
+    ------
+    AtomsError
+        An element that has no weight where others have one.
+    """
+    if not weights:
+        return np.ones(len(numbers))
+    symbols = {int(z): chemical_symbols[z] for z in np.unique(numbers)}
+    if unknown := [s for s in symbols.values() if s not in weights]:
+        came = f"element {', '.join(unknown)}, for which the descriptor has no weight"
+        raise AtomsError("atoms", came, f"only {', '.join(weights)}", "Take a model that was trained for it.")
+    by_number = np.zeros(max(symbols, default=0) + 1)
+    for z, symbol in symbols.items():
+        by_number[z] = weights[symbol]
+    return by_number[numbers]
+
+
+def positive(argument: str, value: float) -> float:
+    """Return a finite, positive length as a float."""
+    if not (np.isfinite(value) and value > 0):
+        raise InputError(argument, f"{value}", "a positive length in Å")
+    return float(value)
