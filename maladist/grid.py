@@ -88,7 +88,7 @@ class Grid:
         A cell that is not 3×3, finite and of positive volume, or a shape that is not three positive integers.
     """
 
-    cell: tuple[tuple[float, float, float], ...]
+    cell: Sequence[Sequence[float]]
     shape: tuple[int, int, int]
 
     def __post_init__(self) -> None:
@@ -243,7 +243,7 @@ class EnergyGrid:
     @cached_property
     def values(self) -> Array:
         """The energies, (levels,) float64, eV."""
-        return self.origin + self.spacing * np.arange(self.levels)
+        return np.asarray(self.origin + self.spacing * np.arange(self.levels, dtype=np.float64))
 
     @property
     def variance(self) -> float | None:

@@ -1,0 +1,1 @@
+"""Networks, scalers and the model that holds them."""

@@ -1,0 +1,39 @@
+"""Electronic structure of large cells at finite temperature from machine-learned local densities of states, on Dask."""
+
+from importlib.metadata import version
+
+from maladist.cluster import cluster
+from maladist.descriptors import BispectrumSpec, GaussianSpec
+from maladist.elements import Element
+from maladist.engine.lazy import describe, ldos
+from maladist.engine.observe import observe
+from maladist.engine.plan import Plan, plan
+from maladist.engine.predict import predict
+from maladist.engine.prediction import Prediction
+from maladist.grid import Block, EnergyGrid, Grid
+from maladist.io.model_file import load_model, save_model
+from maladist.learning.model import LDOSModel
+from maladist.physics.energies import Energies
+
+__version__ = version("maladist")
+
+__all__ = [
+    "BispectrumSpec",
+    "Block",
+    "Element",
+    "Energies",
+    "EnergyGrid",
+    "GaussianSpec",
+    "Grid",
+    "LDOSModel",
+    "Plan",
+    "Prediction",
+    "cluster",
+    "describe",
+    "ldos",
+    "load_model",
+    "observe",
+    "plan",
+    "predict",
+    "save_model",
+]

@@ -1,0 +1,328 @@
+"""The command `maladist`: parses, calls the function of the same name, prints."""
+
+from __future__ import annotations
+
+import json
+import sys
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Group, Parameter
+from rich.console import Console
+from rich.table import Table
+
+import maladist
+from maladist.engine.setup import setup
+from maladist.errors import BlockError, InputError
+from maladist.io.stores import check_target
+
+app = App(
+    name="maladist",
+    version=lambda: maladist.__version__,
+    help="Electronic structure of large cells at finite temperature: atoms and a model in; n(r), D(ε) and A[n] out.",
+)
+out, err = Console(), Console(stderr=True)
+_debug = Group("Debugging")
+
+Correction = Literal["auto", "on", "off"]
+Backend = Literal["auto", "cpu", "torch", "lammps"]
+Precision = Literal["float32", "float64"]
+Model = Annotated[Path, Parameter(help="Model file, or a zip that MALA wrote.")]
+Temperature = Annotated[
+    list[float] | None, Parameter(help="K; repeat for several. Default: the model's own.", negative=())
+]
+GridShape = Annotated[
+    tuple[int, int, int] | None, Parameter(help="Points along the lattice vectors. Default: the model's spacing.")
+]
+Chunks = Annotated[tuple[int, int, int] | None, Parameter(help="Points of a block. Default: what fits the workers.")]
+ClusterName = Annotated[str, Parameter(help="local, a YAML file, a scheduler's address or its scheduler file.")]
+Keep = Annotated[str, Parameter(help="Fields to keep in the store: ldos, descriptors, or both with a comma.")]
+
+
+def _options(names: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "temperature": names["temperature"] or None,
+        "grid": names["grid"],
+        "chunks": names["chunks"] or "auto",
+        "descriptors": names["descriptors"],
+        "device": names["device"],
+        "precision": names["precision"],
+        "pseudopotentials": names["pseudopotentials"],
+        "density_cutoff": names["density_cutoff"],
+        "correction": names["broadening_correction"],
+        "keep": tuple(k for k in names["keep"].split(",") if k),
+    }
+
+
+@app.command
+def predict(
+    atoms: str,
+    /,
+    *,
+    model: Model,
+    output: Path,
+    temperature: Temperature = None,
+    grid: GridShape = None,
+    cluster: ClusterName = "local",
+    workers: int | None = None,
+    descriptors: Backend = "auto",
+    pseudopotentials: Path | None = None,
+    device: str = "auto",
+    density_cutoff: float | None = None,
+    broadening_correction: Correction = "auto",
+    chunks: Chunks = None,
+    precision: Precision = "float32",
+    keep: Keep = "",
+    resume: Annotated[bool, Parameter(negative=())] = False,
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
+    json: Path | None = None,
+) -> None:
+    """Predict density, density of states and total free energy of a cell into a zarr store.
+
+    Parameters
+    ----------
+    atoms
+        File that ASE reads, FILE@index for one frame of several (the last without an index).
+    output
+        Zarr store to make.
+    workers
+        Number of worker processes.
+    pseudopotentials
+        Folder of UPF files: valence and core charge where the model does not tell them.
+    device
+        auto (decided by each worker), cpu, cuda.
+    density_cutoff
+        Sphere of the core charge, of the gradient and of XC, eV (ecutrho). Default: the model's.
+    broadening_correction
+        Correct the energies for the broadening of the LDOS.
+    precision
+        Of descriptors and network; energies are always float64.
+    resume
+        Continue a run that left the output unfinished.
+    overwrite
+        Replace the output if it exists.
+    json
+        Write the results as JSON to this file as well.
+    """
+    from maladist.io.structures import read_atoms
+    from maladist.terminal import TerminalObserver
+
+    options = _options(locals())
+    structure = read_atoms(atoms)
+    _check_json(json)
+    # Refuse bad input before a cluster is asked for.
+    ready = setup(structure, model, **{k: v for k, v in options.items() if k != "chunks"})
+    if not resume:
+        check_target(output, overwrite)
+    for note in ready.physics.notes:
+        err.print(f"note: {note}", highlight=False)
+    with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
+        prediction = maladist.predict(
+            structure,
+            ready.model,
+            client=client,
+            store=output,
+            resume=resume,
+            overwrite=overwrite,
+            observer=observer,
+            **options,
+        )
+    _show(prediction, output)
+    _write_json(prediction, json)
+
+
+@app.command
+def plan(
+    atoms: str,
+    /,
+    *,
+    model: Model,
+    output: Path | None = None,
+    temperature: Temperature = None,
+    grid: GridShape = None,
+    cluster: ClusterName = "local",
+    workers: int | None = None,
+    descriptors: Backend = "auto",
+    pseudopotentials: Path | None = None,
+    device: str = "auto",
+    density_cutoff: float | None = None,
+    broadening_correction: Correction = "auto",
+    chunks: Chunks = None,
+    precision: Precision = "float32",
+    keep: Keep = "",
+    resume: Annotated[bool, Parameter(negative=())] = False,
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
+    json: Path | None = None,
+) -> None:
+    """Say what `predict` with the same arguments will do and need; compute one block to tell how long.
+
+    Parameters
+    ----------
+    json
+        Write the plan as JSON to this file as well.
+    """
+    from maladist.io.structures import read_atoms
+
+    options = _options(locals())
+    _check_json(json)
+    if output is not None and not resume:
+        check_target(output, overwrite)
+    with maladist.cluster(cluster, workers) as client:
+        planned = maladist.plan(read_atoms(atoms), model, client=client, **options)
+    table = Table(show_header=False, box=None)
+    for what, much in planned.rows():
+        table.add_row(what, much)
+    out.print(table)
+    if json is not None:
+        values = {**asdict(planned), "blocks": len(planned.blocks), "tasks": planned.n_tasks}
+        json.write_text(_dumps(values))
+
+
+@app.command
+def observe(
+    ldos: Path,
+    /,
+    *,
+    atoms: str | None = None,
+    temperature: Temperature = None,
+    pseudopotentials: Path | None = None,
+    xc: Literal["pbe", "pw92", "pz"] | None = None,
+    density_cutoff: float | None = None,
+    broadening_correction: Correction = "auto",
+    cluster: ClusterName = "local",
+    workers: int | None = None,
+    output: Path | None = None,
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
+    json: Path | None = None,
+) -> None:
+    """Density, DOS and energies of any LDOS that follows the data contract, from DFT too.
+
+    Parameters
+    ----------
+    ldos
+        Zarr store, or a group in one, with an LDOS.
+    atoms
+        File that ASE reads, where the store has no atoms.
+    """
+    from maladist.io.structures import read_atoms
+
+    _check_json(json)
+    with maladist.cluster(cluster, workers) as client:
+        prediction = maladist.observe(
+            ldos,
+            None if atoms is None else read_atoms(atoms),
+            temperature=temperature or None,
+            pseudopotentials=pseudopotentials,
+            xc=xc,
+            density_cutoff=density_cutoff,
+            correction=broadening_correction,
+            client=client,
+            store=output,
+            overwrite=overwrite,
+        )
+        for note in prediction.dataset.attrs.get("notes", []):
+            err.print(f"note: {note}", highlight=False)
+        _show(prediction, output)
+        _write_json(prediction, json)
+
+
+@app.command(name="import-mala")
+def import_mala(
+    zip: Path,
+    /,
+    *,
+    output: Path | None = None,
+    pseudopotentials: Path | None = None,
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Read a model that MALA trained and write it as a maladist model file.
+
+    Parameters
+    ----------
+    zip
+        The zip that MALA's saving of a run wrote.
+    output
+        Model file to write. Default: the zip's name with .maladist in place of .zip.
+    pseudopotentials
+        Folder of UPF files; their core charges go into the model.
+    """
+    from maladist.io.model_file import load_model, save_model
+
+    target = output or zip.with_suffix(".maladist")
+    if target.exists() and not overwrite:
+        raise InputError("output", f"{target} exists", "a new file", "Give --overwrite to replace it.")
+    model = load_model(zip, pseudopotentials=pseudopotentials)
+    save_model(model, target)
+    out.print(f"{target}: {model}", highlight=False)
+
+
+@app.command
+def info(file: Path, /) -> None:
+    """Say what a model file, a MALA zip or a store holds."""
+    from maladist.io.inspect import describe
+
+    table = Table(show_header=False, box=None)
+    for what, much in describe(file):
+        table.add_row(what, much)
+    out.print(table)
+
+
+@app.command
+def bench(*, twojmax: list[int] | None = None, json: Path | None = None) -> None:
+    """Time descriptors and network on this machine.
+
+    Parameters
+    ----------
+    twojmax
+        Sizes of the bispectrum; repeat for several. Default: 6, 8, 10 and 12.
+    """
+    from maladist.bench import bench as run
+
+    _check_json(json)
+    run(twojmax=tuple(twojmax or (6, 8, 10, 12)), json=json)
+
+
+def _show(prediction: Any, store: Path | None) -> None:
+    out.print(str(prediction), highlight=False)
+    if store is not None:
+        out.print(f"store: {store}", highlight=False)
+
+
+def _check_json(path: Path | None) -> None:
+    if path is not None and not path.resolve().parent.is_dir():
+        raise InputError("json", f"{path.parent} is not a folder", "a file in a folder that exists")
+
+
+def _write_json(prediction: Any, path: Path | None) -> None:
+    if path is not None:
+        path.write_text(prediction.to_json() + "\n")
+
+
+def _dumps(values: Any) -> str:
+    return json.dumps(values, indent=1, default=str) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; the exit status is 0, or 2 with one line for bad input."""
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in tokens
+    tokens = [t for t in tokens if t != "--debug"]
+    if not debug:
+        warnings.simplefilter("ignore")
+    try:
+        app(tokens, exit_on_error=False, print_error=False)
+    except (InputError, BlockError, CycloptsError) as error:
+        if debug:
+            raise
+        err.print(f"maladist: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        status = 2
+    except KeyboardInterrupt:
+        err.print(
+            "maladist: stopped; finished blocks are kept: the same command with --resume continues", highlight=False
+        )
+        status = 130
+    else:
+        status = 0
+    return status

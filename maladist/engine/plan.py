@@ -1,0 +1,331 @@
+"""The dry run: how a cell is cut into blocks, what a task and a worker will need, and whether it fits.
+
+A block's task peaks at the arrays of its own points plus those of one batch; the density's terms either in one task,
+where its work arrays fit, or distributed. The coefficients here are counted from the arrays that `block` and `fields`
+hold at one time and are held against ru_maxrss in a test.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import ase
+from distributed import Client
+
+from maladist.cluster import cluster
+from maladist.engine.block import BATCH, time_block
+from maladist.engine.fields import one_task_bytes
+from maladist.engine.setup import Setup, setup
+from maladist.engine.tally import STAGES
+from maladist.errors import ClusterError, GridError, WorkerTooSmallError
+from maladist.grid import Blocks, Grid
+from maladist.learning.model import LDOSModel
+
+TARGET_POINTS: Final = 32768
+"""Points of a block where memory and the number of workers allow: about a second of work on a core."""
+
+IDLE_BYTES: Final = 350 * 2**20
+"""Resident size of a worker that has imported everything and done nothing."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do and need.
+
+    Attributes
+    ----------
+    grid, block_shape, n_atoms
+        The cell and how it is cut.
+    temperatures
+        K.
+    n_workers, n_threads
+        Worker processes and their threads, all together.
+    worker_memory
+        Memory limit of the smallest worker, bytes; None where there is none.
+    task_bytes
+        Peak of one block's task above an idle worker.
+    argument_bytes
+        What is sent to a worker for a block, on the average.
+    model_bytes
+        What is sent to every worker once.
+    fields_bytes
+        Peak of the task that computes the density's terms, were it one task.
+    output_bytes
+        Size of the finished store, uncompressed.
+    work_bytes
+        Size of what the store holds only while the run lasts.
+    room
+        Bytes that one task may use above an idle worker.
+    resources
+        Dask resources that a block's task asks for: a GPU where workers declare one.
+    seconds
+        Forecast of the wall time, calibrated on one block on this machine; None where it was not asked for.
+    """
+
+    grid: Grid
+    block_shape: tuple[int, int, int]
+    n_atoms: int
+    temperatures: tuple[float, ...]
+    n_workers: int
+    n_threads: int
+    worker_memory: int | None
+    task_bytes: int
+    argument_bytes: int
+    model_bytes: int
+    fields_bytes: int
+    output_bytes: int
+    work_bytes: int
+    room: int
+    resources: dict[str, float] | None = None
+    seconds: float | None = None
+
+    @property
+    def blocks(self) -> Blocks:
+        """The blocks."""
+        return self.grid.blocks(self.block_shape)
+
+    @property
+    def distributed_fields(self) -> bool:
+        """Whether the density's terms are computed by slabs because one task cannot hold them."""
+        return self.fields_bytes > self.room
+
+    @property
+    def n_tasks(self) -> int:
+        """Tasks of blocks: one for the LDOS and one for the density of each."""
+        return 2 * len(self.blocks)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The plan as (what, how much) for people."""
+        nx, ny, nz = self.grid.shape
+        bx, by, bz = self.block_shape
+        limit = "none" if self.worker_memory is None else size(self.worker_memory)
+        rows = [
+            ("atoms", f"{self.n_atoms}"),
+            ("grid", f"{nx} × {ny} × {nz} = {self.grid.n_points} points"),
+            ("blocks", f"{len(self.blocks)} of {bx} × {by} × {bz}"),
+            ("block tasks", f"{self.n_tasks}"),
+            ("workers", f"{self.n_workers} with {self.n_threads} threads in all, memory limit {limit}"),
+            ("peak memory of a block's task", f"{size(self.task_bytes)} above an idle worker's {size(IDLE_BYTES)}"),
+            (
+                "density's terms",
+                f"{size(self.fields_bytes)}, " + ("distributed" if self.distributed_fields else "in one task"),
+            ),
+            ("sent to a worker", f"model {size(self.model_bytes)} once, {size(self.argument_bytes)} a block"),
+            ("output", f"{size(self.output_bytes)}, and {size(self.work_bytes)} while it runs"),
+        ]
+        if self.seconds is not None:
+            rows.append(("time", f"about {self.seconds:.0f} s"))
+        return rows
+
+
+@dataclass(frozen=True)
+class Workers:
+    """What a plan must know of the workers: their number, threads, smallest memory limit and resources."""
+
+    count: int
+    threads: int
+    memory: int | None
+    most_threads: int
+    gpu: bool
+
+    @classmethod
+    def of(cls, client: Client, timeout: float = 300.0) -> Workers:
+        """Ask the scheduler; waits for a first worker.
+
+        Raises
+        ------
+        ClusterError
+            No worker came.
+        """
+        try:
+            client.wait_for_workers(1, timeout=timeout)
+        except TimeoutError as error:
+            raise ClusterError("cluster", f"no worker in {timeout:.0f} s", "at least one worker") from error
+        every = client.scheduler_info(n_workers=-1)["workers"].values()
+        limits = [w["memory_limit"] for w in every if w["memory_limit"]]
+        threads = [w["nthreads"] for w in every]
+        gpu = any("GPU" in w.get("resources", {}) for w in every)
+        return cls(len(threads), sum(threads), min(limits, default=None), max(threads), gpu)
+
+    def room(self, shared: int) -> int:
+        """Bytes for one task on the smallest worker, above what it holds idle and what all tasks share.
+
+        Of a worker's limit 85 % are reckoned with, since Dask pauses a worker at 80 % and kills it at 95 %.
+        """
+        if self.memory is None:
+            return 2**62
+        return int(max(0, 0.85 * self.memory - IDLE_BYTES - shared) // self.most_threads)
+
+
+MODES: Final = 24
+"""Projections of an LDOS that a plan reckons with before the window is known."""
+
+
+def make_plan(setup: Setup, workers: Workers, chunks: str | Sequence[int] = "auto") -> Plan:
+    """Cut the grid into blocks that fit the workers, and say what it will take.
+
+    Raises
+    ------
+    GridError
+        Chunks that are not three positive integers.
+    WorkerTooSmallError
+        A block's task that cannot fit the memory of the smallest worker.
+    """
+    grid, model = setup.physics.grid, setup.model
+    room = workers.room(len(setup.blob.data))
+    if isinstance(chunks, str):
+        if chunks != "auto":
+            raise GridError("chunks", repr(chunks), "'auto' or three numbers of points")
+        fits = largest_block(room, model, MODES, setup.keep, setup.itemsize)
+        shape = choose_block(grid, workers.threads, fits)
+    else:
+        if len(chunks) != 3 or min(chunks) < 1:
+            raise GridError("chunks", f"{tuple(chunks)}", "'auto' or three numbers of points")
+        shape = grid.blocks(chunks).block_shape
+    points = math.prod(shape)
+    blocks, levels, nt = grid.blocks(shape), model.energy_grid.levels, len(setup.physics.temperatures)
+    kept = 4 * (
+        (levels if "ldos" in setup.keep else 0) + (model.descriptor.n_features if "descriptors" in setup.keep else 0)
+    )
+    seen = setup.cell_list.near_block(grid, blocks[len(blocks) // 2])
+    plan = Plan(
+        grid=grid,
+        block_shape=shape,
+        n_atoms=len(setup.physics.numbers),
+        temperatures=setup.physics.temperatures,
+        n_workers=workers.count,
+        n_threads=workers.threads,
+        worker_memory=workers.memory,
+        task_bytes=task_bytes(points, model, MODES, setup.keep, setup.itemsize),
+        argument_bytes=26 * len(seen) + 1000,
+        model_bytes=len(setup.blob.data),
+        fields_bytes=one_task_bytes(grid, len(setup.physics.numbers)),
+        room=room,
+        output_bytes=(8 * nt + kept) * grid.n_points + 8 * nt * levels,
+        work_bytes=8 * MODES * grid.n_points + 8 * len(blocks) * (levels + 1 + len(STAGES)),
+        resources={"GPU": 1.0} if workers.gpu else None,
+    )
+    check_fits(plan, workers, model, setup.keep, setup.itemsize)
+    return plan
+
+
+def plan(
+    atoms: ase.Atoms,
+    model: LDOSModel | str | Path,
+    *,
+    client: Client | None = None,
+    chunks: str | Sequence[int] = "auto",
+    calibrate: bool = True,
+    **options: Any,
+) -> Plan:
+    """Say what `predict` with the same arguments would do and need, without doing it.
+
+    Parameters
+    ----------
+    atoms, model, client, chunks
+        As in `predict`.
+    calibrate
+        Compute one block on a worker, twice, to forecast the time.
+    options
+        The other parameters of `predict` that concern the physics and the descriptors.
+
+    Raises
+    ------
+    InputError
+        As `predict`, before anything is computed; WorkerTooSmallError where a block cannot fit.
+    """
+    ready = setup(atoms, model, **options)
+    context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
+    with context as connected:
+        workers = Workers.of(connected)
+        planned = make_plan(ready, workers, chunks)
+        if not calibrate:
+            return planned
+        return replace(planned, seconds=_forecast(ready, planned, connected))
+
+
+def _forecast(ready: Setup, planned: Plan, client: Client) -> float:
+    """Wall seconds: the middle block's, warmed up, times the number of blocks over the number of threads."""
+    block = planned.blocks[len(planned.blocks) // 2]
+    seen = ready.cell_list.near_block(planned.grid, block)
+    arguments = (ready.physics.grid, block, seen, ready.blob, ready.backend, ready.device, ready.dtype)
+    seconds = [
+        client.submit(time_block, *arguments, pure=False, resources=planned.resources).result() for _ in range(2)
+    ]
+    return float(seconds[-1]) * len(planned.blocks) / max(1, min(planned.n_threads, len(planned.blocks)))
+
+
+def size(n_bytes: float) -> str:
+    """A number of bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.3g} TB"
+
+
+def task_bytes(n_points: int, model: LDOSModel, n_modes: int, keep: Sequence[str], itemsize: int) -> int:
+    """Peak memory of the task of a block of n_points, counted from the arrays that it holds."""
+    levels, features = model.energy_grid.levels, model.descriptor.n_features
+    width = max([*model.network.layer_sizes, features, levels])
+    kept = 4 * ((levels if "ldos" in keep else 0) + (features if "descriptors" in keep else 0))
+    # Positions, modes, kept fields; those that are written exist a second time while the chunk is encoded.
+    per_point = 24 + 2 * (8 * n_modes) + 2 * kept
+    # Descriptors, two layers of the network, LDOS as it is and in float64.
+    per_batch_point = itemsize * (features + 2 * width + 2 * levels) + 8 * levels
+    return n_points * per_point + min(n_points, BATCH) * per_batch_point + 48 * 2**20
+
+
+def choose_block(grid: Grid, n_threads: int, fits: int, target: int = TARGET_POINTS) -> tuple[int, int, int]:
+    """A block shape of about equal edges in Å and at most ``fits`` points, with some blocks for every thread.
+
+    The cell is cut into an equal number of slices along each direction, so that the blocks at the ends are not slivers.
+    """
+    most = max(1, min(target, fits, math.ceil(grid.n_points / max(1, 2 * n_threads))))
+    counts = [1, 1, 1]
+
+    def edges() -> list[int]:
+        return [math.ceil(n / c) for n, c in zip(grid.shape, counts, strict=True)]
+
+    while math.prod(edges()) > most:
+        lengths = [e * h for e, h in zip(edges(), grid.spacing, strict=True)]
+        splittable = [i for i in range(3) if edges()[i] > 1]
+        i = max(splittable, key=lambda i: lengths[i])
+        counts[i] += 1
+    a, b, c = edges()
+    return (a, b, c)
+
+
+def check_fits(plan: Plan, workers: Workers, model: LDOSModel, keep: Sequence[str], itemsize: int) -> None:
+    """Refuse a plan whose block task does not fit a worker.
+
+    Raises
+    ------
+    WorkerTooSmallError
+        Naming the block size, or the worker memory, that would fit.
+    """
+    if plan.task_bytes <= plan.room or workers.memory is None:
+        return
+    fits = largest_block(plan.room, model, MODES, keep, itemsize)
+    needed = (IDLE_BYTES + plan.model_bytes + workers.most_threads * plan.task_bytes) / 0.85
+    blocks = f"blocks of at most {fits} points (--chunks), or " if fits else ""
+    raise WorkerTooSmallError(
+        "workers",
+        f"{size(workers.memory)} of memory, where blocks of {math.prod(plan.block_shape)} points need {size(needed)}",
+        f"{size(needed)} a worker",
+        f"Use {blocks}workers with that memory.",
+    )
+
+
+def largest_block(room: int, model: LDOSModel, n_modes: int, keep: Sequence[str], itemsize: int) -> int:
+    """Most points of a block whose task fits ``room`` bytes; 0 where none does."""
+    low, high = 0, 2**30
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if task_bytes(middle, model, n_modes, keep, itemsize) <= room else (low, middle - 1)
+    return low

@@ -1,0 +1,136 @@
+"""The result of a run: an xarray Dataset over its store, and the energies."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ase
+import numpy as np
+import xarray as xr
+
+from maladist import schema
+from maladist.errors import InputError
+from maladist.grid import Grid
+from maladist.io import stores
+from maladist.physics.energies import Energies
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Electronic structure of a cell.
+
+    Attributes
+    ----------
+    dataset
+        Variables ``density`` (x, y, z) 1/Å³, ``dos`` (energy) 1/eV, ``position``, ``number`` and the scalar energies
+        of the data contract, eV; with a leading dim ``temperature`` where there are several. Lazy: the density stays on
+        disk until it is asked for.
+    store
+        The zarr store behind it; None where there is none.
+    """
+
+    dataset: xr.Dataset
+    store: Path | None = None
+    _alive: Any = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def open(cls, store: str | Path, _alive: Any = None) -> Prediction:
+        """Open a finished store.
+
+        Raises
+        ------
+        StoreError
+            No such store, one that is unfinished, or one without a density and energies.
+        """
+        dataset = stores.open_dataset(store)
+        schema.validate(dataset, ("density", "dos", "fermi_energy_eV", "position", "number"), str(store))
+        return cls(dataset, Path(store), _alive)
+
+    @property
+    def temperatures(self) -> tuple[float, ...]:
+        """Temperatures of the run, K."""
+        if "temperature" in self.dataset.dims:
+            return tuple(map(float, self.dataset["temperature"].values))
+        return (float(self.dataset.attrs["temperature_K"]),)
+
+    def at(self, temperature: float) -> Prediction:
+        """The result at one of several temperatures (K)."""
+        if "temperature" not in self.dataset.dims:
+            if temperature != self.temperatures[0]:
+                raise InputError(
+                    "temperature", f"{temperature} K", f"{self.temperatures[0]} K, the only one of this run"
+                )
+            return self
+        if temperature not in self.temperatures:
+            raise InputError("temperature", f"{temperature} K", f"one of {self.temperatures}")
+        one = self.dataset.sel(temperature=temperature).drop_vars("temperature")
+        return Prediction(one.assign_attrs(temperature_K=float(temperature)), self.store, self._alive)
+
+    def _one(self, name: str) -> float:
+        if "temperature" in self.dataset.dims:
+            raise InputError(
+                name, "a run at several temperatures", "one temperature", "Choose with prediction.at(temperature)."
+            )
+        return float(self.dataset[name])
+
+    @property
+    def atoms(self) -> ase.Atoms:
+        """The atoms."""
+        return schema.atoms_of(self.dataset)
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the density."""
+        return schema.grid_of(self.dataset)
+
+    @property
+    def density(self) -> xr.DataArray:
+        """n(r), 1/Å³."""
+        return self.dataset["density"]
+
+    @property
+    def dos(self) -> xr.DataArray:
+        """D(ε), 1/eV."""
+        return self.dataset["dos"]
+
+    @property
+    def fermi_energy(self) -> float:
+        """μ, eV."""
+        return self._one("fermi_energy_eV")
+
+    @property
+    def energies(self) -> Energies:
+        """Terms of the total free energy, eV; None where a term could not be known."""
+        terms = {n: self._one(n) for n in schema.ENERGY_TERMS[:-1]}
+        return Energies.from_dict({n: None if np.isnan(v) else v for n, v in terms.items()}, self.dataset.sizes["atom"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``--json`` writes: energies, grid, and what the run took."""
+        attrs = self.dataset.attrs
+        common = {
+            "n_atoms": self.dataset.sizes["atom"],
+            "grid": list(self.grid.shape),
+            **{
+                k: attrs[k]
+                for k in ("blocks", "workers", "broadening_correction", "peak_memory_bytes", "seconds")
+                if k in attrs
+            },
+        }
+        results = [{**self.at(t)._scalars(), "temperature_K": t} for t in self.temperatures]
+        return {**results[0], **common} if len(results) == 1 else {"results": results, **common}
+
+    def _scalars(self) -> dict[str, float | None]:
+        values = {n: float(self.dataset[n]) for n in schema.SCALARS if n in self.dataset}
+        return {n: None if np.isnan(v) else v for n, v in values.items()}
+
+    def to_json(self) -> str:
+        """`to_dict` as JSON; a term that is not known is null."""
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
+
+    def __str__(self) -> str:
+        head = f"{self.dataset.sizes['atom']} atoms, grid {'×'.join(map(str, self.grid.shape))}"
+        tables = [f"{t:g} K: μ = {self.at(t).fermi_energy:.4f} eV\n{self.at(t).energies}" for t in self.temperatures]
+        return "\n".join([head, *tables])

@@ -1,0 +1,75 @@
+"""What one block adds to the reductions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+STAGES: Final = ("descriptors", "network", "reductions", "io")
+"""Stages of a block's work whose seconds are counted."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """A monoid: the sum of two tallies is the tally of the two blocks together.
+
+    Attributes
+    ----------
+    dos
+        Σ_r d(ε, r)·voxel volume over the points of the block, (levels,) float64, 1/eV.
+    n_points
+        Number of points.
+    seconds
+        Worker seconds in each of STAGES, (4,) float64.
+    """
+
+    dos: Array
+    n_points: int
+    seconds: Array
+
+    @classmethod
+    def zero(cls, levels: int) -> Tally:
+        """The tally of no point."""
+        return cls(np.zeros(levels), 0, np.zeros(len(STAGES)))
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(self.dos + other.dos, self.n_points + other.n_points, self.seconds + other.seconds)
+
+    def row(self) -> Array:
+        """The tally as one row of the record of finished blocks, (levels + 5,) float64."""
+        return np.concatenate([self.dos, [float(self.n_points)], self.seconds])
+
+    @classmethod
+    def from_row(cls, row: Array) -> Tally:
+        """Inverse of `row`."""
+        n = len(STAGES)
+        return cls(row[: -n - 1], int(row[-n - 1]), row[-n:])
+
+
+def add_up(tallies: Iterable[Tally], levels: int) -> Tally:
+    """Add tallies in a tree, in the order in which they come: the same order gives the same bits.
+
+    A binary counter of partial sums, so that rounding grows with the logarithm of the number of blocks and no more than
+    that many tallies are held.
+    """
+    partial: list[Tally | None] = []
+    for tally in tallies:
+        carry = tally
+        for i, held in enumerate(partial):
+            if held is None:
+                partial[i] = carry
+                break
+            carry, partial[i] = held + carry, None
+        else:
+            partial.append(carry)
+    total = Tally.zero(levels)
+    for held in partial:
+        if held is not None:
+            total = held + total
+    return total

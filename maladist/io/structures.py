@@ -1,0 +1,44 @@
+"""Atoms from anything that ASE reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ase
+import ase.io
+from ase.io.formats import UnknownFileTypeError
+
+from maladist.errors import AtomsError
+
+
+def read_atoms(name: str) -> ase.Atoms:
+    """Read one frame of ``FILE`` or ``FILE@index`` (ASE's indices); the last where no index is given.
+
+    Raises
+    ------
+    AtomsError
+        No such file, a format that ASE does not know, an index that is out of range or names several frames.
+    """
+    return _read(name, None)[-1]
+
+
+def read_frames(name: str) -> list[ase.Atoms]:
+    """Read the frames of ``FILE@index`` (for example ``md.traj@0:100:10``); all where no index is given."""
+    return _read(name, ":")
+
+
+def _read(name: str, default: str | None) -> list[ase.Atoms]:
+    path, _, index = name.partition("@") if not Path(name).exists() else (name, "", "")
+    if not Path(path).is_file():
+        raise AtomsError("atoms", f"{path} is not a file", "a file of atoms that ASE can read")
+    try:
+        found = ase.io.read(path, index=index or default or "-1")
+    except (UnknownFileTypeError, ValueError, IndexError, KeyError, AssertionError, OSError, StopIteration) as error:
+        why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise AtomsError(
+            "atoms", f"ASE cannot read {name} ({why})", "a file of atoms in a format that ASE knows"
+        ) from error
+    frames = found if isinstance(found, list) else [found]
+    if not frames:
+        raise AtomsError("atoms", f"no frame in {name}", "at least one")
+    return frames

@@ -1,0 +1,182 @@
+"""The data contract: every variable's dims, dtype and units, and the checks that hold a data set against it.
+
+The names here are those of the zarr stores, of `Prediction` and of the group ``reference``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import ase
+import numpy as np
+import xarray as xr
+
+from maladist.errors import AtomsError, StoreError
+from maladist.grid import EnergyGrid, Grid
+
+SCHEMA_VERSION: Final = 1
+
+
+@dataclass(frozen=True)
+class Variable:
+    """How a variable looks in a store."""
+
+    dims: tuple[str, ...]
+    dtype: str
+    units: str
+    doc: str
+
+
+VARIABLES: Final[Mapping[str, Variable]] = {
+    "descriptors": Variable(("x", "y", "z", "feature"), "float32", "1", "descriptors of the surroundings of a point"),
+    "ldos": Variable(("x", "y", "z", "energy"), "float32", "1/(eV Å^3)", "local density of states, both spins"),
+    "density": Variable(("x", "y", "z"), "float64", "1/Å^3", "electron density"),
+    "dos": Variable(("energy",), "float64", "1/eV", "density of states"),
+    "energy": Variable(("energy",), "float64", "eV", "energies of the LDOS' samples"),
+    "position": Variable(("atom", "xyz"), "float64", "Å", "Cartesian positions of the atoms"),
+    "number": Variable(("atom",), "int16", "1", "atomic numbers"),
+}
+
+ENERGY_TERMS: Final = (
+    "band_energy_eV",
+    "entropy_contribution_eV",
+    "hartree_eV",
+    "xc_eV",
+    "xc_potential_eV",
+    "ewald_eV",
+    "total_free_energy_eV",
+)
+SCALARS: Final = ("fermi_energy_eV", "n_electrons", *ENERGY_TERMS)
+"""Scalar float64 variables of a Prediction, of its store and of a group ``reference``."""
+
+
+def validate(dataset: xr.Dataset, need: Iterable[str], source: str = "data set") -> None:
+    """Hold a data set against the contract.
+
+    Parameters
+    ----------
+    dataset
+        What came out of a store.
+    need
+        Variables and attributes that must be there; all others of the contract's names are checked where present.
+    source
+        Its name in error messages.
+
+    Raises
+    ------
+    StoreError
+        Naming the variable or attribute, what it is and what the contract wants.
+    """
+    version = dataset.attrs.get("schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        raise StoreError(
+            source,
+            f"schema_version {version}",
+            f"{SCHEMA_VERSION}",
+            "Read it with the version of maladist that wrote it.",
+        )
+    for name in need:
+        if name not in dataset.variables and name not in dataset.attrs:
+            there = ", ".join(map(str, [*dataset.variables, *dataset.attrs])) or "nothing"
+            raise StoreError(source, f"no {name!r} (there is: {there})", f"a data set with {', '.join(need)}")
+    for name, variable in VARIABLES.items():
+        if name not in dataset.variables:
+            continue
+        dims = tuple(d for d in dataset[name].dims if d != "temperature")
+        if dims != variable.dims:
+            raise StoreError(f"{source}: {name}", f"dims {dims}", f"{variable.dims}")
+        if dataset[name].dtype.kind != np.dtype(variable.dtype).kind:
+            raise StoreError(f"{source}: {name}", f"dtype {dataset[name].dtype}", variable.dtype)
+
+
+def grid_of(dataset: xr.Dataset, source: str = "data set") -> Grid:
+    """Real-space grid of a data set: its attribute ``cell`` and the sizes of its dims x, y, z."""
+    cell = np.asarray(dataset.attrs.get("cell", []), dtype=float)
+    if cell.size != 9:
+        raise StoreError(f"{source}: cell", f"{cell.size} numbers", "nine numbers, rows of lattice vectors in Å")
+    nx, ny, nz = (dataset.sizes[d] for d in ("x", "y", "z"))
+    return Grid(cell.reshape(3, 3).tolist(), (nx, ny, nz))
+
+
+def energy_grid_of(dataset: xr.Dataset) -> EnergyGrid:
+    """Energy grid of a data set with its broadening; a kernel that is not stated is 'unknown'."""
+    kernel = dataset.attrs.get("broadening_kernel", "unknown")
+    return EnergyGrid.from_values(
+        dataset["energy"].values, kernel, float(dataset.attrs.get("broadening_width_eV", 0.0))
+    )
+
+
+def atoms_of(dataset: xr.Dataset) -> ase.Atoms:
+    """Atoms of a data set."""
+    cell = np.asarray(dataset.attrs["cell"], dtype=float).reshape(3, 3)
+    return ase.Atoms(numbers=dataset["number"].values, positions=dataset["position"].values, cell=cell, pbc=True)
+
+
+def grid_attributes(grid: Grid) -> dict[str, Any]:
+    """Attributes that name a grid."""
+    return {"schema_version": SCHEMA_VERSION, "cell": [float(x) for x in grid.cell_array.ravel()]}
+
+
+def energy_attributes(energies: EnergyGrid) -> dict[str, Any]:
+    """Attributes that name an energy grid's broadening."""
+    return {"broadening_kernel": energies.kernel, "broadening_width_eV": energies.width}
+
+
+def check_atoms(atoms: ase.Atoms, known: Iterable[str] | None = None) -> None:
+    """Refuse atoms that cannot be predicted.
+
+    Parameters
+    ----------
+    atoms
+        What the user gave.
+    known
+        Symbols that the model has seen; None where any will do.
+
+    Raises
+    ------
+    AtomsError
+        No atoms, no cell, not periodic in all directions, positions that are not finite or nearer than 0.1 Å to one
+        another, an element that the model has never seen.
+    """
+    if not isinstance(atoms, ase.Atoms):
+        raise AtomsError("atoms", f"a {type(atoms).__name__}", "an ase.Atoms", "Read it with ase.io.read.")
+    if len(atoms) == 0:
+        raise AtomsError("atoms", "no atoms", "at least one atom")
+    if atoms.cell.rank < 3 or abs(np.linalg.det(atoms.cell.array)) < 1e-3:
+        raise AtomsError(
+            "atoms", f"a cell of rank {atoms.cell.rank}", "three lattice vectors", "Set one with atoms.set_cell."
+        )
+    if not all(atoms.pbc):
+        came = f"periodicity {tuple(map(bool, atoms.pbc))}"
+        raise AtomsError("atoms", came, "a cell that is periodic in three directions", "Set atoms.pbc = True.")
+    bad = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
+    if len(bad):
+        raise AtomsError("atoms", f"positions that are not finite (atom {bad[0]})", "finite positions in Å")
+    if known is not None:
+        unknown = sorted(set(atoms.get_chemical_symbols()) - set(known))
+        if unknown:
+            wanted = f"only {', '.join(sorted(known))}, which the model was trained on"
+            raise AtomsError("atoms", f"element {', '.join(unknown)}", wanted, "Use a model that knows them.")
+    _check_distances(atoms)
+
+
+def _check_distances(atoms: ase.Atoms, nearest: float = 0.1) -> None:
+    from scipy.spatial import cKDTree
+
+    # Images within `nearest` of the cell's faces are enough to see a pair across a face.
+    scaled = atoms.get_scaled_positions(wrap=True)
+    margin = nearest * np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
+    every, owner = scaled, np.arange(len(atoms))
+    for axis in range(3):
+        low, high = every[:, axis] < margin[axis], every[:, axis] > 1 - margin[axis]
+        step = np.eye(3)[axis]
+        every = np.concatenate([every, every[low] + step, every[high] - step])
+        owner = np.concatenate([owner, owner[low], owner[high]])
+    points = every @ atoms.cell.array
+    pairs = cKDTree(points).query_pairs(nearest, output_type="ndarray")
+    if len(pairs):
+        i, j = sorted(int(owner[k]) for k in pairs[0])
+        distance = np.linalg.norm(points[pairs[0][0]] - points[pairs[0][1]])
+        raise AtomsError("atoms", f"atoms {i} and {j} are {distance:.3g} Å apart", f"distances of at least {nearest} Å")
