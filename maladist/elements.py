@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,8 @@ class Element:
         (n_radii,) float64; None where the pseudopotential has none.
     core_rab
         Derivative dr/di of the radial mesh, Å, (n_radii,) float64, for Simpson integration.
+    xc
+        Functional that the pseudopotential was made for, 'pbe', 'pw92' or 'pz'; None where unknown or another.
     """
 
     symbol: str
@@ -36,6 +39,7 @@ class Element:
     core_radii: npt.NDArray[np.float64] | None = None
     core_rab: npt.NDArray[np.float64] | None = None
     core_density: npt.NDArray[np.float64] | None = None
+    xc: Literal["pbe", "pw92", "pz"] | None = None
 
     @property
     def has_pseudopotential(self) -> bool:

@@ -1,0 +1,71 @@
+"""The members of MALA's zip, read in memory: nothing is unpacked to disk, and nothing may grow beyond a limit."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from pathlib import PurePosixPath
+from typing import Final
+
+from maladist.errors import ModelError
+
+_ENDINGS: Final = {
+    "network": (".network.pth",),
+    "iscaler": (".iscaler.pkl", ".iscaler.json"),
+    "oscaler": (".oscaler.pkl", ".oscaler.json"),
+    "params": (".params.json",),
+    "info": (".info.json",),
+}
+_OPTIONAL: Final = {"info"}
+
+_LARGEST: Final = {"network": 2**30}
+_LARGEST_OTHER: Final = 2**25
+_RATIO: Final = 100  # no member of a model shrinks further, a bomb does
+
+
+def read_members(content: bytes, name: str) -> dict[str, bytes]:
+    """Content of the members by their role: network, iscaler, oscaler, params and, where there is one, info.
+
+    Raises
+    ------
+    ModelError
+        Bytes that are not a zip, truncated, incomplete, or have members of unsafe names or sizes.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return {role: _read(archive, member, role) for role, member in _find(archive, name).items()}
+    except ModelError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError) as error:
+        came = f"{name}, a zip that is truncated or damaged ({error!s:.100})"
+        raise ModelError("model", came, "MALA's zip", "Copy it again.") from None
+
+
+def _find(archive: zipfile.ZipFile, name: str) -> dict[str, zipfile.ZipInfo]:
+    found: dict[str, zipfile.ZipInfo] = {}
+    for member in archive.infolist():
+        parts = PurePosixPath(member.filename.replace("\\", "/")).parts
+        if ".." in parts or member.filename[:1] in "/\\" or ":" in member.filename:
+            raise ModelError("model", f"{name} with a member {member.filename!r:.80}", "members named within the zip")
+        for role, endings in _ENDINGS.items():
+            if member.filename.endswith(endings):
+                if role in found:
+                    raise ModelError("model", f"{name} with two members *{endings[0]}", "one model a zip")
+                found[role] = member
+    missing = [endings[0] for role, endings in _ENDINGS.items() if role not in found and role not in _OPTIONAL]
+    if missing:
+        raise ModelError("model", f"{name} without *{', *'.join(missing)}", "the zip of a model that MALA saved")
+    return found
+
+
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, role: str) -> bytes:
+    largest = _LARGEST.get(role, _LARGEST_OTHER)
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ModelError("model", f"{member.filename:.80} in a rare compression", "stored or deflated members")
+    if member.file_size > min(largest, _RATIO * member.compress_size + 2**20):
+        came = f"{member.filename:.80} of {member.file_size} bytes from {member.compress_size}"
+        raise ModelError("model", came, f"at most {largest} bytes, and not {_RATIO} times what is stored")
+    # The size is given again, for a member that declares less than it holds is otherwise inflated whole, then cut.
+    with archive.open(member) as file:
+        return file.read(member.file_size)

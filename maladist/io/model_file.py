@@ -1,0 +1,75 @@
+"""Model files: one file that holds everything, and MALA's zips read in its place."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from maladist.elements import Element
+from maladist.errors import ModelError
+from maladist.io.mala_model import import_mala
+from maladist.io.upf import read_pseudopotentials
+from maladist.learning.model import LDOSModel
+
+
+def save_model(model: LDOSModel, path: str | Path) -> Path:
+    """Write a model; the file is there whole or not at all.
+
+    Raises
+    ------
+    ModelError
+        A folder that does not exist or cannot be written.
+    """
+    path = Path(path)
+    content = model.to_bytes()
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise ModelError("output", f"{path}: {error.strerror or error}", "a path that can be written") from None
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+    return path
+
+
+def load_model(path: str | Path, pseudopotentials: Mapping[str, Element] | str | Path | None = None) -> LDOSModel:
+    """Read a model file, or a zip that MALA saved, whichever it is by its content.
+
+    Parameters
+    ----------
+    path
+        The file.
+    pseudopotentials
+        Element of each symbol, or a folder of UPF files; replaces what the file knows of them.
+
+    Raises
+    ------
+    ModelError
+        A file that is absent, truncated, damaged, not a model, of another version, or that asks for code to be run; a
+        pseudopotential with another valence than the model was trained with.
+    PseudopotentialError
+        UPF files that cannot be read, or two for one element.
+    """
+    path = Path(path)
+    given = read_pseudopotentials(pseudopotentials) if isinstance(pseudopotentials, str | Path) else pseudopotentials
+    try:
+        with path.open("rb") as file:
+            if file.read(2) == b"PK":
+                return import_mala(path, given)
+            file.seek(0)
+            content = file.read()
+    except OSError as error:
+        raise ModelError("model", f"{path}: {error.strerror or error}", "a file that can be read") from None
+    try:
+        model = LDOSModel.from_bytes(content)
+    except ModelError as error:
+        raise ModelError("model", f"{path.name}: {error.came}", error.wanted, error.remedy) from None
+    return model.with_pseudopotentials(given) if given else model

@@ -1,0 +1,181 @@
+"""Scaling of descriptors and LDOS for the network, fitted from moments that merge.
+
+A scaler is x → (x − shift) / scale, with one pair for all features or one for each:
+
+    none      shift 0,    scale 1
+    standard  shift mean, scale standard deviation (n − 1 in the denominator)
+    minmax    shift min,  scale max − min: the data it was fitted to lies in [0, 1]
+
+The moments (count, mean, M2 = Σ(x − mean)², min, max of each feature, in float64) of two sets of data merge into those
+of both together (Chan, Golub and LeVeque, Am. Stat. 37, 242 (1983)). The merge is commutative, associative up to
+rounding and has a zero, so moments can be summed in a tree over blocks in any order.
+
+A feature that never varies (its spread is below 1e-10 of its magnitude) has scale 0: it is scaled to 0, and unscaled to
+the value that it always had. A network cannot have learnt anything from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import torch
+
+from maladist.errors import ModelError
+
+Kind = Literal["none", "standard", "minmax"]
+
+_DEGENERATE = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Count, mean, sum of squared deviations, minimum and maximum of each feature: a commutative monoid under ``+``.
+
+    Attributes
+    ----------
+    count
+        Number of points.
+    mean, m2, low, high
+        (n_features,) float64 each.
+    """
+
+    count: int
+    mean: torch.Tensor
+    m2: torch.Tensor
+    low: torch.Tensor
+    high: torch.Tensor
+
+    @classmethod
+    def zero(cls, n_features: int) -> Moments:
+        """Moments of no data."""
+        nothing = torch.zeros(n_features, dtype=torch.float64)
+        return cls(0, nothing, nothing, nothing + torch.inf, nothing - torch.inf)
+
+    @classmethod
+    def of(cls, data: torch.Tensor) -> Moments:
+        """Moments of data of shape (n_points, n_features).
+
+        Raises
+        ------
+        ModelError
+            Data of another shape, or not finite.
+        """
+        if data.ndim != 2:
+            raise ModelError("data", f"an array of shape {tuple(data.shape)}", "one of shape (points, features)")
+        if len(data) == 0:
+            return cls.zero(data.shape[1])
+        x = data.detach().to(torch.float64)
+        if not bool(torch.isfinite(x).all()):
+            raise ModelError("data", "values that are not finite", "finite numbers", "Look for NaN in the data set.")
+        mean = x.mean(0)
+        return cls(len(x), *(v.cpu() for v in (mean, ((x - mean) ** 2).sum(0), x.amin(0), x.amax(0))))
+
+    def __add__(self, other: Moments) -> Moments:
+        count = self.count + other.count
+        if len(self.mean) != len(other.mean):
+            raise ModelError("moments", f"{len(self.mean)} and {len(other.mean)} features", "moments of equal features")
+        delta = other.mean - self.mean
+        share = other.count / max(count, 1)
+        return Moments(
+            count,
+            self.mean + delta * share,
+            self.m2 + other.m2 + delta**2 * (self.count * share),
+            torch.minimum(self.low, other.low),
+            torch.maximum(self.high, other.high),
+        )
+
+    def whole(self) -> Moments:
+        """Moments of all features taken together, as one feature."""
+        mean = self.mean.mean(0, keepdim=True)
+        m2 = (self.m2 + self.count * (self.mean - mean) ** 2).sum(0, keepdim=True)
+        low, high = self.low.amin(0, keepdim=True), self.high.amax(0, keepdim=True)
+        return Moments(self.count * len(self.mean), mean, m2, low, high)
+
+
+def _no_shift() -> torch.Tensor:
+    return torch.zeros(1, dtype=torch.float64)
+
+
+def _no_scale() -> torch.Tensor:
+    return torch.ones(1, dtype=torch.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Scaler:
+    """Maps data to what the network sees and back; differentiable, of the data's own dtype and device.
+
+    Attributes
+    ----------
+    kind
+        'none', 'standard' or 'minmax'.
+    feature_wise
+        Whether every feature has its own shift and scale.
+    shift, scale
+        float64, (n_features,) where feature-wise, else (1,). In the unit of the data.
+
+    Raises
+    ------
+    ModelError
+        An unknown kind, or a shift and scale that are of another shape, not finite, or negative.
+    """
+
+    kind: Kind = "none"
+    feature_wise: bool = False
+    shift: torch.Tensor = field(default_factory=_no_shift)
+    scale: torch.Tensor = field(default_factory=_no_scale)
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise ModelError("scaler", f"kind {self.kind!r:.40}", f"one of {', '.join(get_args(Kind))}")
+        if self.kind == "none" and self.feature_wise:
+            object.__setattr__(self, "feature_wise", False)
+        came = f"shift and scale of shapes {tuple(self.shift.shape)} and {tuple(self.scale.shape)}"
+        if (
+            self.shift.ndim != 1
+            or self.shift.shape != self.scale.shape
+            or not (self.feature_wise or len(self.shift) == 1)
+        ):
+            raise ModelError("scaler", came, "two vectors, of length 1 unless feature-wise")
+        if not bool(torch.isfinite(self.shift + self.scale).all() and (self.scale >= 0).all()):
+            raise ModelError("scaler", "a shift or scale that is not finite, or a scale below zero", "finite numbers")
+        object.__setattr__(self, "shift", self.shift.detach().to(torch.float64))
+        object.__setattr__(self, "scale", self.scale.detach().to(torch.float64))
+
+    @classmethod
+    def fit(cls, moments: Moments, kind: Kind, *, feature_wise: bool) -> Scaler:
+        """Scaler for the data that ``moments`` describe.
+
+        Raises
+        ------
+        ModelError
+            Moments of no data.
+        """
+        if kind == "none":
+            return cls()
+        if moments.count == 0:
+            raise ModelError("data", "no points", "at least one point to fit a scaler to")
+        m = moments if feature_wise else moments.whole()
+        shift, scale = (m.mean, (m.m2 / max(m.count - 1, 1)).sqrt()) if kind == "standard" else (m.low, m.high - m.low)
+        varies = scale > _DEGENERATE * torch.maximum(m.low.abs(), m.high.abs())
+        return cls(kind, feature_wise, shift, torch.where(varies, scale, 0.0))
+
+    @property
+    def n_features(self) -> int | None:
+        """Number of features that the scaler was made for; None where it takes any."""
+        return len(self.shift) if self.feature_wise else None
+
+    def transform(self, x: torch.Tensor) -> torch.Tensor:
+        """Scale data of shape (n, n_features)."""
+        if self.kind == "none":
+            return x
+        inverse = torch.where(self.scale > 0, 1 / self.scale, 0.0)
+        return (x - self.shift.to(x)) * inverse.to(x)
+
+    def inverse(self, y: torch.Tensor) -> torch.Tensor:
+        """Undo ``transform``."""
+        return y if self.kind == "none" else y * self.scale.to(y) + self.shift.to(y)
+
+    def to(self, device: torch.device | str) -> Scaler:
+        """The same scaler with its tensors on a device; they stay float64."""
+        return Scaler(self.kind, self.feature_wise, self.shift.to(device), self.scale.to(device))
