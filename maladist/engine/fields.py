@@ -21,7 +21,7 @@ from distributed import Client
 from torch import Tensor
 
 from maladist.engine import waves
-from maladist.engine.setup import Physics
+from maladist.engine.matter import Physics
 from maladist.grid import Grid
 from maladist.io import stores
 from maladist.io.stores import ArrayTemplate

@@ -23,10 +23,10 @@ from maladist import schema
 from maladist.cluster import cluster
 from maladist.elements import Element
 from maladist.engine.fields import one_task_bytes, terms_of_store
-from maladist.engine.plan import Workers
+from maladist.engine.matter import Physics, common_functional, physics_of
 from maladist.engine.prediction import Prediction
 from maladist.engine.results import result_values
-from maladist.engine.setup import Physics, common_functional, physics_of
+from maladist.engine.workers import Workers
 from maladist.errors import InputError, StoreError
 from maladist.io import stores
 from maladist.io.stores import field_template

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maladist import schema
-from maladist.engine.setup import Physics
+from maladist.engine.matter import Physics
 from maladist.grid import EnergyGrid
 from maladist.physics.energies import Energies
 from maladist.physics.fermi import FermiWeights
