@@ -18,13 +18,11 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from maladist.descriptors.spec import Kernel, Request, Spec, check_weights, positive, weights_by_atom
+from maladist.descriptors.spec import COINCIDENT, Kernel, Request, Spec, check_weights, positive, weights_by_atom
 from maladist.descriptors.su2 import components
 from maladist.errors import InputError
 
-COINCIDENT = 1e-8
-"""Å; where an atom that lies on a point is taken to be."""
-
+__all__ = ["COINCIDENT", "BispectrumSpec"]
 
 @dataclass(frozen=True)
 class BispectrumSpec(Spec):

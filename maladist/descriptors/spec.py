@@ -21,6 +21,9 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from maladist.errors import AtomsError, InputError
 
+COINCIDENT = 1e-8
+"""Å; an atom within 1e-10 Å of a point is seen this far above it, along +z: the limit r → 0."""
+
 
 @dataclass(frozen=True, eq=False)
 class Request:

@@ -1,0 +1,156 @@
+"""Moments of the neighbours' density, radial function × Y_lm: what families of descriptors share.
+
+    M_nlm(r) = Σ_k w_k R_nl(r_k) Y_lm(r̂_k)
+
+in torch, on any device, differentiable with respect to points and positions, also where an atom lies on a point. The
+points come in batches that are compact in space and small in memory: they are halved along their longest extent until
+a batch fits a budget and is small compared with the cutoff, and the atoms are narrowed down on the way. So a batch pairs
+its points with about twice the atoms of a cutoff sphere, whatever the block holds, and every array has a shape that is
+known before the device computes: no index lists, no transfer back from a GPU. Pairs beyond the cutoff have weight 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.checkpoint import checkpoint
+
+from maladist.descriptors.harmonics import solid_harmonics
+from maladist.descriptors.spec import COINCIDENT, Request
+
+Array = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+
+_CPU_BUDGET = 32 * 2**20
+_GPU_SHARE = 0.25
+_FEWEST = 128  # points below which a batch is not halved for compactness: overhead would outweigh the pairs saved
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Points of a batch and the atoms near them, each with each.
+
+    Attributes
+    ----------
+    vectors
+        From point to atom, (n_points, n_atoms, 3) float64, Å; never zero.
+    distances
+        (n_points, n_atoms) float64, Å.
+    weights
+        Weight of the atom, 0 beyond the cutoff, (n_points, n_atoms) float64.
+    """
+
+    vectors: torch.Tensor
+    distances: torch.Tensor
+    weights: torch.Tensor
+
+
+def pairs(points: torch.Tensor, positions: torch.Tensor, weights: torch.Tensor, cutoff: float) -> Pairs:
+    """Pair points (p, 3) with atoms at positions (a, 3) and of weights (a,), all float64."""
+    vectors = positions - points[:, None]
+    coincident = vectors.square().sum(-1, keepdim=True) < 1e-20
+    vectors = vectors + coincident * vectors.new_tensor([0.0, 0.0, COINCIDENT])
+    distances = vectors.norm(dim=-1)
+    return Pairs(vectors, distances, torch.where(distances < cutoff, weights, 0.0))
+
+
+def spherical_harmonics(pairs: Pairs, l_max: int, dtype: torch.dtype) -> list[torch.Tensor]:
+    """Y_lm(r̂) of all pairs, (l_max + 1)² tensors (n_points, n_atoms) at index l² + l + m."""
+    x, y, z = (pairs.vectors / pairs.distances[..., None]).to(dtype).unbind(-1)
+    return solid_harmonics(x, y, z, l_max)
+
+
+def moments(radial: Sequence[torch.Tensor], angular: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Sum radial × angular functions over the atoms.
+
+    Parameters
+    ----------
+    radial
+        For each l, w R_nl of all pairs, (n_radial, n_points, n_atoms).
+    angular
+        Y_lm, or solid harmonics, of all pairs at index l² + l + m, (n_points, n_atoms) each.
+
+    Returns
+    -------
+    list of torch.Tensor
+        For each l, M_nlm as (n_points, n_radial, 2l + 1).
+    """
+    return [
+        torch.bmm(values.transpose(0, 1), torch.stack(list(angular[l * l : (l + 1) ** 2])).permute(1, 2, 0))
+        for l, values in enumerate(radial)  # noqa: E741
+    ]
+
+
+BatchKernel = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""Points (p, 3), positions (a, 3) and weights (a,) of a batch, float64, to descriptors (p, n_features)."""
+
+
+def map_batches(
+    request: Request, weights: Array, cutoff: float, cost: Callable[[int], int], kernel: BatchKernel
+) -> torch.Tensor:
+    """Run a kernel over compact batches of a request's points; with a gradient, a batch is recomputed for it.
+
+    Parameters
+    ----------
+    request
+        Points and atoms.
+    weights
+        Weight of each atom, (n_atoms,).
+    cutoff
+        Å.
+    cost
+        Bytes that one point takes if it is paired with a number of atoms.
+    kernel
+        Descriptors of a batch.
+    """
+    device = request.device
+    points, positions = request.points.to(device), request.positions.to(device)
+    where = (request.points.detach().cpu().numpy(), request.positions.detach().cpu().numpy())
+    differentiate = torch.is_grad_enabled() and (points.requires_grad or positions.requires_grad)
+    order, parts = [], []
+    for rows, atoms in batches(*where, cutoff, cost, memory_budget(device)):
+        near = positions[torch.as_tensor(atoms, device=device)]
+        inputs = points[torch.as_tensor(rows, device=device)], near, torch.as_tensor(weights[atoms], device=device)
+        parts.append(checkpoint(kernel, *inputs, use_reentrant=False) if differentiate else kernel(*inputs))
+        order.append(rows)
+    if not parts:
+        return kernel(points, positions[:0], torch.zeros(0, dtype=torch.float64, device=device))
+    return torch.cat(parts)[torch.as_tensor(np.argsort(np.concatenate(order)), device=device)]
+
+
+def memory_budget(device: torch.device) -> int:
+    """Bytes that a batch may take: a quarter of a GPU's free memory; on a CPU about what its last cache holds."""
+    if device.type == "cuda" and torch.cuda.is_available():
+        return int(_GPU_SHARE * torch.cuda.mem_get_info(device)[0])
+    return _CPU_BUDGET
+
+
+def batches(
+    points: Array, positions: Array, cutoff: float, cost: Callable[[int], int], budget: int
+) -> Iterator[tuple[Indices, Indices]]:
+    """Cut points into compact batches.
+
+    Yields
+    ------
+    tuple
+        Indices of the batch's points, and of all atoms within the cutoff of any of them. A single point is never
+        refused, whatever it costs.
+    """
+    stack = [(np.arange(len(points)), np.arange(len(positions)))] if len(points) else []
+    while stack:
+        rows, atoms = stack.pop()
+        low, high = points[rows].min(axis=0), points[rows].max(axis=0)
+        outside = positions[atoms] - np.clip(positions[atoms], low, high)
+        atoms = atoms[np.einsum("ij,ij->i", outside, outside) < cutoff**2]
+        extent = high - low
+        compact = extent.max() <= cutoff / 3 or len(rows) <= _FEWEST
+        if len(rows) == 1 or (compact and len(rows) * cost(len(atoms)) <= budget):
+            yield rows, atoms
+            continue
+        half = len(rows) // 2
+        rows = rows[np.argpartition(points[rows, int(extent.argmax())], half)]
+        stack += [(rows[half:], atoms), (rows[:half], atoms)]
