@@ -22,7 +22,7 @@ import torch
 
 from maladist.descriptors import Spec, spec_from_dict
 from maladist.elements import Element
-from maladist.errors import ModelError
+from maladist.errors import InputError, ModelError
 from maladist.grid import EnergyGrid
 from maladist.learning.network import FeedForward
 from maladist.learning.packing import pack, unpack
@@ -234,7 +234,8 @@ class LDOSModel:
         except ModelError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ModelError("model", f"metadata that cannot be read ({error!r:.120})", "a valid model file") from None
+            came = str(error) if isinstance(error, InputError) else f"metadata that cannot be read ({error!r:.120})"
+            raise ModelError("model", came, "a valid model file") from None
 
     @property
     def content_hash(self) -> str:
