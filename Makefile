@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: setup
-	$(BIN)/python -m maladist.demo
+	$(BIN)/python notebooks/demo.py
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,0 +1,72 @@
+"""An ASE calculator over the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import ase
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from distributed import Client
+
+from maladist.engine.predict import predict
+from maladist.engine.prediction import Prediction
+from maladist.errors import InputError
+from maladist.learning.model import LDOSModel
+
+
+class Maladist(Calculator):
+    """Total free energy of ASE atoms.
+
+    Results ``energy`` and ``free_energy`` are both A[n] in eV (forces are derivatives of A, so an optimiser or an MD
+    that asks for ``energy`` gets what is conserved), ``density`` and ``dos`` are the arrays of the prediction, which
+    itself is ``prediction``.
+
+    Parameters
+    ----------
+    model
+        A model, or a path of a model file or of a zip that MALA wrote.
+    client
+        A Dask client that is used for every calculation; without one a local cluster is started each time, which is
+        slow.
+    options
+        The other parameters of `maladist.predict`, but for the store: temperature, pseudopotentials, grid, ...
+
+    Raises
+    ------
+    PropertyNotImplementedError
+        Forces and stress, which maladist does not have yet.
+    InputError
+        As `predict`; and where A cannot be had because the pseudopotentials are not known.
+    """
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy"]
+
+    def __init__(self, model: LDOSModel | str | Path, *, client: Client | None = None, **options: Any) -> None:
+        super().__init__()
+        self.model, self.client, self.options = model, client, options
+        self.prediction: Prediction | None = None
+
+    def calculate(
+        self,
+        atoms: ase.Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Predict the atoms."""
+        super().calculate(atoms, properties, system_changes)
+        missing = sorted(set(properties) - set(self.implemented_properties))
+        if missing:
+            raise PropertyNotImplementedError(f"maladist has no {', '.join(missing)} yet")
+        self.prediction = predict(self.atoms, self.model, client=self.client, **self.options)
+        total = self.prediction.energies.total
+        if total is None:
+            notes = "; ".join(self.prediction.dataset.attrs.get("notes", []))
+            raise InputError("calculator", f"no total free energy ({notes})", "a model that knows its pseudopotentials")
+        self.results = {
+            "energy": total,
+            "free_energy": total,
+            "density": self.prediction.density.values,
+            "dos": self.prediction.dos.values,
+        }
