@@ -169,7 +169,7 @@ def window_modes(
             rows = number_weights(energy_grid, mus, temperature, correction=correction)
             triangle = torch.linalg.qr(torch.cat([triangle, rows]), mode="r").R
     _, singular, vectors = torch.linalg.svd(triangle, full_matrices=False)
-    return vectors[singular > 1e-13 * singular[0]].T.contiguous()
+    return vectors[singular > 1e-12 * singular[0]].T.contiguous()
 
 
 _FLAT = 1e-12  # relative difference of electrons within which N(μ) counts as flat

@@ -1,4 +1,4 @@
-r"""Integrals of a sampled function of the energy against the Fermi function, in closed form, and the Fermi level.
+r"""Weights that integrate a sampled function of the energy against the Fermi function, in closed form.
 
 Samples D(ε_i) on an equidistant grid stand for the piecewise linear function through them, D(ε) = Σ_i D_i Λ((ε−ε_i)/Δ)
 with the hat Λ (so the first and last sample fall to zero one spacing outside). An integral with g(ε) is then a dot
@@ -14,8 +14,9 @@ With τ = k_BT, e = ε − μ, x = e/τ, f = 1/(1+e^x) and A_s(x) = −Li_s(−e
     g = −f ln f − (1−f) ln(1−f)         G = τ² (x A_2 + 3 A_3)
 
 For x < 0 the A_s are polynomials plus A_s(|x|). The second difference of the polynomials is taken exactly; what is left
-is of the order of τ² or τ³, so nothing cancels at low temperature, however large |x| is, and at 10⁶ K only 8 digits of
-16 are lost. All of it is torch in float64, on any device, and differentiable with respect to μ.
+is of the order of τ² or τ³, so nothing cancels where τ < Δ, however large |x| is. Where τ ≥ Δ the second differences
+would lose digits (8 of 16 at 10⁶ K), but g is smooth on the scale of Δ and a short Gauss quadrature is exact.
+All of it is torch in float64, on any device, and differentiable with respect to μ.
 
 The broadening correction integrates g − c g″ in place of g, that is, takes G − c g in place of G.
 """
@@ -23,10 +24,12 @@ The broadening correction integrates g − c g″ in place of g, that is, takes 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
 import torch
+from numpy.polynomial.legendre import leggauss
 from torch import Tensor
 
 from maladist.errors import GridError, InputError
@@ -78,7 +81,7 @@ def fermi_weights(
     Returns
     -------
     FermiWeights
-        Accurate to 1e-12 up to 10⁴ K and to 1e-8 at 10⁶ K, for spacings of 0.1 eV or more.
+        To 1e-14 of the largest weight, at any temperature.
 
     Raises
     ------
@@ -87,22 +90,10 @@ def fermi_weights(
     GridError
         A correction where the broadening kernel is unknown.
     """
-    tau = thermal_energy(temperature)
-    delta = energy_grid.spacing
-    mu, e = _energies(energy_grid, mu, device)
+    tau, (mu, e) = thermal_energy(temperature), _energies(energy_grid, mu, device)
     c = correction_coefficient(energy_grid) if correction else 0.0
-    x = e / tau
-    y = _magnitude(x)
-    a2, a3 = _fermi_integrals(y)
-
-    number = _number(e, delta, tau, a2, c)
-    smooth = tau**3 * (y * (a2 + math.pi**2 / 12) + 2 * a3)
-    g = e * torch.sigmoid(-x)
-    band = (_second_difference_of_power(e, delta, 3) + _second_difference(smooth - c * g)) / delta + mu * number
-    smooth = tau**2 * (y * (a2 + math.pi**2 / 6) + 3 * a3)
-    g = torch.nn.functional.softplus(-y) + y * torch.sigmoid(-y)
-    entropy = -tau * _second_difference(smooth - c * g) / delta
-    return FermiWeights(number, band, entropy)
+    number, band, entropy = (_weights(part, e, tau, energy_grid.spacing, c) for part in (_NUMBER, _BAND, _ENTROPY))
+    return FermiWeights(number, band + mu * number, entropy)
 
 
 def number_weights(
@@ -114,10 +105,9 @@ def number_weights(
     device: torch.device | str | None = None,
 ) -> Tensor:
     """Only the weights of the number of electrons of :func:`fermi_weights`, (..., levels) float64, eV."""
-    tau = thermal_energy(temperature)
-    _, e = _energies(energy_grid, mu, device)
     c = correction_coefficient(energy_grid) if correction else 0.0
-    return _number(e, energy_grid.spacing, tau, _fermi_integrals(_magnitude(e / tau))[0], c)
+    _, e = _energies(energy_grid, mu, device)
+    return _weights(_NUMBER, e, thermal_energy(temperature), energy_grid.spacing, c)
 
 
 def thermal_energy(temperature: float) -> float:
@@ -142,10 +132,66 @@ def _energies(grid: EnergyGrid, mu: float | Tensor, device: torch.device | str |
     return mu, grid.origin + grid.spacing * steps - mu
 
 
-def _number(e: Tensor, delta: float, tau: float, a2: Tensor, c: float) -> Tensor:
-    smooth = tau**2 * torch.where(e >= 0, 1.0, -1.0) * (a2 - math.pi**2 / 12)
-    g = torch.sigmoid(-e / tau)
-    return (_second_difference_of_power(e, delta, 2) + _second_difference(smooth - c * g)) / delta
+class _Part(NamedTuple):
+    """One of the three integrals.
+
+    Attributes
+    ----------
+    integrand
+        g(e, τ).
+    smooth
+        G(e, τ, y, A_2(y), A_3(y)), y = |x|, without its polynomial for e < 0 and without terms linear in e.
+    power
+        The polynomial is e^p/p!, in the case of 0 there is none.
+    """
+
+    integrand: Callable[[Tensor, float], Tensor]
+    smooth: Callable[[Tensor, float, Tensor, Tensor, Tensor], Tensor]
+    power: Literal[0, 2, 3]
+
+
+def _occupation(e: Tensor, tau: float) -> Tensor:
+    return torch.sigmoid(-e / tau)
+
+
+def _minus_ts(e: Tensor, tau: float) -> Tensor:
+    y = _magnitude(e / tau)
+    return -tau * (torch.nn.functional.softplus(-y) + y * torch.sigmoid(-y))
+
+
+def _smooth_number(e: Tensor, tau: float, _: Tensor, a2: Tensor, __: Tensor) -> Tensor:
+    half = tau**2 * (a2 - math.pi**2 / 12)
+    return torch.where(e >= 0, half, -half)
+
+
+_NUMBER = _Part(_occupation, _smooth_number, 2)
+_BAND = _Part(
+    lambda e, tau: e * _occupation(e, tau),
+    lambda _, tau, y, a2, a3: tau**3 * (y * (a2 + math.pi**2 / 12) + 2 * a3),
+    3,
+)
+_ENTROPY = _Part(_minus_ts, lambda _, tau, y, a2, a3: -(tau**3) * (y * (a2 + math.pi**2 / 6) + 3 * a3), 0)
+
+
+def _weights(part: _Part, e: Tensor, tau: float, delta: float, c: float) -> Tensor:
+    """∫ (g − c g″) Λ_i for the energies e, whose first and last only serve their neighbours."""
+    correction = _second_difference(part.integrand(e, tau)) * (c / delta)
+    if delta <= tau:
+        return _by_quadrature(part, e[..., 1:-1], tau, delta) - correction
+    y = _magnitude(e / tau)
+    plain = _second_difference(part.smooth(e, tau, y, *_fermi_integrals(y)))
+    if part.power:
+        plain = plain + _second_difference_of_power(e, delta, part.power)
+    return plain / delta - correction
+
+
+def _by_quadrature(part: _Part, e: Tensor, tau: float, delta: float) -> Tensor:
+    """∫ g Λ_i by eight Gauss points on either side: g is analytic within πτ ≥ πΔ of the real axis, so to 1e-16."""
+    total = torch.zeros_like(e)
+    for x, weight in zip(*leggauss(8), strict=True):
+        t, w = (1 + float(x)) / 2, (1 - float(x)) / 4 * float(weight) * delta
+        total = total + w * (part.integrand(e + t * delta, tau) + part.integrand(e - t * delta, tau))
+    return total
 
 
 def _magnitude(x: Tensor) -> Tensor:
