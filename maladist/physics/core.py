@@ -26,7 +26,7 @@ Array = npt.NDArray[np.float64]
 LARGEST_RADIUS = 10 * BOHR
 """Å; the mesh beyond carries nothing but rounding."""
 
-_WIDTH, _DEGREE = 0.2, 9  # of the polynomials that stand for ρ_core(G): 1e-13 of ρ_core(0) or better
+_WIDTH, _DEGREE = 0.2, 9  # of the polynomials that stand for ρ_core(G): exact to rounding
 
 
 def form_factor(element: Element, g: npt.ArrayLike) -> Array:
@@ -98,7 +98,7 @@ def core_charge_of(
         total = term if total is None else total + term
     if total is None:
         return None
-    return total * (slab.sphere(cutoff, positions.device) / slab.grid.volume)
+    return torch.where(slab.sphere(cutoff, positions.device), total / slab.grid.volume, 0.0)
 
 
 def core_charge(

@@ -24,7 +24,7 @@ def test_a_cosine_has_the_energy_of_its_two_coefficients(device: str) -> None:
 
 
 def test_gaussian_charges_far_apart_have_their_own_energy() -> None:
-    """A Gaussian of width σ has the energy e²/(2√π σ); its images in a cubic cell add Madelung's −2.837297/2L and 4πσ²/…."""
+    """A Gaussian of width σ has the energy e²/(2√π σ); its images in a cubic cell add −2.837297/2L and 2πσ²/Ω."""
     length, sigma = 12.0, 0.8
     grid = Grid((length * np.eye(3)).tolist(), (48, 48, 48))
     r = grid.points()
