@@ -1,7 +1,10 @@
 from __future__ import annotations
+
 from pathlib import Path
+
 import numpy as np
 import pytest
+
 from maladist.errors import PseudopotentialError
 from maladist.io.upf import read_pseudopotentials, read_upf
 from maladist.units import BOHR

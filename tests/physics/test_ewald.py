@@ -31,7 +31,7 @@ def many_atoms() -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
 
 @pytest.mark.parametrize(("cell", "constant"), [(CUBE, -0.880059), (BCC, -0.895929), (FCC, -0.895874)])
 def test_electron_crystals_have_their_known_energies(cell: np.ndarray, constant: float) -> None:
-    """One charge a cell in a background, in e²/r_s: Fuchs, Proc. R. Soc. London A 151, 585 (1935), with later digits."""
+    """One charge a cell in a background, in e²/r_s: Fuchs, Proc. R. Soc. London A 151, 585 (1935)."""
     cell = 3.0 * cell
     r_s = (3 * abs(np.linalg.det(cell)) / (4 * math.pi)) ** (1 / 3)
     energy = ewald_energy(tensor([[0.3, 0.1, 0.2]]), tensor([2.0]), cell)
