@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import ClassVar
 
 import numpy as np
@@ -23,6 +24,7 @@ from maladist.descriptors.su2 import components
 from maladist.errors import InputError
 
 __all__ = ["COINCIDENT", "BispectrumSpec"]
+
 
 @dataclass(frozen=True)
 class BispectrumSpec(Spec):
@@ -82,14 +84,15 @@ class BispectrumSpec(Spec):
 
     def kernels(self) -> Mapping[str, Kernel]:
         """'cpu' (numba), 'torch' and 'lammps'."""
-        return {"cpu": self._cpu, "torch": self._torch, "lammps": self._lammps}
+        kernels = {"torch": self._torch, "lammps": self._lammps}
+        return kernels | ({"cpu": self._cpu} if find_spec("maladist.descriptors.bispectrum_cpu") else {})
 
     def _cpu(self, request: Request) -> torch.Tensor:
         from maladist.descriptors.bispectrum_cpu import bispectrum_cpu
 
         linear = bispectrum_cpu(
-            request.points.numpy(),
-            request.positions.numpy(),
+            request.points,
+            request.positions,
             weights_by_atom(request.numbers, self.weights),
             self,
             np.dtype(str(request.dtype).removeprefix("torch.")),
@@ -105,12 +108,14 @@ class BispectrumSpec(Spec):
     def _lammps(self, request: Request) -> torch.Tensor:
         from maladist.descriptors.bispectrum_lammps import bispectrum_lammps
 
-        values = bispectrum_lammps(request.points.numpy(), request.positions.numpy(), request.numbers, self)
+        values = bispectrum_lammps(request.points, request.positions, request.numbers, self)
         return torch.from_numpy(values).to(request.device, request.dtype)
 
     def _finish(self, linear: torch.Tensor) -> torch.Tensor:
         """Append the products of the quadratic variant."""
         if not self.quadratic:
             return linear
-        i, j = torch.triu_indices(self.n_linear, self.n_linear, device=linear.device)
-        return torch.cat([linear, linear[:, i] * linear[:, j] * torch.where(i == j, 0.5, 1.0).to(linear)], dim=1)
+        i, j = torch.triu_indices(self.n_linear, self.n_linear)
+        factor = torch.where(i == j, 0.5, 1.0).to(linear)
+        first, second = (linear.index_select(1, index.to(linear.device)) for index in (i, j))
+        return torch.cat([linear, first * second * factor], dim=1)

@@ -57,12 +57,13 @@ class Constants:
         t = tables(twojmax, str(dtype).removeprefix("torch."))
         before = [sum((i + 1) * (twojmax + 1 - i) for i in range(j1)) for j1 in range(twojmax + 1)]
         places = [before[j1] + j2 * (twojmax + 1 - j1) + j - j1 for j1, j2, j in t.components]
+        factors = [j + 1 for *_, j in t.components]
         return cls(
-            [torch.tensor(h, device=device) for h in t.harmonics],
-            torch.tensor(t.self_term, device=device),
-            torch.tensor(t.weights, device=device),
-            torch.tensor(places, device=device),
-            torch.tensor([j + 1 for *_, j in t.components], dtype=dtype, device=device),
+            [torch.tensor(h).to(device) for h in t.harmonics],
+            torch.tensor(t.self_term).to(device),
+            torch.tensor(t.weights).to(device),
+            torch.tensor(places).to(device),
+            torch.tensor(factors, dtype=dtype).to(device),
         )
 
 
@@ -107,4 +108,4 @@ def triple_products(f: torch.Tensor, constants: Constants) -> torch.Tensor:
         torch.bmm(weighted[:, j1, None] * f[:, : j1 + 1], f[:, j1:].transpose(1, 2)).flatten(1)
         for j1 in range(f.shape[1])
     ]
-    return torch.cat(products, dim=1)[:, constants.places] * constants.factors
+    return torch.cat(products, dim=1).index_select(1, constants.places) * constants.factors

@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from maladist.descriptors.spec import Request, Spec
+from maladist.descriptors.spec import Kernel, Request, Spec
 from maladist.errors import AtomsError, GridError, InputError
 from maladist.neighbors import LocalAtoms
+
+Array = npt.NDArray[np.float64]
 
 
 def evaluate(
@@ -58,36 +60,45 @@ def evaluate(
     DependencyError
         A backend whose packages are not installed.
     """
-    device = torch.device(device)
-    given = torch.as_tensor(points)
-    located = torch.as_tensor(atoms.positions) if positions is None else positions
-    _check_vectors("points", given)
-    _check_vectors("positions", located, len(atoms))
     if dtype not in (torch.float32, torch.float64):
         raise InputError("dtype", f"{dtype}", "torch.float32 or torch.float64")
-    wants_gradient = torch.is_grad_enabled() and (given.requires_grad or located.requires_grad)
+    located = atoms.positions if positions is None else positions
+    request = Request(
+        points=_vectors("points", points),
+        positions=_vectors("positions", located, len(atoms)),
+        numbers=atoms.numbers,
+        variables=(torch.as_tensor(points, dtype=torch.float64), torch.as_tensor(located, dtype=torch.float64)),
+        device=torch.device(device),
+        dtype=dtype,
+        threads=threads or _threads(),
+    )
+    return _kernel(spec, backend, request)(request)
+
+
+def _kernel(spec: Spec, backend: str, request: Request) -> Kernel:
     kernels = spec.kernels()
     if backend == "auto":
-        backend = "cpu" if "cpu" in kernels and device.type == "cpu" and not wants_gradient else "torch"
+        use_cpu = "cpu" in kernels and request.device.type == "cpu" and not request.wants_gradient
+        backend = "cpu" if use_cpu else "torch"
     if backend not in kernels:
         raise InputError("backend", f"{backend!r} for {spec.family}", f"auto or one of {', '.join(sorted(kernels))}")
-    if wants_gradient and backend != "torch":
+    if request.wants_gradient and backend != "torch":
         raise InputError("backend", f"{backend!r} with a gradient", "'torch', the one that differentiates")
-    request = Request(
-        given.to(torch.float64), located.to(torch.float64), atoms.numbers, device, dtype, threads or _threads()
-    )
-    return kernels[backend](request)
+    return kernels[backend]
 
 
-def _check_vectors(argument: str, vectors: torch.Tensor, length: int | None = None) -> None:
-    wanted = f"({'n' if length is None else length}, 3)"
-    error = AtomsError if argument == "positions" else GridError
-    if vectors.ndim != 2 or vectors.shape[1] != 3 or length not in (None, len(vectors)):
-        raise error(argument, f"an array of shape {tuple(vectors.shape)}", f"one of shape {wanted}")
-    if not vectors.is_floating_point() and vectors.numel():
-        raise error(argument, f"an array of {vectors.dtype}", "real numbers in Å")
-    if not np.isfinite(vectors.detach().cpu().numpy()).all():
+def _vectors(argument: str, given: npt.ArrayLike | torch.Tensor, length: int | None = None) -> Array:
+    """Values as (n, 3) float64, or an error."""
+    error = GridError if argument == "points" else AtomsError
+    values = given.detach().cpu().numpy() if isinstance(given, torch.Tensor) else np.asarray(given)
+    if values.ndim != 2 or values.shape[1] != 3 or length not in (None, len(values)):
+        wanted = f"one of shape ({'n' if length is None else length}, 3)"
+        raise error(argument, f"an array of shape {values.shape}", wanted)
+    if values.dtype.kind not in "fiu":
+        raise error(argument, f"an array of {values.dtype}", "real numbers in Å")
+    if not np.isfinite(values).all():
         raise error(argument, "NaN or infinite coordinates", "finite coordinates in Å")
+    return values.astype(np.float64, copy=False)
 
 
 def _threads() -> int:

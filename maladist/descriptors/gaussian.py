@@ -1,30 +1,78 @@
-"""placeholder"""
+"""The Gaussian atomic density: how close the atoms are, without directions.
+
+    G(r) = Σ_k (2π σ²)^(−3/2) exp(−|r − r_k|²/(2σ²)),   |r − r_k| < r_c
+
+Conventions of LAMMPS `compute gaussian/grid/local` with R_i = 1/2 (it cuts at 2 R_i rcutfac): a sharp cutoff, atoms on
+a point included, one column for each type of atom.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
-from collections.abc import Mapping
 
-from maladist.descriptors.spec import Kernel, Spec, positive
+import numpy as np
+import torch
+from ase.data import atomic_numbers
+
+from maladist.descriptors.moments import map_batches, pairs
+from maladist.descriptors.spec import Kernel, Request, Spec, positive, weights_by_atom
+from maladist.errors import InputError
 
 
 @dataclass(frozen=True)
 class GaussianSpec(Spec):
-    """Gaussians."""
+    """Sum of normalised Gaussians of the atoms within the cutoff.
+
+    Attributes
+    ----------
+    cutoff
+        r_c, Å.
+    sigma
+        Width σ, Å.
+    elements
+        Symbols of the elements that get a column each, in this order; empty: all atoms in one column.
+
+    Raises
+    ------
+    InputError
+        Values out of range, or an element that does not exist or comes twice.
+    """
 
     family: ClassVar[str] = "gaussian"
+
     cutoff: float
     sigma: float
+    elements: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         positive("cutoff", self.cutoff)
+        positive("sigma", self.sigma)
+        elements = tuple(self.elements)
+        if len(set(elements)) < len(elements) or any(atomic_numbers.get(s, 0) == 0 for s in elements):
+            raise InputError("elements", ", ".join(map(str, elements)), "different chemical symbols")
+        object.__setattr__(self, "elements", elements)
 
     @property
     def n_features(self) -> int:
-        """1."""
-        return 1
+        """One, or one for each element."""
+        return max(1, len(self.elements))
 
     def kernels(self) -> Mapping[str, Kernel]:
-        """torch."""
-        return {}
+        """'torch' only: it costs next to nothing."""
+        return {"torch": self._torch}
+
+    def _torch(self, request: Request) -> torch.Tensor:
+        column_of = {symbol: float(column) for column, symbol in enumerate(self.elements)}
+        columns = weights_by_atom(request.numbers, column_of) if column_of else np.zeros(len(request.numbers))
+        membership = np.eye(self.n_features)[columns.astype(int)]
+
+        def kernel(points: torch.Tensor, positions: torch.Tensor, membership: torch.Tensor) -> torch.Tensor:
+            near = pairs(points, positions, torch.ones_like(positions[:, 0]), self.cutoff)
+            exponent = (near.distances.square() / (-2 * self.sigma**2)).to(request.dtype)
+            gaussians = torch.exp(exponent) * near.weights.to(request.dtype)
+            return (gaussians @ membership.to(request.dtype)) * (2 * math.pi * self.sigma**2) ** -1.5
+
+        return map_batches(request, membership, self.cutoff, lambda n_atoms: 12 * 8 * n_atoms, kernel)

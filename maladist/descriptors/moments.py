@@ -4,9 +4,10 @@
 
 in torch, on any device, differentiable with respect to points and positions, also where an atom lies on a point. The
 points come in batches that are compact in space and small in memory: they are halved along their longest extent until
-a batch fits a budget and is small compared with the cutoff, and the atoms are narrowed down on the way. So a batch pairs
-its points with about twice the atoms of a cutoff sphere, whatever the block holds, and every array has a shape that is
-known before the device computes: no index lists, no transfer back from a GPU. Pairs beyond the cutoff have weight 0.
+a batch fits a budget and is small compared with the cutoff, and the atoms are narrowed down on the way. So a batch
+pairs its points with about twice the atoms of a cutoff sphere, whatever the block holds, and every array has a shape
+that is known before the device computes: no index lists, no transfer back from a GPU. Pairs beyond the cutoff have
+weight 0.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def moments(radial: Sequence[torch.Tensor], angular: Sequence[torch.Tensor]) -> 
 
 
 BatchKernel = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-"""Points (p, 3), positions (a, 3) and weights (a,) of a batch, float64, to descriptors (p, n_features)."""
+"""Points (p, 3), positions (a, 3) and weights (a, …) of a batch, float64, to descriptors (p, n_features)."""
 
 
 def map_batches(
@@ -99,7 +100,7 @@ def map_batches(
     request
         Points and atoms.
     weights
-        Weight of each atom, (n_atoms,).
+        What the kernel wants to know of each atom, (n_atoms, …).
     cutoff
         Å.
     cost
@@ -108,18 +109,17 @@ def map_batches(
         Descriptors of a batch.
     """
     device = request.device
-    points, positions = request.points.to(device), request.positions.to(device)
-    where = (request.points.detach().cpu().numpy(), request.positions.detach().cpu().numpy())
-    differentiate = torch.is_grad_enabled() and (points.requires_grad or positions.requires_grad)
+    points, positions = (v.to(device) for v in request.variables)
     order, parts = [], []
-    for rows, atoms in batches(*where, cutoff, cost, memory_budget(device)):
-        near = positions[torch.as_tensor(atoms, device=device)]
-        inputs = points[torch.as_tensor(rows, device=device)], near, torch.as_tensor(weights[atoms], device=device)
-        parts.append(checkpoint(kernel, *inputs, use_reentrant=False) if differentiate else kernel(*inputs))
+    for rows, atoms in batches(request.points, request.positions, cutoff, cost, memory_budget(device)):
+        here, near, of_near = (torch.as_tensor(x).to(device) for x in (rows, atoms, weights[atoms]))
+        inputs = (points.index_select(0, here), positions.index_select(0, near), of_near)
+        parts.append(checkpoint(kernel, *inputs, use_reentrant=False) if request.wants_gradient else kernel(*inputs))
         order.append(rows)
     if not parts:
         return kernel(points, positions[:0], torch.zeros(0, dtype=torch.float64, device=device))
-    return torch.cat(parts)[torch.as_tensor(np.argsort(np.concatenate(order)), device=device)]
+    back = torch.as_tensor(np.argsort(np.concatenate(order))).to(device)
+    return torch.cat(parts).index_select(0, back)
 
 
 def memory_budget(device: torch.device) -> int:

@@ -34,21 +34,29 @@ class Request:
     points
         (n_points, 3) float64, Å.
     positions
-        Atoms with their images written out, (n_atoms, 3) float64, Å; may require a gradient.
+        Atoms with their images written out, (n_atoms, 3) float64, Å.
     numbers
         Atomic numbers, (n_atoms,).
+    variables
+        Points and positions as float64 tensors; what requires a gradient is to be differentiated by.
     device, dtype
         Of the result, and of the work where the kernel has the choice.
     threads
         Threads that the kernel may use.
     """
 
-    points: torch.Tensor
-    positions: torch.Tensor
+    points: npt.NDArray[np.float64]
+    positions: npt.NDArray[np.float64]
     numbers: npt.NDArray[np.int16]
+    variables: tuple[torch.Tensor, torch.Tensor]
     device: torch.device
     dtype: torch.dtype
     threads: int
+
+    @property
+    def wants_gradient(self) -> bool:
+        """Whether the result is to be differentiated."""
+        return torch.is_grad_enabled() and any(v.requires_grad for v in self.variables)
 
 
 Kernel = Callable[[Request], torch.Tensor]

