@@ -45,7 +45,8 @@ def read_upf(path: str | Path) -> Element:
     Returns
     -------
     Element
-        Radii in Å and densities in 1/Å³ on the file's own mesh; no core charge where the file has none.
+        Radii in Å and densities in 1/Å³ on the file's own mesh; no core charge where the file has none; the functional
+        that it was made for, where this package knows it.
 
     Raises
     ------
