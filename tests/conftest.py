@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A skip counts as a failure where the environment says that what the test needs is installed.
+
+    MALADIST_NO_SKIP names markers: ``lammps slurm qe chromium``.
+    """
+    report = yield
+    promised = set(os.environ.get("MALADIST_NO_SKIP", "").split()) & {mark.name for mark in item.iter_markers()}
+    if report.skipped and promised and not hasattr(report, "wasxfail"):
+        why: Any = report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"MALADIST_NO_SKIP promises {', '.join(sorted(promised))}, yet: {why}"
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)
