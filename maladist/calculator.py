@@ -59,6 +59,8 @@ class Maladist(Calculator):
         missing = sorted(set(properties) - set(self.implemented_properties))
         if missing:
             raise PropertyNotImplementedError(f"maladist has no {', '.join(missing)} yet")
+        if self.prediction is not None:
+            self.prediction.close()
         self.prediction = predict(self.atoms, self.model, client=self.client, **self.options)
         total = self.prediction.energies.total
         if total is None:

@@ -21,6 +21,7 @@ from maladist.io.stores import check_target
 app = App(
     name="maladist",
     version=lambda: maladist.__version__,
+    result_action="return_value",  # the exit status is ours, in main
     help="Electronic structure of large cells at finite temperature: atoms and a model in; n(r), D(ε) and A[n] out.",
 )
 out, err = Console(), Console(stderr=True)
@@ -117,7 +118,7 @@ def predict(
     if not resume:
         check_target(output, overwrite)
     for note in ready.physics.notes:
-        err.print(f"note: {note}", highlight=False)
+        err.print(f"note: {note}", highlight=False, soft_wrap=True)
     with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
         prediction = maladist.predict(
             structure,
@@ -223,7 +224,7 @@ def observe(
             overwrite=overwrite,
         )
         for note in prediction.dataset.attrs.get("notes", []):
-            err.print(f"note: {note}", highlight=False)
+            err.print(f"note: {note}", highlight=False, soft_wrap=True)
         _show(prediction, output)
         _write_json(prediction, json)
 
@@ -255,7 +256,7 @@ def import_mala(
         raise InputError("output", f"{target} exists", "a new file", "Give --overwrite to replace it.")
     model = load_model(zip, pseudopotentials=pseudopotentials)
     save_model(model, target)
-    out.print(f"{target}: {model}", highlight=False)
+    out.print(f"{target}: {model}", highlight=False, soft_wrap=True)
 
 
 @app.command
@@ -285,9 +286,9 @@ def bench(*, twojmax: list[int] | None = None, json: Path | None = None) -> None
 
 
 def _show(prediction: Any, store: Path | None) -> None:
-    out.print(str(prediction), highlight=False)
+    out.print(str(prediction), highlight=False, soft_wrap=True)
     if store is not None:
-        out.print(f"store: {store}", highlight=False)
+        out.print(f"store: {store}", highlight=False, soft_wrap=True)
 
 
 def _check_json(path: Path | None) -> None:

@@ -14,6 +14,7 @@ own threads, so that the two do not fight.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -154,6 +155,7 @@ def local(workers: int | None = None, **options: Any) -> LocalCluster:
         "n_workers": workers or cores,
         "threads_per_worker": 1,
         "dashboard_address": f"{_LOOPBACK}:0",
+        "silence_logs": logging.CRITICAL,  # what fails on a worker is raised where it is waited for
     }
     if options.get("processes", True):  # threads talk without a socket
         defaults |= {"processes": True, "host": _LOOPBACK}

@@ -61,6 +61,7 @@ class TerminalObserver:
             f"{plan.n_atoms} atoms, {plan.grid.n_points} points in {len(plan.blocks)} blocks on {plan.n_workers}"
             f" workers  ·  dashboard {client.dashboard_link}",
             highlight=False,
+            soft_wrap=True,
         )
 
     def stage(self, name: str, total: int, done: int = 0) -> None:
@@ -70,7 +71,9 @@ class TerminalObserver:
         if self._progress is not None:
             self._task = self._progress.add_task(name, total=total, completed=done, detail="")
         elif done:
-            self.console.print(f"{name}: {done} of {total} were done by an earlier run", highlight=False)
+            self.console.print(
+                f"{name}: {done} of {total} were done by an earlier run", highlight=False, soft_wrap=True
+            )
 
     def advance(self, report: Any) -> None:
         """Count a finished task."""
@@ -99,4 +102,4 @@ class TerminalObserver:
 
     def note(self, text: str) -> None:
         """Say one thing."""
-        self.console.print(f"note: {text}", highlight=False)
+        self.console.print(f"note: {text}", highlight=False, soft_wrap=True)

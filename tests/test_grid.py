@@ -60,7 +60,9 @@ def test_a_strained_cell_gets_at_most_the_training_spacing() -> None:
     assert all(h <= h0 * 1.0011 for h, h0 in zip(grid.spacing, unit.spacing, strict=True))
 
 
-@pytest.mark.parametrize("cell", [np.zeros((3, 3)), np.full((3, 3), np.nan), np.eye(2), [[1, 0, 0], [2, 0, 0], [0, 0, 1]]])
+@pytest.mark.parametrize(
+    "cell", [np.zeros((3, 3)), np.full((3, 3), np.nan), np.eye(2), [[1, 0, 0], [2, 0, 0], [0, 0, 1]]]
+)
 def test_cells_without_volume_are_refused(cell: object) -> None:
     with pytest.raises(GridError, match="cell"):
         Grid(cell, (2, 2, 2))  # type: ignore[arg-type]
@@ -74,7 +76,8 @@ def test_shapes_that_are_not_three_positive_integers_are_refused(shape: object) 
 
 def test_energy_grids_know_the_variance_of_their_kernel() -> None:
     x = np.linspace(-60, 60, 400001)
-    for kernel, shape in (("gaussian", np.exp(-(x**2)) / np.sqrt(np.pi)), ("fermi-derivative", 1 / (2 + 2 * np.cosh(x)))):
+    shapes = {"gaussian": np.exp(-(x**2)) / np.sqrt(np.pi), "fermi-derivative": 1 / (2 + 2 * np.cosh(x))}
+    for kernel, shape in shapes.items():
         grid = EnergyGrid(0.0, 0.1, 11, kernel, 0.3)  # type: ignore[arg-type]
         assert grid.variance == pytest.approx(np.trapezoid(shape * x**2, x) * 0.3**2, rel=1e-9)
     assert EnergyGrid(0, 0.1, 3).variance is None

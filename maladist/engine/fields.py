@@ -25,12 +25,13 @@ from maladist.engine.matter import Physics
 from maladist.grid import Grid
 from maladist.io import stores
 from maladist.io.stores import ArrayTemplate
-from maladist.physics.core import core_charge, core_charge_of
-from maladist.physics.ewald import ewald_energy, ewald_grid, real_space_energy, reciprocal_energy_of
+from maladist.physics.core import core_charge_of
+from maladist.physics.energies import density_terms, ion_energy
+from maladist.physics.ewald import ewald_grid, real_space_energy, reciprocal_energy_of
 from maladist.physics.functionals import integrate, needs_gradient
-from maladist.physics.hartree import hartree_energy, hartree_energy_of
+from maladist.physics.hartree import hartree_energy_of
 from maladist.physics.reciprocal import ReciprocalSlab, half_shape
-from maladist.physics.xc import gradient_of, xc_terms
+from maladist.physics.xc import gradient_of
 
 Terms = dict[str, float | None]
 Run = Callable[[Any, Sequence[waves.NamedJob]], Iterator[Any]]
@@ -89,33 +90,14 @@ def terms_of_store(
     return [{**found[t], **found[None]} for t in range(nt)]
 
 
-def density_terms(density: Tensor, physics: Physics) -> Terms:
-    """Hartree and XC terms of a density (Nx, Ny, Nz) float64, 1/Å³, on whatever device it is."""
-    grid = physics.grid
-    terms: Terms = {"hartree_eV": float(hartree_energy(density, grid)), "xc_eV": None, "xc_potential_eV": None}
-    if physics.xc is not None and physics.knows_core:
-        positions = torch.as_tensor(physics.positions, device=density.device)
-        core = core_charge(positions, physics.symbols, physics.elements, grid, physics.density_cutoff)
-        terms["xc_eV"], terms["xc_potential_eV"] = xc_terms(density, core, grid, physics.xc, physics.density_cutoff)
-    return terms
-
-
-def ion_terms(physics: Physics) -> Terms:
-    """Ewald's sum of the ions."""
-    charges = physics.charges
-    if charges is None:
-        return {"ewald_eV": None}
-    energy = ewald_energy(torch.as_tensor(physics.positions), torch.as_tensor(charges), physics.grid.cell_array)
-    return {"ewald_eV": float(energy)}
-
-
 def _one_task(store: str, physics: Physics, t: int | None) -> tuple[int | None, Terms]:
     torch.set_num_threads(1)
+    p = physics
     if t is None:
-        return None, ion_terms(physics)
-    array = stores.open_array(store, "density", "r")
-    density = np.asarray(array[t] if array.ndim == 4 else array[...])
-    return t, density_terms(torch.from_numpy(density), physics)
+        return None, {"ewald_eV": ion_energy(p.positions, p.symbols, p.elements, p.grid)}
+    density = _density(store, t, 0, p.grid.shape[0])
+    terms = density_terms(density, p.grid, p.positions, p.symbols, p.elements, p.xc, p.density_cutoff)
+    return t, dict(zip(("hartree_eV", "xc_eV", "xc_potential_eV"), terms, strict=True))
 
 
 # -- by slabs --------------------------------------------------------------------------------------------------------

@@ -120,7 +120,7 @@ def physics_of(
         raise InputError("temperature", f"{tuple(temperatures)}", "each temperature once")
     if xc is not None and xc not in XC:
         raise InputError("xc", repr(xc), f"one of {', '.join(XC)}")
-    notes = [correction[1]] if correction[1] else []
+    notes = [f"broadening correction {'on' if correction[0] else 'off'}: {correction[1]}"] if correction[1] else []
     here = sorted(set(atoms.get_chemical_symbols()))
     if n_electrons is None:
         n_electrons = _count_electrons(atoms, elements, electrons_per_atom)
@@ -130,7 +130,7 @@ def physics_of(
             f"no pseudopotential for {', '.join(missing)}: the terms that need its core charge are left out"
             " (--pseudopotentials DIR)"
         )
-    if xc is None:
+    elif xc is None:
         notes.append("the exchange-correlation functional is not known: XC terms are left out")
     if density_cutoff is None:
         density_cutoff = largest_cutoff(grid)

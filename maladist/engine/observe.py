@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
@@ -24,7 +22,7 @@ from maladist.cluster import cluster
 from maladist.elements import Element
 from maladist.engine.fields import one_task_bytes, terms_of_store
 from maladist.engine.matter import Physics, common_functional, physics_of
-from maladist.engine.prediction import Prediction
+from maladist.engine.prediction import Prediction, temporary_store
 from maladist.engine.results import result_values
 from maladist.engine.workers import Workers
 from maladist.errors import InputError, StoreError
@@ -86,18 +84,11 @@ def observe(
     began = time.perf_counter()
     dataset = _open(ldos)
     physics = _physics(dataset, atoms, temperature, pseudopotentials, xc, density_cutoff, correction)
-    alive = None
-    if store is None:
-        alive = tempfile.TemporaryDirectory(prefix="maladist-")
-        store, overwrite = Path(alive.name) / "observed.zarr", False
-    path = stores.check_target(Path(store).resolve(), overwrite)
+    path = temporary_store() if store is None else stores.check_target(Path(store).resolve(), overwrite)
     context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
     with context as connected:
         _observe(dataset, physics, connected, path, overwrite, began)
-    prediction = Prediction.open(path, alive)
-    if alive is not None:
-        weakref.finalize(prediction, alive.cleanup)
-    return prediction
+    return Prediction.open(path)
 
 
 def _open(ldos: xr.DataArray | xr.Dataset | str | Path) -> xr.Dataset:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -17,7 +15,7 @@ from distributed import Client
 
 from maladist.cluster import cluster
 from maladist.elements import Element
-from maladist.engine.prediction import Prediction
+from maladist.engine.prediction import Prediction, temporary_store
 from maladist.engine.progress import Observer, Silent
 from maladist.engine.run import Run
 from maladist.engine.setup import announce, setup
@@ -66,7 +64,7 @@ def predict(
         A Dask client. By default a local cluster is started, used and closed.
     store
         Path of a new zarr store, on a file system that all workers see. By default a temporary one that lives as long
-        as the result.
+        as the process, or until ``close`` of the result.
     resume
         Continue the run that left ``store`` unfinished.
     overwrite
@@ -118,17 +116,10 @@ def predict(
     )
     if observer is None:
         announce(ready.physics.notes)
-    alive = None
-    if store is None:
-        folder = tempfile.TemporaryDirectory(prefix="maladist-")
-        store, alive, overwrite = Path(folder.name) / "prediction.zarr", folder, False
-    path = Path(store).resolve()
+    path = temporary_store() if store is None else Path(store).resolve()
     if not resume:
         stores.check_target(path, overwrite, "output")
     context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
     with context as connected:
         Run(ready, path, connected, observer or Silent(), chunks, resume, overwrite, began).execute()
-    prediction = Prediction.open(path, alive)
-    if alive is not None:
-        weakref.finalize(prediction, alive.cleanup)
-    return prediction
+    return Prediction.open(path)

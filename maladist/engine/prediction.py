@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,26 @@ from maladist.grid import Grid
 from maladist.io import stores
 from maladist.physics.energies import Energies
 
+_temporary: dict[Path, tempfile.TemporaryDirectory[str]] = {}
+
+
+def temporary_store() -> Path:
+    """Path of a new store that is removed when the process ends.
+
+    Not when its Prediction goes: arrays that were taken from it are lazy, and would read nothing but NaN.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="maladist-")
+    path = Path(folder.name).resolve() / "prediction.zarr"
+    _temporary[path] = folder
+    return path
+
+
+def discard(path: Path) -> None:
+    """Remove a temporary store; do nothing to others."""
+    folder = _temporary.pop(path, None)
+    if folder is not None:
+        folder.cleanup()
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -29,15 +50,14 @@ class Prediction:
         of the data contract, eV; with a leading dim ``temperature`` where there are several. Lazy: the density stays on
         disk until it is asked for.
     store
-        The zarr store behind it; None where there is none.
+        The zarr store behind it.
     """
 
     dataset: xr.Dataset
-    store: Path | None = None
-    _alive: Any = field(default=None, repr=False, compare=False)
+    store: Path
 
     @classmethod
-    def open(cls, store: str | Path, _alive: Any = None) -> Prediction:
+    def open(cls, store: str | Path) -> Prediction:
         """Open a finished store.
 
         Raises
@@ -47,7 +67,12 @@ class Prediction:
         """
         dataset = stores.open_dataset(store)
         schema.validate(dataset, ("density", "dos", "fermi_energy_eV", "position", "number"), str(store))
-        return cls(dataset, Path(store), _alive)
+        return cls(dataset, Path(store))
+
+    def close(self) -> None:
+        """Remove the store if it is a temporary one; what was lazy is then gone. Others stay."""
+        self.dataset.close()
+        discard(self.store)
 
     @property
     def temperatures(self) -> tuple[float, ...]:
@@ -67,7 +92,7 @@ class Prediction:
         if temperature not in self.temperatures:
             raise InputError("temperature", f"{temperature} K", f"one of {self.temperatures}")
         one = self.dataset.sel(temperature=temperature).drop_vars("temperature")
-        return Prediction(one.assign_attrs(temperature_K=float(temperature)), self.store, self._alive)
+        return Prediction(one.assign_attrs(temperature_K=float(temperature)), self.store)
 
     def _one(self, name: str) -> float:
         if "temperature" in self.dataset.dims:

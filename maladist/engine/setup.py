@@ -25,7 +25,6 @@ from maladist.learning.model import LDOSModel
 from maladist.neighbors import CellList
 from maladist.physics.fermi import CorrectionMode, use_correction
 
-BACKENDS: Final = ("auto", "cpu", "torch", "lammps")
 KEEPABLE: Final = ("ldos", "descriptors")
 
 
@@ -106,7 +105,7 @@ def setup(
         given = pseudopotentials if isinstance(pseudopotentials, Mapping) else read_pseudopotentials(pseudopotentials)
         model = model.with_pseudopotentials(given)
     schema.check_atoms(atoms, known_elements(model))
-    _one_of("descriptors", descriptors, BACKENDS)
+    _one_of("descriptors", descriptors, ("auto", *sorted(model.descriptor.kernels())))
     _one_of("precision", precision, ("float32", "float64"))
     for name in keep:
         _one_of("keep", name, KEEPABLE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import ase
@@ -31,9 +32,13 @@ def _read(name: str, default: str | None) -> list[ase.Atoms]:
     path, _, index = name.partition("@") if not Path(name).exists() else (name, "", "")
     if not Path(path).is_file():
         raise AtomsError("atoms", f"{path} is not a file", "a file of atoms that ASE can read")
+    if index and not re.fullmatch(r"-?\d*(:-?\d*){0,2}", index):
+        raise AtomsError("atoms", f"index {index!r}", "an index as ASE has it: FILE@3, FILE@-1, FILE@0:100:10")
     try:
         found = ase.io.read(path, index=index or default or "-1")
-    except (UnknownFileTypeError, ValueError, IndexError, KeyError, AssertionError, OSError, StopIteration) as error:
+    except (IndexError, StopIteration) as error:
+        raise AtomsError("atoms", f"{path} has no frame {index or default or -1}", "a frame that is there") from error
+    except (UnknownFileTypeError, ValueError, KeyError, AssertionError, OSError) as error:
         why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise AtomsError(
             "atoms", f"ASE cannot read {name} ({why})", "a file of atoms in a format that ASE knows"

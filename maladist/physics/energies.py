@@ -138,18 +138,43 @@ def total_free_energy(
     Energies
         With None for what cannot be known.
     """
-    r = torch.as_tensor(positions, dtype=torch.float64, device=density.device)
-    known = [elements.get(symbol) for symbol in symbols]
-    ewald = xc = xc_potential = None
-    valences = [e.valence for e in known if e is not None and e.valence is not None]
-    if len(valences) == len(known):
-        charges = torch.tensor(valences, dtype=torch.float64, device=density.device)
-        ewald = float(ewald_energy(r, charges, grid.cell_array))
-    if functional is not None and all(e is not None and e.has_pseudopotential for e in known):
-        core = core_charge(r, symbols, elements, grid, density_cutoff)
-        xc, xc_potential = xc_terms(density, core, grid, functional, density_cutoff)
+    ions = ion_energy(positions, symbols, elements, grid)
+    hartree, xc, xc_potential = density_terms(density, grid, positions, symbols, elements, functional, density_cutoff)
+    return Energies(len(symbols), band, entropy, hartree, xc, xc_potential, ions)
+
+
+def density_terms(
+    density: Tensor,
+    grid: Grid,
+    positions: npt.ArrayLike,
+    symbols: Sequence[str],
+    elements: Mapping[str, Element],
+    functional: Functional | None,
+    density_cutoff: float,
+) -> tuple[float, float | None, float | None]:
+    """E_H, E_xc and ∫ v_xc n of a density, eV; the last two None where functional or core charge are not known.
+
+    Parameters are those of :func:`total_free_energy`.
+    """
     hartree = float(hartree_energy(density, grid))
-    return Energies(len(symbols), band, entropy, hartree, xc, xc_potential, ewald)
+    known = [elements.get(symbol) for symbol in symbols]
+    if functional is None or not all(e is not None and e.has_pseudopotential for e in known):
+        return hartree, None, None
+    r = torch.as_tensor(positions, dtype=torch.float64, device=density.device)
+    core = core_charge(r, symbols, elements, grid, density_cutoff)
+    return hartree, *xc_terms(density, core, grid, functional, density_cutoff)
+
+
+def ion_energy(
+    positions: npt.ArrayLike, symbols: Sequence[str], elements: Mapping[str, Element], grid: Grid
+) -> float | None:
+    """E_ii, eV; None where a valence is not known. Parameters are those of :func:`total_free_energy`."""
+    known = [elements.get(symbol) for symbol in symbols]
+    valences = [e.valence for e in known if e is not None and e.valence is not None]
+    if len(valences) < len(known):
+        return None
+    r = torch.as_tensor(positions, dtype=torch.float64)
+    return float(ewald_energy(r, torch.tensor(valences, dtype=torch.float64, device=r.device), grid.cell_array))
 
 
 def _number(value: float | None) -> str:

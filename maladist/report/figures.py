@@ -92,7 +92,7 @@ def in_plane(plane: Array, u: Array, v: Array, resolution: int = 300) -> tuple[A
 def overview(prediction: Prediction, path: str | Path) -> Path:
     """Write one picture: D(ε) and two slices of n(r)."""
     figure = Figure(figsize=(13, 4.2), layout="constrained")
-    axes = figure.subplots(1, 3)
+    axes = figure.subplots(1, 3, width_ratios=(1.3, 1.25, 1))
     dos_axes(axes[0], prediction)
     density_axes(axes[1], prediction, axis=2)
     density_axes(axes[2], prediction, axis=1)

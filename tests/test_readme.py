@@ -1,0 +1,63 @@
+"""The README is run: its commands and its Python, in its order, as a user would."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import ase.io
+import pytest
+
+from maladist.testing import tiny_model
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) < 150
+
+
+def test_its_make_targets_exist() -> None:
+    targets = (Path(__file__).parent.parent / "Makefile").read_text()
+    for target in re.findall(r"make ([\w-]+)", README):
+        assert re.search(rf"^{target}:", targets, re.MULTILINE), target
+
+
+def test_its_links_lead_somewhere() -> None:
+    for link in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (Path(__file__).parent.parent / link).exists(), link
+
+
+@pytest.mark.timeout(300)
+def test_its_commands_and_its_python_run(tmp_path: Path, own_data: Path) -> None:
+    from ase import Atoms
+
+    from maladist import save_model
+
+    # What `make demo` leaves, small.
+    (tmp_path / "demo-output").mkdir()
+    atoms = Atoms("Be2", scaled_positions=[[0.33, 0.7, 0.24], [0.66, 0.31, 0.77]], cell=[2.3, 2.2, 3.6], pbc=True)
+    ase.io.write(tmp_path / "demo-output" / "be128.extxyz", atoms)
+    save_model(tiny_model(), tmp_path / "demo-output" / "model.maladist")
+    bin_folder = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
+    consoles = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    commands = [c for block in consoles for c in re.findall(r"^\$ (maladist .*)$", block, re.MULTILINE)]
+    assert len(commands) >= 4
+    for command in commands:
+        done = subprocess.run(
+            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    scripts = re.findall(r"<!-- tested -->\n```python\n(.*?)```", README, re.DOTALL)
+    assert scripts
+    for script in scripts:
+        (tmp_path / "script.py").write_text(script)
+        done = subprocess.run(
+            [sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "total free energy" in done.stdout
