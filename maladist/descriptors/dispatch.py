@@ -72,7 +72,10 @@ def evaluate(
         dtype=dtype,
         threads=threads or _threads(),
     )
-    return _kernel(spec, backend, request)(request)
+    kernel = _kernel(spec, backend, request)
+    if not len(request.points):
+        return torch.empty(0, spec.n_features, device=request.device, dtype=dtype)
+    return kernel(request)
 
 
 def _kernel(spec: Spec, backend: str, request: Request) -> Kernel:
