@@ -68,7 +68,7 @@ def create(
 
 
 def add_arrays(path: str | Path, arrays: Mapping[str, ArrayTemplate]) -> None:
-    """Add empty arrays to a store."""
+    """Add empty arrays to a store; those that exist are replaced."""
     group = zarr.open_group(str(path), mode="r+")
     for name, template in arrays.items():
         _create_array(group, name, template)
@@ -83,6 +83,7 @@ def _create_array(group: zarr.Group, name: str, template: ArrayTemplate) -> None
         fill_value=np.nan if np.dtype(template.dtype).kind == "f" else 0,
         dimension_names=template.dims,
         attributes={"units": template.units},
+        overwrite=True,
         # An all-zero block must leave a file too, and DFT-like numbers hardly compress.
         config={"write_empty_chunks": True},
         compressors=None if name.startswith(WORK) else "auto",

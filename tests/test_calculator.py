@@ -1,0 +1,36 @@
+"""The ASE calculator."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ase.calculators.calculator import PropertyNotImplementedError
+
+import maladist
+from maladist.calculator import Maladist
+from maladist.elements import Element
+from maladist.errors import InputError
+from maladist.testing import be_atoms, tiny_model
+
+pytestmark = pytest.mark.filterwarnings("ignore:broadening correction", "ignore:no pseudopotential")
+
+
+def test_the_calculator_gives_a_and_keeps_up_with_the_atoms() -> None:
+    atoms, model = be_atoms(), tiny_model()
+    with maladist.cluster({"kind": "local", "processes": False}, workers=1) as client:
+        atoms.calc = Maladist(model, client=client)
+        energy = atoms.get_potential_energy()
+        expected = maladist.predict(atoms, model, client=client)
+        assert energy == atoms.get_potential_energy(force_consistent=True) == pytest.approx(expected.energies.total)
+        np.testing.assert_array_equal(atoms.calc.results["density"], expected.density.values)
+        first = atoms.calc.prediction
+        atoms.positions[0, 0] += 0.1
+        assert atoms.get_potential_energy() != energy
+        assert first is not None and not first.store.exists()  # no store is left behind for every step of an MD
+        with pytest.raises(PropertyNotImplementedError, match="forces"):
+            atoms.get_forces()
+        bare = Maladist(replace(model, elements={"Be": Element("Be", 2.0)}), client=client)
+        with pytest.raises(InputError, match="no total free energy"):
+            bare.get_potential_energy(atoms)
