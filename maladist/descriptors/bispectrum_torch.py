@@ -6,6 +6,7 @@ Runs on any device, in float32 or float64, and differentiates by autograd.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -23,15 +24,7 @@ _CPU_TILE = 2 * 2**20
 def bispectrum_torch(request: Request, spec: BispectrumSpec) -> torch.Tensor:
     """Linear components of the bispectrum, (n_points, n_linear)."""
     constants = Constants.of(spec.twojmax, request.device, request.dtype)
-    n, size = spec.twojmax + 1, request.dtype.itemsize
-    on_nodes = 3 * n * len(constants.weights) * size  # f_n, and its products with one f_j1
-
-    def cost(n_atoms: int) -> int:
-        per_pair = 12 * 8 + 2 * size * (n * (n + 1) // 2 + n * n)
-        return n_atoms * per_pair + (0 if request.device.type == "cpu" else on_nodes)
-
-    budget = _CPU_TILE if request.device.type == "cpu" else memory_budget(request.device)
-    tile = max(1, 3 * budget // on_nodes)
+    tile, cost = _tile_and_cost(request, spec.twojmax + 1, len(constants.weights))
 
     def kernel(points: torch.Tensor, positions: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         near = hyperspherical_moments(pairs(points, positions, weights, spec.cutoff), spec, request.dtype)
@@ -39,6 +32,23 @@ def bispectrum_torch(request: Request, spec: BispectrumSpec) -> torch.Tensor:
         return torch.cat([triple_products(expand(tile, constants), constants) for tile in tiles])
 
     return map_batches(request, weights_by_atom(request.numbers, spec.weights), spec.cutoff, cost, kernel)
+
+
+def _tile_and_cost(request: Request, n: int, n_nodes: int) -> tuple[int, Callable[[int], int]]:
+    """Points whose f_n are on the nodes at one time, and the bytes that a point takes in a batch, by its pairs.
+
+    Counted in numbers of the request's dtype: radial and angular functions of a pair twice (once as they are made, once
+    stacked), f_n and two sets of products of a point. A gradient keeps all that the recurrences and products went
+    through, and then as much again for itself.
+    """
+    size, on_cpu = request.dtype.itemsize, request.device.type == "cpu"
+    per_pair = 12 * 8 + 2 * size * (n * (n + 1) // 2 + n * n)
+    per_point = 3 * n * n_nodes * size
+    if request.wants_gradient:
+        per_pair, per_point = 4 * per_pair, (n * (n + 1) // 2 + 6 * n) * n_nodes * size
+    budget = 3 * _CPU_TILE if on_cpu else memory_budget(request.device)
+    tiled = on_cpu and not request.wants_gradient
+    return max(1, budget // per_point), lambda n_atoms: n_atoms * per_pair + (0 if tiled else per_point)
 
 
 @dataclass(frozen=True, eq=False)

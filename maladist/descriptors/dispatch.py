@@ -42,10 +42,11 @@ def evaluate(
     device, dtype
         Of the result: torch.float32 or torch.float64. Differences of positions are always taken in float64.
     threads
-        Threads that the kernel may use; None: OMP_NUM_THREADS, or else one for each core of this process.
+        Threads of backend 'cpu'; None: OMP_NUM_THREADS, or else one for each core of this process. 'torch' takes what
+        `torch.set_num_threads` says, 'lammps' one.
     positions
         The atoms' positions as a tensor, (n_atoms, 3) float64, to differentiate with respect to; in place of
-        ``atoms.positions``. Backend 'torch' only.
+        ``atoms.positions``. Backend 'torch' only; first derivatives.
 
     Returns
     -------

@@ -159,6 +159,19 @@ def test_gradients_with_respect_to_points_are_minus_those_of_all_atoms_together(
     torch.testing.assert_close(of_points.sum(0), -of_positions.sum(0))
 
 
+def test_a_gradient_keeps_no_batch_in_memory_but_what_it_started_from() -> None:
+    points, atoms = random_system(np.eye(3) * 6, 12, 4.0, n_points=500)
+    positions, saved = torch.tensor(atoms.positions, requires_grad=True), []
+
+    def note(x: torch.Tensor) -> torch.Tensor:
+        saved.append(x.nbytes)
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda x: x):
+        evaluate(points, atoms, BispectrumSpec(twojmax=6, cutoff=4.0), positions=positions)
+    assert 0 < sum(saved) < 500 * 200  # f_n on 470 nodes alone would be 13 kB a point
+
+
 def _stored(folder: Path, snapshot: int) -> tuple[np.ndarray, LocalAtoms, np.ndarray]:
     """Points, atoms and stored descriptors (float32) of a snapshot of Be2."""
     atoms = ase.io.read(folder / "be2" / f"Be_snapshot{snapshot}.out")
