@@ -10,7 +10,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -188,8 +188,8 @@ def time_block(
     return time.perf_counter() - start
 
 
-def density_block(block: Block, store: str, coefficients: Array) -> Report:
-    """n(r) of a block from its modes: one small matrix product.
+def density_blocks(blocks: Sequence[Block], store: str, coefficients: Array) -> Report:
+    """n(r) of some blocks from their modes: one small matrix product each.
 
     Parameters
     ----------
@@ -197,19 +197,18 @@ def density_block(block: Block, store: str, coefficients: Array) -> Report:
         Fermi weights in the basis of the modes, (temperatures, modes) float64.
     """
     start, clock = time.time(), Clock()
-    modes = np.asarray(stores.open_array(store, "work/modes", "r")[block.slices])
-    clock.lap("io")
-    density = np.moveaxis(modes @ coefficients.T, -1, 0)
-    clock.lap("reductions")
-    region: tuple[Any, ...] = (slice(None), *block.slices)
-    stores.write_region(
-        store,
-        "density",
-        region if len(coefficients) > 1 else block.slices,
-        density if len(coefficients) > 1 else density[0],
-    )
-    clock.lap("io")
-    return Report(block.index, worker_name(), start, time.time(), peak_memory(), clock.seconds)
+    modes, density = stores.open_array(store, "work/modes", "r"), stores.open_array(store, "density")
+    for block in blocks:
+        projections = np.asarray(modes[block.slices])
+        clock.lap("io")
+        values = np.moveaxis(projections @ coefficients.T, -1, 0)
+        clock.lap("reductions")
+        if len(coefficients) > 1:
+            density[(slice(None), *block.slices)] = values
+        else:
+            density[block.slices] = values[0]
+        clock.lap("io")
+    return Report(blocks[0].index, worker_name(), start, time.time(), peak_memory(), clock.seconds)
 
 
 def pilot_batch(points: Array, atoms: LocalAtoms, blob: ModelBlob, backend: str, device: str, dtype: str) -> Array:

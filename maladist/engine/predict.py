@@ -17,6 +17,7 @@ from maladist.cluster import cluster
 from maladist.elements import Element
 from maladist.engine.prediction import Prediction, temporary_store
 from maladist.engine.progress import Observer, Silent
+from maladist.engine.record import naming_what_is_kept
 from maladist.engine.run import Run
 from maladist.engine.setup import announce, setup
 from maladist.grid import Grid
@@ -120,6 +121,6 @@ def predict(
     if not resume:
         stores.check_target(path, overwrite, "output")
     context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
-    with context as connected:
+    with context as connected, naming_what_is_kept(path, connected, store is None):
         Run(ready, path, connected, observer or Silent(), chunks, resume, overwrite, began).execute()
     return Prediction.open(path)

@@ -10,6 +10,7 @@ The store is the memory of the run: a block is done when its row of ``work/tally
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,11 +25,12 @@ from distributed import Client
 
 from maladist import schema
 from maladist.engine import waves
-from maladist.engine.block import Report, Work, compute_block, density_block, pilot_batch
+from maladist.engine.block import Report, Work, compute_block, density_blocks, pilot_batch
 from maladist.engine.fields import terms_of_store
 from maladist.engine.pilot import pilot_jobs, pilot_points, window
 from maladist.engine.plan import make_plan
 from maladist.engine.progress import Observer
+from maladist.engine.record import damaged, read_basis, recorded, verify_jobs, work_record
 from maladist.engine.results import result_values
 from maladist.engine.setup import Setup
 from maladist.engine.tally import STAGES, Tally, add_up
@@ -40,6 +42,7 @@ from maladist.neighbors import LocalAtoms
 from maladist.physics.fermi import FermiWeights, fermi_level, fermi_weights, window_modes
 
 Array = npt.NDArray[np.float64]
+_DENSITY_POINTS: Final = 2**18  # points of a task of the density
 _ROWS: Final = 1024  # tallies that the client reads at a time
 
 
@@ -59,15 +62,16 @@ class Run:
     def execute(self) -> None:
         """Do what is not done yet."""
         record = self._record()
+        basis = None if record is None else read_basis(self.path)
         chunks = record["block_shape"] if record else self.chunks
         self.plan = make_plan(self.setup, Workers.of(self.client), chunks)
         self.observer.begin(self.client, self.plan)
         self.key = f"maladist-{self.setup.blob.content_hash[:8]}-{time.time_ns():x}"
         # A future that any worker can compute again: it is not lost with the worker that holds it.
         self.blob = self.client.submit(_same, self.setup.blob, key=f"{self.key}-model")
-        basis = (
-            self._start_store() if record is None else np.asarray(stores.open_array(self.path, "work/basis", "r")[...])
-        )
+        if basis is None:  # a new run, or one that died before its first block
+            self.resume, self.overwrite = False, self.overwrite or record is not None
+            basis = self._start_store()
         self.reports: list[Report] = []
         self._blocks(basis)
         tally = self._total()
@@ -92,12 +96,7 @@ class Run:
         """What the unfinished store was computed with; None for a new run."""
         if not self.resume or not self.path.exists():
             return None
-        attributes = stores.attributes(self.path)
-        record = attributes.get("work")
-        if attributes.get("complete") is not False or record is None:
-            raise StoreError(
-                "resume", f"{self.path} is finished or not a run's store", "a store that a run left unfinished"
-            )
+        record = work_record(self.path)
         for name, value in self.setup.fingerprint().items():
             if record.get(name) != value:
                 raise StoreError(
@@ -107,7 +106,7 @@ class Run:
                     f"the same {name}",
                     "Start a new store, or give --overwrite.",
                 )
-        return dict(record)
+        return record
 
     def _start_store(self) -> Array:
         """Make the template with everything that the blocks write to; return the basis of the window."""
@@ -183,12 +182,17 @@ class Run:
             self.observer.advance(report)
 
     def _done(self) -> npt.NDArray[np.bool_]:
+        """Blocks that an earlier run has finished, as far as they can be read."""
         n = len(self.plan.blocks)
         if not self.resume:
             return np.zeros(n, bool)
-        rows = stores.open_array(self.path, "work/tally", "r")
-        parts = [np.isfinite(rows[i : i + _ROWS]).all(axis=1) for i in range(0, n, _ROWS)]
-        return np.concatenate(parts)
+        done = recorded(self.path, n)
+        jobs = verify_jobs(self.path, self.plan.blocks, done, ("work/modes", *self.setup.keep))
+        bad = [index for found in waves.run(self.client, damaged, jobs, run_key=self.key) for index in found]
+        if bad:
+            self.observer.note(f"{len(bad)} blocks of the earlier run cannot be read and are computed again")
+            done[bad] = False
+        return done
 
     def _total(self) -> Tally:
         """Sum of the tallies in the order of the blocks."""
@@ -216,10 +220,13 @@ class Run:
 
     def _density(self, coefficients: Array) -> None:
         blocks = self.plan.blocks
-        self.observer.stage("density", len(blocks))
-        jobs = (waves.NamedJob(f"density{b.index}", b, str(self.path), coefficients) for b in blocks)
+        # A block's density is a matter of milliseconds: some of them make a task.
+        many = max(1, _DENSITY_POINTS // math.prod(self.plan.block_shape))
+        starts = range(0, len(blocks), many)
+        self.observer.stage("density", len(starts))
+        jobs = (waves.NamedJob(f"density{i}", blocks[i : i + many], str(self.path), coefficients) for i in starts)
         self.density_reports = []
-        for report in self._run(density_block, jobs):
+        for report in self._run(density_blocks, jobs):
             self.density_reports.append(report)
             self.observer.advance(report)
 

@@ -1,19 +1,26 @@
 """Any number of tasks through a Dask client with a bounded number of them in the scheduler at a time.
 
 A hundred thousand blocks put into the scheduler at once would cost it hundreds of megabytes; in waves its memory is
-flat. A task whose worker dies is given to another by Dask; one whose workers keep dying, or that raises, ends the run
-with the block's name, and everything that was finished stays in the store.
+flat. A task whose worker dies is given to another by Dask, and after `allowed-failures` deaths (3 of Dask's) once more
+by us: where workers come and go, some task is always unlucky. One whose workers keep dying, or that raises, ends the
+run with the block's name, and everything that was finished stays in the store.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
-from typing import Any, Protocol
+from itertools import count, islice
+from typing import Any, Final, Protocol
 
 from distributed import Client, Future, KilledWorker, as_completed
+from distributed.client import FutureCancelledError
 
-from maladist.errors import BlockError
+from maladist.errors import BlockError, ClusterError
+
+ATTEMPTS: Final = 2
+"""How often a task whose workers died is put into the scheduler."""
+
+_serial = count()  # no two calls share a key: the scheduler would answer with the old result
 
 
 class Job(Protocol):
@@ -53,44 +60,54 @@ def run(
     ------
     BlockError
         Naming the job that failed and why; the others that were under way are cancelled.
+    ClusterError
+        The scheduler went away.
     """
-    names: dict[str, str] = {}
     jobs = iter(jobs)
+    call = f"{run_key}-{next(_serial)}"
+    under_way: dict[str, tuple[Job, int]] = {}
+
+    def submit(job: Job, attempt: int = 1) -> Future:
+        key = f"{call}-{attempt}-{job.name}"
+        under_way[key] = job, attempt
+        return client.submit(function, *job.arguments, key=key, pure=False, resources=resources, priority=priority)
+
     limit = in_flight(client)
-
-    def submit(many: int) -> list[Future]:
-        futures = []
-        for job in islice(jobs, many):
-            key = f"{run_key}-{job.name}"
-            names[key] = job.name
-            futures.append(
-                client.submit(function, *job.arguments, key=key, pure=False, resources=resources, priority=priority)
-            )
-        return futures
-
-    flying = as_completed(submit(limit), raise_errors=False)
+    flying = as_completed([submit(job) for job in islice(jobs, limit)], loop=client.loop, raise_errors=False)
     try:
-        for future in flying:
-            name = names.pop(future.key)
-            if future.status != "finished":
-                raise _failure(name, future)
-            result = future.result()
-            del future
-            yield result
-            flying.update(submit(limit - flying.count()))
+        for n, future in enumerate(flying, start=1):
+            job, attempt = under_way.pop(future.key)
+            try:
+                result = future.result()
+            except Exception as error:
+                if not (isinstance(error, KilledWorker) and attempt < ATTEMPTS):
+                    raise _failure(job.name, error, client) from error
+                flying.add(submit(job, attempt + 1))
+            else:
+                del future
+                yield result
+            if n % limit == 0:
+                limit = in_flight(client)  # workers join and leave
+            flying.update([submit(job) for job in islice(jobs, max(0, limit - len(under_way)))])
     finally:
         flying.clear()
-        client.cancel([Future(key, client) for key in names], reason="maladist: run ended") if names else None
+        if under_way and client.status == "running":
+            client.cancel([Future(key, client) for key in under_way], reason="maladist: run ended")
 
 
-def _failure(name: str, future: Future) -> BlockError:
-    if future.status == "cancelled" or future.status == "lost":
-        return BlockError(name, "its task was lost: the scheduler or the client's connection went away")
-    error = future.exception()
+def _failure(name: str, error: Exception, client: Client) -> BlockError | ClusterError:
     if isinstance(error, KilledWorker):
         cause = "the workers that tried it died, most likely of too little memory: use larger workers or smaller blocks"
-        failure = BlockError(name, cause)
-    else:
-        failure = BlockError(name, f"{type(error).__name__}: {error}")
-    failure.__cause__ = error
-    return failure
+        return BlockError(name, cause)
+    if isinstance(error, FutureCancelledError):
+        lost = error.reason == "scheduler-connection-lost"
+        return scheduler_gone(client) if lost else BlockError(name, f"its task was cancelled ({error.reason})")
+    return BlockError(name, f"{type(error).__name__}: {error}")
+
+
+def scheduler_gone(client: Client) -> ClusterError:
+    """The error of a run whose scheduler went away."""
+    scheduler = getattr(client.scheduler, "address", "an unknown address")
+    return ClusterError(
+        "cluster", f"the scheduler at {scheduler} went away during the run", "a scheduler that outlives the run"
+    )
