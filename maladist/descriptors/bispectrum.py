@@ -69,6 +69,7 @@ class BispectrumSpec(Spec):
         cutoff = positive("cutoff", self.cutoff)
         if not 0 <= self.rmin0 < cutoff:
             raise InputError("rmin0", f"{self.rmin0}", f"a length in Å from 0 to the cutoff {cutoff}")
+        object.__setattr__(self, "twojmax", int(self.twojmax))
         object.__setattr__(self, "weights", check_weights(self.weights))
 
     @property

@@ -1,6 +1,7 @@
 """The bispectrum as moments, matrix products and a three-fold product over the nodes; formulas in su2.py.
 
-Runs on any device, in float32 or float64, and differentiates by autograd.
+Any device, float32 or float64, differentiable by autograd. Not run on a GPU yet: that no line mixes devices is tested
+on fake tensors; speed there, and the share of free memory that a batch takes, are not measured.
 """
 
 from __future__ import annotations
