@@ -117,9 +117,7 @@ def main() -> None:
     say("Atoms ", f"{len(atoms)} of beryllium: the 2-atom cell {'×'.join(map(str, REPEAT))} times (be128.extxyz)")
     say("Model ", case.what)
     with maladist.cluster("local") as client, TerminalObserver(CONSOLE) as observer:
-        result = maladist.predict(
-            atoms, case.model, client=client, store=OUTPUT / "be128.zarr", observer=observer, descriptors="torch"
-        )
+        result = maladist.predict(atoms, case.model, client=client, store=OUTPUT / "be128.zarr", observer=observer)
     for note in result.dataset.attrs["notes"]:
         say("Note  ", note)
     overview(result, OUTPUT / "be128.png")

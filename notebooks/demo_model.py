@@ -44,7 +44,7 @@ def train_demo_model(data: Path, epochs: int = 120, seed: int = 0) -> LDOSModel:
     near = CellList(grid.cell_array, atoms.positions, atoms.numbers.astype(np.int16), spec.cutoff).near_block(
         grid, grid.whole
     )
-    features = evaluate(grid.points(), near, spec, backend="torch", dtype=torch.float32)
+    features = evaluate(grid.points(), near, spec, dtype=torch.float32)
     targets = torch.as_tensor(ldos.reshape(-1, energies.levels))
 
     torch.manual_seed(seed)

@@ -26,9 +26,12 @@ from maladist.engine.workers import IDLE_BYTES, Workers
 from maladist.errors import GridError, WorkerTooSmallError
 from maladist.grid import Blocks, Grid
 from maladist.learning.model import LDOSModel
+from maladist.physics.fermi import window_modes
 
 TARGET_POINTS: Final = 32768
 """Points of a block where memory and the number of workers allow: about a second of work on a core."""
+
+_KERNEL_BYTES: Final = 24 * 2**20  # what descriptors hold of their own, for a batch
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class Plan:
 
     @property
     def n_tasks(self) -> int:
-        """Tasks of blocks: one for the LDOS and one for the density of each."""
+        """Tasks of blocks, at most: one for the LDOS and one for the density of each."""
         return 2 * len(self.blocks)
 
     def rows(self) -> list[tuple[str, str]]:
@@ -121,10 +124,6 @@ class Plan:
         return rows
 
 
-MODES: Final = 24
-"""Projections of an LDOS that a plan reckons with before the window is known."""
-
-
 def make_plan(setup: Setup, workers: Workers, chunks: str | Sequence[int] = "auto") -> Plan:
     """Cut the grid into blocks that fit the workers, and say what it will take.
 
@@ -135,12 +134,12 @@ def make_plan(setup: Setup, workers: Workers, chunks: str | Sequence[int] = "aut
     WorkerTooSmallError
         A block's task that cannot fit the memory of the smallest worker.
     """
-    grid, model = setup.physics.grid, setup.model
+    grid, model, modes = setup.physics.grid, setup.model, expected_modes(setup)
     room = workers.room(len(setup.blob.data))
     if isinstance(chunks, str):
         if chunks != "auto":
             raise GridError("chunks", repr(chunks), "'auto' or three numbers of points")
-        fits = largest_block(room, model, MODES, setup.keep, setup.itemsize)
+        fits = largest_block(room, model, modes, setup.keep, setup.itemsize)
         shape = choose_block(grid, workers.threads, fits)
     else:
         if len(chunks) != 3 or min(chunks) < 1:
@@ -160,16 +159,16 @@ def make_plan(setup: Setup, workers: Workers, chunks: str | Sequence[int] = "aut
         n_workers=workers.count,
         n_threads=workers.threads,
         worker_memory=workers.memory,
-        task_bytes=task_bytes(points, model, MODES, setup.keep, setup.itemsize),
+        task_bytes=task_bytes(points, model, modes, setup.keep, setup.itemsize),
         argument_bytes=26 * len(seen) + 1000,
         model_bytes=len(setup.blob.data),
         fields_bytes=one_task_bytes(grid, len(setup.physics.numbers)),
         room=room,
         output_bytes=(8 * nt + kept) * grid.n_points + 8 * nt * levels,
-        work_bytes=8 * MODES * grid.n_points + 8 * len(blocks) * (levels + 1 + len(STAGES)),
+        work_bytes=8 * modes * grid.n_points + 8 * len(blocks) * (levels + 1 + len(STAGES)),
         resources={"GPU": 1.0} if workers.gpu else None,
     )
-    check_fits(plan, workers, model, setup.keep, setup.itemsize)
+    check_fits(plan, workers, model, modes, setup.keep, setup.itemsize)
     return plan
 
 
@@ -229,15 +228,22 @@ def size(n_bytes: float) -> str:
 
 
 def task_bytes(n_points: int, model: LDOSModel, n_modes: int, keep: Sequence[str], itemsize: int) -> int:
-    """Peak memory of the task of a block of n_points, counted from the arrays that it holds."""
+    """Peak memory of the task of a block of n_points, counted from the arrays that it holds at one time."""
     levels, features = model.energy_grid.levels, model.descriptor.n_features
     width = max([*model.network.layer_sizes, features, levels])
-    kept = 4 * ((levels if "ldos" in keep else 0) + (features if "descriptors" in keep else 0))
-    # Positions, modes, kept fields; those that are written exist a second time while the chunk is encoded.
-    per_point = 24 + 2 * (8 * n_modes) + 2 * kept
-    # Descriptors, two layers of the network, LDOS as it is and in float64.
-    per_batch_point = itemsize * (features + 2 * width + 2 * levels) + 8 * levels
-    return n_points * per_point + min(n_points, BATCH) * per_batch_point + 48 * 2**20
+    fields = [8 * n_modes, *(4 * n for name, n in (("ldos", levels), ("descriptors", features)) if name in keep)]
+    # Positions and the fields are there all the time; with them either a batch (descriptors, two layers of the network,
+    # the LDOS as it is and in float64) or a field a second time, while its chunk is encoded.
+    batch = min(n_points, BATCH) * (itemsize * (features + 2 * width + 2 * levels) + 8 * levels)
+    return n_points * (24 + sum(fields)) + max(batch, n_points * max(fields)) + _KERNEL_BYTES
+
+
+def expected_modes(setup: Setup) -> int:
+    """Projections of an LDOS that a run will keep: the rank of the Fermi weights over a window of ±0.3 eV."""
+    energies, p = setup.model.energy_grid, setup.physics
+    middle = energies.origin + 0.5 * energies.spacing * energies.levels
+    basis = window_modes(energies, p.temperatures, middle - 0.3, middle + 0.3, correction=p.correction)
+    return int(basis.shape[1])
 
 
 def choose_block(grid: Grid, n_threads: int, fits: int, target: int = TARGET_POINTS) -> tuple[int, int, int]:
@@ -260,7 +266,7 @@ def choose_block(grid: Grid, n_threads: int, fits: int, target: int = TARGET_POI
     return (a, b, c)
 
 
-def check_fits(plan: Plan, workers: Workers, model: LDOSModel, keep: Sequence[str], itemsize: int) -> None:
+def check_fits(plan: Plan, workers: Workers, model: LDOSModel, modes: int, keep: Sequence[str], itemsize: int) -> None:
     """Refuse a plan whose block task does not fit a worker.
 
     Raises
@@ -270,7 +276,7 @@ def check_fits(plan: Plan, workers: Workers, model: LDOSModel, keep: Sequence[st
     """
     if plan.task_bytes <= plan.room or workers.memory is None:
         return
-    fits = largest_block(plan.room, model, MODES, keep, itemsize)
+    fits = largest_block(plan.room, model, modes, keep, itemsize)
     needed = (IDLE_BYTES + plan.model_bytes + workers.most_threads * plan.task_bytes) / 0.85
     blocks = f"blocks of at most {fits} points (--chunks), or " if fits else ""
     raise WorkerTooSmallError(
