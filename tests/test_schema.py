@@ -1,0 +1,77 @@
+"""The data contract and the checks of atoms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from ase import Atoms
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from maladist import schema
+from maladist.errors import AtomsError, GridError, StoreError
+
+
+def dataset() -> xr.Dataset:
+    return xr.Dataset(
+        {"ldos": (("x", "y", "z", "energy"), np.zeros((2, 3, 4, 5), np.float32))},
+        coords={"energy": np.arange(5.0)},
+        attrs={
+            "cell": np.diag([2.0, 3.0, 4.0]).ravel().tolist(),
+            "broadening_kernel": "gaussian",
+            "broadening_width_eV": 0.1,
+        },
+    )
+
+
+def test_grids_come_back_from_a_data_set() -> None:
+    schema.validate(dataset(), ("ldos", "energy", "cell"))
+    assert schema.grid_of(dataset()).shape == (2, 3, 4)
+    assert schema.energy_grid_of(dataset()).kernel == "gaussian"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: d.drop_vars("ldos"), "no 'ldos'"),
+        (lambda d: d.rename(x="u"), "dims"),
+        (lambda d: d.assign_attrs(schema_version=99), "schema_version"),
+        (lambda d: d.assign(ldos=d["ldos"].astype(int)), "dtype"),
+    ],
+)
+def test_broken_contracts_are_named(change, words: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(StoreError, match=words):
+        schema.validate(change(dataset()), ("ldos", "energy"), "data.zarr")
+
+
+def test_a_cell_of_six_numbers_and_an_unknown_kernel_are_refused() -> None:
+    with pytest.raises(StoreError, match="nine numbers"):
+        schema.grid_of(dataset().assign_attrs(cell=[1.0] * 6))
+    with pytest.raises(GridError, match="broadening_kernel"):
+        schema.energy_grid_of(dataset().assign_attrs(broadening_kernel="boxcar"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.floats(0.0, 0.2))
+def test_coincident_atoms_are_found_across_every_face_and_others_are_not(seed: int, distance: float) -> None:
+    rng = np.random.default_rng(seed)
+    cell = np.diag([5.0, 6.0, 7.0]) + rng.uniform(-1, 1, (3, 3))
+    corner = rng.choice([0.0, 0.5, 1.0], 3) @ cell
+    direction = rng.standard_normal(3)
+    second = corner + distance * direction / np.linalg.norm(direction) + rng.integers(-2, 3, 3) @ cell
+    atoms = Atoms("Be2", positions=[corner, second], cell=cell, pbc=True)
+    if distance < 0.0999:
+        with pytest.raises(AtomsError, match="atoms 0 and 1"):
+            schema.check_atoms(atoms)
+    elif distance > 0.1001:
+        schema.check_atoms(atoms)
+
+
+def test_what_is_not_atoms_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AtomsError, match="a str"):
+        schema.check_atoms("be.xyz")  # type: ignore[arg-type]
+    with pytest.raises(AtomsError, match="no atoms"):
+        schema.check_atoms(Atoms(cell=[1, 1, 1], pbc=True))
