@@ -100,3 +100,20 @@ def test_finding_a_blocks_atoms_costs_the_same_in_a_large_cell() -> None:
         return min(times)
 
     assert seconds(40) < 3 * seconds(10)  # 64,000 atoms and 1,000
+
+
+@pytest.mark.slow
+def test_two_thousand_atoms_on_workers_smaller_than_the_work_arrays_of_the_fft() -> None:
+    atoms, model = be_atoms((10, 10, 10)), tiny_model()
+    grid = (140, 140, 200)
+    with maladist.cluster({"kind": "local", "memory_limit": "4GB"}, workers=2) as client:
+        assert not maladist.plan(atoms, model, client=client, grid=grid, calibrate=False).distributed_fields
+        roomy = maladist.predict(atoms, model, client=client, grid=grid)
+    with maladist.cluster({"kind": "local", "memory_limit": "700MB"}, workers=2) as client:
+        planned = maladist.plan(atoms, model, client=client, grid=grid, calibrate=False)
+        assert planned.distributed_fields and planned.fields_bytes > 8 * np.prod(grid) * 10 > planned.room
+        tight = maladist.predict(atoms, model, client=client, grid=grid)
+    assert tight.dataset.attrs["peak_memory_bytes"] < 700e6
+    for (name, a), (_, b) in zip(tight.energies, roomy.energies, strict=True):
+        assert a is not None and b is not None
+        assert a / 2000 == pytest.approx(b / 2000, abs=1e-8), name
