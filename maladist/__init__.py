@@ -6,6 +6,7 @@ from maladist.cluster import cluster
 from maladist.descriptors import BispectrumSpec, GaussianSpec
 from maladist.elements import Element
 from maladist.engine.lazy import describe, ldos
+from maladist.engine.many import predict_many
 from maladist.engine.observe import observe
 from maladist.engine.plan import Plan, plan
 from maladist.engine.predict import predict
@@ -35,5 +36,6 @@ __all__ = [
     "observe",
     "plan",
     "predict",
+    "predict_many",
     "save_model",
 ]

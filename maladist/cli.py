@@ -85,9 +85,10 @@ def predict(
     Parameters
     ----------
     atoms
-        File that ASE reads, FILE@index for one frame of several (the last without an index).
+        File that ASE reads, FILE@index for one frame of several (the last without an index); FILE@: or FILE@0:100:10
+        for many, their blocks in one queue.
     output
-        Zarr store to make.
+        Zarr store to make; of many frames the folder for their stores.
     workers
         Number of worker processes.
     pseudopotentials
@@ -107,12 +108,18 @@ def predict(
     json
         Write the results as JSON to this file as well.
     """
-    from maladist.io.structures import read_atoms
+    from maladist.io.structures import names_several, read_atoms, read_frames
     from maladist.terminal import TerminalObserver
 
     options = _options(locals())
-    structure = read_atoms(atoms)
     _check_json(json)
+    if names_several(atoms):
+        with maladist.cluster(cluster, workers) as client:
+            _predict_frames(
+                read_frames(atoms), model, output, client, json, resume=resume, overwrite=overwrite, **options
+            )
+        return
+    structure = read_atoms(atoms)
     # Refuse bad input before a cluster is asked for.
     ready = setup(structure, model, **{k: v for k, v in options.items() if k != "chunks"})
     if not resume:
@@ -285,6 +292,45 @@ def bench(*, twojmax: list[int] | None = None, json: Path | None = None) -> None
     run(twojmax=tuple(twojmax or (6, 8, 10, 12)), json=json)
 
 
+@app.command(name="cluster")
+def hold_cluster(description: str, /, *, workers: int | None = None, scheduler_file: Path | None = None) -> None:
+    """Hold a cluster open, so that many runs share warm workers: `--cluster SCHEDULER_FILE` reaches it. Ctrl-C ends it.
+
+    Parameters
+    ----------
+    description
+        A YAML file, or local.
+    workers
+        Number of worker processes.
+    scheduler_file
+        File to write. Default: the description's name with .json.
+    """
+    from maladist.hold import hold
+
+    file = scheduler_file or Path(Path(description).name).with_suffix(".json")
+    hold(description, file, workers=workers, say=lambda line: out.print(line, highlight=False, soft_wrap=True))
+
+
+def _predict_frames(
+    frames: list[Any], model: Path, folder: Path, client: Any, json: Path | None, **options: Any
+) -> None:
+    """One store a frame in a folder, a line for each as it is finished."""
+    folder.mkdir(exist_ok=True)
+    paths = [folder / f"{i:06d}.zarr" for i in range(len(frames))]
+
+    def say(i: int, prediction: Any) -> None:
+        for t in prediction.temperatures:
+            at, total = prediction.at(t), prediction.at(t).energies.total
+            energy = "" if total is None else f", A = {total / len(frames[i]):.6f} eV/atom"
+            line = f"frame {i} of {len(frames)}, {t:g} K: μ = {at.fermi_energy:.4f} eV{energy}"
+            out.print(line, highlight=False, soft_wrap=True)
+
+    found = maladist.predict_many(frames, model, paths, client=client, finished=say, **options)
+    out.print(f"stores: {folder}", highlight=False, soft_wrap=True)
+    if json is not None:
+        json.write_text(_dumps({"frames": [p.to_dict() for p in found]}))
+
+
 def _show(prediction: Any, store: Path | None) -> None:
     out.print(str(prediction), highlight=False, soft_wrap=True)
     if store is not None:
@@ -318,6 +364,8 @@ def main(arguments: list[str] | None = None) -> int:
         if debug:
             raise
         err.print(f"maladist: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        for note in getattr(error, "__notes__", ()):
+            err.print(f"  {note}", highlight=False, markup=False, soft_wrap=True)
         status = 2
     except KeyboardInterrupt:
         err.print(

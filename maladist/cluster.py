@@ -3,43 +3,51 @@
 A cluster description is a YAML file (or a mapping) with a key ``kind`` and that kind's options:
 
     kind: slurm            # local slurm pbs lsf sge htcondor kubernetes cuda address
-    workers: 8             # worker processes to ask for (or adaptive: [2, 16])
+    workers: 8             # worker processes to ask for, or adaptive: [2, 16]
     cores: 16              # the rest goes to the kind's own class as it is:
     processes: 16          #   dask_jobqueue.SLURMCluster(cores=16, processes=16, ...)
     memory: 64GB
+    interface: ib0         # the network that this machine and the nodes share
+    security: {tls_ca_file: ca.pem, tls_scheduler_cert: ...}    # optional: TLS; `true` for temporary credentials
+    config: {distributed.scheduler.allowed-failures: 5}         # optional: Dask's own settings
 
-Nothing listens beyond loopback unless the description says so. Workers run one BLAS and OpenMP thread for each of their
-own threads, so that the two do not fight.
+Whoever reaches a scheduler can run programs as you, so nothing listens beyond loopback unless the description names an
+interface; dashboards stay on loopback even then, unless it moves them. Workers run one BLAS and OpenMP thread for each
+of their own threads (Dask's nanny sees to it), so that the two do not fight.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import dask
 import yaml
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Security, Status
 
-from maladist.errors import ClusterError
+from maladist.errors import BlockError, ClusterError, DependencyError
 
 KINDS: Final = ("local", "slurm", "pbs", "lsf", "sge", "htcondor", "kubernetes", "cuda", "address")
-_JOBQUEUE: Final = {
-    "slurm": "SLURMCluster",
-    "pbs": "PBSCluster",
-    "lsf": "LSFCluster",
-    "sge": "SGECluster",
-    "htcondor": "HTCondorCluster",
+_BATCH: Final = {
+    "slurm": ("SLURMCluster", "sbatch"),
+    "pbs": ("PBSCluster", "qsub"),
+    "lsf": ("LSFCluster", "bsub"),
+    "sge": ("SGECluster", "qsub"),
+    "htcondor": ("HTCondorCluster", "condor_submit"),
 }
 _LOOPBACK: Final = "127.0.0.1"
+_OF_CLUSTER: Final = ("security", "protocol", "shared_temp_directory", "silence_logs", "name")  # not of a job
+_REACHED: Final = ("address", "scheduler_file", "timeout", "security", "config")
 
 
 def describe(cluster: str | Path | Mapping[str, Any], workers: int | None = None) -> dict[str, Any]:
-    """Normalise what a user may call a cluster to a description with a ``kind``.
+    """Normalise what a user may call a cluster to a description with a ``kind``, and check it.
 
     Parameters
     ----------
@@ -51,7 +59,8 @@ def describe(cluster: str | Path | Mapping[str, Any], workers: int | None = None
     Raises
     ------
     ClusterError
-        A file that does not exist or is not a description, an unknown kind.
+        A file that does not exist or is not a description, an unknown kind, options that contradict one another, a
+        batch system without a number of workers or without an interface.
     """
     if isinstance(cluster, Mapping):
         description = dict(cluster)
@@ -69,10 +78,9 @@ def describe(cluster: str | Path | Mapping[str, Any], workers: int | None = None
             raise ClusterError(
                 "workers", f"{workers} for a cluster that is running", "no number of workers with an address"
             )
-        if workers < 1:
-            raise ClusterError("workers", f"{workers}", "at least one worker")
         description["workers"] = workers
         description.pop("adaptive", None)
+    _check(kind, description)
     return description
 
 
@@ -90,6 +98,38 @@ def _read(path: Path) -> dict[str, Any]:
     return description
 
 
+def _check(kind: str, description: Mapping[str, Any]) -> None:
+    workers, adaptive = description.get("workers"), description.get("adaptive")
+    if workers is not None and not (isinstance(workers, int) and workers >= 1):
+        raise ClusterError("workers", f"{workers!r}", "at least one worker")
+    if adaptive is not None:
+        numbers = isinstance(adaptive, list | tuple) and all(isinstance(n, int) for n in adaptive)
+        if not numbers or len(adaptive) != 2 or not 0 <= adaptive[0] <= adaptive[1] or adaptive[1] < 1:
+            raise ClusterError("adaptive", f"{adaptive!r}", "the least and the largest number of workers, as [2, 16]")
+        if workers is not None:
+            raise ClusterError("adaptive", "beside workers", "either workers or adaptive")
+    if kind == "address":
+        if unknown := set(description) - {"kind", *_REACHED}:
+            raise ClusterError("cluster", f"{', '.join(sorted(unknown))} for an address", ", ".join(_REACHED))
+        if ("address" in description) == ("scheduler_file" in description):
+            raise ClusterError("cluster", "kind address", "either address or scheduler_file")
+    if kind in _BATCH and workers is None and adaptive is None:
+        raise ClusterError("workers", f"none for {kind}", "workers: N or adaptive: [MIN, MAX]")
+    if kind in _BATCH and not _listens_on(kind, description):
+        raise ClusterError(
+            "interface",
+            f"none for {kind}",
+            "the network that this machine and the nodes share, as ib0 or eth0",
+            "`ip -brief address` lists them; lo where the nodes are this machine.",
+        )
+
+
+def _listens_on(kind: str, description: Mapping[str, Any]) -> str | None:
+    scheduler = description.get("scheduler_options") or {}
+    default = dask.config.get(f"jobqueue.{kind}.interface", None)
+    return description.get("interface") or scheduler.get("interface") or scheduler.get("host") or default
+
+
 @contextmanager
 def cluster(description: str | Path | Mapping[str, Any] = "local", workers: int | None = None) -> Iterator[Client]:
     """Start, or reach, a cluster; yield its client; close what was started.
@@ -98,46 +138,111 @@ def cluster(description: str | Path | Mapping[str, Any] = "local", workers: int 
     --------
     >>> with cluster("local", workers=2) as client:  # doctest: +SKIP
     ...     predict(atoms, model, client=client)
+
+    Raises
+    ------
+    ClusterError
+        A description that is wrong, a scheduler that does not answer, a batch system that refuses the jobs.
+    DependencyError
+        A kind whose package is not installed.
     """
     options = describe(description, workers)
     kind = options.pop("kind")
-    if kind == "address":
-        with _reach(options) as client:
-            yield client
-        return
-    count, adaptive = options.pop("workers", None), options.pop("adaptive", None)
-    settings = dask.config.set(options.pop("config", {}))
-    with settings, _start(kind, options, count) as running, Client(running) as client:
-        if adaptive:
-            running.adapt(minimum=int(adaptive[0]), maximum=int(adaptive[1]))
-        elif kind != "local" and kind != "cuda" and count:
-            running.scale(int(count))
-        yield client
+    with dask.config.set(options.pop("config", {})):
+        options |= {"security": _security(options["security"])} if "security" in options else {}
+        if kind == "address":
+            with _reach(options) as client:
+                yield client
+            return
+        logs = options.get("log_directory") or Path.cwd()
+        with _started(kind, options) as client:
+            try:
+                yield client
+            except (BlockError, ClusterError) as error:
+                if kind in _BATCH:
+                    error.add_note(f"what the workers' jobs wrote: {logs}")
+                raise
+
+
+def _security(given: Any) -> Security | None:
+    if not given:
+        return None
+    try:
+        return Security.temporary() if given is True else Security(**{"require_encryption": True, **given})
+    except ImportError as error:
+        raise DependencyError("security", f"temporary credentials ({error})", "the package cryptography") from error
+    except TypeError as error:
+        raise ClusterError(
+            "security", f"{error}", "true, or tls_ca_file, tls_scheduler_cert, ... as Dask names them"
+        ) from error
 
 
 def _reach(options: Mapping[str, Any]) -> Client:
-    known = {k: options[k] for k in ("address", "scheduler_file", "timeout") if k in options}
     try:
-        return Client(**known)
-    except (OSError, TimeoutError, ValueError) as error:
+        return Client(**options)
+    except (OSError, TimeoutError, ValueError, KeyError) as error:
         name = options.get("address") or options.get("scheduler_file")
         raise ClusterError("cluster", f"no scheduler answers at {name} ({error})", "a running scheduler") from error
+
+
+@contextmanager
+def _started(kind: str, options: dict[str, Any]) -> Iterator[Client]:
+    count, adaptive = options.pop("workers", None), options.pop("adaptive", None)
+    if kind in _BATCH and shutil.which(_BATCH[kind][1]) is None:
+        raise ClusterError("cluster", f"{_BATCH[kind][1]} is not here", f"a machine that submits {kind} jobs")
+    if adaptive and kind == "local":
+        count = adaptive[0]
+    with _start(kind, options, count) as running, Client(running) as client:
+        if adaptive:
+            running.adapt(minimum=adaptive[0], maximum=adaptive[1])
+        elif kind in _BATCH:
+            _submit(kind, running, count)
+        yield client
+
+
+def _submit(kind: str, running: Any, count: int | None) -> None:
+    """Ask for jobs and wait until the batch system has taken them: it may refuse, and Dask would only log it."""
+
+    async def submit() -> None:
+        running.scale(count)
+        await running._correct_state()
+
+    said_by_us = logging.getLogger("tornado.application")
+    level = said_by_us.level
+    said_by_us.setLevel(logging.CRITICAL)
+    try:
+        running.sync(submit)
+    except (RuntimeError, OSError) as error:
+        running.sync(asyncio.sleep, 0.1)
+        for job in running._created:  # closing the cluster asserts that every job was begun
+            job.status = Status.failed
+        what = " ".join(str(error).split())
+        raise ClusterError("cluster", f"{kind} refused the job: {what}", "a job that it accepts") from error
+    finally:
+        said_by_us.setLevel(level)
 
 
 def _start(kind: str, options: dict[str, Any], count: int | None) -> Any:
     if kind == "local":
         return local(count, **options)
+    number = {"n_workers": count} if count else {}
     if kind == "cuda":
-        from dask_cuda import LocalCUDACluster  # one worker a GPU; an optional install
-
-        return LocalCUDACluster(**{"host": _LOOPBACK, **({"n_workers": count} if count else {}), **options})
+        made = _optional("dask_cuda", "LocalCUDACluster", "dask-cuda")
+        return made(**{"host": _LOOPBACK, "dashboard_address": f"{_LOOPBACK}:0", **number, **options})
     if kind == "kubernetes":
-        from dask_kubernetes.operator import KubeCluster
+        return _optional("dask_kubernetes.operator", "KubeCluster", "dask-kubernetes")(**number, **options)
+    return batch(kind, **options)
 
-        return KubeCluster(**({"n_workers": count} if count else {}), **options)
-    import dask_jobqueue
 
-    return getattr(dask_jobqueue, _JOBQUEUE[kind])(**options)
+def _optional(module: str, name: str, package: str) -> Callable[..., Any]:
+    from importlib import import_module
+
+    try:
+        return getattr(import_module(module), name)
+    except ImportError as error:
+        raise DependencyError(
+            "cluster", f"{package} is not installed ({error})", package, f"pip install {package}"
+        ) from error
 
 
 def local(workers: int | None = None, **options: Any) -> LocalCluster:
@@ -152,11 +257,44 @@ def local(workers: int | None = None, **options: Any) -> LocalCluster:
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     defaults: dict[str, Any] = {
-        "n_workers": workers or cores,
+        "n_workers": cores if workers is None else workers,
         "threads_per_worker": 1,
         "dashboard_address": f"{_LOOPBACK}:0",
-        "silence_logs": logging.CRITICAL,  # what fails on a worker is raised where it is waited for
     }
-    if options.get("processes", True):  # threads talk without a socket
+    if options.get("processes", True):
         defaults |= {"processes": True, "host": _LOOPBACK}
+    else:  # threads talk without a socket; their pages would be on all interfaces
+        defaults |= {"worker_dashboard_address": f"{_LOOPBACK}:0"}
     return LocalCluster(**{**defaults, **options})
+
+
+def batch(kind: str, **options: Any) -> Any:
+    """A dask_jobqueue cluster without jobs; its ``job_script()`` shows what would be submitted.
+
+    Parameters
+    ----------
+    kind
+        'slurm', 'pbs', 'lsf', 'sge' or 'htcondor'.
+    options
+        Go to the kind's class. Dashboards of scheduler and workers stay on loopback unless these say otherwise.
+
+    Raises
+    ------
+    ClusterError
+        Options that the class does not take.
+    """
+    import dask_jobqueue
+
+    name = _BATCH[kind][0]
+    arguments = list(options.pop("worker_extra_args", None) or [])
+    if "--dashboard-address" not in arguments:
+        arguments += ["--dashboard-address", f"{_LOOPBACK}:0"]
+    scheduler = {"dashboard_address": f"{_LOOPBACK}:0", **(options.pop("scheduler_options", None) or {})}
+    made = getattr(dask_jobqueue, name)
+    of_job = {k: v for k, v in options.items() if k not in _OF_CLUSTER}
+    try:  # a job alone, first: a cluster that fails half-way leaves its pieces behind
+        made.job_cls("tcp://scheduler", name="check", worker_extra_args=arguments, **of_job)
+    except (TypeError, ValueError) as error:
+        what = str(error).splitlines()[0]
+        raise ClusterError("cluster", f"{name}: {what}", f"options of dask_jobqueue.{name}") from error
+    return made(scheduler_options=scheduler, worker_extra_args=arguments, **options)

@@ -211,11 +211,13 @@ def density_blocks(blocks: Sequence[Block], store: str, coefficients: Array) -> 
     return Report(blocks[0].index, worker_name(), start, time.time(), peak_memory(), clock.seconds)
 
 
-def pilot_batch(points: Array, atoms: LocalAtoms, blob: ModelBlob, backend: str, device: str, dtype: str) -> Array:
-    """Mean LDOS of points drawn at random, (levels,) float64: what a first μ comes from."""
+def pilot_batch(
+    index: int, points: Array, atoms: LocalAtoms, blob: ModelBlob, backend: str, device: str, dtype: str
+) -> tuple[int, Array]:
+    """Mean LDOS of points drawn at random, (levels,) float64: what a first μ comes from; with the batch's number."""
     device = choose_device(device)
     model = worker_model(blob, device, dtype)
     total: Any = 0.0
     for _, _, ldos in ldos_batches(points, atoms, model, backend, device, dtype, Clock()):
         total = total + ldos.double().sum(0)
-    return np.asarray((total / len(points)).cpu().numpy())
+    return index, np.asarray((total / len(points)).cpu().numpy())

@@ -7,7 +7,7 @@ resumed reads once what the record says is there; a block that cannot be read, o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -29,22 +29,41 @@ _ROWS: Final = 1024  # rows of the record that are read at a time
 _GROUP: Final = 32  # blocks that one task verifies
 
 
-def work_record(path: Path) -> dict[str, Any]:
-    """What an unfinished store was computed with.
+def check_record(path: Path, fingerprint: Mapping[str, Any], unfinished: bool = False) -> dict[str, Any]:
+    """What a store was computed with, if that is what a run computes with.
+
+    Parameters
+    ----------
+    path
+        Of the store.
+    fingerprint
+        Of the run, by name.
+    unfinished
+        Whether it must be unfinished.
 
     Raises
     ------
     StoreError
-        Not a store, or one that no run left unfinished.
+        Not a store of a run, one that is finished, or one that was computed with something else.
     """
     try:
         attributes = stores.attributes(path)
     except Exception as error:  # zarr has many ways to say so
         came = f"{path} cannot be read as a store ({type(error).__name__}: {error})"
         raise StoreError("resume", came, "a store that a run left unfinished", "Start a new one.") from error
-    if attributes.get("complete") is not False or "work" not in attributes:
+    record = attributes.get("work")
+    if record is None or (unfinished and attributes.get("complete") is not False):
         raise StoreError("resume", f"{path} is finished or not a run's store", "a store that a run left unfinished")
-    return dict(attributes["work"])
+    for name, value in fingerprint.items():
+        if record.get(name) != value:
+            was = f" ({record.get(name)})" if name not in ("model", "atoms") else ""
+            raise StoreError(
+                "resume",
+                f"{path} was made with another {name}{was}",
+                f"the same {name}",
+                "Start a new store, or give --overwrite.",
+            )
+    return dict(record)
 
 
 def read_basis(path: Path) -> Array | None:

@@ -30,12 +30,11 @@ from maladist.engine.fields import terms_of_store
 from maladist.engine.pilot import pilot_jobs, pilot_points, window
 from maladist.engine.plan import make_plan
 from maladist.engine.progress import Observer
-from maladist.engine.record import damaged, read_basis, recorded, verify_jobs, work_record
+from maladist.engine.record import check_record, damaged, read_basis, recorded, verify_jobs
 from maladist.engine.results import result_values
 from maladist.engine.setup import Setup
 from maladist.engine.tally import STAGES, Tally, add_up
 from maladist.engine.workers import Workers
-from maladist.errors import StoreError
 from maladist.io import stores
 from maladist.io.stores import ArrayTemplate, field_template
 from maladist.neighbors import LocalAtoms
@@ -58,6 +57,7 @@ class Run:
     resume: bool
     overwrite: bool
     began: float
+    priority: int = 0
 
     def execute(self) -> None:
         """Do what is not done yet."""
@@ -96,17 +96,7 @@ class Run:
         """What the unfinished store was computed with; None for a new run."""
         if not self.resume or not self.path.exists():
             return None
-        record = work_record(self.path)
-        for name, value in self.setup.fingerprint().items():
-            if record.get(name) != value:
-                raise StoreError(
-                    "resume",
-                    f"{self.path} was made with another {name}"
-                    + (f" ({record.get(name)})" if name not in ("model", "atoms") else ""),
-                    f"the same {name}",
-                    "Start a new store, or give --overwrite.",
-                )
-        return record
+        return check_record(self.path, self.setup.fingerprint(), unfinished=True)
 
     def _start_store(self) -> Array:
         """Make the template with everything that the blocks write to; return the basis of the window."""
@@ -151,14 +141,14 @@ class Run:
         s, p = self.setup, self.setup.physics
         jobs = pilot_jobs(pilot_points(p.grid), s.cell_list)
         self.observer.stage("first Fermi level", len(jobs))
-        jobs = [waves.NamedJob(j.name, *j.arguments, self.blob, s.backend, s.device, s.dtype) for j in jobs]
-        means = []
-        for mean in self._run(pilot_batch, jobs):
-            means.append(mean)
+        shared = (self.blob, s.backend, s.device, s.dtype)
+        jobs = [waves.NamedJob(j.name, i, *j.arguments, *shared) for i, j in enumerate(jobs)]
+        found: dict[int, Array] = {}
+        for i, mean in self._run(pilot_batch, jobs):
+            found[i] = mean
             self.observer.advance(None)
-        windows = [
-            window(np.array(means), p.grid.volume, s.model.energy_grid, p.n_electrons, t) for t in p.temperatures
-        ]
+        means = np.array([found[i] for i in sorted(found)])  # in this order, whoever was first: the bits depend on it
+        windows = [window(means, p.grid.volume, s.model.energy_grid, p.n_electrons, t) for t in p.temperatures]
         low, high = min(w[0] for w in windows), max(w[1] for w in windows)
         return window_modes(s.model.energy_grid, p.temperatures, low, high, correction=p.correction).numpy()
 
@@ -231,7 +221,9 @@ class Run:
             self.observer.advance(report)
 
     def _run(self, function: Callable[..., Any], jobs: Any) -> Iterator[Any]:
-        return waves.run(self.client, function, jobs, run_key=self.key, resources=self.plan.resources)
+        return waves.run(
+            self.client, function, jobs, run_key=self.key, resources=self.plan.resources, priority=self.priority
+        )
 
     def _finish(self, tally: Tally, weights: Sequence[tuple[float, FermiWeights]]) -> None:
         physics = self.setup.physics
@@ -253,15 +245,15 @@ class Run:
         stores.finish(self.path)
 
     def _run_values(self) -> dict[str, Any]:
-        """When and where each block ran, for the report."""
+        """When (seconds since 1970) and where each block ran, for the report."""
         workers = sorted({r.worker for r in self.reports})
         rank = {w: i for i, w in enumerate(workers)}
         r = sorted(self.reports, key=lambda r: r.block)
         return {
             "run/block": (("task",), np.array([x.block for x in r], np.int64), "1"),
             "run/worker": (("task",), np.array([rank[x.worker] for x in r], np.int64), "1"),
-            "run/start": (("task",), np.array([x.start for x in r], np.float64), "s since 1970"),
-            "run/stop": (("task",), np.array([x.stop for x in r], np.float64), "s since 1970"),
+            "run/start": (("task",), np.array([x.start for x in r], np.float64), "s"),
+            "run/stop": (("task",), np.array([x.stop for x in r], np.float64), "s"),
             "run/peak_memory": (("task",), np.array([x.peak_memory for x in r], np.int64), "B"),
         }
 

@@ -32,6 +32,7 @@ class Workers:
         ClusterError
             No worker came.
         """
+        _nudge = client.submit(int, pure=False)  # an adaptive cluster without workers starts one for a task
         try:
             client.wait_for_workers(1, timeout=timeout)
         except TimeoutError as error:

@@ -135,6 +135,14 @@ def finish(path: str | Path) -> None:
     shutil.rmtree(Path(path) / WORK, ignore_errors=True)
 
 
+def is_complete(path: str | Path) -> bool:
+    """Whether a store is one that a run has finished."""
+    try:
+        return attributes(path).get("complete") is True
+    except (zarr.errors.NodeNotFoundError, FileNotFoundError, KeyError, ValueError):
+        return False
+
+
 def remove(path: str | Path) -> None:
     """Remove a store."""
     shutil.rmtree(path, ignore_errors=True)

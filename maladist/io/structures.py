@@ -18,7 +18,7 @@ def read_atoms(name: str) -> ase.Atoms:
     Raises
     ------
     AtomsError
-        No such file, a format that ASE does not know, an index that is out of range or names several frames.
+        No such file, a format that ASE does not know, an index that is out of range.
     """
     return _read(name, None)[-1]
 
@@ -26,6 +26,11 @@ def read_atoms(name: str) -> ase.Atoms:
 def read_frames(name: str) -> list[ase.Atoms]:
     """Read the frames of ``FILE@index`` (for example ``md.traj@0:100:10``); all where no index is given."""
     return _read(name, ":")
+
+
+def names_several(name: str) -> bool:
+    """Whether a name is of the form ``FILE@a:b:c``, which may be any number of frames."""
+    return not Path(name).exists() and ":" in name.partition("@")[2]
 
 
 def _read(name: str, default: str | None) -> list[ase.Atoms]:
