@@ -9,11 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import App, CycloptsError, Parameter
 from rich.console import Console
 from rich.table import Table
 
 import maladist
+from maladist import cli_data
+from maladist.cli_options import Correction, RunOptions, Temperature
 from maladist.engine.setup import setup
 from maladist.errors import BlockError, InputError
 from maladist.io.stores import check_target
@@ -21,40 +23,13 @@ from maladist.io.stores import check_target
 app = App(
     name="maladist",
     version=lambda: maladist.__version__,
+    default_parameter=Parameter(negative=()),
     result_action="return_value",  # the exit status is ours, in main
     help="Electronic structure of large cells at finite temperature: atoms and a model in; n(r), D(ε) and A[n] out.",
 )
 out, err = Console(), Console(stderr=True)
-_debug = Group("Debugging")
 
-Correction = Literal["auto", "on", "off"]
-Backend = Literal["auto", "cpu", "torch", "lammps"]
-Precision = Literal["float32", "float64"]
-Model = Annotated[Path, Parameter(help="Model file, or a zip that MALA wrote.")]
-Temperature = Annotated[
-    list[float] | None, Parameter(help="K; repeat for several. Default: the model's own.", negative=())
-]
-GridShape = Annotated[
-    tuple[int, int, int] | None, Parameter(help="Points along the lattice vectors. Default: the model's spacing.")
-]
-Chunks = Annotated[tuple[int, int, int] | None, Parameter(help="Points of a block. Default: what fits the workers.")]
 ClusterName = Annotated[str, Parameter(help="local, a YAML file, a scheduler's address or its scheduler file.")]
-Keep = Annotated[str, Parameter(help="Fields to keep in the store: ldos, descriptors, or both with a comma.")]
-
-
-def _options(names: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "temperature": names["temperature"] or None,
-        "grid": names["grid"],
-        "chunks": names["chunks"] or "auto",
-        "descriptors": names["descriptors"],
-        "device": names["device"],
-        "precision": names["precision"],
-        "pseudopotentials": names["pseudopotentials"],
-        "density_cutoff": names["density_cutoff"],
-        "correction": names["broadening_correction"],
-        "keep": tuple(k for k in names["keep"].split(",") if k),
-    }
 
 
 @app.command
@@ -62,22 +37,10 @@ def predict(
     atoms: str,
     /,
     *,
-    model: Model,
     output: Path,
-    temperature: Temperature = None,
-    grid: GridShape = None,
-    cluster: ClusterName = "local",
-    workers: int | None = None,
-    descriptors: Backend = "auto",
-    pseudopotentials: Path | None = None,
-    device: str = "auto",
-    density_cutoff: float | None = None,
-    broadening_correction: Correction = "auto",
-    chunks: Chunks = None,
-    precision: Precision = "float32",
-    keep: Keep = "",
-    resume: Annotated[bool, Parameter(negative=())] = False,
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
+    options: RunOptions,
+    resume: bool = False,
+    overwrite: bool = False,
     json: Path | None = None,
 ) -> None:
     """Predict density, density of states and total free energy of a cell into a zarr store.
@@ -89,18 +52,6 @@ def predict(
         for many, their blocks in one queue.
     output
         Zarr store to make; of many frames the folder for their stores.
-    workers
-        Number of worker processes.
-    pseudopotentials
-        Folder of UPF files: valence and core charge where the model does not tell them.
-    device
-        auto (decided by each worker), cpu, cuda.
-    density_cutoff
-        Sphere of the core charge, of the gradient and of XC, eV (ecutrho). Default: the model's.
-    broadening_correction
-        Correct the energies for the broadening of the LDOS.
-    precision
-        Of descriptors and network; energies are always float64.
     resume
         Continue a run that left the output unfinished.
     overwrite
@@ -111,31 +62,22 @@ def predict(
     from maladist.io.structures import names_several, read_atoms, read_frames
     from maladist.terminal import TerminalObserver
 
-    options = _options(locals())
     _check_json(json)
+    may = {"resume": resume, "overwrite": overwrite}
     if names_several(atoms):
-        with maladist.cluster(cluster, workers) as client:
-            _predict_frames(
-                read_frames(atoms), model, output, client, json, resume=resume, overwrite=overwrite, **options
-            )
+        with maladist.cluster(options.cluster, options.workers) as client:
+            _predict_frames(read_frames(atoms), options.model, output, client, json, **may, **options.run())
         return
     structure = read_atoms(atoms)
     # Refuse bad input before a cluster is asked for.
-    ready = setup(structure, model, **{k: v for k, v in options.items() if k != "chunks"})
+    ready = setup(structure, options.model, **options.physics())
     if not resume:
         check_target(output, overwrite)
     for note in ready.physics.notes:
         err.print(f"note: {note}", highlight=False, soft_wrap=True)
-    with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
+    with maladist.cluster(options.cluster, options.workers) as client, TerminalObserver(err) as observer:
         prediction = maladist.predict(
-            structure,
-            ready.model,
-            client=client,
-            store=output,
-            resume=resume,
-            overwrite=overwrite,
-            observer=observer,
-            **options,
+            structure, ready.model, client=client, store=output, observer=observer, **may, **options.run()
         )
     _show(prediction, output)
     _write_json(prediction, json)
@@ -146,39 +88,28 @@ def plan(
     atoms: str,
     /,
     *,
-    model: Model,
+    options: RunOptions,
     output: Path | None = None,
-    temperature: Temperature = None,
-    grid: GridShape = None,
-    cluster: ClusterName = "local",
-    workers: int | None = None,
-    descriptors: Backend = "auto",
-    pseudopotentials: Path | None = None,
-    device: str = "auto",
-    density_cutoff: float | None = None,
-    broadening_correction: Correction = "auto",
-    chunks: Chunks = None,
-    precision: Precision = "float32",
-    keep: Keep = "",
-    resume: Annotated[bool, Parameter(negative=())] = False,
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
+    resume: bool = False,
+    overwrite: bool = False,
     json: Path | None = None,
 ) -> None:
     """Say what `predict` with the same arguments will do and need; compute one block to tell how long.
 
     Parameters
     ----------
+    output
+        Is checked as `predict` checks it; nothing is written.
     json
         Write the plan as JSON to this file as well.
     """
     from maladist.io.structures import read_atoms
 
-    options = _options(locals())
     _check_json(json)
     if output is not None and not resume:
         check_target(output, overwrite)
-    with maladist.cluster(cluster, workers) as client:
-        planned = maladist.plan(read_atoms(atoms), model, client=client, **options)
+    with maladist.cluster(options.cluster, options.workers) as client:
+        planned = maladist.plan(read_atoms(atoms), options.model, client=client, **options.run())
     table = Table(show_header=False, box=None)
     for what, much in planned.rows():
         table.add_row(what, much)
@@ -202,7 +133,7 @@ def observe(
     cluster: ClusterName = "local",
     workers: int | None = None,
     output: Path | None = None,
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
+    overwrite: bool = False,
     json: Path | None = None,
 ) -> None:
     """Density, DOS and energies of any LDOS that follows the data contract, from DFT too.
@@ -243,7 +174,7 @@ def import_mala(
     *,
     output: Path | None = None,
     pseudopotentials: Path | None = None,
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
+    overwrite: bool = False,
 ) -> None:
     """Read a model that MALA trained and write it as a maladist model file.
 
@@ -329,6 +260,9 @@ def _predict_frames(
     out.print(f"stores: {folder}", highlight=False, soft_wrap=True)
     if json is not None:
         json.write_text(_dumps({"frames": [p.to_dict() for p in found]}))
+
+
+app.command(cli_data.convert)
 
 
 def _show(prediction: Any, store: Path | None) -> None:
