@@ -63,7 +63,7 @@ def predict(
     from maladist.terminal import TerminalObserver
 
     _check_json(json)
-    may = {"resume": resume, "overwrite": overwrite}
+    may: dict[str, Any] = {"resume": resume, "overwrite": overwrite}
     if names_several(atoms):
         with maladist.cluster(options.cluster, options.workers) as client:
             _predict_frames(read_frames(atoms), options.model, output, client, json, **may, **options.run())
