@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import ClassVar
 
 import numpy as np
@@ -23,7 +22,10 @@ from maladist.descriptors.spec import COINCIDENT, Kernel, Request, Spec, check_w
 from maladist.descriptors.su2 import components
 from maladist.errors import InputError
 
-__all__ = ["COINCIDENT", "BispectrumSpec"]
+__all__ = ["COINCIDENT", "CPU_TWOJMAX", "BispectrumSpec"]
+
+CPU_TWOJMAX = 16
+"""Largest twojmax of backend 'cpu': its unrolled code grows with the cube, and so does the time to compile it."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,9 @@ class BispectrumSpec(Spec):
         return n + n * (n + 1) // 2 if self.quadratic else n
 
     def kernels(self) -> Mapping[str, Kernel]:
-        """'cpu' (numba), 'torch' and 'lammps'."""
+        """'cpu' (numba, up to `CPU_TWOJMAX`), 'torch' and 'lammps'."""
         kernels = {"torch": self._torch, "lammps": self._lammps}
-        return kernels | ({"cpu": self._cpu} if find_spec("maladist.descriptors.bispectrum_cpu") else {})
+        return kernels | ({"cpu": self._cpu} if self.twojmax <= CPU_TWOJMAX else {})
 
     def _cpu(self, request: Request) -> torch.Tensor:
         from maladist.descriptors.bispectrum_cpu import bispectrum_cpu

@@ -1,8 +1,8 @@
 """The bispectrum on a CPU: the stages of su2_moments.py and su2_nodes.py, tile by tile, compiled by numba and cached.
 
 All that a tile of points needs stays in the L1 and L2 caches. Threads share nothing but the input: no BLAS, no OpenMP,
-none of numba's threading layers. A point's numbers are the same to the last bit whatever other points, farther atoms or
-threads it is computed with (on one kind of processor): lanes do not mix, neighbours are summed in an order of their own.
+none of numba's threading layers. On one kind of processor a point's numbers are the same to the last bit whatever other
+points, farther atoms or threads it is computed with: lanes do not mix, neighbours are summed in an order of their own.
 
 Compiled code lies in numba's cache (beside this file, else in the user's folder; NUMBA_CACHE_DIR decides) by twojmax,
 precision, processor and version of the sources; where nothing can be written, each process compiles for itself.
@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maladist.descriptors import point_tiles, su2, su2_moments, su2_nodes, vector_code
-from maladist.descriptors.bispectrum import BispectrumSpec
+from maladist.descriptors.bispectrum import CPU_TWOJMAX, BispectrumSpec
 from maladist.descriptors.point_tiles import bin_atoms, candidates, compact_order, compiled, neighbours
 from maladist.descriptors.su2 import components
 from maladist.descriptors.su2_moments import (
@@ -41,9 +41,6 @@ from maladist.errors import InputError
 
 Array = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.floating[Any]]
-
-MAX_TWOJMAX = 20
-"""Largest twojmax: the unrolled code grows with its cube, and so does the time to compile it."""
 
 _SLAB = 8 * NEIGHBOURS  # neighbours of a tile that are written out at a time; their number has no limit
 _PAIRS = 8  # pairs of points of the sphere between changes of stage, which cost fetching other code
@@ -78,10 +75,10 @@ def bispectrum_cpu(
     Raises
     ------
     InputError
-        twojmax > `MAX_TWOJMAX`.
+        twojmax > `CPU_TWOJMAX`.
     """
-    if spec.twojmax > MAX_TWOJMAX:
-        wanted = f"at most {MAX_TWOJMAX} for backend 'cpu'"
+    if spec.twojmax > CPU_TWOJMAX:
+        wanted = f"at most {CPU_TWOJMAX} for backend 'cpu'"
         raise InputError("twojmax", f"{spec.twojmax}", wanted, "Take backend 'torch'.")
     dtype = np.dtype(dtype)
     out = np.empty((len(points), len(components(spec.twojmax))), dtype)
@@ -151,7 +148,7 @@ def code_version() -> int:
 
 @lru_cache(maxsize=32)
 def tile_kernel(twojmax: int, lanes: int, version: int) -> Any:
-    """Numba's function for tiles first … last − 1; what it closes over is known when it is compiled, and in its cache."""
+    """Numba's function for tiles first … last − 1; what it closes over is known to the compiler, and to the cache."""
 
     @compiled
     def compute(  # type: ignore[no-untyped-def]

@@ -98,8 +98,8 @@ def sin_cos(code: Code, t: Vector) -> tuple[Vector, Vector]:
 def _quaternion(code: Code, near: ir.Value, at: ir.Value, map_: ir.Value) -> tuple[Vector, Complex, Complex]:
     """Weight, a and b of a neighbour from its vector and element weight.
 
-    ``map_`` holds rmin0, 1/(r_c − rmin0), rfac0 and switch. The sign is that of sin θ0, as in LAMMPS: the quaternion has
-    the period π in θ0. r is never 0.
+    ``map_`` holds rmin0, 1/(r_c − rmin0), rfac0 and switch. The sign is that of sin θ0, as in LAMMPS, so the quaternion
+    has the period π in θ0. r is never 0.
     """
     rmin0, scale, rfac0, switch = (code.splat(map_, i) for i in range(4))
     x, y, z, weight = (code.load(near, code.at(at, 4, i)) for i in range(4))
