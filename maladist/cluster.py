@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import dask
+import dask_jobqueue
 import yaml
 from distributed import Client, LocalCluster, Security, Status
 
@@ -42,7 +43,10 @@ _BATCH: Final = {
     "htcondor": ("HTCondorCluster", "condor_submit"),
 }
 _LOOPBACK: Final = "127.0.0.1"
-_OF_CLUSTER: Final = ("security", "protocol", "shared_temp_directory", "silence_logs", "name")  # not of a job
+_NOT_OF_A_JOB: Final = (
+    *("workers", "adaptive", "config", "security", "protocol", "shared_temp_directory", "silence_logs"),
+    *("name", "scheduler_options"),
+)
 _REACHED: Final = ("address", "scheduler_file", "timeout", "security", "config")
 
 
@@ -269,7 +273,7 @@ def local(workers: int | None = None, **options: Any) -> LocalCluster:
 
 
 def batch(kind: str, **options: Any) -> Any:
-    """A dask_jobqueue cluster without jobs; its ``job_script()`` shows what would be submitted.
+    """A dask_jobqueue cluster, without jobs as yet.
 
     Parameters
     ----------
@@ -283,18 +287,35 @@ def batch(kind: str, **options: Any) -> Any:
     ClusterError
         Options that the class does not take.
     """
-    import dask_jobqueue
-
-    name = _BATCH[kind][0]
-    arguments = list(options.pop("worker_extra_args", None) or [])
-    if "--dashboard-address" not in arguments:
-        arguments += ["--dashboard-address", f"{_LOOPBACK}:0"]
+    _job(kind, options)  # a job alone, first: a cluster that fails half-way leaves its pieces behind
     scheduler = {"dashboard_address": f"{_LOOPBACK}:0", **(options.pop("scheduler_options", None) or {})}
-    made = getattr(dask_jobqueue, name)
-    of_job = {k: v for k, v in options.items() if k not in _OF_CLUSTER}
-    try:  # a job alone, first: a cluster that fails half-way leaves its pieces behind
-        made.job_cls("tcp://scheduler", name="check", worker_extra_args=arguments, **of_job)
+    options = _closed_dashboards(options)
+    return getattr(dask_jobqueue, _BATCH[kind][0])(scheduler_options=scheduler, **options)
+
+
+def job_script(description: str | Path | Mapping[str, Any]) -> str:
+    """What would be submitted for a job of a batch system, without submitting it or starting anything."""
+    options = describe(description)
+    kind = options.pop("kind")
+    if kind not in _BATCH:
+        raise ClusterError("cluster", f"kind {kind}", f"one of {', '.join(_BATCH)}")
+    return str(_job(kind, options).job_script())
+
+
+def _job(kind: str, options: Mapping[str, Any]) -> Any:
+    made = getattr(dask_jobqueue, _BATCH[kind][0])
+    of_job = {k: v for k, v in _closed_dashboards(options).items() if k not in _NOT_OF_A_JOB}
+    try:
+        return made.job_cls("tcp://scheduler:8786", name="maladist", **of_job)
     except (TypeError, ValueError) as error:
         what = str(error).splitlines()[0]
-        raise ClusterError("cluster", f"{name}: {what}", f"options of dask_jobqueue.{name}") from error
-    return made(scheduler_options=scheduler, worker_extra_args=arguments, **options)
+        wanted = f"options of dask_jobqueue.{made.__name__}"
+        raise ClusterError("cluster", f"{made.__name__}: {what}", wanted) from error
+
+
+def _closed_dashboards(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options whose workers show their pages on loopback, unless they say otherwise."""
+    arguments = [str(a) for a in options.get("worker_extra_args") or ()]
+    if "--dashboard-address" not in arguments:
+        arguments += ["--dashboard-address", f"{_LOOPBACK}:0"]
+    return {**options, "worker_extra_args": arguments}
