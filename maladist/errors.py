@@ -46,6 +46,14 @@ class PseudopotentialError(InputError):
     """A UPF file that cannot be read, is missing, or names an element twice."""
 
 
+class DataFileError(InputError):
+    """A file of DFT data that is truncated, of another kind, in other units, or does not belong with the others."""
+
+
+class DFTError(InputError):
+    """A DFT calculation that failed, did not converge or does not cover what is wanted of it."""
+
+
 class StoreError(InputError):
     """A data set or result store that breaks the data contract or belongs to another run."""
 

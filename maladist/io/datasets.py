@@ -1,0 +1,123 @@
+"""Data sets of snapshots: one zarr store, a group ``snapshots/NAME`` for each that follows the data contract.
+
+A group ``reference`` beside a snapshot's variables holds what the DFT said: energies by term, the eigenvalues with the
+weights of their k-points, and how it was converged.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+import zarr
+
+from maladist import schema
+from maladist.errors import StoreError
+from maladist.io import stores
+from maladist.io.dft_run import DFTRun
+
+SNAPSHOTS = "snapshots"
+REFERENCE = "reference"
+
+
+def open_data_set(path: Path) -> None:
+    """Make a data set without snapshots, unless it is there.
+
+    Raises
+    ------
+    StoreError
+        The path is something else.
+    """
+    if not path.exists():
+        if not path.parent.is_dir():
+            raise StoreError("output", f"{path.parent} is not a folder", "a path in a folder that exists")
+        root = zarr.create_group(str(path), attributes={"schema_version": schema.SCHEMA_VERSION, "kind": "data set"})
+        root.create_group(SNAPSHOTS)
+    elif not (path / SNAPSHOTS / "zarr.json").is_file():
+        raise StoreError("output", f"{path} exists and is not a data set", "a data set or a new path")
+
+
+def snapshot_path(path: Path, name: str) -> Path:
+    """Group of a snapshot.
+
+    Raises
+    ------
+    StoreError
+        A name that cannot be a group's.
+    """
+    if not re.fullmatch(r"[\w.+-]+", name) or name.startswith("."):
+        raise StoreError("name", repr(name), "letters, digits, and any of _ - + .")
+    return path / SNAPSHOTS / name
+
+
+def is_complete(group: Path) -> bool:
+    """Whether a snapshot is there and finished."""
+    return (group / "zarr.json").is_file() and stores.attributes(group).get("complete") is True
+
+
+def snapshot_groups(path: Path) -> list[Path]:
+    """Finished snapshots of a data set by name, or the path itself where it is a snapshot.
+
+    Raises
+    ------
+    StoreError
+        No store, or none that is finished.
+    """
+    if not (path / "zarr.json").is_file():
+        raise StoreError("data", f"{path} is not a zarr store", "a data set or one of its snapshots")
+    if not (path / SNAPSHOTS).is_dir():
+        return [path]
+    found = sorted(g for g in (path / SNAPSHOTS).iterdir() if is_complete(g))
+    if not found:
+        raise StoreError("data", f"{path} has no finished snapshot", "a data set with snapshots")
+    return found
+
+
+def write_reference(group: Path, run: DFTRun, dos: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None = None) -> None:
+    """Write the group ``reference`` of a snapshot.
+
+    Parameters
+    ----------
+    dos
+        Energies (eV) and D (1/eV) of a DOS that came beside the LDOS.
+    """
+    facts: dict[str, Any] = {
+        "source": run.path.name,
+        "converged": run.converged,
+        "threshold_Ry_per_atom": run.threshold,
+        "ultrasoft": run.ultrasoft,
+        "pools": run.pools,
+        "full_precision": run.full_precision,
+    }
+    zarr.create_group(
+        str(group / REFERENCE), attributes={k: v for k, v in facts.items() if v is not None}, overwrite=True
+    )
+    values: dict[str, tuple[tuple[str, ...], npt.NDArray[Any], str]] = {
+        name: ((), np.asarray(value, dtype=np.float64), "1" if name == "n_electrons" else "eV")
+        for name, value in run.terms.items()
+    }
+    if run.eigenvalues.size:
+        values["eigenvalue"] = (("k", "band"), run.eigenvalues, "eV")
+        values["k_weight"] = (("k",), run.weights, "1")
+    if dos is not None:
+        values["dos_energy"] = (("dos_energy",), dos[0], "eV")
+        values["dos"] = (("dos_energy",), dos[1], "1/eV")
+    stores.write_values(group / REFERENCE, values)
+
+
+def read_reference(group: Path) -> xr.Dataset | None:
+    """The group ``reference`` of a snapshot; None where there is none."""
+    if not (group / REFERENCE / "zarr.json").is_file():
+        return None
+    return stores.open_dataset(group / REFERENCE).load()
+
+
+def reference_terms(reference: xr.Dataset | None) -> dict[str, float]:
+    """Scalars of a reference by name."""
+    if reference is None:
+        return {}
+    return {str(n): float(v) for n, v in reference.data_vars.items() if v.ndim == 0}

@@ -1,0 +1,93 @@
+"""Fields in openPMD files with the HDF5 backend, as MALA writes them: one mesh, one component a feature.
+
+MALA's files (attribute ``is_mala_data``) hold its own units, 1/(eV Å³) and 1/Å³; other programs' are turned from SI by
+``unitSI``. Read with h5py: the layout is the standard's (github.com/openPMD/openPMD-standard), the ADIOS2 backend (.bp)
+is not read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from maladist.errors import DataFileError
+
+_SI: Final = {"ldos": 1 / (1.602176634e-19 * 1e-30), "density": 1e30, "descriptors": 1.0}
+
+
+def _mesh(file: h5py.File, path: Path) -> h5py.Group:
+    iterations = file.get("data")
+    if "openPMD" not in file.attrs or not iterations:
+        raise DataFileError(str(path), "no openPMD iteration", "an openPMD file with HDF5 backend")
+    first = iterations[min(iterations, key=int)]
+    names = list(first.get("meshes", {}))
+    if len(names) != 1:
+        raise DataFileError(str(path), f"meshes {names}", "one mesh")
+    return first["meshes"][names[0]]
+
+
+def _components(mesh: h5py.Group) -> list[str]:
+    return sorted((name for name in mesh if name.isdigit()), key=int)
+
+
+def field_shape(path: Path) -> tuple[int, int, int, int]:
+    """Shape (x, y, z, features) of the file's mesh.
+
+    Raises
+    ------
+    DataFileError
+        A file that is not openPMD in HDF5, or whose components are not numbered from 0 without a gap.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            mesh = _mesh(file, path)
+            names = _components(mesh)
+            if not names or [int(n) for n in names] != list(range(len(names))):
+                raise DataFileError(str(path), f"components {names[:3]}...", "components '0', '1', ... without a gap")
+            shapes = {mesh[n].shape for n in names}
+    except OSError as error:
+        raise DataFileError(str(path), f"cannot be opened ({error})", "a complete HDF5 file") from error
+    if len(shapes) != 1 or len(shape := shapes.pop()) != 3:
+        raise DataFileError(str(path), "components of different or other shapes", "one grid (x, y, z) for all")
+    return (*shape, len(names))
+
+
+def read_region(path: Path, region: tuple[slice, slice, slice], kind: str) -> npt.NDArray[Any]:
+    """All features of a region, (x, y, z, features), in internal units."""
+    with h5py.File(path, "r") as file:
+        mesh = _mesh(file, path)
+        ours = int(file.attrs.get("is_mala_data", 0)) == 1
+        parts = []
+        for name in _components(mesh):
+            factor = 1.0 if ours else float(mesh[name].attrs.get("unitSI", 1.0)) / _SI[kind]
+            parts.append(mesh[name][region] * (1.0 if factor == 1.0 else factor))
+    return np.stack(parts, axis=-1)
+
+
+def write_field(path: Path, values: npt.NDArray[Any], name: str, kind: str) -> None:
+    """Write a whole field, (x, y, z, features), as MALA does; for small fields.
+
+    Parameters
+    ----------
+    name
+        Of the mesh: 'LDOS', 'Density', 'Bispectrum'.
+    kind
+        'ldos', 'density' or 'descriptors': decides unitSI.
+    """
+    text = {"openPMD": "1.1.0", "basePath": "/data/%T/", "meshesPath": "meshes/", "iterationFormat": "/data/%T/"}
+    with h5py.File(path, "w") as file:
+        for key, value in text.items():
+            file.attrs[key] = np.bytes_(value)
+        file.attrs["openPMDextension"] = np.uint32(0)
+        file.attrs["iterationEncoding"] = np.bytes_("groupBased")
+        file.attrs["is_mala_data"] = np.int64(1)
+        mesh = file.create_group(f"data/0/meshes/{name}")
+        mesh.attrs["geometry"] = np.bytes_("other")
+        mesh.attrs["axisLabels"] = np.array([b"x", b"y", b"z"])
+        for i in range(values.shape[-1]):
+            component = mesh.create_dataset(str(i), data=values[..., i])
+            component.attrs["unitSI"] = _SI[kind]
