@@ -189,6 +189,7 @@ def test_workers_that_join_and_leave(atoms: Atoms, straight: Prediction) -> None
     assert_identical(got, straight)
 
 
+@pytest.mark.slow
 def test_a_worker_that_retires_before_its_limit_hands_its_blocks_on(
     atoms: Atoms, straight: Prediction, tmp_path: Path
 ) -> None:
