@@ -38,13 +38,13 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: setup lint
-	$(BIN)/pytest -m "not slow" --durations=15
+	$(BIN)/pytest --ignore=tests/benchmarks -m "not slow" --durations=15
 
 test-slow: setup
-	$(BIN)/pytest -m slow --durations=15
+	$(BIN)/pytest --ignore=tests/benchmarks -m slow --durations=15
 
 bench: setup
-	$(BIN)/pytest tests/benchmarks --benchmark-enable --benchmark-only
+	$(BIN)/pytest tests/benchmarks --benchmark-enable --benchmark-only -s
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .benchmarks demo-output

