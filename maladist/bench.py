@@ -1,7 +1,9 @@
 """How fast descriptors and network are on this machine: what `maladist bench` measures and prints.
 
-All of a row is measured in one go, one thread each, best of some repetitions, neighbours included; ratios survive a
-busy machine better than rates do.
+All is measured in one run, on one thread, in seconds of processor time, the best of some repetitions, neighbours
+included: ratios survive a busy machine better than rates do. The share of the matrix-product rate ("of gemm") counts
+the operations that a backend does: what the stages of 'cpu' emit, the plain products of 'torch'. LAMMPS computes in
+float64 whatever is asked of it.
 """
 
 from __future__ import annotations
@@ -18,21 +20,30 @@ import torch
 from ase import Atoms
 from rich.console import Console
 from rich.table import Table
+from scipy.spatial import cKDTree
+from threadpoolctl import threadpool_limits
 
 from maladist.descriptors import BispectrumSpec, evaluate
-from maladist.descriptors.su2 import components, quadrature
+from maladist.descriptors.bispectrum_cpu import operations
+from maladist.descriptors.su2 import quadrature
 from maladist.errors import DependencyError
-from maladist.grid import Grid
+from maladist.grid import EnergyGrid, Grid
+from maladist.learning.model import LDOSModel
 from maladist.learning.network import FeedForward
+from maladist.learning.scaling import Moments, Scaler
 from maladist.neighbors import CellList, LocalAtoms
 
 CUTOFF: Final = 4.67637
-_EDGE: Final = {"cpu": 24, "torch": 12, "lammps": 9}  # points along an edge of the block: about a second each
-_LAYERS: Final = (91, 200, 200, 158)
+LAYERS: Final = (91, 200, 200, 158)
+PRECISIONS: Final = ("float32", "float64")
+
+_SPACING = 0.13  # Å, about that of a density grid of beryllium
+_EDGE = {"cpu": 24, "torch": 12, "lammps": 9}  # points along an edge of the block: a second or less each
+_CELLS = (2, 4, 8)  # unit cells along each direction, for the cost against the number of atoms
 
 
 def beryllium(n: int) -> Atoms:
-    """n×n×n cells of hcp beryllium, displaced at random by 0.05 Å."""
+    """n×n×n cells of hcp beryllium, displaced at random by 0.05 Å: 53 atoms in the cutoff."""
     cell = [[2.286, 0, 0], [-1.143, 1.97973, 0], [0, 0, 3.584]]
     atoms = Atoms("Be2", scaled_positions=[[1 / 3, 2 / 3, 0.25], [2 / 3, 1 / 3, 0.75]], cell=cell, pbc=True) * (n, n, n)
     atoms.positions += np.random.default_rng(0).normal(0, 0.05, atoms.positions.shape)
@@ -40,90 +51,111 @@ def beryllium(n: int) -> Atoms:
 
 
 def block(n: int, edge: int) -> tuple[np.ndarray[Any, np.dtype[np.float64]], LocalAtoms]:
-    """Points of a brick of a grid with a spacing of 0.13 Å, and the atoms that it can see."""
+    """Points of a brick of a grid in `beryllium(n)`, edge×edge×edge, and the atoms that it can see."""
     atoms = beryllium(n)
-    grid = Grid.from_spacing(atoms.cell.array, (0.13, 0.13, 0.13))
+    grid = Grid.from_spacing(atoms.cell.array, (_SPACING, _SPACING, _SPACING))
     brick = grid.blocks((edge, edge, edge))[0]
     seen = CellList(grid.cell_array, atoms.positions, atoms.numbers.astype(np.int16), CUTOFF).near_block(grid, brick)
     return grid.points(brick), seen
 
 
 def best(function: Callable[[], Any], repetitions: int) -> float:
-    """Seconds of the fastest of some calls after one that warms up."""
+    """Seconds of processor time of the fastest of some calls, after one that warms up."""
     function()
     times = []
     for _ in range(repetitions):
-        began = time.perf_counter()
+        began = time.process_time()
         function()
-        times.append(time.perf_counter() - began)
+        times.append(time.process_time() - began)
     return min(times)
 
 
-def rate(backend: str, twojmax: int, dtype: torch.dtype, n: int = 3) -> float | None:
-    """Points a second on one core; None where the backend is not installed."""
+def rate(backend: str, twojmax: int, precision: str, n: int = 3) -> float | None:
+    """Points a second on one thread; None where the backend is not installed."""
     points, seen = block(n, _EDGE[backend])
-    spec = BispectrumSpec(twojmax=twojmax, cutoff=CUTOFF)
+    spec, dtype = BispectrumSpec(twojmax=twojmax, cutoff=CUTOFF), getattr(torch, precision)
     try:
-        repetitions = 1 if backend == "lammps" else 3
+        repetitions = {"cpu": 7, "torch": 3, "lammps": 2}[backend]
         seconds = best(lambda: evaluate(points, seen, spec, backend=backend, dtype=dtype, threads=1), repetitions)
     except DependencyError:
         return None
     return len(points) / seconds
 
 
-def flops(twojmax: int) -> float:
-    """Operations for a point of the plain form: one matrix product onto the nodes and the triple products over them."""
-    nodes = len(quadrature(twojmax).weights)
-    return 2.0 * nodes * sum((n + 1) ** 2 for n in range(twojmax + 1)) + 2.0 * nodes * len(components(twojmax))
+def flops(backend: str, twojmax: int, precision: str, n: int = 3) -> float:
+    """Operations for a point of 'cpu' or 'torch'; of torch the products with constant matrices and over the nodes."""
+    points, seen = block(n, _EDGE[backend])
+    neighbours = np.mean(cKDTree(seen.positions).query_ball_point(points, CUTOFF, return_length=True))
+    if backend == "cpu":
+        return operations(twojmax, float(neighbours), np.dtype(precision))
+    n_moments = sum((j + 1) ** 2 for j in range(twojmax + 1))
+    n_products = sum((j1 + 1) * (twojmax + 1 - j1) for j1 in range(twojmax + 1))
+    return float(2 * neighbours * n_moments + 2 * len(quadrature(twojmax).weights) * (n_moments + n_products))
 
 
-def gemm_rate(dtype: torch.dtype) -> float:
-    """Operations a second of a matrix product on one core."""
-    a = torch.randn(1024, 1024, dtype=dtype)
-    return 2 * 1024**3 / best(lambda: a @ a, 5)
+def gemm_rate(precision: str) -> float:
+    """Operations a second of a matrix product on one thread, the faster of numpy's BLAS and torch's."""
+    size = 1024
+    a = np.random.default_rng(0).random((size, size)).astype(precision)
+    t = torch.from_numpy(a)
+    with threadpool_limits(1):
+        return 2 * size**3 / min(best(lambda: a @ a, 7), best(lambda: t @ t, 7))
 
 
 def network_rates() -> tuple[float, float]:
-    """Points a second of a FeedForward, and of the same layers written in plain torch."""
-    ours = FeedForward(_LAYERS, ["SiLU", "SiLU"]).eval()
+    """Points a second of a model, from descriptors to LDOS, and of the same layers alone in plain torch."""
+    x = torch.randn(4 * 4096, LAYERS[0])
+    network = FeedForward(LAYERS, ["SiLU", "SiLU"]).eval()
+    inputs, outputs = (
+        Scaler.fit(Moments.of(torch.randn(1000, width)), "standard", feature_wise=True)
+        for width in (LAYERS[0], LAYERS[-1])
+    )
+    model = LDOSModel(network, inputs, outputs, BispectrumSpec(), EnergyGrid(-5.0, 0.1, LAYERS[-1]), {})
     layers: list[torch.nn.Module] = []
-    for a, b in pairwise(_LAYERS):
+    for a, b in pairwise(LAYERS):
         layers += [torch.nn.Linear(a, b), torch.nn.SiLU()]
     plain = torch.nn.Sequential(*layers[:-1]).eval()
-    x = torch.randn(4096, _LAYERS[0])
     with torch.inference_mode():
-        return 4096 / best(lambda: ours(x), 20), 4096 / best(lambda: plain(x), 20)
+        return len(x) / best(lambda: model.ldos(x), 10), len(x) / best(lambda: [plain(p) for p in x.split(4096)], 10)
+
+
+def descriptor_rates(twojmax: int) -> list[dict[str, Any]]:
+    """Rates, ratios and shares of all backends for one twojmax."""
+    reference = rate("lammps", twojmax, "float64")
+    rows: list[dict[str, Any]] = [
+        {"twojmax": twojmax, "precision": "float64", "backend": "lammps", "points_per_second": reference}
+    ]
+    for precision in PRECISIONS:
+        peak = gemm_rate(precision)
+        for backend in ("cpu", "torch"):
+            speed = rate(backend, twojmax, precision)
+            assert speed is not None
+            done = speed * flops(backend, twojmax, precision)
+            rows.append(
+                {
+                    "twojmax": twojmax,
+                    "precision": precision,
+                    "backend": backend,
+                    "points_per_second": speed,
+                    "times_lammps": None if reference is None else speed / reference,
+                    "flops_per_second": done,
+                    "share_of_matrix_product_rate": done / peak,
+                }
+            )
+    return rows
 
 
 def measure(twojmax: Sequence[int]) -> dict[str, Any]:
-    """All figures as JSON can hold them; rates in points a second on one core."""
+    """All figures as JSON can hold them; rates in points a second on one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        rows = []
-        for t in twojmax:
-            reference = rate("lammps", t, torch.float64)
-            for precision in ("float32", "float64"):
-                dtype = getattr(torch, precision)
-                peak = gemm_rate(dtype)
-                for backend in ("cpu", "torch"):
-                    r = rate(backend, t, dtype)
-                    assert r is not None
-                    rows.append(
-                        {
-                            "twojmax": t,
-                            "precision": precision,
-                            "backend": backend,
-                            "points_per_second": r,
-                            "times_lammps": None if reference is None else r / reference,
-                            "share_of_matrix_product_rate": r * flops(t) / peak,
-                        }
-                    )
-            rows.append({"twojmax": t, "precision": "float64", "backend": "lammps", "points_per_second": reference})
-        flat = {2 * n**3: rate("cpu", max(twojmax), torch.float32, n) for n in (2, 4, 8)}
-        ours, plain = network_rates()
-        network = {"layers": list(_LAYERS), "points_per_second": ours, "plain_torch_points_per_second": plain}
-        return {"descriptors": rows, "points_per_second_by_atoms": flat, "network": network}
+        model, plain = network_rates()
+        return {
+            "descriptors": [row for t in twojmax for row in descriptor_rates(t)],
+            "points_per_second_by_atoms": {2 * n**3: rate("cpu", max(twojmax), "float32", n) for n in _CELLS},
+            "network": {"layers": list(LAYERS), "points_per_second": model, "plain_torch_points_per_second": plain},
+        }
     finally:
         torch.set_num_threads(threads)
 
@@ -134,7 +166,7 @@ def bench(*, twojmax: Sequence[int] = (6, 8, 10, 12), json: Path | None = None) 
     Parameters
     ----------
     twojmax
-        Sizes of the bispectrum.
+        Sizes of the bispectrum, up to `maladist.descriptors.bispectrum.CPU_TWOJMAX`.
     json
         File for the figures.
 
@@ -143,29 +175,36 @@ def bench(*, twojmax: Sequence[int] = (6, 8, 10, 12), json: Path | None = None) 
     dict
         What `measure` gives.
     """
-    found, console = measure(twojmax), Console()
+    found = measure(twojmax)
+    show(found, Console())
+    if json is not None:
+        json.write_text(json_module.dumps(found, indent=1) + "\n")
+    return found
+
+
+def show(found: dict[str, Any], console: Console) -> None:
+    """Print what `measure` found."""
     table = Table(title=f"bispectrum, cutoff {CUTOFF} Å, one thread")
-    for column in ("twojmax", "precision", "backend", "points/s", "× LAMMPS", "of gemm rate"):
+    for column in ("twojmax", "precision", "backend", "points/s", "× LAMMPS", "Gflop/s", "of gemm"):
         table.add_column(column, justify="right")
     for row in found["descriptors"]:
-        speed = row["points_per_second"]
-        times, share = row.get("times_lammps"), row.get("share_of_matrix_product_rate")
+        speed, times = row["points_per_second"], row.get("times_lammps")
+        counted = "flops_per_second" in row
         table.add_row(
             str(row["twojmax"]),
             row["precision"],
             row["backend"],
-            "not installed" if speed is None else f"{speed:,.0f}",
-            "" if times is None else f"{times:.1f}",
-            "" if share is None else f"{share:.0%}",
+            "absent" if speed is None else f"{speed:,.0f}",
+            f"{times:.1f}" if times is not None else "",
+            f"{row['flops_per_second'] / 1e9:.0f}" if counted else "",
+            f"{row['share_of_matrix_product_rate']:.0%}" if counted else "",
         )
     console.print(table)
-    explanation = "operations of the plain form a second over those of a matrix product here; symmetry saves some"
-    console.print(f"'of gemm rate': {explanation}", soft_wrap=True)
-    atoms = ", ".join(f"{n} atoms {speed:,.0f}" for n, speed in found["points_per_second_by_atoms"].items())
-    console.print(f"points/s of a fixed block (cpu, float32, twojmax {max(twojmax)}): {atoms}", highlight=False)
-    ours, plain = found["network"]["points_per_second"], found["network"]["plain_torch_points_per_second"]
-    layers = "-".join(map(str, _LAYERS))
-    console.print(f"network {layers}: {ours:,.0f} points/s, plain torch {plain:,.0f}", highlight=False)
-    if json is not None:
-        json.write_text(json_module.dumps(found, indent=1) + "\n")
-    return found
+    largest = max(row["twojmax"] for row in found["descriptors"])
+    atoms = ", ".join(f"{speed:,.0f} with {n} atoms" for n, speed in found["points_per_second_by_atoms"].items())
+    console.print(f"points/s of a block (cpu, float32, twojmax {largest}): {atoms}", highlight=False, soft_wrap=True)
+    network = found["network"]
+    model, plain = network["points_per_second"], network["plain_torch_points_per_second"]
+    layers = "-".join(map(str, network["layers"]))
+    line = f"network {layers} with scalers: {model:,.0f} points/s; its layers in plain torch: {plain:,.0f}"
+    console.print(line, highlight=False, soft_wrap=True)

@@ -36,7 +36,7 @@ from maladist.descriptors.su2_moments import (
     self_moments,
 )
 from maladist.descriptors.su2_nodes import circle, h_places, n_angles, products, sphere, sphere_constants
-from maladist.descriptors.vector_code import aligned_empty, lanes_of
+from maladist.descriptors.vector_code import aligned_empty, count_operations, lanes_of
 from maladist.errors import InputError
 
 Array = npt.NDArray[np.float64]
@@ -137,6 +137,13 @@ def _scratch(twojmax: int, lanes: int, dtype: np.dtype[Any]) -> list[Floats]:
         (len(components(twojmax)),),
     ]
     return [aligned_empty((*shape, lanes), dtype) for shape in shapes]
+
+
+def operations(twojmax: int, n_neighbours: float, dtype: np.dtype[Any]) -> float:
+    """Floating-point operations for a point, a fused one as two, without finding the neighbours."""
+    shared = sum(count_operations(stage, twojmax, dtype) for stage in (powers, moments)) / NEIGHBOURS
+    nodes = sum(count_operations(stage, twojmax, dtype) for stage in (sphere, circle, products))
+    return n_neighbours * shared + count_operations(norms, twojmax, dtype) + len(sphere_constants(twojmax)) * nodes
 
 
 @lru_cache(maxsize=1)

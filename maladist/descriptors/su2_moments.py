@@ -125,7 +125,7 @@ def powers(code: Code, twojmax: int, near: ir.Value, target: ir.Value, map_: ir.
     """Write |a|² − |b|² and, for each p, w a^p and b^p of `NEIGHBOURS` neighbours."""
 
     def one(i: ir.Value, _: list[Vector]) -> list[Vector]:
-        weight, a, b = _quaternion(code, near, code.builder.add(first, i), map_)
+        weight, a, b = _quaternion(code, near, code.at(first, 1, i), map_)
 
         def put(x: Vector, place: int) -> None:
             code.store(x, target, code.at(i, powers_size(twojmax), place))

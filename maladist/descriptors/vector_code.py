@@ -91,9 +91,12 @@ class Code:
     def _values(self, operands: Sequence[Vector | float]) -> list[ir.Value]:
         return [(x if isinstance(x, Vector) else self.constant(x)).value for x in operands]
 
-    def at(self, base: ir.Value, stride: int, offset: int = 0) -> ir.Value:
+    def at(self, base: ir.Value, stride: int, offset: ir.Value | int = 0) -> ir.Value:
         """Index base·stride + offset, with a base known only at run time."""
-        return self.builder.add(self.builder.mul(base, _INDEX(stride)), _INDEX(offset))
+        return self.builder.add(self.builder.mul(base, _INDEX(stride)), self._index(offset))
+
+    def _index(self, i: ir.Value | int) -> ir.Value:
+        return _INDEX(i) if isinstance(i, int) else i
 
     def load(self, buffer: ir.Value, index: ir.Value | int) -> Vector:
         """Vector number ``index`` of a buffer."""
@@ -105,11 +108,11 @@ class Code:
 
     def _place(self, buffer: ir.Value, index: ir.Value | int) -> ir.Value:
         vectors = self.builder.bitcast(buffer, self.type.as_pointer())
-        return self.builder.gep(vectors, [_INDEX(index) if isinstance(index, int) else index])
+        return self.builder.gep(vectors, [self._index(index)])
 
     def splat(self, buffer: ir.Value, index: ir.Value | int) -> Vector:
         """Scalar number ``index`` of a buffer, in every lane."""
-        place = self.builder.gep(buffer, [_INDEX(index) if isinstance(index, int) else index])
+        place = self.builder.gep(buffer, [self._index(index)])
         undefined, first = ir.Constant(self.type, ir.Undefined), ir.Constant(ir.IntType(32), 0)
         lane = self.builder.insert_element(undefined, self.builder.load(place), first)
         mask = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [first] * self.lanes)
@@ -165,7 +168,50 @@ def stage(trace: Trace) -> Any:
 
         return types.void(order, lanes, source, target, constants, at), generate
 
-    return intrinsic(prefer_literal=True)(typed)
+    callable_in_numba = intrinsic(prefer_literal=True)(typed)
+    callable_in_numba.trace = trace
+    return callable_in_numba
+
+
+class _Counter(Code):
+    """Counts the operations that a stage would emit, a fused one as two, those in a loop as often as it runs."""
+
+    def __init__(self, itemsize: int) -> None:
+        self.itemsize, self.count = itemsize, 0
+
+    def emit(self, operation: str, *_: Vector | float) -> Vector:
+        self.count += operation != "fneg"
+        return Vector(self, None)
+
+    def call(self, function: str, *_: Vector | float) -> Vector:
+        self.count += 2 if function == "fmuladd" else 1
+        return Vector(self, None)
+
+    def at(self, *_: Any) -> ir.Value:
+        return None
+
+    def constant(self, *_: Any) -> Vector:
+        return Vector(self, None)
+
+    load = splat = constant  # type: ignore[assignment]
+
+    def store(self, *_: Any) -> None:
+        pass
+
+    def loop(
+        self, count: int, state: Sequence[Vector], body: Callable[[ir.Value, list[Vector]], Sequence[Vector]]
+    ) -> list[Vector]:
+        before = self.count
+        result = list(body(None, list(state)))
+        self.count += (count - 1) * (self.count - before)
+        return result
+
+
+def count_operations(of_stage: Any, order: int, dtype: np.dtype[Any]) -> int:
+    """Floating-point operations in each lane of one call of a stage."""
+    counter = _Counter(np.dtype(dtype).itemsize)
+    of_stage.trace(counter, order, None, None, None, None)
+    return counter.count
 
 
 @cache

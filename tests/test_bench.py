@@ -1,0 +1,62 @@
+"""What `maladist bench` measures: every row is there and makes sense; speed itself is judged in tests/benchmarks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from maladist import bench
+from maladist.descriptors.su2_moments import NEIGHBOURS, moment_places, moments
+from maladist.descriptors.vector_code import count_operations
+from maladist.errors import DependencyError
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "_EDGE", {"cpu": 3, "torch": 3, "lammps": 2})
+    monkeypatch.setattr(bench, "_CELLS", (1, 2))
+
+
+def test_table_and_json(
+    small: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also without LAMMPS."""
+
+    def evaluate(*arguments: object, backend: str, **options: object) -> torch.Tensor:
+        if backend == "lammps":
+            raise DependencyError("backend 'lammps'", "it cannot be loaded", "LAMMPS")
+        return whole(*arguments, backend=backend, **options)  # type: ignore[arg-type]
+
+    whole = bench.evaluate
+    monkeypatch.setattr(bench, "evaluate", evaluate)
+    threads = torch.get_num_threads()
+    found = bench.bench(twojmax=(2,), json=tmp_path / "figures.json")
+    assert torch.get_num_threads() == threads
+    assert json.loads((tmp_path / "figures.json").read_text()) == json.loads(json.dumps(found))
+    rows = {(row["backend"], row["precision"]): row for row in found["descriptors"]}
+    assert rows.pop(("lammps", "float64"))["points_per_second"] is None
+    assert set(rows) == {(b, p) for b in ("cpu", "torch") for p in ("float32", "float64")}
+    assert all(row["points_per_second"] > 0 and row["times_lammps"] is None for row in rows.values())
+    assert list(found["points_per_second_by_atoms"]) == [2, 16]
+    printed = capsys.readouterr().out
+    assert "absent" in printed and "points/s of a block" in printed
+
+
+@pytest.mark.lammps
+def test_the_ratio_is_to_lammps_of_the_same_run(small: None) -> None:
+    rows = bench.descriptor_rates(2)
+    assert rows[0]["backend"] == "lammps"
+    for row in rows[1:]:
+        assert row["times_lammps"] == row["points_per_second"] / rows[0]["points_per_second"]
+
+
+def test_operations_are_counted() -> None:
+    """Of the moments at least a fused multiply-add for each, for each neighbour; of `flops`, in proportion to them."""
+    counted = count_operations(moments, 6, np.dtype("float32"))
+    assert counted > NEIGHBOURS * 2 * len(moment_places(6)) * 0.8  # the first of each (p, q) is an addition only
+    assert counted < NEIGHBOURS * 6 * len(moment_places(6))
+    assert bench.flops("cpu", 6, "float32") < bench.flops("torch", 6, "float32")
