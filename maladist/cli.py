@@ -263,6 +263,8 @@ def _predict_frames(
 
 
 app.command(cli_data.convert)
+app.command(cli_data.dft)
+app.command(cli_data.check)
 
 
 def _show(prediction: Any, store: Path | None) -> None:

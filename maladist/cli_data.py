@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import glob
+from dataclasses import asdict
+from json import dumps
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from maladist.engine.check import Checked
 
 out, err = Console(), Console(stderr=True)
 
@@ -84,3 +90,117 @@ def convert(
     with maladist.cluster(cluster, workers) as client:
         group = run_convert(source, output, name=name, spec=spec, client=client, overwrite=overwrite, note=_say)
     out.print(f"snapshot: {group}", highlight=False, soft_wrap=True)
+
+
+def dft(
+    snapshots: str,
+    /,
+    *,
+    setup: Path,
+    output: Path,
+    cluster: str = "local",
+    workers: int | None = None,
+    scratch: Path | None = None,
+) -> None:
+    """Run snapshots through Quantum ESPRESSO into a data set; a second call does what is missing.
+
+    Parameters
+    ----------
+    snapshots
+        File of atoms that ASE reads, FILE@0:100:10 for some of its frames.
+    setup
+        YAML file: temperature, pseudopotentials, ecutwfc, kpoints, energies, broadening.
+    output
+        Data set; made if it is not there.
+    scratch
+        Folder for the calculations' files on the workers.
+    """
+    import maladist
+    from maladist.engine.dft import Outcome
+    from maladist.engine.dft import dft as run_dft
+    from maladist.engine.dft_setup import DFTSetup
+    from maladist.errors import DFTError
+    from maladist.io.structures import read_frames
+
+    def told(outcome: Outcome) -> None:
+        err.print(f"{outcome.name}: {outcome.reason or 'done'} ({outcome.seconds:.1f} s)", highlight=False)
+
+    frames, ready = read_frames(snapshots), DFTSetup.read(setup)
+    with maladist.cluster(cluster, workers) as client:
+        outcomes = run_dft(frames, ready, output, client=client, scratch=scratch, told=told)
+    failed = [o for o in outcomes if o.reason]
+    there = len(frames) - len(failed)
+    out.print(
+        f"{output}: {there} of {len(frames)} snapshots, {len(outcomes) - len(failed)} of them new", highlight=False
+    )
+    if failed:
+        names = ", ".join(o.name for o in failed)
+        raise DFTError("snapshots", f"{len(failed)} failed ({names})", "all done", "The others are kept; run it again.")
+
+
+def check(
+    data: Path,
+    /,
+    *,
+    pseudopotentials: Path | None = None,
+    tolerance: float = 1.0,
+    density_tolerance: float = 0.005,
+    cluster: str = "local",
+    workers: int | None = None,
+    json: Path | None = None,
+) -> None:
+    """Hold a data set against the DFT it came from; exit status 1 where a tolerance is exceeded.
+
+    Parameters
+    ----------
+    data
+        Data set, or one snapshot of it.
+    pseudopotentials
+        Folder of UPF files; without them A is not compared.
+    tolerance
+        Of the total free energy, band energy and −TS, meV/atom.
+    density_tolerance
+        Mean |Δn| / mean n.
+    json
+        Write the figures as JSON to this file as well.
+    """
+    import maladist
+    from maladist.engine.check import Tolerances
+    from maladist.engine.check import check as run_check
+
+    limits = Tolerances(tolerance, density_tolerance)
+    with maladist.cluster(cluster, workers) as client:
+        checked = run_check(data, pseudopotentials=pseudopotentials, tolerances=limits, client=client)
+    for one in checked:
+        out.print(_table(one))
+        for text in (*one.failures, *(f"likely: {r}" for r in one.reasons)):
+            out.print(f"  {text}", style="red", highlight=False, soft_wrap=True)
+    bad = [one.name for one in checked if not one.good]
+    good = len(checked) - len(bad)
+    out.print(f"{good} of {len(checked)} snapshots within the tolerances", highlight=False)
+    if json is not None:
+        json.write_text(dumps([asdict(one) for one in checked], indent=1) + "\n")
+    if bad:
+        raise SystemExit(1)
+
+
+def _table(one: Checked) -> Table:
+    e = one.energies
+    kernel = f"{e.kernel} {e.width:g} eV" if e.width else e.kernel
+    table = Table(
+        title=f"{one.name}  ·  broadening {kernel}, {e.levels} levels by {e.spacing:g} eV", title_justify="left"
+    )
+    table.add_column("LDOS − DFT")
+    for mode in one.figures:
+        table.add_column(f"correction {mode}", justify="right")
+    rows = {
+        "N at the DFT's Fermi level": lambda f: f"{f.electrons:.5f}" if f.electrons is not None else "–",
+        "Fermi level, meV": lambda f: f"{f.fermi_shift:+.3f}" if f.fermi_shift is not None else "–",
+        "density, mean |Δn|/n": lambda f: f"{f.density:.4%}" if f.density is not None else "–",
+    }
+    for label, show in rows.items():
+        table.add_row(label, *(show(f) for f in one.figures.values()))
+    for name in dict.fromkeys(n for f in one.figures.values() for n in f.terms):
+        cells = [f"{f.terms[name]:+.3f}" if name in f.terms else "–" for f in one.figures.values()]
+        table.add_row(f"{name.replace('_', ' ')}, meV/atom", *cells)
+    return table

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -39,22 +39,38 @@ UNIT_FACTORS: Final = {
 }
 
 
+class Fit(NamedTuple):
+    """How a DOS compares with the broadened eigenvalues': both as norms over the energies, relative.
+
+    Attributes
+    ----------
+    difference
+        As they are.
+    factor
+        By which it would fit best.
+    shape
+        Difference that is left with that factor.
+    """
+
+    difference: float
+    factor: float
+    shape: float
+
+
 def likely_unit(ratio: float) -> str:
-    """Which confusion of units a factor betrays, in words; empty where none is within 3 %."""
-    name, factor = min(UNIT_FACTORS.items(), key=lambda item: abs(np.log(abs(ratio) / item[1])))
-    return name if abs(ratio / factor - 1) < 0.03 else ""
+    """Which confusions of units a factor betrays, in words; empty where none is within 3 %."""
+    return ", or ".join(name for name, factor in UNIT_FACTORS.items() if abs(ratio / factor - 1) < 0.03)
 
 
-def fit_kernel(
-    dos: Array, run_eigenvalues: Array, weights: Array, energies: EnergyGrid
-) -> dict[Kernel, tuple[float, float]]:
-    """For each kernel: relative difference of D(ε) from the broadened eigenvalues, and the factor between them."""
-    found: dict[Kernel, tuple[float, float]] = {}
+def fit_kernel(dos: Array, eigenvalues: Array, weights: Array, energies: EnergyGrid) -> dict[Kernel, Fit]:
+    """How D(ε) fits the eigenvalues broadened with each kernel, at the energies' width."""
+    found: dict[Kernel, Fit] = {}
     for kernel in KERNELS:
         trial = replace(energies, kernel=kernel)
-        wanted = broadened_dos(torch.from_numpy(run_eigenvalues), torch.from_numpy(weights), trial).numpy()
-        factor = float(wanted @ dos / (wanted @ wanted)) if wanted.any() else np.nan
-        found[kernel] = (float(np.linalg.norm(dos - wanted) / np.linalg.norm(wanted)), factor)
+        wanted = broadened_dos(torch.from_numpy(eigenvalues), torch.from_numpy(weights), trial).numpy()
+        size, factor = np.linalg.norm(wanted), float(wanted @ dos / (wanted @ wanted))
+        difference, shape = (float(np.linalg.norm(dos - f * wanted) / size) for f in (1.0, factor))
+        found[kernel] = Fit(difference, factor, shape / abs(factor))
     return found
 
 
@@ -87,15 +103,15 @@ def verify_ldos(
     """
     if energies.width > 0 and run.eigenvalues.size:
         fits = fit_kernel(dos, run.eigenvalues, run.weights, energies)
-        best = min(fits, key=lambda k: abs(fits[k][0]))
-        scaled = min((abs(f - 1), f) for _, f in fits.values())[1]
-        _refuse_units(scaled)
+        best = min(fits, key=lambda k: fits[k].shape)
+        _refuse_units(fits[best].factor)
         if kernel_given:
             return energies, _kernel_note(fits, best, energies)
-        if fits[best][0] < FITS:
-            text = f"broadening recognised: {best}, {energies.width:g} eV (D within {fits[best][0]:.1%} of eigenvalues)"
+        if fits[best].difference < FITS:
+            how = f"D(ε) within {fits[best].difference:.1%} of the eigenvalues'"
+            text = f"broadening recognised: {best}, {energies.width:g} eV ({how})"
             return replace(energies, kernel=best), (text,)
-        text = f"broadening unknown: D(ε) differs from the eigenvalues' by {fits[best][0]:.1%} at best ({best})"
+        text = f"broadening unknown: D(ε) differs from the eigenvalues' by {fits[best].difference:.1%} at best ({best})"
         return energies, (text,)
     if run.fermi_energy is not None and run.n_electrons and run.temperature:
         _refuse_units(electrons_at(dos, energies, run.fermi_energy, run.temperature) / run.n_electrons)
@@ -112,11 +128,16 @@ def _refuse_units(ratio: float) -> None:
     raise DataFileError("ldos", came, "an LDOS that integrates to the calculation's DOS", remedy)
 
 
-def _kernel_note(fits: dict[Kernel, tuple[float, float]], best: Kernel, energies: EnergyGrid) -> tuple[str, ...]:
-    if energies.kernel in fits and best != energies.kernel and fits[best][0] < 0.5 * fits[energies.kernel][0]:
+def _kernel_note(fits: dict[Kernel, Fit], best: Kernel, energies: EnergyGrid) -> tuple[str, ...]:
+    if (
+        energies.kernel in fits
+        and best != energies.kernel
+        and fits[best].difference < 0.5 * fits[energies.kernel].difference
+    ):
         return (
-            f"the kernel was given as {energies.kernel}, but D(ε) fits {best} ({fits[best][0]:.1%} against "
-            f"{fits[energies.kernel][0]:.1%}): with smearing fermi-dirac, pp.x broadens with the Fermi derivative",
+            f"the kernel was given as {energies.kernel}, but D(ε) fits {best} ({fits[best].difference:.1%} against "
+            f"{fits[energies.kernel].difference:.1%}): with smearing fermi-dirac, pp.x broadens"
+            " with the Fermi derivative",
         )
     return ()
 
