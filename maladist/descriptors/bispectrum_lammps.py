@@ -156,7 +156,11 @@ def _no_launcher() -> Iterator[None]:
     hidden = {name: value for name, value in os.environ.items() if name.startswith(_LAUNCHER)}
     for name in hidden:
         del os.environ[name]
+    quiet = {"UCX_TLS": "self,posix"} if "UCX_TLS" not in os.environ else {}
+    os.environ.update(quiet)  # one process needs no network: without this MPI listens on every interface
     try:
         yield
     finally:
         os.environ.update(hidden)
+        for name in quiet:
+            del os.environ[name]

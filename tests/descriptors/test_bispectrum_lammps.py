@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -152,3 +154,18 @@ def test_lammps_prints_nothing_and_leaves_no_file(capfd: pytest.CaptureFixture[s
     captured = capfd.readouterr()
     assert captured.out == captured.err == ""
     assert list(tmp_path.iterdir()) == []
+
+
+LISTENERS = """
+import numpy as np, psutil
+from maladist.descriptors import BispectrumSpec, evaluate
+from maladist.neighbors import LocalAtoms
+atoms = LocalAtoms(np.ones((1, 3)), np.array([4], np.int16), np.zeros(1, np.int64))
+evaluate(np.zeros((1, 3)), atoms, BispectrumSpec(twojmax=2), backend="lammps")
+print([c.laddr for c in psutil.Process().net_connections("inet") if c.status == psutil.CONN_LISTEN])
+"""
+
+
+def test_mpi_listens_nowhere() -> None:
+    done = subprocess.run([sys.executable, "-c", LISTENERS], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

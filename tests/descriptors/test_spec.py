@@ -99,7 +99,7 @@ def test_a_new_family_is_one_new_file() -> None:
 
 
 def test_the_dropped_in_family_is_gone_without_its_file() -> None:
-    with pytest.raises(InputError, match="one of bispectrum, gaussian"):
+    with pytest.raises(InputError, match=r"one of bispectrum, .*gaussian"):
         find_family("power")
 
 
