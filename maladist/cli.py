@@ -265,6 +265,7 @@ def _predict_frames(
 app.command(cli_data.convert)
 app.command(cli_data.dft)
 app.command(cli_data.check)
+app.command(cli_data.export)
 
 
 def _show(prediction: Any, store: Path | None) -> None:

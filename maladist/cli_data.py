@@ -204,3 +204,32 @@ def _table(one: Checked) -> Table:
         cells = [f"{f.terms[name]:+.3f}" if name in f.terms else "–" for f in one.figures.values()]
         table.add_row(f"{name.replace('_', ' ')}, meV/atom", *cells)
     return table
+
+
+def export(
+    snapshot: Path,
+    /,
+    *,
+    to: Literal["cube", "xsf", "npy"],
+    output: Path,
+    cluster: str = "local",
+    workers: int | None = None,
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Write a snapshot to cube or xsf files, or to MALA's .npy.
+
+    Parameters
+    ----------
+    snapshot
+        DATA.zarr/snapshots/NAME, or any store with an LDOS or a density.
+    to
+        cube and xsf in Quantum ESPRESSO's units, npy in MALA's.
+    output
+        Folder; made if it is not there.
+    """
+    import maladist
+    from maladist.engine.export import export as run_export
+
+    with maladist.cluster(cluster, workers) as client:
+        paths = run_export(snapshot, output, to=to, client=client, overwrite=overwrite)
+    out.print(f"{len(paths)} files in {output}", highlight=False, soft_wrap=True)
