@@ -113,6 +113,8 @@ def physics_of(
     InputError
         A temperature that is not positive, an unknown functional, a number of electrons that nothing tells.
     """
+    if not temperatures:
+        raise InputError("temperature", "an empty list", "at least one temperature in K")
     for t in temperatures:
         if not (np.isfinite(t) and t > 0):
             raise InputError("temperature", f"{t} K", "a positive temperature in K")

@@ -85,6 +85,7 @@ def observe(
     dataset = _open(ldos)
     physics = _physics(dataset, atoms, temperature, pseudopotentials, xc, density_cutoff, correction)
     path = temporary_store() if store is None else stores.check_target(Path(store).resolve(), overwrite)
+    _refuse_to_replace(path, ldos, dataset)
     context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
     with context as connected:
         _observe(dataset, physics, connected, path, overwrite, began)
@@ -104,6 +105,16 @@ def _open(ldos: xr.DataArray | xr.Dataset | str | Path) -> xr.Dataset:
         points = max(1, _CHUNK_BYTES // (4 * sizes["y"] * sizes["z"] * sizes["energy"]))
         dataset = dataset.chunk({"x": points, "y": -1, "z": -1, "energy": -1})
     return dataset.chunk({"energy": -1})
+
+
+def _refuse_to_replace(path: Path, ldos: Any, dataset: xr.Dataset) -> None:
+    """The result must not replace the store that the LDOS is read from, or one that it is a group of."""
+    named = ldos if isinstance(ldos, str | Path) else dataset.encoding.get("source")
+    if named is None:
+        return
+    source = Path(named).resolve()
+    if path == source or path in source.parents:
+        raise StoreError("output", f"{path} holds the LDOS that is read", "another path", "The LDOS is left as it is.")
 
 
 def _physics(

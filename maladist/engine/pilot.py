@@ -36,7 +36,8 @@ def pilot_jobs(points: Array, atoms: CellList) -> list[NamedJob]:
     every = atoms.around([0, 0, 0], [1, 1, 1])
     tree = cKDTree(every.positions)
     jobs = []
-    for i, group in enumerate(np.array_split(points, max(2, len(points) // GROUP))):
+    few = points if len(points) > 1 else np.repeat(points, 2, axis=0)  # a spread needs two groups
+    for i, group in enumerate(np.array_split(few, max(2, len(few) // GROUP))):
         near = np.unique(np.concatenate(tree.query_ball_point(group, atoms.cutoff)).astype(np.int64))
         seen = LocalAtoms(every.positions[near], every.numbers[near], every.indices[near])
         jobs.append(NamedJob(f"pilot{i}", group, seen))

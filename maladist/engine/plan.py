@@ -8,6 +8,7 @@ hold at one time and are held against ru_maxrss in a test.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ import ase
 from distributed import Client
 
 from maladist.cluster import cluster
+from maladist.engine import waves
 from maladist.engine.block import BATCH, time_block
 from maladist.engine.fields import one_task_bytes
 from maladist.engine.setup import Setup, setup
@@ -212,10 +214,11 @@ def _forecast(ready: Setup, planned: Plan, client: Client) -> float:
     block = planned.blocks[len(planned.blocks) // 2]
     seen = ready.cell_list.near_block(planned.grid, block)
     arguments = (ready.physics.grid, block, seen, ready.blob, ready.backend, ready.device, ready.dtype)
-    seconds = [
-        client.submit(time_block, *arguments, pure=False, resources=planned.resources).result() for _ in range(2)
-    ]
-    return float(seconds[-1]) * len(planned.blocks) / max(1, min(planned.n_threads, len(planned.blocks)))
+    key = f"maladist-plan-{time.time_ns():x}"
+    for i in range(2):
+        jobs = [waves.NamedJob(f"calibration{i}", *arguments)]
+        (seconds,) = waves.run(client, time_block, jobs, run_key=key, resources=planned.resources)
+    return float(seconds) * len(planned.blocks) / max(1, min(planned.n_threads, len(planned.blocks)))
 
 
 def size(n_bytes: float) -> str:

@@ -118,7 +118,7 @@ def predict(
     if observer is None:
         announce(ready.physics.notes)
     path = temporary_store() if store is None else Path(store).resolve()
-    if not resume:
+    if not (resume and path.exists()):
         stores.check_target(path, overwrite, "output")
     context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
     with context as connected, naming_what_is_kept(path, connected, store is None):

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,6 +44,7 @@ from maladist.physics.fermi import FermiWeights, fermi_level, fermi_weights, win
 Array = npt.NDArray[np.float64]
 _DENSITY_POINTS: Final = 2**18  # points of a task of the density
 _ROWS: Final = 1024  # tallies that the client reads at a time
+_passes = count()  # no two passes share a key: the scheduler would answer with the basis of the first
 
 
 @dataclass
@@ -158,7 +160,7 @@ class Run:
         done = self._done()
         self.observer.stage("blocks", len(blocks), int(done.sum()))
         work = Work(str(self.path), s.physics.grid, s.backend, s.device, s.dtype, basis, s.keep)
-        shared = self.client.submit(_same, work, key=f"{self.key}-work-{basis.shape[1]}")
+        shared = self.client.submit(_same, work, key=f"{self.key}-work-{next(_passes)}")
 
         def jobs() -> Iterator[waves.NamedJob]:
             for index in np.flatnonzero(~done):

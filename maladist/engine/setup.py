@@ -79,6 +79,7 @@ class Setup:
             "temperature": list(p.temperatures),
             "broadening_correction": p.correction,
             "n_electrons": p.n_electrons,
+            "density_cutoff": p.density_cutoff,
             "precision": self.dtype,
             "descriptors": self.backend,
             "keep": list(self.keep),
@@ -107,6 +108,7 @@ def setup(
     schema.check_atoms(atoms, known_elements(model))
     _one_of("descriptors", descriptors, ("auto", *sorted(model.descriptor.kernels())))
     _one_of("precision", precision, ("float32", "float64"))
+    keep = (keep,) if isinstance(keep, str) else tuple(keep)
     for name in keep:
         _one_of("keep", name, KEEPABLE)
     if temperature is None:
@@ -126,7 +128,7 @@ def setup(
         correction=use_correction(correction, model.energy_grid),
         electrons_per_atom=model.electrons_per_atom,
     )
-    return Setup(physics, model, descriptors, device, precision, tuple(keep))
+    return Setup(physics, model, descriptors, device, precision, keep)
 
 
 def known_elements(model: LDOSModel) -> set[str] | None:

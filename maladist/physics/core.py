@@ -88,13 +88,14 @@ def core_charge_of(
     total: Tensor | None = None
     kinds = np.asarray(symbols)
     magnitude = slab.squared(positions.device).sqrt()
+    largest = float(np.linalg.norm(slab.grid.reciprocal, axis=1) @ np.array(slab.grid.shape)) / 2
     for symbol in dict.fromkeys(symbols):
         element = _known(elements, symbol)
         if element.core_density is None:
             continue
         of_kind = positions[torch.as_tensor(np.flatnonzero(kinds == symbol), device=positions.device)]
         ones = torch.ones(len(of_kind), dtype=torch.float64, device=positions.device)
-        term = structure_factors(of_kind, ones, slab) * _interpolated(element, magnitude, cutoff)
+        term = structure_factors(of_kind, ones, slab) * _interpolated(element, magnitude, cutoff, largest)
         total = term if total is None else total + term
     if total is None:
         return None
@@ -120,12 +121,14 @@ def _known(elements: Mapping[str, Element], symbol: str) -> Element:
     return element
 
 
-def _interpolated(element: Element, g: Tensor, cutoff: float) -> Tensor:
+def _interpolated(element: Element, g: Tensor, cutoff: float, largest: float) -> Tensor:
     """ρ_core(|G|) at every G of the sphere from polynomials of intervals of |G|; the transform itself is too slow.
+
+    ``largest`` bounds |G| of the grid (1/Å), beyond which a cutoff needs no intervals.
 
     sin(Gr)/(Gr) has no wavelength below 2π/10 bohr in G, so short polynomials through Chebyshev points are exact.
     """
-    n = int(np.ceil(np.sqrt(cutoff / RYDBERG_BOHR2) / _WIDTH)) + 1
+    n = int(np.ceil(min(np.sqrt(cutoff / RYDBERG_BOHR2), largest) / _WIDTH)) + 1
     t = np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
     nodes = (np.arange(n)[:, None] + (t + 1) / 2) * _WIDTH
     values = form_factor(element, nodes.ravel()).reshape(nodes.shape)

@@ -15,7 +15,7 @@ from maladist import LDOSModel
 from maladist.engine.plan import choose_block, largest_block, make_plan, task_bytes
 from maladist.engine.setup import setup
 from maladist.engine.workers import Workers
-from maladist.errors import WorkerTooSmallError
+from maladist.errors import BlockError, WorkerTooSmallError
 from maladist.grid import Grid
 from maladist.testing import be_atoms, tiny_model
 
@@ -120,3 +120,8 @@ def test_a_calibrated_plan_tells_the_time(atoms: Atoms, model: LDOSModel, client
     planned = maladist.plan(atoms, model, client=client)
     assert planned.seconds is not None and 0 < planned.seconds < 60
     assert dict(planned.rows())["time"].startswith("about")
+
+
+def test_a_block_that_fails_in_the_calibration_is_named(atoms: Atoms, model: LDOSModel, client: Client) -> None:
+    with pytest.raises(BlockError, match="block calibration0 failed: RuntimeError: Expected one of cpu"):
+        maladist.plan(atoms, model, client=client, device="nonsense")

@@ -183,6 +183,7 @@ def _dies(*_: Any) -> None:
         ({"precision": "float64"}, "precision"),
         ({"correction": "off"}, "broadening_correction"),
         ({"keep": ("ldos",)}, "keep"),
+        ({"density_cutoff": 500.0}, "density_cutoff"),
     ],
 )
 def test_resuming_with_other_input_is_refused_by_name(
@@ -286,3 +287,28 @@ def test_arrays_outlive_the_prediction_that_they_come_from(atoms: Atoms, model: 
     density = maladist.predict(atoms, model, client=client).density
     gc.collect()
     assert np.isfinite(density.values).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 1)])
+def test_a_grid_of_a_point_or_two_is_computed(
+    shape: tuple[int, int, int], atoms: Atoms, model: LDOSModel, client: Client
+) -> None:
+    found = maladist.predict(atoms, model, grid=shape, client=client)
+    assert found.density.shape == shape and np.isfinite(found.fermi_energy)
+
+
+def test_one_field_may_be_kept_by_its_name(atoms: Atoms, model: LDOSModel, client: Client) -> None:
+    assert "ldos" in maladist.predict(atoms, model, grid=(4, 4, 6), client=client, keep="ldos").dataset
+
+
+def test_no_temperature_at_all_is_refused(atoms: Atoms, model: LDOSModel, client: Client) -> None:
+    with pytest.raises(InputError, match="at least one temperature"):
+        maladist.predict(atoms, model, client=client, temperature=[])
+
+
+def test_resuming_what_is_not_there_checks_its_folder_first(
+    atoms: Atoms, model: LDOSModel, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Run, "execute", _dies)
+    with pytest.raises(StoreError, match="is not a folder"):
+        maladist.predict(atoms, model, client=client, store=tmp_path / "no" / "run.zarr", resume=True)

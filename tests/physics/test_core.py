@@ -111,3 +111,19 @@ def test_moving_an_atom_moves_its_core_charge(elements: dict[str, Element]) -> N
     step[2, 1] = 1e-4
     slope = float(overlap(POSITIONS + step) - overlap(POSITIONS - step)) / 2e-4
     assert float(gradient[2, 1]) == pytest.approx(slope, rel=1e-6)
+
+
+def test_a_cutoff_far_beyond_the_grid_costs_no_more_than_the_grid(
+    elements: dict[str, Element], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def counted(element: Element, g: np.ndarray) -> np.ndarray:
+        asked.append(len(g))
+        return form_factor(element, g)
+
+    monkeypatch.setattr("maladist.physics.core.form_factor", counted)
+    far = core_charge(POSITIONS, SYMBOLS, elements, GRID, 1e9)
+    every = core_charge(POSITIONS, SYMBOLS, elements, GRID, 10 * largest_cutoff(GRID))
+    assert far is not None and every is not None and torch.equal(far, every)
+    assert max(asked) < 5000
