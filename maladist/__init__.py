@@ -5,6 +5,10 @@ from importlib.metadata import version
 from maladist.cluster import cluster
 from maladist.descriptors import BispectrumSpec, GaussianSpec
 from maladist.elements import Element
+from maladist.engine.check import check
+from maladist.engine.convert import convert
+from maladist.engine.dft import dft
+from maladist.engine.export import export
 from maladist.engine.lazy import describe, ldos
 from maladist.engine.many import predict_many
 from maladist.engine.observe import observe
@@ -29,8 +33,12 @@ __all__ = [
     "LDOSModel",
     "Plan",
     "Prediction",
+    "check",
     "cluster",
+    "convert",
     "describe",
+    "dft",
+    "export",
     "ldos",
     "load_model",
     "observe",
