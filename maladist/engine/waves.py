@@ -8,6 +8,7 @@ run with the block's name, and everything that was finished stays in the store.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count, islice
 from typing import Any, Final, Protocol
@@ -19,6 +20,11 @@ from maladist.errors import BlockError, ClusterError
 
 ATTEMPTS: Final = 2
 """How often a task whose workers died is put into the scheduler."""
+
+PATIENCE: Final = 600.0
+"""Seconds for which a run waits without a single worker; then it ends, and can be resumed."""
+
+_LOOK: Final = 5.0  # seconds without a result after which to see whether there are workers
 
 _serial = count()  # no two calls share a key: the scheduler would answer with the old result
 
@@ -65,17 +71,17 @@ def run(
     """
     jobs = iter(jobs)
     call = f"{run_key}-{next(_serial)}"
-    under_way: dict[str, tuple[Job, int]] = {}
+    under_way: dict[tuple[str, int, str], tuple[Job, int]] = {}
 
     def submit(job: Job, attempt: int = 1) -> Future:
-        key = f"{call}-{attempt}-{job.name}"
+        key = (call, attempt, job.name)  # one group: Dask then queues the tasks, and a death touches those that run
         under_way[key] = job, attempt
         return client.submit(function, *job.arguments, key=key, pure=False, resources=resources, priority=priority)
 
     limit = in_flight(client)
     flying = as_completed([submit(job) for job in islice(jobs, limit)], loop=client.loop, raise_errors=False)
     try:
-        for n, future in enumerate(flying, start=1):
+        for n, future in enumerate(_watched(flying, client), start=1):
             job, attempt = under_way.pop(future.key)
             try:
                 result = future.result()
@@ -93,6 +99,28 @@ def run(
         flying.clear()
         if under_way and client.status == "running":
             client.cancel([Future(key, client) for key in under_way], reason="maladist: run ended")
+
+
+def _watched(flying: as_completed, client: Client) -> Iterator[Future]:
+    """Futures as they are completed; an error where there is no worker for too long to complete any."""
+    last = time.monotonic()  # when there was a result, or a worker
+    look = last + _LOOK
+    while not flying.is_empty():
+        if flying.has_ready():
+            yield next(flying)
+            last = time.monotonic()
+            look = last + _LOOK
+            continue
+        with flying.thread_condition:
+            flying.thread_condition.wait(timeout=0.1)
+        now = time.monotonic()
+        if now > look:
+            look = now + _LOOK
+            if client.nthreads():
+                last = now
+            elif now - last > PATIENCE:
+                came = f"no worker since {now - last:.0f} s"
+                raise ClusterError("cluster", came, "workers that live as long as the run")
 
 
 def _failure(name: str, error: Exception, client: Client) -> BlockError | ClusterError:
