@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from dataclasses import asdict
@@ -25,6 +26,7 @@ app = App(
     version=lambda: maladist.__version__,
     default_parameter=Parameter(negative=()),
     result_action="return_value",  # the exit status is ours, in main
+    suppress_keyboard_interrupt=False,  # and so is what is said after Ctrl-C
     help="Electronic structure of large cells at finite temperature: atoms and a model in; n(r), D(ε) and A[n] out.",
 )
 out, err = Console(), Console(stderr=True)
@@ -246,6 +248,8 @@ def _predict_frames(
     frames: list[Any], model: Path, folder: Path, client: Any, json: Path | None, **options: Any
 ) -> None:
     """One store a frame in a folder, a line for each as it is finished."""
+    if folder.is_file() or not folder.parent.is_dir():
+        raise InputError("output", f"{folder} cannot be a folder", "a folder, or a new name in a folder that exists")
     folder.mkdir(exist_ok=True)
     paths = [folder / f"{i:06d}.zarr" for i in range(len(frames))]
 
@@ -277,6 +281,8 @@ def _show(prediction: Any, store: Path | None) -> None:
 def _check_json(path: Path | None) -> None:
     if path is not None and not path.resolve().parent.is_dir():
         raise InputError("json", f"{path.parent} is not a folder", "a file in a folder that exists")
+    if path is not None and (path.is_dir() or not os.access(path if path.exists() else path.resolve().parent, os.W_OK)):
+        raise InputError("json", f"{path} cannot be written", "a file that can be")
 
 
 def _write_json(prediction: Any, path: Path | None) -> None:
@@ -305,9 +311,8 @@ def main(arguments: list[str] | None = None) -> int:
             err.print(f"  {note}", highlight=False, markup=False, soft_wrap=True)
         status = 2
     except KeyboardInterrupt:
-        err.print(
-            "maladist: stopped; finished blocks are kept: the same command with --resume continues", highlight=False
-        )
+        kept = "; finished blocks are kept: the same command with --resume continues"
+        err.print(f"maladist: stopped{kept if tokens[:1] == ['predict'] else ''}", highlight=False, soft_wrap=True)
         status = 130
     else:
         status = 0

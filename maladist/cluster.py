@@ -22,17 +22,30 @@ import asyncio
 import logging
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 import dask
-import dask_jobqueue
 import yaml
 from distributed import Client, LocalCluster, Security, Status
 
 from maladist.errors import BlockError, ClusterError, DependencyError
+
+
+def _import_jobqueue() -> Any:
+    """dask_jobqueue, without the handler of Ctrl-C that it installs: that ends the process with status 0, silently."""
+    before = signal.getsignal(signal.SIGINT)
+    module = import_module("dask_jobqueue")
+    if before is not None and signal.getsignal(signal.SIGINT) is not before:
+        signal.signal(signal.SIGINT, before)
+    return module
+
+
+dask_jobqueue = _import_jobqueue()
 
 KINDS: Final = ("local", "slurm", "pbs", "lsf", "sge", "htcondor", "kubernetes", "cuda", "address")
 _BATCH: Final = {
@@ -239,8 +252,6 @@ def _start(kind: str, options: dict[str, Any], count: int | None) -> Any:
 
 
 def _optional(module: str, name: str, package: str) -> Callable[..., Any]:
-    from importlib import import_module
-
     try:
         return getattr(import_module(module), name)
     except ImportError as error:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import pickle
+import signal
+import subprocess
+import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -167,3 +171,40 @@ def test_bad_input_gives_one_clear_line_status_2_and_no_store(
 def test_debug_shows_the_traceback(folder: Path) -> None:
     with pytest.raises(maladist.errors.InputError):
         main(["--debug", "info", str(folder / "nowhere")])
+
+
+def test_ctrl_c_says_what_is_kept_and_is_no_success(folder: Path) -> None:
+    store = folder / "stopped.zarr"
+    arguments = ("predict", folder / "be.extxyz", "--model", folder / "model.maladist", "--output", store)
+    small = ("--workers", "1", "--grid", "40", "40", "60", "--chunks", "6", "6", "6")
+    command = [sys.executable, "-m", "maladist", *map(str, arguments), *small]
+    # A shell that starts a command in the background lets it ignore SIGINT; a terminal does not.
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    while process.poll() is None and not list(store.glob("work/tally/c/*")):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "--resume continues" in err, err
+    assert not maladist.io.stores.is_complete(store)
+
+
+def test_importing_maladist_leaves_ctrl_c_alone() -> None:
+    code = "import signal; a = signal.getsignal(2); import maladist; assert signal.getsignal(2) is a"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(("option", "value"), [("--json", "."), ("--json", "no/such.json"), ("--output", "no/folder")])
+def test_places_that_cannot_be_written_are_refused_first(
+    option: str, value: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = {"--output": folder / "places", option: folder / value}
+    named = [str(x) for pair in places.items() for x in pair]
+    frames = f"{folder / 'be.extxyz'}@:"
+    status, _, err = run(capsys, "predict", frames, "--model", folder / "model.maladist", "--workers", 1, *named)
+    assert status == 2 and ("folder" in err or "cannot be written" in err)
+    assert not (folder / "places").exists()
