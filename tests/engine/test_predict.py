@@ -114,12 +114,12 @@ def test_one_pass_gives_the_density_of_two_passes(
     temperature: float, atoms: Atoms, model: LDOSModel, client: Client
 ) -> None:
     # A random LDOS of 16 eV is too narrow for 10⁵ K: its tail is cut alike in both.
-    kept = maladist.predict(atoms, model, client=client, temperature=temperature, keep=("ldos",), **DOUBLE)
-    two = maladist.observe(kept.store, pseudopotentials=model.elements, client=client)
-    # The LDOS is kept in float32, which limits the comparison of n to 6e-8 a value; the energies average it out.
-    assert same(kept.density, two.density, 1e-7)
-    assert kept.energies.total is not None and two.energies.total is not None
-    assert kept.energies.total == pytest.approx(two.energies.total, abs=1e-6)
+    one = maladist.predict(atoms, model, client=client, temperature=temperature, chunks=(7, 7, 9), **DOUBLE)
+    field = maladist.ldos(atoms, model, precision="float64")
+    two = maladist.observe(field, atoms, temperature=temperature, pseudopotentials=model.elements, client=client)
+    assert same(one.density, two.density, 1e-8)
+    assert one.energies.total is not None and two.energies.total is not None
+    assert one.energies.total / 2 == pytest.approx(two.energies.total / 2, abs=1e-6)
 
 
 def test_a_fermi_level_outside_of_the_window_is_announced_and_still_right(
