@@ -97,6 +97,11 @@ def grid_of(dataset: xr.Dataset, source: str = "data set") -> Grid:
     if cell.size != 9:
         raise StoreError(f"{source}: cell", f"{cell.size} numbers", "nine numbers, rows of lattice vectors in Å")
     nx, ny, nz = (dataset.sizes[d] for d in ("x", "y", "z"))
+    whole = tuple(dataset.attrs.get("grid", (nx, ny, nz)))
+    if whole != (nx, ny, nz):
+        raise StoreError(
+            source, f"{nx}×{ny}×{nz} points, a part of its grid", "×".join(map(str, whole)), "Give the whole cell."
+        )
     return Grid(cell.reshape(3, 3).tolist(), (nx, ny, nz))
 
 
@@ -116,7 +121,11 @@ def atoms_of(dataset: xr.Dataset) -> ase.Atoms:
 
 def grid_attributes(grid: Grid) -> dict[str, Any]:
     """Attributes that name a grid."""
-    return {"schema_version": SCHEMA_VERSION, "cell": [float(x) for x in grid.cell_array.ravel()]}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "cell": [float(x) for x in grid.cell_array.ravel()],
+        "grid": list(grid.shape),
+    }
 
 
 def energy_attributes(energies: EnergyGrid) -> dict[str, Any]:

@@ -7,12 +7,14 @@ n(r) follows when μ is known (npj Comput. Mater. 9, 115 (2023) for the method; 
 
 from __future__ import annotations
 
+import re
 import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -93,7 +95,16 @@ def worker_model(blob: ModelBlob, device: str, dtype: str) -> LDOSModel:
 
 
 def peak_memory() -> int:
-    """Largest resident size that this process has had, bytes."""
+    """Largest resident size that this process has had, bytes.
+
+    On Linux the kernel's VmHWM and not ru_maxrss, which a process inherits from the one that started it: a worker would
+    report the size of a large notebook as its own.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        found = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.MULTILINE)
+        if found:
+            return int(found.group(1)) * 1024
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return size if sys.platform == "darwin" else size * 1024
 

@@ -122,7 +122,8 @@ def physics_of(
         raise InputError("temperature", f"{tuple(temperatures)}", "each temperature once")
     if xc is not None and xc not in XC:
         raise InputError("xc", repr(xc), f"one of {', '.join(XC)}")
-    notes = [f"broadening correction {'on' if correction[0] else 'off'}: {correction[1]}"] if correction[1] else []
+    # That it is on is as it should be; that it is off changes the energies.
+    notes = [f"broadening correction off: {correction[1]}"] if correction[1] and not correction[0] else []
     here = sorted(set(atoms.get_chemical_symbols()))
     if n_electrons is None:
         n_electrons = _count_electrons(atoms, elements, electrons_per_atom)
@@ -142,6 +143,11 @@ def physics_of(
         )
     elif not (np.isfinite(density_cutoff) and density_cutoff > 0):
         raise InputError("density_cutoff", f"{density_cutoff} eV", "a positive cutoff in eV")
+    elif density_cutoff > 1.001 * largest_cutoff(grid):
+        notes.append(
+            f"the grid holds a sphere of {largest_cutoff(grid):.0f} eV, not the density cutoff of {density_cutoff:.0f}"
+            " eV: XC is uncertain by meV/atom (a finer --grid)"
+        )
     return Physics(
         grid,
         np.asarray(atoms.get_scaled_positions(wrap=True) @ grid.cell_array),

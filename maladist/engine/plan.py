@@ -122,7 +122,7 @@ class Plan:
             ("output", f"{size(self.output_bytes)}, and {size(self.work_bytes)} while it runs"),
         ]
         if self.seconds is not None:
-            rows.append(("time", f"about {self.seconds:.0f} s"))
+            rows.append(("time of the blocks", f"about {self.seconds:.0f} s"))
         return rows
 
 

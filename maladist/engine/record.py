@@ -53,7 +53,8 @@ def check_record(path: Path, fingerprint: Mapping[str, Any], unfinished: bool = 
         raise StoreError("resume", came, "a store that a run left unfinished", "Start a new one.") from error
     record = attributes.get("work")
     if record is None or (unfinished and attributes.get("complete") is not False):
-        raise StoreError("resume", f"{path} is finished or not a run's store", "a store that a run left unfinished")
+        came = f"{path} is finished" if attributes.get("complete") else f"{path} is not a run's store"
+        raise StoreError("resume", came, "a store that a run left unfinished", "Read it with maladist info.")
     for name, value in fingerprint.items():
         if record.get(name) != value:
             was = f" ({record.get(name)})" if name not in ("model", "atoms") else ""

@@ -36,6 +36,7 @@ from maladist.engine.results import result_values
 from maladist.engine.setup import Setup
 from maladist.engine.tally import STAGES, Tally, add_up
 from maladist.engine.workers import Workers
+from maladist.errors import StoreError
 from maladist.io import stores
 from maladist.io.stores import ArrayTemplate, field_template
 from maladist.neighbors import LocalAtoms
@@ -65,7 +66,7 @@ class Run:
         """Do what is not done yet."""
         record = self._record()
         basis = None if record is None else read_basis(self.path)
-        chunks = record["block_shape"] if record else self.chunks
+        chunks = self.chunks if record is None else self._blocks_of(record)
         self.plan = make_plan(self.setup, Workers.of(self.client), chunks)
         self.observer.begin(self.client, self.plan)
         self.key = f"maladist-{self.setup.blob.content_hash[:8]}-{time.time_ns():x}"
@@ -135,6 +136,13 @@ class Run:
         stores.remove(self.path / stores.WORK)
         stores.add_arrays(self.path, self._work_arrays(basis))
         stores.write_values(self.path, {"work/basis": (("energy", "mode"), basis, "1")})
+
+    def _blocks_of(self, record: dict[str, Any]) -> Sequence[int]:
+        """Block shape of the run that is continued; other chunks that were asked for are refused."""
+        shape = tuple(record["block_shape"])
+        if not isinstance(self.chunks, str) and self.setup.physics.grid.blocks(self.chunks).block_shape != shape:
+            raise StoreError("chunks", f"{tuple(self.chunks)} to resume", f"{shape}, with which the run began")
+        return shape
 
     # -- the stages ------------------------------------------------------------------------------------------------
 

@@ -150,8 +150,6 @@ def choose_grid(atoms: ase.Atoms, model: LDOSModel, grid: Grid | Sequence[int] |
         raise ModelError(
             "model", "it does not tell the spacing of its training grid", "a grid", "Give --grid NX NY NZ."
         )
-    # Directions of a cell need not be those of the training cell: the finest spacing is right for all of them, and the
-    # training cell's own where they agree.
     return Grid.from_spacing(cell, model.spacing)
 
 

@@ -12,7 +12,7 @@ import maladist
 from maladist import LDOSModel
 from maladist.descriptors import evaluate
 from maladist.engine import lazy
-from maladist.errors import GridError
+from maladist.errors import GridError, StoreError
 from maladist.grid import Grid
 from maladist.neighbors import CellList
 
@@ -74,3 +74,9 @@ def test_chunks_that_are_no_block_are_refused(atoms: Atoms, model: LDOSModel) ->
     for chunks in ((0, 1, 1), (2, 2), "many"):
         with pytest.raises(GridError, match="chunks"):
             maladist.ldos(atoms, model, chunks=chunks)  # type: ignore[arg-type]
+
+
+def test_a_slice_is_not_taken_for_the_whole_cell(atoms: Atoms, model: LDOSModel) -> None:
+    part = maladist.ldos(atoms, model, grid=(14, 14, 20)).isel(x=slice(0, 8))
+    with pytest.raises(StoreError, match="a part of its grid"):
+        maladist.observe(part, atoms, temperature=300.0)

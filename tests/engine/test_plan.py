@@ -119,9 +119,16 @@ def _settled_memory() -> int:
 def test_a_calibrated_plan_tells_the_time(atoms: Atoms, model: LDOSModel, client: Client) -> None:
     planned = maladist.plan(atoms, model, client=client)
     assert planned.seconds is not None and 0 < planned.seconds < 60
-    assert dict(planned.rows())["time"].startswith("about")
+    assert dict(planned.rows())["time of the blocks"].startswith("about")
 
 
 def test_a_block_that_fails_in_the_calibration_is_named(atoms: Atoms, model: LDOSModel, client: Client) -> None:
     with pytest.raises(BlockError, match="block calibration0 failed: RuntimeError: Expected one of cpu"):
         maladist.plan(atoms, model, client=client, device="nonsense")
+
+
+def test_a_workers_peak_memory_is_its_own_and_not_that_of_who_started_it() -> None:
+    ballast = bytearray(900 * 2**20)
+    ballast[:: 2**12] = b"x" * len(ballast[:: 2**12])
+    with maladist.cluster("local", workers=1) as client:
+        assert client.submit(_settled_memory, pure=False).result() < 700 * 2**20

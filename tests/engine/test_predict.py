@@ -203,6 +203,13 @@ def unfinished(atoms: Atoms, model: LDOSModel, client: Client, tmp_path_factory:
     return path
 
 
+def test_resuming_with_other_chunks_is_refused(
+    atoms: Atoms, model: LDOSModel, client: Client, unfinished: Path
+) -> None:
+    with pytest.raises(StoreError, match="chunks"):
+        maladist.predict(atoms, model, client=client, store=unfinished, resume=True, chunks=(3, 3, 3))
+
+
 def test_resuming_other_atoms_or_another_model_is_refused(
     atoms: Atoms, model: LDOSModel, client: Client, unfinished: Path
 ) -> None:
@@ -312,3 +319,8 @@ def test_resuming_what_is_not_there_checks_its_folder_first(
     monkeypatch.setattr(Run, "execute", _dies)
     with pytest.raises(StoreError, match="is not a folder"):
         maladist.predict(atoms, model, client=client, store=tmp_path / "no" / "run.zarr", resume=True)
+
+
+def test_a_grid_too_coarse_for_the_density_cutoff_is_said(atoms: Atoms, model: LDOSModel, client: Client) -> None:
+    with pytest.warns(UserWarning, match="sphere of .* not the density cutoff"):
+        maladist.predict(atoms, model, client=client, density_cutoff=4000.0)
