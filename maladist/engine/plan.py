@@ -2,7 +2,7 @@
 
 A block's task peaks at the arrays of its own points plus those of one batch; the density's terms either in one task,
 where its work arrays fit, or distributed. The coefficients here are counted from the arrays that `block` and `fields`
-hold at one time and are held against ru_maxrss in a test.
+hold at one time and are held against a worker's peak in a test.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ to one block, a chunk is written to a temporary name and renamed, so that a bloc
 from __future__ import annotations
 
 import shutil
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,10 @@ def create(
     """Make a store with empty arrays; names may hold groups, as in ``work/modes``."""
     path = check_target(path, overwrite)
     if path.exists():
-        shutil.rmtree(path)
+        # Out of the way at once: remains of a removal that was interrupted would be no store, and could not be replaced.
+        aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.removed")
+        path.rename(aside)
+        shutil.rmtree(aside)
     zarr.create_group(str(path), attributes={**attributes, "complete": False})
     add_arrays(path, arrays)
 
