@@ -63,7 +63,7 @@ def create(
     """Make a store with empty arrays; names may hold groups, as in ``work/modes``."""
     path = check_target(path, overwrite)
     if path.exists():
-        # Out of the way at once: remains of a removal that was interrupted would be no store, and could not be replaced.
+        # Out of the way at once: what an interrupted removal leaves is no store, and could not be replaced.
         aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.removed")
         path.rename(aside)
         shutil.rmtree(aside)
