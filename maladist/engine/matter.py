@@ -143,7 +143,7 @@ def physics_of(
         )
     elif not (np.isfinite(density_cutoff) and density_cutoff > 0):
         raise InputError("density_cutoff", f"{density_cutoff} eV", "a positive cutoff in eV")
-    elif density_cutoff > 1.001 * largest_cutoff(grid):
+    elif density_cutoff > 1.05 * largest_cutoff(grid):  # a DFT code's own grid may fall short by a percent
         notes.append(
             f"the grid holds a sphere of {largest_cutoff(grid):.0f} eV, not the density cutoff of {density_cutoff:.0f}"
             " eV: XC is uncertain by meV/atom (a finer --grid)"
