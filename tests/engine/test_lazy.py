@@ -29,7 +29,6 @@ def test_asking_for_an_ldos_computes_nothing(atoms: Atoms, model: LDOSModel) -> 
     with dask.config.set(scheduler=_raise):
         field = maladist.ldos(atoms, model, chunks=(5, 4, 7))
         assert field.sizes["energy"] == model.energy_grid.levels
-        assert field.isel(x=0).sum().chunks is not None or True
     assert field.attrs["broadening_kernel"] == "gaussian"
 
 
