@@ -17,6 +17,7 @@ from maladist.engine.predict import predict
 from maladist.engine.prediction import Prediction
 from maladist.grid import Block, EnergyGrid, Grid
 from maladist.io.model_file import load_model, save_model
+from maladist.learning.config import TrainConfig
 from maladist.learning.model import LDOSModel
 from maladist.physics.energies import Energies
 
@@ -33,6 +34,7 @@ __all__ = [
     "LDOSModel",
     "Plan",
     "Prediction",
+    "TrainConfig",
     "check",
     "cluster",
     "convert",
