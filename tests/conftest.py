@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,15 @@ def shared_data() -> Path:
 def own_data() -> Path:
     """Small data that the repository carries."""
     return Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="session")
+def small_data_set(own_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of five small snapshots of Be (train-0, -1, -2, valid-0, test-4-atoms), for reading only."""
+    folder = tmp_path_factory.mktemp("small")
+    with zipfile.ZipFile(own_data / "be_small.zarr.zip") as packed:
+        packed.extractall(folder)
+    return folder / "be_small.zarr"
 
 
 DEVICES = [

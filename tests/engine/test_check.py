@@ -125,3 +125,12 @@ def test_the_reference_data_of_a_coarse_run_are_refused_with_their_reasons(
     text = "; ".join(found.reasons)
     assert not found.good
     assert "the window truncates" in text and "too few bands" in text and "loosely converged" in text
+
+
+def test_the_small_data_set_is_within_half_a_mev(small_data_set: Path, own_data: Path, client: Client) -> None:
+    """Five snapshots of two sizes from nested meshes of k-points, LDOS rounded to ten bits."""
+    limits = Tolerances(energy=1.0, density=1e-3)
+    found = check(small_data_set, pseudopotentials=own_data / "pseudopotentials", tolerances=limits, client=client)
+    assert [one.name for one in found] == ["test-4-atoms", "train-0", "train-1", "train-2", "valid-0"]
+    assert all(one.good for one in found)
+    assert max(abs(one.figures["on"].terms["total_free_energy"]) for one in found) < 0.5
