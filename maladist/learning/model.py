@@ -248,6 +248,8 @@ def _tensors(model: LDOSModel) -> dict[str, torch.Tensor]:
     for name in _SCALERS:
         scaler: Scaler = getattr(model, name)
         found |= {f"{name}.shift": scaler.shift, f"{name}.scale": scaler.scale}
+        if scaler.rotation is not None:
+            found[f"{name}.rotation"] = scaler.rotation
     for symbol, element in model.elements.items():
         for name in _CORE:
             if (values := getattr(element, name)) is not None:
@@ -277,7 +279,7 @@ def _assemble(metadata: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) 
     spacing = metadata["spacing_A"]
     return LDOSModel(
         network=FeedForward.from_config(metadata["network"], weights),
-        **{n: Scaler(**metadata[n], shift=tensors[f"{n}.shift"], scale=tensors[f"{n}.scale"]) for n in _SCALERS},
+        **{n: _scaler(n, metadata[n], tensors) for n in _SCALERS},
         descriptor=spec_from_dict(metadata["descriptor"]),
         energy_grid=EnergyGrid(**metadata["energy_grid"]),
         elements={s: Element(s, **known, **_core(s, tensors)) for s, known in metadata["elements"].items()},
@@ -289,6 +291,11 @@ def _assemble(metadata: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) 
         electrons_per_atom=metadata["electrons_per_atom"],
         provenance=metadata["provenance"],
     )
+
+
+def _scaler(name: str, known: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Scaler:
+    rotation = tensors.get(f"{name}.rotation")
+    return Scaler(**known, shift=tensors[f"{name}.shift"], scale=tensors[f"{name}.scale"], rotation=rotation)
 
 
 def _core(symbol: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:

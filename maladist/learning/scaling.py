@@ -5,8 +5,14 @@ A scaler is x → (x − shift) / scale, with one pair for all features or one f
     none      shift 0,    scale 1
     standard  shift mean, scale standard deviation (n − 1 in the denominator)
     minmax    shift min,  scale max − min: the data it was fitted to lies in [0, 1]
+    whiten    standard, feature by feature, then x → (x Q) / scale with the eigenvectors Q of the correlation matrix and
+              the square roots of its eigenvalues as scale: features without correlation, of variance 1
 
-The moments (count, mean, M2 = Σ(x − mean)², min, max of each feature, in float64) of two sets of data merge into those
+Descriptors of one density are almost collinear; whitened ones let a network see the directions that hardly vary. Those
+whose variance is below 1e-9 of the largest are the rounding of float32, and are scaled to 0.
+
+The moments (count, mean, M2 = Σ(x − mean)², min, max of each feature, in float64; for 'whiten' also the
+matrix Σ(x − mean)(x − mean)ᵀ) of two sets of data merge into those
 of both together (Chan, Golub and LeVeque, Am. Stat. 37, 242 (1983)). The merge is commutative, associative up to
 rounding and has a zero, so moments can be summed in a tree over blocks in any order.
 
@@ -17,15 +23,17 @@ the value that it always had. A network cannot have learnt anything from it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, get_args
 
 import torch
 
 from maladist.errors import ModelError
 
-Kind = Literal["none", "standard", "minmax"]
+Kind = Literal["none", "standard", "minmax", "whiten"]
 
 _DEGENERATE = 1e-10
+_ROUNDING = 1e-9  # of the largest eigenvalue; float32 descriptors carry 1e-6 of their spread
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +46,8 @@ class Moments:
         Number of points.
     mean, m2, low, high
         (n_features,) float64 each.
+    cross
+        Sum of the products of deviations, (n_features, n_features) float64; None where it was not asked for.
     """
 
     count: int
@@ -45,16 +55,25 @@ class Moments:
     m2: torch.Tensor
     low: torch.Tensor
     high: torch.Tensor
+    cross: torch.Tensor | None = None
 
     @classmethod
-    def zero(cls, n_features: int) -> Moments:
+    def zero(cls, n_features: int, *, cross: bool = False) -> Moments:
         """Moments of no data."""
         nothing = torch.zeros(n_features, dtype=torch.float64)
-        return cls(0, nothing, nothing, nothing + torch.inf, nothing - torch.inf)
+        products = torch.zeros(n_features, n_features, dtype=torch.float64) if cross else None
+        return cls(0, nothing, nothing, nothing + torch.inf, nothing - torch.inf, products)
 
     @classmethod
-    def of(cls, data: torch.Tensor) -> Moments:
+    def of(cls, data: torch.Tensor, *, cross: bool = False) -> Moments:
         """Moments of data of shape (n_points, n_features).
+
+        Parameters
+        ----------
+        data
+            Any floating point type, on any device.
+        cross
+            Whether the products of different features are wanted too, which 'whiten' needs.
 
         Raises
         ------
@@ -64,12 +83,14 @@ class Moments:
         if data.ndim != 2:
             raise ModelError("data", f"an array of shape {tuple(data.shape)}", "one of shape (points, features)")
         if len(data) == 0:
-            return cls.zero(data.shape[1])
+            return cls.zero(data.shape[1], cross=cross)
         x = data.detach().to(torch.float64)
         if not bool(torch.isfinite(x).all()):
             raise ModelError("data", "values that are not finite", "finite numbers", "Look for NaN in the data set.")
         mean = x.mean(0)
-        return cls(len(x), *(v.cpu() for v in (mean, ((x - mean) ** 2).sum(0), x.amin(0), x.amax(0))))
+        products = ((x - mean).T @ (x - mean)).cpu() if cross else None
+        m2 = ((x - mean) ** 2).sum(0)
+        return cls(len(x), mean.cpu(), m2.cpu(), x.amin(0).cpu(), x.amax(0).cpu(), products)
 
     def __add__(self, other: Moments) -> Moments:
         count = self.count + other.count
@@ -77,12 +98,16 @@ class Moments:
             raise ModelError("moments", f"{len(self.mean)} and {len(other.mean)} features", "moments of equal features")
         delta = other.mean - self.mean
         share = other.count / max(count, 1)
+        cross = None
+        if self.cross is not None and other.cross is not None:
+            cross = self.cross + other.cross + torch.outer(delta, delta) * (self.count * share)
         return Moments(
             count,
             self.mean + delta * share,
             self.m2 + other.m2 + delta**2 * (self.count * share),
             torch.minimum(self.low, other.low),
             torch.maximum(self.high, other.high),
+            cross,
         )
 
     def whole(self) -> Moments:
@@ -108,11 +133,13 @@ class Scaler:
     Attributes
     ----------
     kind
-        'none', 'standard' or 'minmax'.
+        'none', 'standard', 'minmax' or 'whiten'.
     feature_wise
         Whether every feature has its own shift and scale.
     shift, scale
         float64, (n_features,) where feature-wise, else (1,). In the unit of the data.
+    rotation
+        (n_features, n_features) float64: x → ((x − shift) rotation) / scale. Of 'whiten' only, else None.
 
     Raises
     ------
@@ -124,6 +151,7 @@ class Scaler:
     feature_wise: bool = False
     shift: torch.Tensor = field(default_factory=_no_shift)
     scale: torch.Tensor = field(default_factory=_no_scale)
+    rotation: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -141,6 +169,18 @@ class Scaler:
             raise ModelError("scaler", "a shift or scale that is not finite, or a scale below zero", "finite numbers")
         object.__setattr__(self, "shift", self.shift.detach().to(torch.float64))
         object.__setattr__(self, "scale", self.scale.detach().to(torch.float64))
+        if (self.kind == "whiten") != (self.rotation is not None):
+            raise ModelError(
+                "scaler", f"kind {self.kind!r} with rotation {self.rotation is not None}", "one for 'whiten'"
+            )
+        if self.rotation is not None:
+            n = len(self.shift)
+            if self.rotation.shape != (n, n) or not bool(torch.isfinite(self.rotation).all()):
+                raise ModelError(
+                    "scaler", "a rotation that does not fit or is not finite", f"{n} by {n} finite numbers"
+                )
+            object.__setattr__(self, "feature_wise", True)
+            object.__setattr__(self, "rotation", self.rotation.detach().to(torch.float64))
 
     @classmethod
     def fit(cls, moments: Moments, kind: Kind, *, feature_wise: bool) -> Scaler:
@@ -149,16 +189,33 @@ class Scaler:
         Raises
         ------
         ModelError
-            Moments of no data.
+            Moments of no data, or without products of features for 'whiten'.
         """
         if kind == "none":
             return cls()
         if moments.count == 0:
             raise ModelError("data", "no points", "at least one point to fit a scaler to")
+        if kind == "whiten":
+            return cls._whiten(moments)
         m = moments if feature_wise else moments.whole()
         shift, scale = (m.mean, (m.m2 / max(m.count - 1, 1)).sqrt()) if kind == "standard" else (m.low, m.high - m.low)
         varies = scale > _DEGENERATE * torch.maximum(m.low.abs(), m.high.abs())
         return cls(kind, feature_wise, shift, torch.where(varies, scale, 0.0))
+
+    @classmethod
+    def _whiten(cls, m: Moments) -> Scaler:
+        if m.cross is None:
+            raise ModelError("moments", "no products of features", "Moments.of(data, cross=True)")
+        deviation = cls.fit(m, "standard", feature_wise=True).scale
+        inverse = torch.where(deviation > 0, 1 / deviation, 0.0)
+        correlation = m.cross / max(m.count - 1, 1) * torch.outer(inverse, inverse)
+        variances, vectors = torch.linalg.eigh(correlation)
+        scale = torch.where(variances > _ROUNDING * variances[-1], variances.clamp(min=0), 0.0).sqrt()
+        return cls("whiten", True, m.mean, scale.flip(0), (inverse[:, None] * vectors).flip(1))
+
+    @cached_property
+    def _back(self) -> torch.Tensor | None:
+        return None if self.rotation is None else torch.linalg.pinv(self.rotation)
 
     @property
     def n_features(self) -> int | None:
@@ -170,12 +227,17 @@ class Scaler:
         if self.kind == "none":
             return x
         inverse = torch.where(self.scale > 0, 1 / self.scale, 0.0)
-        return (x - self.shift.to(x)) * inverse.to(x)
+        centred = x - self.shift.to(x)
+        return (centred if self.rotation is None else centred @ self.rotation.to(x)) * inverse.to(x)
 
     def inverse(self, y: torch.Tensor) -> torch.Tensor:
-        """Undo ``transform``."""
-        return y if self.kind == "none" else y * self.scale.to(y) + self.shift.to(y)
+        """Undo ``transform``; of what it scaled to 0 the mean is returned."""
+        if self.kind == "none":
+            return y
+        deviation = y * self.scale.to(y)
+        return (deviation if self._back is None else deviation @ self._back.to(y)) + self.shift.to(y)
 
     def to(self, device: torch.device | str) -> Scaler:
         """The same scaler with its tensors on a device; they stay float64."""
-        return Scaler(self.kind, self.feature_wise, self.shift.to(device), self.scale.to(device))
+        rotation = None if self.rotation is None else self.rotation.to(device)
+        return Scaler(self.kind, self.feature_wise, self.shift.to(device), self.scale.to(device), rotation)
