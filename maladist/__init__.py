@@ -15,6 +15,7 @@ from maladist.engine.observe import observe
 from maladist.engine.plan import Plan, plan
 from maladist.engine.predict import predict
 from maladist.engine.prediction import Prediction
+from maladist.engine.train import train
 from maladist.grid import Block, EnergyGrid, Grid
 from maladist.io.model_file import load_model, save_model
 from maladist.learning.config import TrainConfig
@@ -48,4 +49,5 @@ __all__ = [
     "predict",
     "predict_many",
     "save_model",
+    "train",
 ]

@@ -76,7 +76,10 @@ class DataConfig(_Section):
     pseudopotentials
         Folder of UPF files: valence and core charge for A, kept in the model.
     buffer
-        Points held in memory to be shuffled. What fits is shuffled as a whole and read once.
+        Points held in memory to be shuffled. Where twice the training's points fit, all are shuffled and read once.
+    samples
+        Folder for chosen points and computed descriptors, kept, so that other trainings find them. Without it they are
+        in the output folder and removed at the end.
     """
 
     train: Patterns
@@ -85,6 +88,7 @@ class DataConfig(_Section):
     validation_points: Points = 1.0
     pseudopotentials: str | None = None
     buffer: int = Field(default=2**18, ge=1)
+    samples: str | None = None
 
     @field_validator("points", "validation_points")
     @classmethod
@@ -383,13 +387,10 @@ class TrainConfig(_Section):
     def relative_to(self, folder: str | Path) -> TrainConfig:
         """The same with its paths taken from a folder, absolute."""
         base = Path(folder).resolve()
-        data = self.data.model_copy(
-            update={
-                "train": [str(base / p) for p in self.data.train],
-                "validation": [str(base / p) for p in self.data.validation],
-                "pseudopotentials": self.data.pseudopotentials and str(base / self.data.pseudopotentials),
-            }
-        )
+        lists = {name: [str(base / p) for p in getattr(self.data, name)] for name in ("train", "validation")}
+        single = {name: getattr(self.data, name) for name in ("pseudopotentials", "samples")}
+        paths = {name: None if p is None else str(base / p) for name, p in single.items()}
+        data = self.data.model_copy(update={**lists, **paths})
         return self.model_copy(update={"data": data})
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,0 +1,247 @@
+"""From snapshots to the points that a network learns from: chosen, described and measured in one pass on Dask.
+
+A task takes one chunk of a snapshot's LDOS as it lies on disk: it reads the chunk, picks the chosen points, takes their
+stored descriptors or computes them, keeps what cannot be read again as it is (descriptors that were computed; the rows
+of chosen points where not all are) and returns the moments that the scalers are fitted from. Nothing larger than a
+chunk is ever in memory. A second pass over the same samples finds the rows and computes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from distributed import Client
+
+from maladist.descriptors import Spec, evaluate
+from maladist.engine import waves
+from maladist.engine.block import BATCH
+from maladist.engine.snapshots import Snapshot
+from maladist.errors import InputError
+from maladist.grid import Block
+from maladist.io import stores
+from maladist.io.samples import Rows, read_rows, write_rows
+from maladist.learning.scaling import Moments
+from maladist.neighbors import CellList, LocalAtoms
+
+Indices = npt.NDArray[np.int64]
+
+_LEVELS: Final = 4096  # rows whose deviations exist in float64 at one time
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The chosen points of one chunk of a snapshot, and where their rows are.
+
+    Attributes
+    ----------
+    snapshot
+        Number of the snapshot.
+    rows
+        Chosen points.
+    store, block
+        The snapshot's group, and the part of its arrays that holds what no file of its own does.
+    features, ldos
+        Files of rows; empty where the store's arrays are read.
+    """
+
+    snapshot: int
+    rows: int
+    store: str
+    block: Block
+    features: str = ""
+    ldos: str = ""
+
+    def read(self) -> tuple[Rows, Rows]:
+        """Descriptors (rows, features) and LDOS (rows, levels, 1/(eV Å³)), float32, in the same order every time."""
+        return (
+            read_rows(self.features) if self.features else read_block(self.store, "descriptors", self.block),
+            read_rows(self.ldos) if self.ldos else read_block(self.store, "ldos", self.block),
+        )
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Chunks of a list of snapshots, and the moments of what is in them.
+
+    Attributes
+    ----------
+    chunks
+        By snapshot, then by place.
+    features, ldos
+        Moments of descriptors and LDOS.
+    hashes
+        SHA-256 of each snapshot's chosen LDOS, hexadecimal.
+    """
+
+    chunks: tuple[Chunk, ...]
+    features: Moments
+    ldos: Moments
+    hashes: tuple[str, ...]
+
+
+def sample(
+    snapshots: Sequence[Snapshot],
+    spec: Spec,
+    points: float,
+    folder: Path,
+    client: Client,
+    *,
+    seed: int = 0,
+    cross: tuple[bool, bool] = (False, False),
+) -> Sampled:
+    """Choose the points of snapshots and make them ready to be read.
+
+    Parameters
+    ----------
+    spec
+        Descriptors; read where a snapshot holds the same, else computed.
+    points
+        Of each snapshot: a fraction up to 1, or a number above.
+    folder
+        Where rows are kept; files that are there are taken as they are.
+    cross
+        Whether the moments of descriptors and of the LDOS need the products of features.
+
+    Raises
+    ------
+    BlockError
+        Naming the snapshot and chunk that failed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = (job for i, s in enumerate(snapshots) for job in _jobs(i, s, spec, points, folder, seed, cross))
+    found = list(waves.run(client, sample_chunk, jobs, run_key=f"sample-{time.time_ns():x}"))
+    found.sort(key=lambda f: (f.chunk.snapshot, f.chunk.block.index))
+    digests = [hashlib.sha256() for _ in snapshots]
+    for one in found:
+        digests[one.chunk.snapshot].update(one.digest)
+    features, ldos = (reduce(add, (getattr(f, name) for f in found)) for name in ("features", "ldos"))
+    return Sampled(tuple(f.chunk for f in found), features, ldos, tuple(d.hexdigest() for d in digests))
+
+
+def number_of_points(points: float, total: int) -> int:
+    """How many points of a snapshot a fraction or a number stands for, at least one."""
+    return max(1, round(points * total)) if points <= 1 else min(int(points), total)
+
+
+def _jobs(
+    number: int, snapshot: Snapshot, spec: Spec, points: float, folder: Path, seed: int, cross: tuple[bool, bool]
+) -> Iterator[waves.NamedJob]:
+    grid, stored = snapshot.grid, snapshot.stored == spec
+    blocks = grid.blocks(snapshot.chunks)
+    n = number_of_points(points, grid.n_points)
+    every = n == grid.n_points
+    chosen = None if every else _by_block(_choose(snapshot, n, seed), snapshot)
+    cells = CellList(grid.cell_array, snapshot.positions, snapshot.numbers, spec.cutoff)
+    key = _key(snapshot, spec, n, seed)
+    for block in blocks:
+        picked = None if chosen is None else chosen.get(block.index)
+        if chosen is not None and picked is None:
+            continue
+        chunk = Chunk(number, block.n_points if picked is None else len(picked), snapshot.path, block)
+        name = str(folder / f"{snapshot.name}-{key}-{block.index}")
+        if not (stored and every):
+            chunk = replace(chunk, features=f"{name}.features.npy")
+        if not every:
+            chunk = replace(chunk, ldos=f"{name}.ldos.npy")
+        near = None if stored else cells.near_block(grid, block)
+        at = f"{snapshot.name} chunk {block.index}"
+        yield waves.NamedJob(at, chunk, snapshot, picked, spec, near, cross)
+
+
+def _choose(snapshot: Snapshot, n: int, seed: int) -> Indices:
+    """Points drawn without repetition, whatever other snapshots there are."""
+    rng = np.random.default_rng([seed, zlib.crc32(snapshot.name.encode())])
+    return np.sort(rng.choice(snapshot.grid.n_points, n, replace=False))
+
+
+def _by_block(chosen: Indices, snapshot: Snapshot) -> dict[int, Indices]:
+    """Chosen points by the index of their block: their numbers in it, C order."""
+    blocks = snapshot.grid.blocks(snapshot.chunks)
+    at = np.stack(np.unravel_index(chosen, snapshot.grid.shape), axis=-1)
+    owner, inside = np.divmod(at, blocks.block_shape)
+    index = np.ravel_multi_index(tuple(owner.T), blocks.counts)
+    found: dict[int, Indices] = {}
+    for i in np.unique(index):
+        rows = inside[index == i]
+        found[int(i)] = np.ravel_multi_index(tuple(rows.T), blocks[int(i)].shape).astype(np.int64)
+    return found
+
+
+def _key(snapshot: Snapshot, spec: Spec, n: int, seed: int) -> str:
+    what = json.dumps([snapshot.path, spec.to_dict(), n, seed, snapshot.chunks], sort_keys=True)
+    return hashlib.sha256(what.encode()).hexdigest()[:12]
+
+
+# -- on a worker -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a task tells: its chunk, the moments of its rows and the hash of its LDOS."""
+
+    chunk: Chunk
+    features: Moments
+    ldos: Moments
+    digest: bytes
+
+
+def sample_chunk(
+    chunk: Chunk,
+    snapshot: Snapshot,
+    picked: Indices | None,
+    spec: Spec,
+    atoms: LocalAtoms | None,
+    cross: tuple[bool, bool],
+) -> Found:
+    """Make one chunk's rows ready, and measure them."""
+    torch.set_num_threads(1)
+    rows = slice(None) if picked is None else picked
+    if chunk.ldos and Path(chunk.ldos).exists():
+        ldos = read_rows(chunk.ldos)
+    else:
+        ldos = read_block(chunk.store, "ldos", chunk.block)[rows]
+        if chunk.ldos:
+            write_rows(Path(chunk.ldos), ldos)
+    if chunk.features and Path(chunk.features).exists():
+        features = read_rows(chunk.features)
+    else:
+        features = _features(chunk, snapshot, rows, spec, atoms)
+        if chunk.features:
+            write_rows(Path(chunk.features), features)
+    for name, values in (("LDOS", ldos), ("descriptors", features)):
+        if not np.isfinite(values).all():
+            raise InputError(snapshot.name, f"{name} that are not finite", "finite numbers", "Convert it again.")
+    digest = hashlib.sha256(np.ascontiguousarray(ldos).tobytes()).digest()
+    return Found(chunk, moments(features, cross[0]), moments(ldos, cross[1]), digest)
+
+
+def _features(chunk: Chunk, snapshot: Snapshot, rows: Any, spec: Spec, atoms: LocalAtoms | None) -> Rows:
+    if atoms is None:
+        return read_block(chunk.store, "descriptors", chunk.block)[rows]
+    points = snapshot.grid.points(chunk.block)[rows]
+    parts = [evaluate(points[i : i + BATCH], atoms, spec, threads=1).numpy() for i in range(0, len(points), BATCH)]
+    return np.concatenate(parts)
+
+
+def moments(rows: Rows, cross: bool) -> Moments:
+    """Moments of rows, a few thousand in float64 at a time."""
+    parts = (torch.from_numpy(rows[i : i + _LEVELS]) for i in range(0, len(rows), _LEVELS))
+    return reduce(add, (Moments.of(part, cross=cross) for part in parts))
+
+
+def read_block(store: str, name: str, block: Block) -> Rows:
+    """All rows of a block of a snapshot's array, (points, width) float32."""
+    values = np.asarray(stores.open_array(store, name, "r")[block.slices], dtype=np.float32)
+    return values.reshape(block.n_points, -1)

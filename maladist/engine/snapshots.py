@@ -1,0 +1,169 @@
+"""The snapshots of a training: found by patterns, held against one another, with what the DFT says of each."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ase.data
+import numpy as np
+import numpy.typing as npt
+import torch
+import xarray as xr
+
+from maladist import schema
+from maladist.descriptors import Spec, spec_from_dict
+from maladist.errors import InputError, StoreError
+from maladist.grid import EnergyGrid, Grid
+from maladist.io import datasets, stores
+from maladist.learning.loss import Sensitivity
+from maladist.physics.fermi import fermi_level
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A snapshot's metadata; its fields stay on disk.
+
+    Attributes
+    ----------
+    path
+        Its group.
+    grid, positions, numbers
+        The cell: grid, (n, 3) Å, (n,) int16.
+    energies
+        Energy grid of the LDOS.
+    chunks
+        Points of a chunk of the LDOS on disk.
+    temperature, n_electrons, xc, density_cutoff
+        As in the data contract; None where not known.
+    stored
+        Descriptors that are stored with it, if any.
+    terms
+        Scalars of the DFT by name (``band_energy_eV`` ...).
+    dos
+        D(ε), 1/eV; None where it is not stored.
+    has_density
+        Whether the DFT's n(r) is stored.
+    """
+
+    path: str
+    grid: Grid
+    positions: npt.NDArray[np.float64]
+    numbers: npt.NDArray[np.int16]
+    energies: EnergyGrid
+    chunks: tuple[int, int, int]
+    temperature: float | None
+    n_electrons: float | None
+    xc: Any
+    density_cutoff: float | None
+    stored: Spec | None
+    terms: Mapping[str, float]
+    dos: npt.NDArray[np.float64] | None
+    has_density: bool
+
+    @property
+    def name(self) -> str:
+        """Name in its data set."""
+        return Path(self.path).name
+
+    @property
+    def symbols(self) -> list[str]:
+        """Chemical symbol of each atom."""
+        return [ase.data.chemical_symbols[z] for z in self.numbers]
+
+    def sensitivity(self, *, correction: bool) -> Sensitivity | None:
+        """What N and E_b feel of the LDOS, at the DFT's μ, or at that of its D(ε); None where neither is known."""
+        if self.temperature is None:
+            return None
+        mu = self.terms.get("fermi_energy_eV")
+        if mu is None:
+            if self.dos is None or self.n_electrons is None:
+                return None
+            d = torch.as_tensor(self.dos)
+            mu = fermi_level(d, self.energies, self.n_electrons, self.temperature, correction=correction)
+        return Sensitivity(self.grid.volume / len(self.numbers), float(mu), self.temperature)
+
+    @classmethod
+    def read(cls, group: Path) -> Snapshot:
+        """Read a snapshot's metadata.
+
+        Raises
+        ------
+        StoreError
+            A group that is unfinished or breaks the data contract.
+        """
+        dataset = stores.open_dataset(group)
+        schema.validate(dataset, ("ldos", "energy", "position", "number", "cell"), str(group))
+        attrs, spec = dataset.attrs, dataset.attrs.get("descriptor_spec")
+        return cls(
+            path=str(group),
+            grid=schema.grid_of(dataset, str(group)),
+            positions=np.asarray(dataset["position"].values, dtype=float),
+            numbers=np.asarray(dataset["number"].values, dtype=np.int16),
+            energies=schema.energy_grid_of(dataset),
+            chunks=_chunks(dataset),
+            temperature=attrs.get("temperature_K"),
+            n_electrons=attrs.get("n_electrons"),
+            xc=attrs.get("xc"),
+            density_cutoff=attrs.get("density_cutoff_eV"),
+            stored=spec_from_dict(spec) if spec is not None and "descriptors" in dataset else None,
+            terms=datasets.reference_terms(datasets.read_reference(group)),
+            dos=np.asarray(dataset["dos"].values, dtype=float) if "dos" in dataset else None,
+            has_density="density" in dataset,
+        )
+
+
+def _chunks(dataset: xr.Dataset) -> tuple[int, int, int]:
+    field = dataset["ldos"]
+    if field.dims != ("x", "y", "z", "energy"):
+        raise StoreError("ldos", f"dims {field.dims}", "('x', 'y', 'z', 'energy')")
+    x, y, z, _ = field.encoding.get("chunks") or field.shape
+    return (int(x), int(y), int(z))
+
+
+def find_snapshots(patterns: Sequence[str], key: str) -> list[Snapshot]:
+    """Snapshots of data sets, of groups, or of patterns of either, by path, each once.
+
+    Parameters
+    ----------
+    key
+        Key of the configuration that the patterns come from, for errors.
+
+    Raises
+    ------
+    InputError
+        A pattern that nothing matches, or snapshots that cannot be learnt from together.
+    """
+    groups: dict[Path, None] = {}
+    for pattern in patterns:
+        matches = sorted(glob.glob(pattern))  # noqa: PTH207  (absolute patterns too)
+        complete = [Path(m).resolve() for m in matches if not _unfinished(Path(m))]
+        if not complete:
+            came = f"{pattern}, which {'matches nothing finished' if matches else 'matches nothing'}"
+            raise InputError(key, came, "data sets or finished snapshots")
+        for path in complete:
+            groups |= dict.fromkeys(datasets.snapshot_groups(path))
+    snapshots = [Snapshot.read(group) for group in sorted(groups)]
+    check_alike(snapshots, key)
+    return snapshots
+
+
+def _unfinished(path: Path) -> bool:
+    """Whether a path is a snapshot that is being made; a data set answers for its own."""
+    return path.parent.name == datasets.SNAPSHOTS and not datasets.is_complete(path)
+
+
+def check_alike(snapshots: Sequence[Snapshot], key: str) -> None:
+    """Refuse snapshots whose LDOS have different energies, or that the DFT treated differently."""
+    first = snapshots[0]
+    for other in snapshots[1:]:
+        for what, a, b in (
+            ("an energy grid", first.energies, other.energies),
+            ("a functional", first.xc, other.xc),
+            ("a density cutoff", first.density_cutoff, other.density_cutoff),
+        ):
+            if a != b:
+                raise InputError(key, f"{other.name} with {what} {b}", f"{a}, as {first.name} has")

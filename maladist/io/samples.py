@@ -1,0 +1,84 @@
+"""Files of a training: samples (rows of descriptors or LDOS, one .npy file a chunk), checkpoints, tables of metrics.
+
+Each is written to a temporary name and renamed, so that it is there whole or not at all, whenever a process dies.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import pickle
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from maladist.errors import DataFileError
+
+Rows = npt.NDArray[np.float32]
+
+
+def write_rows(path: Path, rows: Rows) -> None:
+    """Write rows, (n, width) float32."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(rows, dtype=np.float32), allow_pickle=False)
+    write_whole(path, buffer.getvalue())
+
+
+def read_rows(path: str | Path) -> Rows:
+    """Read rows that ``write_rows`` wrote."""
+    rows: Rows = np.load(path, allow_pickle=False)
+    return rows
+
+
+def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Write tensors, numbers, texts, lists and mappings of them."""
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    write_whole(path, buffer.getvalue())
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint; nothing in it is run.
+
+    Raises
+    ------
+    DataFileError
+        A file that is no checkpoint, or is damaged.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        came = f"a file that cannot be read ({type(error).__name__})"
+        raise DataFileError(str(path), came, "a checkpoint", "Remove it to begin again.") from error
+    if not isinstance(state, dict):
+        raise DataFileError(str(path), f"a {type(state).__name__}", "a checkpoint", "Remove it to begin again.")
+    return state
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as CSV; the columns are those of all rows, in the order in which they first come."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, buffer.getvalue().encode())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that is there whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
