@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 import maladist
-from maladist import cli_data
+from maladist import cli_data, cli_sample
 from maladist.cli_options import Correction, RunOptions, Temperature
 from maladist.engine.setup import setup
 from maladist.errors import BlockError, InputError
@@ -266,6 +266,7 @@ def _predict_frames(
         json.write_text(_dumps({"frames": [p.to_dict() for p in found]}))
 
 
+app.command(cli_sample.app)
 app.command(cli_data.convert)
 app.command(cli_data.dft)
 app.command(cli_data.check)

@@ -124,9 +124,9 @@ def _arguments(spec: BispectrumSpec, weights: list[float]) -> str:
 def _instance() -> Iterator[Any]:
     """A silent LAMMPS, the only one in this process, closed at the end."""
     with _LOCK:
-        library = _library()
-        with _no_launcher():
-            lammps = library.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
+        loaded = library()
+        with no_launcher():
+            lammps = loaded.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
         try:
             if "sna/atom" not in lammps.available_styles("compute"):
                 raise DependencyError(
@@ -138,7 +138,8 @@ def _instance() -> Iterator[Any]:
 
 
 @cache
-def _library() -> Any:
+def library() -> Any:
+    """The Python module of LAMMPS, after the MPI library that it wants."""
     try:
         files = metadata.files("mpich") or []
         for file in files:
@@ -152,7 +153,8 @@ def _library() -> Any:
 
 
 @contextmanager
-def _no_launcher() -> Iterator[None]:
+def no_launcher() -> Iterator[None]:
+    """Hide a launcher's variables, so that MPI starts as a world of one process."""
     hidden = {name: value for name, value in os.environ.items() if name.startswith(_LAUNCHER)}
     for name in hidden:
         del os.environ[name]

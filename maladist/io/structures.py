@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import ase
+import ase.data
 import ase.io
-from ase.io.formats import UnknownFileTypeError
+from ase.build import bulk
+from ase.io.formats import UnknownFileTypeError, filetype, ioformats
 
 from maladist.errors import AtomsError
 
@@ -52,3 +55,59 @@ def _read(name: str, default: str | None) -> list[ase.Atoms]:
     if not frames:
         raise AtomsError("atoms", f"no frame in {name}", "at least one")
     return frames
+
+
+def read_crystal(name: str, repeat: tuple[int, int, int] = (1, 1, 1)) -> ase.Atoms:
+    """Read a file of atoms, or make an element's usual crystal (ASE's `bulk`), and repeat it.
+
+    Raises
+    ------
+    AtomsError
+        As `read_atoms`; an element without a usual crystal; not periodic; fewer than one cell.
+    """
+    if min(repeat) < 1:
+        raise AtomsError("repeat", str(repeat), "three numbers of one or more")
+    if name in ase.data.chemical_symbols[1:] and not Path(name).exists():
+        try:
+            found = bulk(name)
+        except (ValueError, RuntimeError, NotImplementedError) as error:
+            raise AtomsError("atoms", f"no usual crystal of {name} ({error})", "a file of atoms") from error
+    else:
+        found = read_atoms(name)
+    if found.cell.rank < 3 or not all(found.pbc):
+        raise AtomsError("atoms", f"{name} is not periodic", "a crystal: a cell that is periodic in three directions")
+    return found * repeat
+
+
+def check_writable(path: str | Path) -> None:
+    """Refuse a file of atoms that exists, whose folder does not, or whose ending ASE does not know.
+
+    Raises
+    ------
+    AtomsError
+        Naming it.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise AtomsError("output", f"{path.parent} is not a folder", "a path in a folder that exists")
+    if path.exists():
+        raise AtomsError("output", f"{path} exists", "a new file", "It is left as it is.")
+    try:
+        known = ioformats[filetype(str(path), read=False)]
+    except (UnknownFileTypeError, KeyError):
+        known = None
+    if known is None or not known.can_write or known.single:
+        raise AtomsError("output", path.name, "an ending of a format for many frames, such as .extxyz or .traj")
+
+
+def write_frames(frames: Sequence[ase.Atoms], path: str | Path) -> None:
+    """Write atoms and cells, nothing else of the frames, to a new file in the format of its ending.
+
+    Raises
+    ------
+    AtomsError
+        As `check_writable`.
+    """
+    check_writable(path)
+    bare = [ase.Atoms(f.numbers, f.positions, cell=f.cell, pbc=f.pbc) for f in frames]
+    ase.io.write(str(path), bare)
