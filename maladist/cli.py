@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 import maladist
-from maladist import cli_data, cli_sample
+from maladist import cli_data, cli_report, cli_sample, cli_train
 from maladist.cli_options import Correction, RunOptions, Temperature
 from maladist.engine.setup import setup
 from maladist.errors import BlockError, InputError
@@ -44,6 +44,7 @@ def predict(
     resume: bool = False,
     overwrite: bool = False,
     json: Path | None = None,
+    report: Path | None = None,
 ) -> None:
     """Predict density, density of states and total free energy of a cell into a zarr store.
 
@@ -60,13 +61,18 @@ def predict(
         Replace the output if it exists.
     json
         Write the results as JSON to this file as well.
+    report
+        Write an HTML report to this file as well; of one frame only.
     """
     from maladist.io.structures import names_several, read_atoms, read_frames
     from maladist.terminal import TerminalObserver
 
     _check_json(json)
+    _check_json(report, "report")
     may: dict[str, Any] = {"resume": resume, "overwrite": overwrite}
     if names_several(atoms):
+        if report is not None:
+            raise InputError("report", "many frames", "one frame", "Use maladist report on a frame's store.")
         with maladist.cluster(options.cluster, options.workers) as client:
             _predict_frames(read_frames(atoms), options.model, output, client, json, **may, **options.run())
         return
@@ -83,6 +89,8 @@ def predict(
         )
     _show(prediction, output)
     _write_json(prediction, json)
+    if report is not None:
+        cli_report.report(output, output=report)
 
 
 @app.command
@@ -271,6 +279,8 @@ app.command(cli_data.convert)
 app.command(cli_data.dft)
 app.command(cli_data.check)
 app.command(cli_data.export)
+app.command(cli_train.train)
+app.command(cli_report.report)
 
 
 def _show(prediction: Any, store: Path | None) -> None:
@@ -279,11 +289,11 @@ def _show(prediction: Any, store: Path | None) -> None:
         out.print(f"store: {store}", highlight=False, soft_wrap=True)
 
 
-def _check_json(path: Path | None) -> None:
+def _check_json(path: Path | None, name: str = "json") -> None:
     if path is not None and not path.resolve().parent.is_dir():
-        raise InputError("json", f"{path.parent} is not a folder", "a file in a folder that exists")
+        raise InputError(name, f"{path.parent} is not a folder", "a file in a folder that exists")
     if path is not None and (path.is_dir() or not os.access(path if path.exists() else path.resolve().parent, os.W_OK)):
-        raise InputError("json", f"{path} cannot be written", "a file that can be")
+        raise InputError(name, f"{path} cannot be written", "a file that can be")
 
 
 def _write_json(prediction: Any, path: Path | None) -> None:

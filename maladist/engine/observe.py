@@ -23,6 +23,7 @@ from maladist.elements import Element
 from maladist.engine.fields import one_task_bytes, terms_of_store
 from maladist.engine.matter import Physics, common_functional, physics_of
 from maladist.engine.prediction import Prediction, temporary_store
+from maladist.engine.provenance import provenance
 from maladist.engine.results import result_values
 from maladist.engine.workers import Workers
 from maladist.errors import InputError, StoreError
@@ -193,7 +194,13 @@ def _observe(dataset: xr.Dataset, physics: Physics, client: Client, path: Path, 
     stores.write_values(path, result_values(physics, energies, dos, weights, terms))
     seconds = {"reductions": reductions, "energies": time.perf_counter() - clock, "wall": time.perf_counter() - began}
     stores.set_attributes(
-        path, {"blocks": int(np.prod(field.data.numblocks[:3])), "workers": len(client.nthreads()), "seconds": seconds}
+        path,
+        {
+            **provenance(),
+            "blocks": int(np.prod(field.data.numblocks[:3])),
+            "workers": len(client.nthreads()),
+            "seconds": seconds,
+        },
     )
     stores.finish(path)
 

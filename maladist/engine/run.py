@@ -31,6 +31,7 @@ from maladist.engine.fields import terms_of_store
 from maladist.engine.pilot import pilot_jobs, pilot_points, window
 from maladist.engine.plan import make_plan
 from maladist.engine.progress import Observer
+from maladist.engine.provenance import provenance
 from maladist.engine.record import check_record, damaged, read_basis, recorded, verify_jobs
 from maladist.engine.results import result_values
 from maladist.engine.setup import Setup
@@ -115,7 +116,7 @@ class Run:
             **physics.attributes(),
             **schema.energy_attributes(model.energy_grid),
             "descriptors": model.descriptor.to_dict(),
-            "model_hash": self.setup.blob.content_hash,
+            "model_hash": self.setup.model_hash,
             "source": f"maladist {version('maladist')} predict",
             "work": {**self.setup.fingerprint(), "block_shape": list(plan.block_shape)},
         }
@@ -272,6 +273,8 @@ class Run:
         of_density = sum(sum(r.seconds.values()) for r in self.density_reports)
         stages = dict(zip(STAGES, map(float, tally.seconds), strict=True))
         return {
+            **provenance(),
+            "model": str(self.setup.model),
             "blocks": len(self.plan.blocks),
             "block_shape": list(self.plan.block_shape),
             "workers": len({r.worker for r in every}),

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
+import ase
 import numpy as np
 import numpy.typing as npt
+import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from scipy.ndimage import map_coordinates
 
@@ -21,20 +26,27 @@ _OCCUPIED, _LINE, _LEVEL = "#9ecae1", "#08306b", "#d94801"
 
 
 def dos_axes(ax: Axes, prediction: Prediction) -> None:
-    """Draw D(ε) an atom with its occupied part f·D filled, and μ; one temperature."""
-    data = prediction.dataset
-    n, mu, kt = data.sizes["atom"], prediction.fermi_energy, BOLTZMANN * prediction.temperatures[0]
-    energy, dos = data["energy"].values, data["dos"].values / data.sizes["atom"]
+    """Draw D(ε) an atom, μ of each temperature, and the part f·D that is occupied at the first of them."""
+    temperatures = prediction.temperatures
+    first = prediction.at(temperatures[0])
+    data = first.dataset
+    n, mu, kt = data.sizes["atom"], first.fermi_energy, BOLTZMANN * temperatures[0]
+    energy, dos = data["energy"].values, data["dos"].values / n
     fine = np.linspace(energy[0], energy[-1], 2000)
-    at = np.interp(fine, energy, dos)
     occupation = 0.5 * (1 - np.tanh((fine - mu) / (2 * kt)))
-    ax.fill_between(fine, at * occupation, color=_OCCUPIED, label="occupied, $f\\,D$")
+    ax.fill_between(fine, np.interp(fine, energy, dos) * occupation, color=_OCCUPIED, lw=0, label="occupied, $f\\,D$")
     ax.plot(energy, dos, color=_LINE, lw=1.4, label="$D(\\varepsilon)$")
-    ax.axvline(mu, color=_LEVEL, ls="--", lw=1.2, label=f"$\\mu$ = {mu:.3f} eV")
+    if "dos_std" in data:
+        spread = data["dos_std"].values / n
+        ax.fill_between(energy, dos - spread, dos + spread, color=_LINE, alpha=0.25, lw=0, label="± spread of members")
+    for t, style in zip(temperatures, cycle(["--", ":", "-."]), strict=False):
+        at = "" if len(temperatures) == 1 else f" at {t:g} K"
+        level = prediction.at(t).fermi_energy
+        ax.axvline(level, color=_LEVEL, ls=style, lw=1.2, label=f"$\\mu$ = {level:.3f} eV{at}")
     ax.set(xlabel="$\\varepsilon$ (eV)", ylabel="$D(\\varepsilon)$ (1/eV/atom)", xlim=(energy[0], energy[-1]))
     ax.set_ylim(bottom=min(0.0, float(dos.min())))
-    ax.set_title(f"density of states, {n} atoms at {prediction.temperatures[0]:g} K")
-    ax.legend(frameon=False)
+    ax.set_title(f"density of states, {n} atoms at {temperatures[0]:g} K")
+    ax.legend(frameon=True, facecolor="white", edgecolor="none", framealpha=0.85)
 
 
 def plane_through(grid: Grid, positions: Array, axis: int) -> float:
@@ -43,28 +55,91 @@ def plane_through(grid: Grid, positions: Array, axis: int) -> float:
     return float(heights[np.argmin(np.abs(heights - 0.5))])
 
 
+@dataclass(frozen=True)
+class Plane:
+    """Values of a periodic field in a lattice plane.
+
+    Attributes
+    ----------
+    values
+        On the grid of the two lattice vectors that span the plane.
+    grid
+        Of the field.
+    axis
+        Lattice vector that the plane does not hold.
+    height
+        Fractional, along it.
+    """
+
+    values: Array
+    grid: Grid
+    axis: int
+    height: float
+
+    @property
+    def vectors(self) -> tuple[Array, Array]:
+        """The two lattice vectors that span the plane, Å."""
+        u, v = (self.grid.cell_array[i] for i in range(3) if i != self.axis)
+        return u, v
+
+    @property
+    def corners(self) -> Array:
+        """The parallelogram in the plane, closed, (5, 2) Å."""
+        (u, v), (e1, e2) = self.vectors, _frame(*self.vectors)
+        return np.array([[p @ e1, p @ e2] for p in (0 * u, u, u + v, v, 0 * u)])
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Width and height of a picture, Å."""
+        w, h = np.ptp(self.corners, axis=0)
+        return float(w), float(h)
+
+
+def plane_across(field: xr.DataArray, grid: Grid, axis: int, height: float) -> Plane:
+    """Values of a field (x, y, z) in the plane at a fractional height; only two planes of the grid are read."""
+    n = grid.shape[axis]
+    low = int(np.floor(height * n)) % n
+    share = height * n - np.floor(height * n)
+    rows = field.transpose("x", "y", "z").isel({"xyz"[axis]: [low, (low + 1) % n]}).values
+    return Plane((1 - share) * np.take(rows, 0, axis) + share * np.take(rows, 1, axis), grid, axis, height)
+
+
 def density_axes(ax: Axes, prediction: Prediction, axis: int = 2, height: float | None = None) -> None:
     """Draw n(r) in a lattice plane in its true geometry, with the atoms that lie near it."""
     grid, atoms = prediction.grid, prediction.atoms
     height = plane_through(grid, atoms.positions, axis) if height is None else height
-    n = grid.shape[axis]
-    low = int(np.floor(height * n)) % n
-    rows = prediction.density.isel({"xyz"[axis]: [low, (low + 1) % n]}).values
-    share = height * n - np.floor(height * n)
-    plane = (1 - share) * np.take(rows, 0, axis) + share * np.take(rows, 1, axis)
-    u, v = (grid.cell_array[i] for i in range(3) if i != axis)
-    x, y, values = in_plane(plane, u, v)
-    mesh = ax.pcolormesh(x, y, values, shading="nearest", cmap="viridis", rasterized=True)
-    e1, e2 = _frame(u, v)
-    scaled = atoms.get_scaled_positions(wrap=True)
-    normal = np.cross(u, v) / np.linalg.norm(np.cross(u, v))
-    step = float(abs(grid.cell_array[axis] @ normal))
-    off = np.abs((scaled[:, axis] - height + 0.5) % 1.0 - 0.5) * step
-    near = scaled[off < 0.4]
-    flat = near[:, [i for i in range(3) if i != axis]] @ np.stack([u, v])
-    ax.scatter(flat @ e1, flat @ e2, s=14, facecolor="none", edgecolor="white", lw=0.8)
-    ax.set(aspect="equal", xlabel="Å", ylabel="Å", title=f"$n(r)$ at {height:.2f} {'abc'[axis]}, atoms within 0.4 Å")
+    mesh = draw_plane(ax, plane_across(prediction.density, grid, axis, height), atoms)
     ax.figure.colorbar(mesh, ax=ax, label="1/Å$^3$", shrink=0.85)
+
+
+def draw_plane(
+    ax: Axes,
+    plane: Plane,
+    atoms: ase.Atoms | None = None,
+    limits: tuple[float, float] | None = None,
+    name: str = "$n(r)$",
+) -> QuadMesh:
+    """Draw a plane in its true geometry, and circles where atoms lie within 0.4 Å of it."""
+    low, high = limits or (None, None)
+    x, y, values = in_plane(plane.values, *plane.vectors)
+    mesh = ax.pcolormesh(x, y, values, shading="nearest", cmap="viridis", rasterized=True, vmin=low, vmax=high)
+    ax.plot(*plane.corners.T, color="0.25", lw=1.0)
+    if atoms is not None:
+        flat = _near(plane, atoms, 0.4)
+        ax.scatter(flat[:, 0], flat[:, 1], s=14, facecolor="none", edgecolor="white", lw=0.8)
+    ax.set(aspect="equal", xlabel="Å", ylabel="Å", title=f"{name} at {plane.height:.2f} {'abc'[plane.axis]}")
+    return mesh
+
+
+def _near(plane: Plane, atoms: ase.Atoms, within: float) -> Array:
+    """Places in the plane, (n, 2) Å, of the atoms that lie within so many Å of it."""
+    (u, v), (e1, e2) = plane.vectors, _frame(*plane.vectors)
+    scaled = (atoms.positions @ np.linalg.inv(plane.grid.cell_array)) % 1.0
+    normal = np.cross(u, v) / np.linalg.norm(np.cross(u, v))
+    step = float(abs(plane.grid.cell_array[plane.axis] @ normal))
+    off = np.abs((scaled[:, plane.axis] - plane.height + 0.5) % 1.0 - 0.5) * step
+    flat = scaled[off < within][:, [i for i in range(3) if i != plane.axis]] @ np.stack([u, v])
+    return np.stack([flat @ e1, flat @ e2], axis=1)
 
 
 def _frame(u: Array, v: Array) -> tuple[Array, Array]:

@@ -1,0 +1,27 @@
+"""The command that shows a result: parse, call the function of the same name, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+
+out = Console()
+
+
+def report(store: Path, /, *, output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None) -> None:
+    """Write a result as one HTML file that needs no network: D(ε), n(r), energies, how the run went, who made it.
+
+    Parameters
+    ----------
+    store
+        Finished zarr store of `predict` or `observe`.
+    output
+        HTML file to write, replaced if it exists. Default: the store's name with .html, beside it.
+    """
+    from maladist.report.html import report as write
+
+    path = write(store, output)
+    out.print(f"report: {path}", highlight=False, soft_wrap=True)

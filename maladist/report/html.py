@@ -1,0 +1,309 @@
+"""One self-contained HTML file of a result: what came out, how it went, who made it. No network is needed."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from maladist import schema
+from maladist.engine.plan import size
+from maladist.engine.prediction import Prediction
+from maladist.engine.provenance import versions
+from maladist.errors import InputError, StoreError
+from maladist.io import stores
+from maladist.report.charts import stages_axes, timeline_axes
+from maladist.report.figures import dos_axes, draw_plane, plane_across, plane_through
+from maladist.report.volume import volume_json
+
+# Scripts and styles are in the file, pictures too: with this a browser refuses to ask for anything else.
+_POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+
+_TERMS: Final = {
+    "band_energy_eV": "E<sub>b</sub> = ∫ ε f D, band energy",
+    "entropy_contribution_eV": "−TS, electronic entropy",
+    "hartree_eV": "E<sub>H</sub>, Hartree (enters with −)",
+    "xc_eV": "E<sub>xc</sub>, exchange and correlation",
+    "xc_potential_eV": "∫ v<sub>xc</sub> n (enters with −)",
+    "ewald_eV": "E<sub>ii</sub>, ions (Ewald)",
+    "total_free_energy_eV": "A, total free energy",
+}
+
+
+def report(store: Prediction | str | Path, path: str | Path | None = None, *, overwrite: bool = True) -> Path:
+    """Write the report of a finished store.
+
+    Parameters
+    ----------
+    store
+        A Prediction, or the path of a finished store. What it does not hold is left out and said to be.
+    path
+        HTML file to write. Default: the store's name with .html, beside it.
+    overwrite
+        Whether a file that exists is replaced.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        A store that does not exist, is unfinished or holds neither density nor DOS; a file that cannot be written.
+    """
+    prediction = store if isinstance(store, Prediction) else _open(Path(store))
+    target = Path(path) if path is not None else prediction.store.with_suffix(".html")
+    if not target.resolve().parent.is_dir() or target.is_dir():
+        raise InputError("report", f"{target} cannot be written", "a file in a folder that exists")
+    if target.exists() and not overwrite:
+        raise InputError("report", f"{target} exists", "a new file", "Give overwrite=True to replace it.")
+    target.write_text(page(prediction), encoding="utf-8")
+    return target
+
+
+def _open(path: Path) -> Prediction:
+    dataset = stores.open_dataset(path)
+    if "density" not in dataset and "dos" not in dataset:
+        there = ", ".join(map(str, dataset.data_vars)) or "nothing"
+        raise StoreError(
+            "store",
+            f"{path} has neither density nor DOS (there is: {there})",
+            "a result",
+            "Make one: maladist observe.",
+        )
+    schema.validate(dataset, ("cell", "position", "number"), str(path))
+    return Prediction(dataset, path)
+
+
+def page(prediction: Prediction) -> str:
+    """The report as HTML."""
+    first = prediction.at(prediction.temperatures[0])
+    parts = [
+        _head(prediction),
+        _notes(prediction),
+        f'<div class="pair">{_energies(prediction)}{_dos(prediction)}</div>',
+        _slices(first),
+        _surface(first),
+        _run(prediction),
+        _provenance(prediction),
+    ]
+    read = files("maladist.report").joinpath
+    script = read("viewer.js").read_text(encoding="utf-8") if "density" in prediction.dataset else ""
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(_formula(prediction))}: maladist</title>\n"
+        f"<style>\n{read('report.css').read_text(encoding='utf-8')}</style></head>\n<body><main>\n"
+        + "\n".join(parts)
+        + f"\n</main>\n<script>\n{script}</script>\n</body></html>\n"
+    )
+
+
+# -- what came out ---------------------------------------------------------------------------------------------------
+
+
+def _formula(prediction: Prediction) -> str:
+    return str(prediction.atoms.get_chemical_formula("hill"))
+
+
+def _head(prediction: Prediction) -> str:
+    atoms, grid = prediction.atoms, prediction.grid if _has_points(prediction) else None
+    title = "".join(f"<sub>{c}</sub>" if c.isdigit() else escape(c) for c in _formula(prediction))
+    temperatures = ", ".join(f"{t:.5g}" for t in prediction.temperatures)
+    facts = [(f"{len(atoms)}", "atoms"), (f"{temperatures} K", "electronic temperature")]
+    if "fermi_energy_eV" in prediction.dataset:
+        facts.append(
+            (", ".join(_number(x, None, 4) for x in _values(prediction, "fermi_energy_eV")) + " eV", "Fermi level μ")
+        )
+    totals = [x / len(atoms) for x in _values(prediction, "total_free_energy_eV")]
+    if np.isfinite(totals).all() and totals:
+        facts.append((", ".join(_number(x, None, 5) for x in totals) + " eV", "free energy A per atom"))
+    if grid is not None:
+        h = ", ".join(f"{x:.3f}" for x in grid.spacing)
+        facts.append(("×".join(map(str, grid.shape)), f"grid points, {h} Å apart"))
+    seconds = prediction.dataset.attrs.get("seconds", {}).get("wall")
+    if seconds is not None:
+        facts.append((f"{seconds:.1f} s", f"on {prediction.dataset.attrs.get('workers', '?')} workers"))
+    cards = "".join(f'<div class="fact"><b>{value}</b><span>{what}</span></div>' for value, what in facts)
+    where = escape(str(prediction.store.name))
+    return f'<h1>{title}</h1>\n<p class="under">Electronic structure in {where}</p>\n<div class="facts">{cards}</div>'
+
+
+def _has_points(prediction: Prediction) -> bool:
+    return {"x", "y", "z"} <= set(prediction.dataset.sizes)
+
+
+def _values(prediction: Prediction, name: str) -> list[float]:
+    return [float(x) for x in np.atleast_1d(prediction.dataset[name])] if name in prediction.dataset else []
+
+
+def _notes(prediction: Prediction) -> str:
+    notes = prediction.dataset.attrs.get("notes", [])
+    return f'<div class="notes">{"".join(f"<p>{escape(n)}</p>" for n in notes)}</div>' if notes else ""
+
+
+def _energies(prediction: Prediction) -> str:
+    """Every term, for the cell and an atom, for each temperature; with the spread of an ensemble where there is one."""
+    n = prediction.dataset.sizes["atom"]
+    head = "".join(
+        f"<th>{f'{t:.5g} K, ' if len(prediction.temperatures) > 1 else ''}eV</th><th>eV/atom</th>"
+        for t in prediction.temperatures
+    )
+    rows = []
+    for name, label in _TERMS.items():
+        values, spreads = _values(prediction, name), _values(prediction, f"{name}_std")
+        if not values:
+            continue
+        cells = []
+        for i, x in enumerate(values):
+            spread = spreads[i] if spreads else None
+            cells += [_number(x, spread, 4), _number(x / n, None if spread is None else spread / n, 6)]
+        kind = ' class="total"' if name.startswith("total") else ""
+        rows.append(f"<tr{kind}><td>{label}</td>{''.join(f'<td>{c}</td>' for c in cells)}</tr>")
+    if not rows:
+        return _section("Energies", '<p class="said">The store holds no energies.</p>')
+    table = f"<table><thead><tr><th>term</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
+    said = "A = E<sub>b</sub> − TS − E<sub>H</sub> + E<sub>xc</sub> − ∫ v<sub>xc</sub> n + E<sub>ii</sub>."
+    if "–</td>" in table:
+        said += " A dash: a term that needs what is not known (a pseudopotential or the functional)."
+    return _section("Energies", f'<div class="scroll">{table}</div><p class="said">{said}</p>')
+
+
+def _number(value: float, spread: float | None, digits: int) -> str:
+    if not np.isfinite(value):
+        return "–"
+    text = f"{value:.{digits}f}".replace("-", "−")
+    return text if spread is None or not np.isfinite(spread) else f"{text} ± {spread:.{digits}f}"
+
+
+def _dos(prediction: Prediction) -> str:
+    if "dos" not in prediction.dataset or "fermi_energy_eV" not in prediction.dataset:
+        return _section("Density of states", '<p class="said">The store holds no DOS with a Fermi level.</p>')
+    drawn = _svg(lambda ax: dos_axes(ax, prediction), (6.2, 4.3), "Density of states, its occupied part and μ")
+    return _section("Density of states", drawn)
+
+
+def _slices(first: Prediction) -> str:
+    if "density" not in first.dataset:
+        return _section("Density", '<p class="said">The store holds no density.</p>')
+    said = (
+        f"Lattice planes through atoms, in Cartesian coordinates, at {first.temperatures[0]:.5g} K. Circles: atoms"
+        " within 0.4 Å of the plane."
+    )
+    return _section("Electron density n(r)", f'{_three_slices(first)}<p class="said">{said}</p>')
+
+
+def _three_slices(first: Prediction) -> str:
+    """A plane across each lattice vector, with one scale of length and of colour for all three."""
+    grid, atoms, density = first.grid, first.atoms, first.density
+    planes = [plane_across(density, grid, axis, plane_through(grid, atoms.positions, axis)) for axis in (2, 1, 0)]
+    wide, high = zip(*(p.size for p in planes), strict=True)
+    scale = min(9.6 / sum(wide), 4.2 / max(high))
+    figure = Figure(figsize=(11.6, scale * max(high) + 0.9), layout="constrained")
+    axes = figure.subplots(1, 3, width_ratios=wide)
+    limits = (min(p.values.min() for p in planes), max(p.values.max() for p in planes))
+    for ax, plane in zip(axes, planes, strict=True):
+        mesh = draw_plane(ax, plane, atoms, limits)
+    figure.colorbar(mesh, ax=axes, label="1/Å$^3$", shrink=0.85, pad=0.01)
+    return _svg_of(figure, "Density in planes across c, b and a")
+
+
+def _surface(first: Prediction) -> str:
+    if "density" not in first.dataset:
+        return ""
+    data = volume_json(first.density, first.grid, first.atoms).replace("</", "<\\/")
+    body = files("maladist.report").joinpath("surface.html").read_text(encoding="utf-8")
+    return _section("Isosurface of n(r)", f'{body}<script type="application/json" id="volume">{data}</script>')
+
+
+# -- how it went, who made it ----------------------------------------------------------------------------------------
+
+
+def _run(prediction: Prediction) -> str:
+    attrs = prediction.dataset.attrs
+    if "seconds" not in attrs:
+        return ""
+    seconds = {k: float(v) for k, v in attrs["seconds"].items()}
+    rows = [("wall time", f"{seconds['wall']:.2f} s")] if "wall" in seconds else []
+    rows += [("workers", f"{attrs['workers']}")] if "workers" in attrs else []
+    if "blocks" in attrs:
+        shape = f" of {'×'.join(map(str, attrs['block_shape']))} points" if "block_shape" in attrs else ""
+        rows.append(("blocks", f"{attrs['blocks']}{shape}"))
+    if "peak_memory_bytes" in attrs:
+        rows.append(("peak memory of a worker", size(attrs["peak_memory_bytes"])))
+    stages = _svg(lambda ax: stages_axes(ax, seconds), (6.2, 2.7), "Worker seconds of each stage")
+    body = f'<div class="pair"><div>{_plain(rows)}</div><div>{stages}</div></div>'
+    tasks = _tasks(prediction.store)
+    if tasks is not None:
+        height = min(9.0, 1.3 + 0.32 * max(2, int(np.unique(tasks["worker"]).size)))
+        body += _svg(lambda ax: timeline_axes(ax, tasks), (11.5, height), "Blocks by worker and by time")
+        fewer = int(attrs.get("blocks", 0)) - tasks.sizes["task"]
+        before = f" {fewer} blocks more were done by an earlier run that this one went on with." if fewer > 0 else ""
+        body += f'<p class="said">Each bar is a block, in the row of the worker that computed it.{before}</p>'
+    return _section("The run", body)
+
+
+def _tasks(store: Path) -> xr.Dataset | None:
+    """When and where each block ran; None where the store does not tell."""
+    if not (store / "run").is_dir():
+        return None
+    tasks = xr.open_zarr(str(store), group="run", chunks=None, consolidated=False).load()
+    return tasks if tasks.sizes.get("task", 0) else None
+
+
+def _provenance(prediction: Prediction) -> str:
+    attrs = prediction.dataset.attrs
+    known: list[tuple[str, Any]] = [
+        ("command", f"<code>{escape(attrs['command'])}</code>" if "command" in attrs else None),
+        ("model", escape(str(attrs["model"])) if "model" in attrs else None),
+        ("model's SHA-256", f"<code>{attrs['model_hash']}</code>" if "model_hash" in attrs else None),
+        ("made by", escape(str(attrs.get("source", "")))),
+        ("on", escape(str(attrs.get("host", "")))),
+        ("finished", attrs.get("finished")),
+        ("versions", ", ".join(f"{k} {v}" for k, v in attrs.get("versions", {}).items())),
+        ("functional", attrs.get("xc")),
+        ("electrons", f"{attrs['n_electrons']:g}" if "n_electrons" in attrs else None),
+        ("density cutoff", f"{attrs['density_cutoff_eV']:.6g} eV" if attrs.get("density_cutoff_eV") else None),
+        ("broadening", f"{attrs.get('broadening_kernel', 'unknown')}, {attrs.get('broadening_width_eV', 0):g} eV"),
+        ("broadening corrected", {True: "yes", False: "no"}.get(attrs.get("broadening_correction"))),
+        *((f"pseudopotential {s}", escape(str(p.get("file")))) for s, p in attrs.get("pseudopotentials", {}).items()),
+        ("this report by", f"maladist {versions(('maladist',)).get('maladist', '')}"),
+    ]
+    return _section("Provenance", _plain([(what, str(value)) for what, value in known if value]))
+
+
+# -- pieces ----------------------------------------------------------------------------------------------------------
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section><h2>{title}</h2>\n{body}\n</section>"
+
+
+def _plain(rows: Sequence[tuple[str, str]]) -> str:
+    body = "".join(f"<tr><td>{what}</td><td>{value}</td></tr>" for what, value in rows)
+    return f'<table class="plain"><tbody>{body}</tbody></table>'
+
+
+def _svg(draw: Callable[[Axes], None], inches: tuple[float, float], label: str) -> str:
+    figure = Figure(figsize=inches, layout="constrained")
+    draw(figure.subplots())
+    return _svg_of(figure, label)
+
+
+def _svg_of(figure: Figure, label: str) -> str:
+    buffer = io.StringIO()
+    with rc_context({"svg.hashsalt": label}):
+        figure.savefig(buffer, format="svg", dpi=160, transparent=True, metadata={"Date": None})
+    text = buffer.getvalue()
+    return f'<figure role="img" aria-label="{escape(label)}">{text[text.index("<svg") :]}</figure>'
