@@ -135,3 +135,35 @@ def test_bad_data_and_parameters_are_refused() -> None:
     for shift, scale in [([0.0], [-1.0]), ([torch.nan], [1.0]), ([0.0, 1.0], [1.0, 1.0]), ([0.0], [1.0, 1.0])]:
         with pytest.raises(ModelError, match="scale"):
             Scaler("standard", False, torch.tensor(shift), torch.tensor(scale))
+
+
+def correlated(n: int = 400) -> torch.Tensor:
+    """Six features of which the fifth never varies and the last is a sum of two others."""
+    x = data(n, 4) @ torch.tensor([[1.0, 0.3, 0, 0], [0, 1, 0, 0.2], [0.1, 0, 1, 0], [0, 0, 0, 1]], dtype=torch.float64)
+    return torch.cat([x, torch.full((n, 1), 7.0).double(), x[:, :1] + x[:, 1:2]], dim=1)
+
+
+def test_products_of_features_merge_to_those_of_the_whole() -> None:
+    x = correlated()
+    merged = Moments.zero(6, cross=True) + Moments.of(x[:150], cross=True) + Moments.of(x[150:], cross=True)
+    torch.testing.assert_close(merged.cross, (x - x.mean(0)).T @ (x - x.mean(0)), rtol=1e-9, atol=1e-6)
+
+
+def test_whitened_features_are_uncorrelated_of_variance_1_or_0() -> None:
+    x = correlated()
+    scaler = Scaler.fit(Moments.of(x, cross=True), "whiten", feature_wise=True)
+    y = scaler.transform(x)
+    wanted = torch.diag(torch.tensor([1.0, 1, 1, 1, 0, 0], dtype=torch.float64))
+    # Rounding of the eigenvectors, 1e-16, over the smallest kept deviation, 1e-2.
+    torch.testing.assert_close(torch.cov(y.T), wanted, rtol=0, atol=1e-8)
+    torch.testing.assert_close(y.mean(0), torch.zeros(6).double(), rtol=0, atol=1e-8)
+    torch.testing.assert_close(scaler.inverse(y), x, rtol=1e-8, atol=1e-8)
+
+
+def test_whitening_needs_products_and_a_rotation_belongs_to_it() -> None:
+    with pytest.raises(ModelError, match="cross=True"):
+        Scaler.fit(Moments.of(data()), "whiten", feature_wise=True)
+    with pytest.raises(ModelError, match="whiten"):
+        Scaler("whiten", True, torch.zeros(2), torch.ones(2))
+    with pytest.raises(ModelError, match="2 by 2"):
+        Scaler("whiten", True, torch.zeros(2), torch.ones(2), torch.eye(3))
