@@ -113,7 +113,7 @@ def ldos(
     attrs = {
         **physics.attributes(),
         **schema.energy_attributes(known.energy_grid),
-        "model_hash": ready.blob.content_hash,
+        "model_hash": ready.model_hash,
         "units": "1/(eV Å^3)",
         "source": "maladist ldos",
     }

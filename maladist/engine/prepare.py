@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+import torch
 from distributed import Client
 
 from maladist.descriptors import Spec
@@ -24,6 +25,8 @@ from maladist.learning.model import LDOSModel
 from maladist.learning.network import FeedForward
 from maladist.learning.scaling import Scaler
 from maladist.physics.fermi import use_correction
+
+_SMALL: Final = 0.1  # of torch's usual weights of the last layer, whose spread is larger than that of the scaled LDOS
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +45,8 @@ class Prepared:
         Descriptors.
     inputs, outputs
         Scaling of descriptors and LDOS, fitted to the training's points.
+    mean
+        Of the LDOS over these points, (levels,) float64, 1/(eV Å³).
     elements
         Pseudopotentials by symbol.
     correction
@@ -56,15 +61,25 @@ class Prepared:
     spec: Spec
     inputs: Scaler
     outputs: Scaler
+    mean: torch.Tensor
     elements: Mapping[str, Element]
     correction: bool
 
     def network(self, config: TrainConfig) -> FeedForward:
-        """A new network, with torch's present random numbers."""
+        """A new network, with torch's present random numbers, that begins near the mean LDOS of the data.
+
+        Else the first steps would go into the errors of the cell's averages, which the loss may weigh a thousand times
+        as much as those of points.
+        """
         c = config.network
         sizes = [self.spec.n_features, *c.hidden, self.train[0].energies.levels]
         activations = [c.activation] * len(c.hidden) if isinstance(c.activation, str) else c.activation
-        return FeedForward(sizes, activations, dropout=c.dropout, residual=c.residual)
+        network = FeedForward(sizes, activations, dropout=c.dropout, residual=c.residual)
+        if network.activation_names[-1] is None and isinstance(last := network.linear[-1], torch.nn.Linear):
+            with torch.no_grad():
+                last.weight.mul_(_SMALL)
+                last.bias.copy_(self.outputs.transform(self.mean[None])[0])
+        return network
 
     def batches(self, config: TrainConfig, rank: int = 0, world: int = 1) -> Batches:
         """Batches of the training, or a rank's part of them."""
@@ -119,6 +134,7 @@ class Prepared:
             density_cutoff=first.density_cutoff,
             restrict=config.restrict,
             electrons_per_atom=None if None in electrons else sum(e for e in electrons if e is not None) / atoms,
+            energy_zero=config.energy_zero,
             provenance=provenance,
         )
 
@@ -144,6 +160,8 @@ def prepare(config: TrainConfig, folder: Path, client: Client, note: Callable[[s
     check_alike([train[0], *validation], "data.validation")
     if both := {s.path for s in train} & {s.path for s in validation}:
         note(f"{len(both)} snapshots are in data.train and in data.validation: {', '.join(sorted(both))}")
+    if config.energy_zero:
+        train, validation = _on_local_energies(config.energy_zero, train, validation)
     spec = _spec(config, train)
     for snapshot in train:
         if (n := number_of_points(data.points, snapshot.grid.n_points)) < config.batch.points:
@@ -165,9 +183,21 @@ def prepare(config: TrainConfig, folder: Path, client: Client, note: Callable[[s
         spec,
         Scaler.fit(found.features, config.inputs.kind, feature_wise=config.inputs.feature_wise),
         Scaler.fit(found.ldos, config.outputs.kind, feature_wise=config.outputs.feature_wise),
+        found.ldos.mean,
         elements,
         correction,
     )
+
+
+def _on_local_energies(
+    energy_zero: Mapping[str, float], train: list[Snapshot], validation: list[Snapshot]
+) -> tuple[list[Snapshot], list[Snapshot]]:
+    """Snapshots without their cells' zeros of energy, on the window that fits the training's cells on average."""
+    on_disk = train[0].energies
+    mean = float(np.mean([s.zero_of(energy_zero) for s in train]))
+    local = replace(on_disk, origin=on_disk.origin - mean)
+    here, there = ([s.on_local_energies(energy_zero, local) for s in part] for part in (train, validation))
+    return here, there
 
 
 def _sample_validation(

@@ -153,7 +153,7 @@ def _jobs(
         name = str(folder / f"{snapshot.name}-{key}-{block.index}")
         if not (stored and every):
             chunk = replace(chunk, features=f"{name}.features.npy")
-        if not every:
+        if not every or snapshot.resampling is not None:
             chunk = replace(chunk, ldos=f"{name}.ldos.npy")
         near = None if stored else cells.near_block(grid, block)
         at = f"{snapshot.name} chunk {block.index}"
@@ -180,7 +180,8 @@ def _by_block(chosen: Indices, snapshot: Snapshot) -> dict[int, Indices]:
 
 
 def _key(snapshot: Snapshot, spec: Spec, n: int, seed: int) -> str:
-    what = json.dumps([snapshot.path, spec.to_dict(), n, seed, snapshot.chunks], sort_keys=True)
+    axis = [snapshot.energies.origin, snapshot.zero]
+    what = json.dumps([snapshot.path, spec.to_dict(), n, seed, snapshot.chunks, axis], sort_keys=True)
     return hashlib.sha256(what.encode()).hexdigest()[:12]
 
 
@@ -212,6 +213,8 @@ def sample_chunk(
         ldos = read_rows(chunk.ldos)
     else:
         ldos = read_block(chunk.store, "ldos", chunk.block)[rows]
+        if snapshot.resampling is not None:
+            ldos = ldos @ snapshot.resampling
         if chunk.ldos:
             write_rows(Path(chunk.ldos), ldos)
     if chunk.features and Path(chunk.features).exists():

@@ -37,11 +37,13 @@ class Setup:
     physics
         The cell and what its energies need.
     model
-        The model, with the elements as they are used.
+        The model, with the elements as they are used and the energies of this cell.
     backend, device, dtype
         Of descriptors and network.
     keep
         Fields to be kept.
+    model_hash
+        Of the model as it was given, whatever the cell.
     """
 
     physics: Physics
@@ -50,6 +52,7 @@ class Setup:
     device: str
     dtype: str
     keep: tuple[str, ...]
+    model_hash: str
 
     @cached_property
     def blob(self) -> ModelBlob:
@@ -128,7 +131,8 @@ def setup(
         correction=use_correction(correction, model.energy_grid),
         electrons_per_atom=model.electrons_per_atom,
     )
-    return Setup(physics, model, descriptors, device, precision, keep)
+    placed = model.placed(atoms.get_chemical_symbols(), atoms.get_volume())
+    return Setup(physics, placed, descriptors, device, precision, keep, model.content_hash)
 
 
 def known_elements(model: LDOSModel) -> set[str] | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import glob
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from maladist.errors import InputError, StoreError
 from maladist.grid import EnergyGrid, Grid
 from maladist.io import datasets, stores
 from maladist.learning.loss import Sensitivity
+from maladist.physics.energy_zero import resampling, zero_of_energy
 from maladist.physics.fermi import fermi_level
 
 
@@ -34,7 +36,12 @@ class Snapshot:
     grid, positions, numbers
         The cell: grid, (n, 3) Å, (n,) int16.
     energies
-        Energy grid of the LDOS.
+        Energy grid that the LDOS is learnt on, the same for all snapshots of a training.
+    zero
+        Zero of energy of the cell, eV: what energies here lack of those on disk, see `maladist.physics.energy_zero`.
+        ``terms`` and ``dos`` are without it too.
+    resampling
+        (levels on disk, levels) matrix from the LDOS on disk to that on ``energies``; None where they are the same.
     chunks
         Points of a chunk of the LDOS on disk.
     temperature, n_electrons, xc, density_cutoff
@@ -54,6 +61,8 @@ class Snapshot:
     positions: npt.NDArray[np.float64]
     numbers: npt.NDArray[np.int16]
     energies: EnergyGrid
+    zero: float
+    resampling: npt.NDArray[np.float32] | None
     chunks: tuple[int, int, int]
     temperature: float | None
     n_electrons: float | None
@@ -86,6 +95,29 @@ class Snapshot:
             mu = fermi_level(d, self.energies, self.n_electrons, self.temperature, correction=correction)
         return Sensitivity(self.grid.volume / len(self.numbers), float(mu), self.temperature)
 
+    def on_local_energies(self, energy_zero: Mapping[str, float], energies: EnergyGrid) -> Snapshot:
+        """The snapshot with the cell's zero of energy taken out.
+
+        Parameters
+        ----------
+        energy_zero
+            c by element, eV Å³.
+        energies
+            What it is to be learnt on.
+        """
+        zero = self.zero_of(energy_zero)
+        on_disk = replace(self.energies, origin=self.energies.origin - zero)
+        matrix = resampling(on_disk, energies).numpy()
+        felt = {"fermi_energy_eV": 1.0, "band_energy_eV": self.n_electrons, "total_free_energy_eV": self.n_electrons}
+        moved = {k: v - zero * n if (n := felt.get(k, 0.0)) is not None else math.nan for k, v in self.terms.items()}
+        terms = {k: v for k, v in moved.items() if math.isfinite(v)}
+        dos = None if self.dos is None else self.dos @ matrix
+        return replace(self, energies=energies, zero=zero, resampling=matrix.astype(np.float32), terms=terms, dos=dos)
+
+    def zero_of(self, energy_zero: Mapping[str, float]) -> float:
+        """Zero of energy of the cell, eV."""
+        return zero_of_energy(energy_zero, self.symbols, self.grid.volume)
+
     @classmethod
     def read(cls, group: Path) -> Snapshot:
         """Read a snapshot's metadata.
@@ -104,6 +136,8 @@ class Snapshot:
             positions=np.asarray(dataset["position"].values, dtype=float),
             numbers=np.asarray(dataset["number"].values, dtype=np.int16),
             energies=schema.energy_grid_of(dataset),
+            zero=0.0,
+            resampling=None,
             chunks=_chunks(dataset),
             temperature=attrs.get("temperature_K"),
             n_electrons=attrs.get("n_electrons"),

@@ -271,6 +271,9 @@ class TrainConfig(_Section):
         A descriptor's family and fields; none takes what is stored with the data.
     inputs, outputs
         Scaling of descriptors and LDOS.
+    energy_zero
+        c by element, eV Å³: the LDOS is learnt on energies less Σ c/Ω of each cell, which no near atom tells; see
+        :mod:`maladist.physics.energy_zero`. None for the data's own energies.
     epochs
         Times that every point is seen.
     validate_every, checkpoint_every
@@ -295,6 +298,7 @@ class TrainConfig(_Section):
     descriptor: dict[str, Any] | None = None
     inputs: ScalerConfig = ScalerConfig()
     outputs: ScalerConfig = ScalerConfig(kind="minmax", feature_wise=False)
+    energy_zero: dict[str, float] = {}
     network: NetworkConfig = NetworkConfig()
     loss: LossConfig = LossConfig()
     optimiser: OptimiserConfig = OptimiserConfig()

@@ -27,6 +27,7 @@ from maladist.grid import EnergyGrid
 from maladist.learning.network import FeedForward
 from maladist.learning.packing import pack, unpack
 from maladist.learning.scaling import Scaler
+from maladist.physics.energy_zero import zero_of_energy
 
 Restrict = Literal["none", "zero_out_negative", "absolute_values"]
 Functional = Literal["pbe", "pw92", "pz"]
@@ -67,6 +68,9 @@ class LDOSModel:
         What is done with a negative LDOS: 'none', 'zero_out_negative' or 'absolute_values'.
     electrons_per_atom
         Mean over the training data, used where an element's valence is unknown.
+    energy_zero
+        c by element, eV Å³: ``energy_grid`` is that of a cell whose Σ c/Ω is zero, :meth:`placed` that of a real one;
+        see :mod:`maladist.physics.energy_zero`. Empty where the energies are those of every cell.
     provenance
         Where the model comes from; anything that JSON can hold.
 
@@ -88,6 +92,7 @@ class LDOSModel:
     density_cutoff: float | None = None
     restrict: Restrict = "none"
     electrons_per_atom: float | None = None
+    energy_zero: Mapping[str, float] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -117,6 +122,13 @@ class LDOSModel:
         wrong = [symbol for symbol, element in self.elements.items() if element.symbol != symbol]
         if wrong:
             raise ModelError("elements", ", ".join(wrong), "elements under their own symbols")
+        unfit = [symbol for symbol, c in self.energy_zero.items() if not math.isfinite(c)]
+        if unfit or (self.energy_zero and set(self.elements) - set(self.energy_zero)):
+            raise ModelError(
+                "energy_zero",
+                f"{dict(self.energy_zero)!r:.80}",
+                "a finite number for every element of the model, or none at all",
+            )
 
     def __str__(self) -> str:
         grid, symbols = self.energy_grid, " ".join(sorted(self.elements)) or "elements unknown"
@@ -141,6 +153,21 @@ class LDOSModel:
         network = copy.deepcopy(self.network).to(device=device, dtype=dtype or self.dtype)
         scalers = {name: getattr(self, name).to(device) for name in _SCALERS}
         return replace(self, network=network, **scalers)
+
+    def placed(self, symbols: Sequence[str], volume: float) -> LDOSModel:
+        """The model for one cell: with the energies that a DFT code gives them there.
+
+        Parameters
+        ----------
+        symbols
+            Chemical symbol of every atom.
+        volume
+            Å³.
+        """
+        if not self.energy_zero:
+            return self
+        grid, zero = self.energy_grid, zero_of_energy(self.energy_zero, symbols, volume)
+        return replace(self, energy_grid=replace(grid, origin=grid.origin + zero), energy_zero={})
 
     def ldos(self, descriptors: torch.Tensor, *, batch: int | None = None, grad: bool = False) -> torch.Tensor:
         """Local density of states at points from their descriptors.
@@ -270,6 +297,7 @@ def _metadata(model: LDOSModel) -> dict[str, Any]:
         "density_cutoff_eV": model.density_cutoff,
         "restrict": model.restrict,
         "electrons_per_atom": model.electrons_per_atom,
+        **({"energy_zero_eV_A3": dict(model.energy_zero)} if model.energy_zero else {}),
         "provenance": dict(model.provenance),
     }
 
@@ -289,6 +317,7 @@ def _assemble(metadata: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) 
         density_cutoff=metadata["density_cutoff_eV"],
         restrict=metadata["restrict"],
         electrons_per_atom=metadata["electrons_per_atom"],
+        energy_zero=metadata.get("energy_zero_eV_A3", {}),
         provenance=metadata["provenance"],
     )
 

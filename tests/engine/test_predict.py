@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -324,3 +325,16 @@ def test_resuming_what_is_not_there_checks_its_folder_first(
 def test_a_grid_too_coarse_for_the_density_cutoff_is_said(atoms: Atoms, model: LDOSModel, client: Client) -> None:
     with pytest.warns(UserWarning, match="sphere of .* not the density cutoff"):
         maladist.predict(atoms, model, client=client, density_cutoff=4000.0)
+
+
+def test_a_zero_of_energy_moves_the_spectrum_and_nothing_else(
+    whole: Prediction, atoms: Atoms, model: LDOSModel, client: Client
+) -> None:
+    c, electrons = 12.5, 2.0 * len(atoms)
+    zero = c * len(atoms) / atoms.get_volume()
+    moved = maladist.predict(atoms, replace(model, energy_zero={"Be": c}), client=client, **DOUBLE)
+    # 1e-8 eV: that of the root search for μ, and of energies of a few tens of eV in float64.
+    assert moved.fermi_energy == pytest.approx(whole.fermi_energy + zero, abs=1e-8)
+    assert moved.energies.band == pytest.approx(whole.energies.band + zero * electrons, abs=1e-7)
+    assert moved.energies.entropy == pytest.approx(whole.energies.entropy, abs=1e-8)
+    assert same(moved.density.values, whole.density.values, 1e-8)

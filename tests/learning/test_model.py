@@ -209,3 +209,18 @@ def test_a_model_that_names_no_elements_takes_those_given() -> None:
 
 def test_a_model_says_what_it_is_in_one_line() -> None:
     assert str(made()) == "LDOS model of Be H: bispectrum, network 5-16-16-4, -5 to -4.7 eV, trained at 1000 K"
+
+
+def test_placed_model_has_the_energies_of_the_cell_and_survives_saving(tmp_path):
+    model = replace(made(), energy_zero={"Be": 70.0, "H": 8.0})
+    again = LDOSModel.from_bytes(model.to_bytes())
+    assert again.energy_zero == {"Be": 70.0, "H": 8.0}
+    assert again.content_hash == model.content_hash != made().content_hash
+    placed = again.placed(["Be", "Be"], 16.0)
+    assert placed.energy_grid.origin == pytest.approx(model.energy_grid.origin + 8.75, abs=1e-12)
+    assert placed.placed(["Be"], 8.0) is placed  # once is enough
+
+
+def test_energy_zero_must_know_every_element():
+    with pytest.raises(ModelError, match="energy_zero"):
+        replace(made(), energy_zero={"Al": 70.0})
