@@ -1,14 +1,16 @@
 """Batches of portions, each of P random points of one snapshot, from chunks on disk, at bounded memory.
 
-An epoch goes through the snapshots in random order. A few are open at a time; each reads its chunks in random order
-into a buffer, which is permuted and handed out P rows at a time, and filled again when fewer are left. A batch takes
-its portions from different open snapshots, drawn with probabilities that grow with what they have left. So a batch
-mixes snapshots, a portion mixes the chunks that a buffer holds, and the next epoch mixes others. Where everything fits
-into half of the buffer all snapshots are open, every portion is a random draw from the whole snapshot, and what was
-read is kept. The fewer than P rows that a snapshot has left at its end wait for the next epoch, which orders anew.
+An epoch goes through the snapshots in random order. A few are open at a time, so few that the buffer holds each whole
+if it can; each reads its chunks in random order into its share of the buffer, which is permuted and handed out P rows
+at a time, and filled again when fewer are left. A batch takes its portions from different open snapshots, drawn with
+probabilities that grow with what they have left. So a batch mixes snapshots, a portion mixes the chunks that a filling
+holds, and the next epoch mixes others. Where everything fits into half of the buffer all snapshots are open, every
+portion is a random draw from the whole snapshot, and what was read is kept. The fewer than P rows that a snapshot has
+left at its end wait for the next epoch, which orders anew.
 
 In memory are at most ``buffer`` points, or two chunks for each portion of a batch where that is more, and the batches
-that a thread has made ahead of the network.
+that a thread has made ahead of the network. A portion stands for its snapshot in the mean errors of the loss, which is
+why it should mix all of the snapshot's chunks rather than a batch more snapshots.
 """
 
 from __future__ import annotations
@@ -100,7 +102,7 @@ class Batches:
             raise InputError("batch.points", f"{points}", f"fewer, so that each of {world} ranks has a portion")
         self.chunks = shares[rank]
         total = sum(c.rows for c in chunks[rank::world])
-        largest = max(c.rows for c in chunks)
+        largest = max(sum(c.rows for c in own) for own in self.chunks.values())
         self.keep = 2 * total <= buffer
         self.open = len(self.chunks) if self.keep else max(self.portions, buffer // (2 * largest))
         self.fill = total if self.keep else max(points, buffer // (2 * self.open))
