@@ -12,12 +12,23 @@ endif
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: help setup demo test test-slow lint bench clean
+DOCS := docs
+# What has a page there: all that users and those who add a part may call.
+DOCUMENTED := maladist $(addprefix maladist., \
+	calculator dynamics elements errors grid neighbors sampling schema testing units \
+	descriptors descriptors.spec engine.progress io.datasets io.upf \
+	learning.config learning.loss learning.model learning.network learning.scaling \
+	physics.energies physics.ewald physics.fermi physics.functionals physics.hartree physics.ldos physics.xc \
+	report.figures)
+
+.PHONY: help setup demo test test-slow lint bench docs notebooks clean
 
 help:
 	@echo "make demo       predict the electronic structure of a material, see what comes out"
 	@echo "make test       lint, types and tests; make test-slow: their long forms"
 	@echo "make bench      benchmarks of this machine"
+	@echo "make docs       pages of the API, in docs/"
+	@echo "make notebooks  the .ipynb anew from their scripts"
 	@echo "make setup      the environment alone, in $(VENV)"
 
 setup: $(STAMP)
@@ -46,5 +57,15 @@ test-slow: setup
 bench: setup
 	$(BIN)/pytest tests/benchmarks --benchmark-enable --benchmark-only -s
 
+# A warning is an error, but for one: pdoc does not find the types of a NamedTuple's fields.
+docs: setup
+	rm -rf $(DOCS)
+	PDOC_ALLOW_EXEC=1 $(BIN)/python -W error -W "ignore:Error parsing type annotation ForwardRef" \
+		-m pdoc -d numpy --math -o $(DOCS) $(DOCUMENTED)
+	@echo "$(DOCS)/index.html"
+
+notebooks: setup
+	$(BIN)/jupytext --quiet --to ipynb --update notebooks/[0-9]*.py
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .benchmarks demo-output
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .benchmarks demo-output docs

@@ -151,6 +151,19 @@ def _listens_on(kind: str, description: Mapping[str, Any]) -> str | None:
 def cluster(description: str | Path | Mapping[str, Any] = "local", workers: int | None = None) -> Iterator[Client]:
     """Start, or reach, a cluster; yield its client; close what was started.
 
+    Parameters
+    ----------
+    description
+        'local', the address of a scheduler that runs, its scheduler file (.json), a YAML file, or what such a file
+        holds as a mapping: see the head of this module.
+    workers
+        Number of worker processes; replaces the description's own.
+
+    Yields
+    ------
+    distributed.Client
+        Of the cluster.
+
     Examples
     --------
     >>> with cluster("local", workers=2) as client:  # doctest: +SKIP

@@ -18,6 +18,18 @@ from maladist.learning.model import LDOSModel
 def save_model(model: LDOSModel, path: str | Path) -> Path:
     """Write a model; the file is there whole or not at all.
 
+    Parameters
+    ----------
+    model
+        What to write.
+    path
+        File to write; one that exists is replaced.
+
+    Returns
+    -------
+    Path
+        The file.
+
     Raises
     ------
     ModelError

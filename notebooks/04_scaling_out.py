@@ -1,0 +1,190 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 4 · Scaling out
+#
+# The same cell on one worker, on two, on all cores, and on SLURM: plan first, then run, then interrupt a run and go on.
+
+# %%
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import case
+import matplotlib.pyplot as plt
+import numpy as np
+
+import maladist
+from maladist.cluster import job_script
+
+scratch = Path(tempfile.mkdtemp(prefix="maladist-notebook-", dir=os.environ.get("MALADIST_SCRATCH")))
+os.chdir(scratch)  # logs of batch jobs go there too
+model = case.model()
+atoms = case.crystal(2, 2, 2) if case.SMALL else case.crystal(5, 5, 4)
+cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+print(f"{len(atoms)} atoms of beryllium, {cores} cores")
+
+# %% [markdown]
+# ## Plan before run
+#
+# On your laptop a wrong guess costs a minute, on a cluster a day in a queue. `plan` takes the arguments of `predict`,
+# checks all of them, says how the cell is cut and what a worker needs, and refuses what cannot fit:
+
+# %%
+with maladist.cluster("local", workers=1) as client:
+    plan = maladist.plan(atoms, model, client=client)
+for what, much in plan.rows():
+    print(f"{what:<30} {much}")
+
+# %%
+tight = {"kind": "local", "workers": 1, "processes": False, "memory_limit": "450MB"}
+try:
+    with maladist.cluster(tight) as client:
+        maladist.plan(atoms, model, client=client, chunks=plan.grid.shape, calibrate=False)
+except maladist.errors.WorkerTooSmallError as error:
+    print(error)
+
+# %% [markdown]
+# ## One worker, two, all of them
+#
+# The blocks are the same each time, so that the work is. Workers are warmed up by a first run, which is not counted:
+# compiling the kernel takes each of them a second or two, once.
+
+# %%
+chunks = tuple(-(-n // 3) for n in plan.grid.shape)
+seconds, results = {}, {}
+for workers in sorted({1, 2, cores}):
+    with maladist.cluster("local", workers=workers) as client:
+        maladist.predict(case.crystal(2, 2, 1), model, client=client, chunks=(15, 15, 12)).close()
+        began = time.perf_counter()
+        results[workers] = maladist.predict(
+            atoms, model, client=client, chunks=chunks, store=scratch / f"{workers}.zarr"
+        )
+        seconds[workers] = time.perf_counter() - began
+    memory = results[workers].dataset.attrs["peak_memory_bytes"] / 1e6
+    print(f"{workers} worker{'s' if workers > 1 else ''}: {seconds[workers]:.1f} s, at most {memory:.0f} MB a worker")
+
+# %%
+figure, ax = plt.subplots(figsize=(5, 3.5), layout="constrained")
+number = np.array(list(seconds))
+ax.plot(number, list(seconds.values()), "o-", label="measured")
+ax.plot(number, seconds[1] / number, "--", c="grey", label="perfect")
+ax.set(xlabel="workers", ylabel="seconds", xticks=number, ylim=(0, None), title=f"{len(atoms)} atoms")
+ax.legend()
+plt.show()
+
+# %% [markdown]
+# However many workers, and in whatever order they finished: the same bits. Sums run in the order of the blocks, not in
+# the order of their arrival.
+
+# %%
+for result in results.values():
+    assert result.energies == results[1].energies
+    assert np.array_equal(result.density, results[1].density)
+print(f"A = {results[1].energies.per_atom().total:.10f} eV/atom on {', '.join(map(str, results))} workers")
+
+# %% [markdown]
+# ## Where the time went
+#
+# Every store remembers when and on which worker each block ran.
+
+# %%
+import xarray as xr
+
+most = max(results)
+run = xr.open_zarr(results[most].store, group="run", consolidated=False)
+figure, ax = plt.subplots(figsize=(8, 2.5), layout="constrained")
+ax.barh(run.worker, run.stop - run.start, left=run.start - float(run.start.min()), edgecolor="white")
+ax.set(xlabel="seconds", ylabel="worker", yticks=np.unique(run.worker), title="blocks by worker and time")
+plt.show()
+
+# %% [markdown]
+# ## Interrupted, and resumed
+#
+# A run dies: the laptop is closed, the job's time is over, you press ■ above. Here an observer does it, after a few
+# blocks. What is finished is in the store; the same call with `resume=True` computes the rest.
+
+
+# %%
+class Watch:
+    """An observer: is told what a run does, and may interrupt it."""
+
+    def __init__(self, stop_after=None):
+        self.stop_after, self.blocks, self.name = stop_after, 0, ""
+
+    def begin(self, client, plan):
+        pass
+
+    def stage(self, name, total, done=0):
+        self.name = name
+        if name == "blocks":
+            print(f"{total} blocks, {done} of them done by an earlier run")
+
+    def advance(self, _):
+        self.blocks += self.name == "blocks"
+        if self.blocks == self.stop_after:
+            raise KeyboardInterrupt
+
+    def note(self, text):
+        print(text)
+
+
+with maladist.cluster("local", workers=2) as client:
+    arguments = {"client": client, "chunks": chunks, "store": scratch / "resumed.zarr"}
+    try:
+        maladist.predict(atoms, model, observer=Watch(stop_after=5), **arguments)
+    except KeyboardInterrupt:
+        print("interrupted")
+    resumed = maladist.predict(atoms, model, observer=Watch(), resume=True, **arguments)
+
+assert resumed.energies == results[1].energies and np.array_equal(resumed.density, results[1].density)
+print("resumed: the same bits as the runs that were not interrupted")
+
+# %% [markdown]
+# From the command line it is `maladist predict ... --resume`. A worker that dies is not even an interruption: its
+# blocks go to others.
+#
+# ## SLURM
+#
+# A cluster is a YAML file. This one is for the Slurm of one machine that `deploy/slurm/one-machine.sh` sets up for
+# trying; set MALADIST_SLURM to the path of your own (`deploy/slurm/slurm.yaml` is a template), on a machine where
+# `sbatch` works, and put MALADIST_SCRATCH on a file system that the nodes share.
+
+# %%
+deploy = Path(case.__file__).parent.parent / "deploy" / "slurm"
+description = Path(os.environ.get("MALADIST_SLURM", deploy / "one-machine.yaml"))
+print(description.read_text())
+
+# %% [markdown]
+# What would be submitted for each job:
+
+# %%
+print(job_script(description))
+
+# %%
+slurm = shutil.which("sbatch") and subprocess.run(["sinfo"], capture_output=True, check=False).returncode == 0
+if slurm:
+    with maladist.cluster(description) as client:
+        on_slurm = maladist.predict(atoms, model, client=client, chunks=chunks, store=scratch / "slurm.zarr")
+        print(f"{on_slurm.dataset.attrs['workers']} workers on SLURM, {on_slurm.to_dict()['seconds']['wall']:.1f} s")
+    assert on_slurm.energies == results[1].energies
+    print("the same energies as on this machine")
+else:
+    print("There is no Slurm here that answers, so this cell ran nothing.")
+
+# %%
+shutil.rmtree(scratch)

@@ -1,0 +1,47 @@
+"""The notebooks: each is a script and its twin without output, and runs from the first cell to the last."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+FOLDER = Path(__file__).parent.parent / "notebooks"
+SCRIPTS = sorted(FOLDER.glob("[0-9][0-9]_*.py"))
+QUICK = "01_one_block"
+
+
+def names(scripts: list[Path]) -> list[str]:
+    return [s.stem for s in scripts]
+
+
+def test_there_are_notebooks_and_no_strays() -> None:
+    assert len(SCRIPTS) >= 4
+    assert names(sorted(FOLDER.glob("*.ipynb"))) == names(SCRIPTS)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=names(SCRIPTS))
+def test_the_notebook_is_its_scripts_twin(script: Path) -> None:
+    """`make notebooks` writes the twins anew."""
+    twin = nbformat.read(script.with_suffix(".ipynb"), as_version=4)
+    nbformat.validate(twin)
+    said = [(c.cell_type, c.source) for c in jupytext.read(script).cells]
+    assert [(c.cell_type, c.source) for c in twin.cells] == said
+    assert not any(c.get("outputs") or c.get("execution_count") for c in twin.cells)
+
+
+@pytest.mark.parametrize(
+    "script", [pytest.param(s, id=s.stem, marks=[] if s.stem == QUICK else [pytest.mark.slow]) for s in SCRIPTS]
+)
+@pytest.mark.timeout(200)
+def test_it_runs_and_shows_something(script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MALADIST_NOTEBOOK_SIZE", "small")
+    monkeypatch.setenv("MALADIST_SCRATCH", str(tmp_path))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    notebook = jupytext.read(script)
+    NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    pictures = [o for c in notebook.cells for o in c.get("outputs", []) if "image/png" in o.get("data", {})]
+    assert pictures
