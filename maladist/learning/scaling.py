@@ -215,7 +215,11 @@ class Scaler:
 
     @cached_property
     def _back(self) -> torch.Tensor | None:
-        return None if self.rotation is None else torch.linalg.pinv(self.rotation)
+        """Inverse of the rotation R = σ⁻¹ Q, which is Qᵀ σ = Rᵀ σ²; the rows of R have the lengths 1/σ."""
+        if self.rotation is None:
+            return None
+        squares = (self.rotation**2).sum(1)
+        return self.rotation.T * torch.where(squares > 0, 1 / squares, 0.0)
 
     @property
     def n_features(self) -> int | None:

@@ -160,6 +160,13 @@ def test_whitened_features_are_uncorrelated_of_variance_1_or_0() -> None:
     torch.testing.assert_close(scaler.inverse(y), x, rtol=1e-8, atol=1e-8)
 
 
+def test_whitening_comes_back_where_features_differ_by_many_orders() -> None:
+    x = correlated()[:, :4] * torch.tensor([1.0, 1e-9, 1e6, 1e-4], dtype=torch.float64)
+    scaler = Scaler.fit(Moments.of(x, cross=True), "whiten", feature_wise=True)
+    back = scaler.inverse(scaler.transform(x))
+    assert float(((back - x).abs().amax(0) / x.std(0)).max()) < 1e-6
+
+
 def test_whitening_needs_products_and_a_rotation_belongs_to_it() -> None:
     with pytest.raises(ModelError, match="cross=True"):
         Scaler.fit(Moments.of(data()), "whiten", feature_wise=True)
