@@ -17,7 +17,7 @@ README = (Path(__file__).parent.parent / "README.md").read_text()
 
 
 def test_the_readme_is_short() -> None:
-    assert len(README.splitlines()) < 150
+    assert len(README.splitlines()) < 200
 
 
 def test_its_make_targets_exist() -> None:
@@ -61,3 +61,7 @@ def test_its_commands_and_its_python_run(tmp_path: Path, own_data: Path) -> None
         )
         assert done.returncode == 0, done.stderr
         assert "total free energy" in done.stdout
+
+
+def test_its_picture_is_small() -> None:
+    assert (Path(__file__).parent.parent / "notebooks" / "be128.png").stat().st_size < 150_000
