@@ -2,6 +2,7 @@
 
 from importlib.metadata import version
 
+from maladist import accessor as accessor  # registers .maladist on xarray's objects
 from maladist.cluster import cluster
 from maladist.descriptors import BispectrumSpec, GaussianSpec
 from maladist.elements import Element

@@ -105,7 +105,7 @@ def grid_of(dataset: xr.Dataset, source: str = "data set") -> Grid:
     return Grid(cell.reshape(3, 3).tolist(), (nx, ny, nz))
 
 
-def energy_grid_of(dataset: xr.Dataset) -> EnergyGrid:
+def energy_grid_of(dataset: xr.Dataset | xr.DataArray) -> EnergyGrid:
     """Energy grid of a data set with its broadening; a kernel that is not stated is 'unknown'."""
     kernel = dataset.attrs.get("broadening_kernel", "unknown")
     return EnergyGrid.from_values(
@@ -129,8 +129,12 @@ def grid_attributes(grid: Grid) -> dict[str, Any]:
 
 
 def energy_attributes(energies: EnergyGrid) -> dict[str, Any]:
-    """Attributes that name an energy grid's broadening."""
-    return {"broadening_kernel": energies.kernel, "broadening_width_eV": energies.width}
+    """Attributes that name an energy grid's broadening, and how many energies there are where none has been cut off."""
+    return {
+        "broadening_kernel": energies.kernel,
+        "broadening_width_eV": energies.width,
+        "energy_levels": energies.levels,
+    }
 
 
 def check_atoms(atoms: ase.Atoms, known: Iterable[str] | None = None) -> None:

@@ -113,8 +113,8 @@ class Prediction:
 
     @property
     def density(self) -> xr.DataArray:
-        """n(r), 1/Å³."""
-        return self.dataset["density"]
+        """n(r), 1/Å³, with the attributes that name its grid."""
+        return self.dataset["density"].assign_attrs(schema.grid_attributes(self.grid))
 
     @property
     def dos(self) -> xr.DataArray:

@@ -68,13 +68,13 @@ class Plane:
     axis
         Lattice vector that the plane does not hold.
     height
-        Fractional, along it.
+        Fractional, along it; None where it is not known.
     """
 
     values: Array
     grid: Grid
     axis: int
-    height: float
+    height: float | None
 
     @property
     def vectors(self) -> tuple[Array, Array]:
@@ -124,20 +124,21 @@ def draw_plane(
     x, y, values = in_plane(plane.values, *plane.vectors)
     mesh = ax.pcolormesh(x, y, values, shading="nearest", cmap="viridis", rasterized=True, vmin=low, vmax=high)
     ax.plot(*plane.corners.T, color="0.25", lw=1.0)
-    if atoms is not None:
-        flat = _near(plane, atoms, 0.4)
+    if atoms is not None and plane.height is not None:
+        flat = _near(plane, atoms, plane.height, 0.4)
         ax.scatter(flat[:, 0], flat[:, 1], s=14, facecolor="none", edgecolor="white", lw=0.8)
-    ax.set(aspect="equal", xlabel="Å", ylabel="Å", title=f"{name} at {plane.height:.2f} {'abc'[plane.axis]}")
+    at = "" if plane.height is None else f" at {plane.height:.2f} {'abc'[plane.axis]}"
+    ax.set(aspect="equal", xlabel="Å", ylabel="Å", title=f"{name}{at}")
     return mesh
 
 
-def _near(plane: Plane, atoms: ase.Atoms, within: float) -> Array:
+def _near(plane: Plane, atoms: ase.Atoms, height: float, within: float) -> Array:
     """Places in the plane, (n, 2) Å, of the atoms that lie within so many Å of it."""
     (u, v), (e1, e2) = plane.vectors, _frame(*plane.vectors)
     scaled = (atoms.positions @ np.linalg.inv(plane.grid.cell_array)) % 1.0
     normal = np.cross(u, v) / np.linalg.norm(np.cross(u, v))
     step = float(abs(plane.grid.cell_array[plane.axis] @ normal))
-    off = np.abs((scaled[:, plane.axis] - plane.height + 0.5) % 1.0 - 0.5) * step
+    off = np.abs((scaled[:, plane.axis] - height + 0.5) % 1.0 - 0.5) * step
     flat = scaled[off < within][:, [i for i in range(3) if i != plane.axis]] @ np.stack([u, v])
     return np.stack([flat @ e1, flat @ e2], axis=1)
 

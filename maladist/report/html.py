@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,10 +22,7 @@ from maladist.errors import InputError, StoreError
 from maladist.io import stores
 from maladist.report.charts import stages_axes, timeline_axes
 from maladist.report.figures import dos_axes, draw_plane, plane_across, plane_through
-from maladist.report.volume import volume_json
-
-# Scripts and styles are in the file, pictures too: with this a browser refuses to ask for anything else.
-_POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+from maladist.report.isosurface import Isosurface, html_page, resource
 
 _TERMS: Final = {
     "band_energy_eV": "E<sub>b</sub> = ∫ ε f D, band energy",
@@ -97,17 +93,8 @@ def page(prediction: Prediction) -> str:
         _run(prediction),
         _provenance(prediction),
     ]
-    read = files("maladist.report").joinpath
-    script = read("viewer.js").read_text(encoding="utf-8") if "density" in prediction.dataset else ""
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(_formula(prediction))}: maladist</title>\n"
-        f"<style>\n{read('report.css').read_text(encoding='utf-8')}</style></head>\n<body><main>\n"
-        + "\n".join(parts)
-        + f"\n</main>\n<script>\n{script}</script>\n</body></html>\n"
-    )
+    script = resource("viewer.js") if "density" in prediction.dataset else ""
+    return html_page(f"{_formula(prediction)}: maladist", "<main>\n" + "\n".join(parts) + "\n</main>", script)
 
 
 # -- what came out ---------------------------------------------------------------------------------------------------
@@ -222,9 +209,7 @@ def _three_slices(first: Prediction) -> str:
 def _surface(first: Prediction) -> str:
     if "density" not in first.dataset:
         return ""
-    data = volume_json(first.density, first.grid, first.atoms).replace("</", "<\\/")
-    body = files("maladist.report").joinpath("surface.html").read_text(encoding="utf-8")
-    return _section("Isosurface of n(r)", f'{body}<script type="application/json" id="volume">{data}</script>')
+    return _section("Isosurface of n(r)", Isosurface.of(first.density, first.grid, first.atoms).body)
 
 
 # -- how it went, who made it ----------------------------------------------------------------------------------------

@@ -161,7 +161,7 @@
     document.documentElement.dataset.triangles = shape.count / 3;
     let above = 0;
     for (const v of field) if (v > level) above++;
-    label.textContent = `n = ${x.toFixed(4)} 1/Å³; ${(100 * above / field.length).toFixed(1)} % of the cell has more`;
+    label.textContent = `${said.name} = ${x.toPrecision(4)} ${said.units}; ${(100 * above / field.length).toFixed(1)} % of the cell has more`;
     draw();
   }
   function draw() {

@@ -51,12 +51,21 @@ def coarsen(field: xr.DataArray, shape: tuple[int, int, int]) -> Array:
     return out / (counts[0][:, None, None] * counts[1][:, None] * counts[2])
 
 
-def volume_json(field: xr.DataArray, grid: Grid, atoms: ase.Atoms, most: int = SAMPLES) -> str:
+def volume_json(
+    field: xr.DataArray,
+    grid: Grid,
+    atoms: ase.Atoms | None = None,
+    level: float | None = None,
+    name: str = "n",
+    units: str = "1/Å³",
+    most: int = SAMPLES,
+) -> str:
     """What the viewer needs of a field: samples of 16 bits, the cell, the atoms and a level to begin with."""
     shape = coarse_shape(grid, most)
     samples = coarsen(field, shape)
     low, high = float(samples.min()), float(samples.max())
     whole = np.round((samples - low) / max(high - low, 1e-300) * 65535).astype("<u2")
+    atoms = ase.Atoms() if atoms is None else atoms
     # A brick's mean belongs to its middle; that of the first lies (points - 1)/2 behind the cell's corner.
     shift = 0.5 / np.array(shape) - 0.5 / np.array(grid.shape)
     scaled = (atoms.positions @ np.linalg.inv(grid.cell_array) - shift) % 1.0
@@ -65,7 +74,9 @@ def volume_json(field: xr.DataArray, grid: Grid, atoms: ase.Atoms, most: int = S
         "cell": grid.cell_array.tolist(),
         "low": low,
         "high": high,
-        "level": float(np.quantile(samples, 0.85)),
+        "level": float(np.quantile(samples, 0.85)) if level is None else float(level),
+        "name": name,
+        "units": units,
         "samples": base64.b64encode(whole.tobytes()).decode(),
         "atoms": [
             [np.round(f, 5).tolist(), np.round(jmol_colors[z], 3).tolist(), round(0.4 * float(covalent_radii[z]), 3)]

@@ -1,0 +1,328 @@
+"""`.maladist` on xarray's DataArray and Dataset: what an LDOS or a density is good for, lazily.
+
+field = maladist.ldos(atoms, model)                     # nothing is computed
+field.isel(z=0).maladist.density(mu, 1000.0)            # n(r) in a plane, from the blocks that it touches
+result.dataset.maladist.plot.slice("c")                 # with the atoms that lie near it
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import ase
+import numpy as np
+import torch
+import xarray as xr
+
+from maladist import schema
+from maladist.errors import StoreError
+from maladist.grid import EnergyGrid, Grid
+from maladist.io import cube
+from maladist.physics.fermi import fermi_level, fermi_weights, use_correction
+from maladist.units import BOHR, LDOS_QE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from maladist.report.isosurface import Isosurface
+
+_SPACE: Final = ("x", "y", "z")
+_IN_CUBES: Final = {"1/Å^3": BOHR**3, "1/(eV Å^3)": 1 / LDOS_QE}  # to what programs expect in a cube file
+_SLAB: Final = 2**22  # points that are written at a time
+
+
+@xr.register_dataarray_accessor("maladist")
+class FieldAccessor:
+    """Of an LDOS (x, y, z, energy) or a field (x, y, z), whole or a part of it."""
+
+    def __init__(self, array: xr.DataArray, atoms: ase.Atoms | None = None) -> None:
+        self._array, self._atoms = array, atoms
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the whole cell, also where the array is a part of it.
+
+        Raises
+        ------
+        StoreError
+            An array that does not name its grid.
+        """
+        attrs = self._array.attrs
+        if np.size(attrs.get("cell", ())) != 9 or np.size(attrs.get("grid", ())) != 3:
+            raise StoreError(
+                "array",
+                f"no attributes cell and grid on {self._array.name or 'an array'!r} {self._array.dims}",
+                "an array of maladist, or of a data set that follows its contract",
+                "Arithmetic drops attributes: xr.set_options(keep_attrs=True) keeps them.",
+            )
+        return Grid(np.reshape(attrs["cell"], (3, 3)).tolist(), tuple(int(n) for n in attrs["grid"]))  # type: ignore[arg-type]
+
+    @property
+    def energy_grid(self) -> EnergyGrid:
+        """Energies of the LDOS with their broadening; refuses a part of them."""
+        array = self._ldos()
+        levels = array.attrs.get("energy_levels", array.sizes["energy"])
+        if levels != array.sizes["energy"]:
+            came = f"{array.sizes['energy']} energies of {levels}"
+            raise StoreError("ldos", came, "all of them", "Choose energies after integrating, not before.")
+        return schema.energy_grid_of(array)
+
+    def dos(self) -> xr.DataArray:
+        """D(ε), (energy), 1/eV: the sum over the points that are there, each with its share of the volume; lazy.
+
+        Of a region of the cell it is the region's part of D(ε).
+        """
+        array, volume = self._ldos(), self.grid.voxel_volume
+        total = array.sum([d for d in _SPACE if d in array.dims], dtype=np.float64, keep_attrs=True) * volume
+        return total.rename("dos").assign_attrs({**array.attrs, "units": "1/eV"})
+
+    def fermi_energy(self, n_electrons: float | None = None, temperature: float | None = None) -> float:
+        """μ, eV; computes the whole LDOS.
+
+        Parameters
+        ----------
+        n_electrons
+            In the cell; the data's own where it is not given.
+        temperature
+            K; the data's own where it is not given.
+
+        Raises
+        ------
+        StoreError
+            A part of the cell or of the energies, or no number of electrons or temperature.
+        EnergyWindowError
+            Energies that do not hold μ.
+        """
+        sizes = tuple(self._ldos().sizes.get(d, 1) for d in _SPACE)
+        if sizes != self.grid.shape:
+            came = f"{'×'.join(map(str, sizes))} points, a part of its grid"
+            raise StoreError("ldos", came, "×".join(map(str, self.grid.shape)), "μ is of the whole cell: give mu.")
+        energies, t = self.energy_grid, self._temperature(temperature)
+        return self._level(self.dos(), energies, n_electrons, t)
+
+    def density(
+        self, mu: float | None = None, temperature: float | None = None, *, correction: bool | None = None
+    ) -> xr.DataArray:
+        """n(r) = ∫ f d(ε, r) dε, 1/Å³, at the points that are there; lazy.
+
+        Parameters
+        ----------
+        mu
+            eV; where it is not given, that of `fermi_energy`, which needs the whole cell.
+        temperature
+            K; the data's own where it is not given.
+        correction
+            Of the broadening; as the data were treated, or 'auto' of `predict`, where it is not given.
+        """
+        array, t, energies = self._ldos(), self._temperature(temperature), self.energy_grid
+        mu = self.fermi_energy(temperature=t) if mu is None else mu
+        correct = self._correction(energies) if correction is None else correction
+        weights = xr.DataArray(fermi_weights(energies, mu, t, correction=correct).number.numpy(), dims="energy")
+        found = xr.dot(array, weights, dim="energy").rename("density")
+        return found.assign_attrs({**array.attrs, "units": "1/Å^3", "fermi_energy_eV": mu, "temperature_K": t})
+
+    def to_cube(self, path: str | Path, atoms: ase.Atoms | None = None) -> Path:
+        """Write a density, or an LDOS at one energy, as a cube file, slab by slab.
+
+        Parameters
+        ----------
+        path
+            File to write, replaced if it exists.
+        atoms
+            Where the array comes without them, as a DataArray does.
+        """
+        atoms = self._atoms if atoms is None else atoms
+        array, grid, path = self._field(), self.grid, Path(path)
+        units = array.attrs.get("units")
+        if units not in _IN_CUBES:
+            raise StoreError("array", f"units {units!r}", f"one of {', '.join(_IN_CUBES)}")
+        if atoms is None:
+            raise StoreError("atoms", "none, and a DataArray has none", "atoms", "Give atoms=..., or use the Dataset.")
+        title = "density, 1/bohr^3"
+        if units != "1/Å^3":
+            width = float(array.attrs.get("broadening_width_eV", 0.0))
+            title = cube.level_title(float(array["energy"]), width)
+        step = max(1, _SLAB // (grid.shape[1] * grid.shape[2]))
+        with path.open("w") as stream:
+            cube.write_header(stream, atoms, grid, title)
+            for first in range(0, grid.shape[0], step):
+                slab = np.asarray(array[first : first + step], dtype=np.float64)
+                cube.write_slab(stream, slab * _IN_CUBES[units])
+        return path
+
+    @property
+    def plot(self) -> FieldPlot:
+        """Pictures."""
+        return FieldPlot(self)
+
+    def _ldos(self) -> xr.DataArray:
+        if "energy" not in self._array.dims or "energy" not in self._array.coords:
+            raise StoreError("ldos", f"an array over {self._array.dims}", "an LDOS, with its energies as coordinate")
+        return self._array
+
+    def _field(self) -> xr.DataArray:
+        """The array as a whole field (x, y, z)."""
+        if set(self._array.dims) != set(_SPACE):
+            raise StoreError(
+                "array", f"an array over {self._array.dims}", "a field over x, y and z", _hint(self._array)
+            )
+        array = self._array.transpose(*_SPACE)
+        if array.shape != self.grid.shape:
+            raise StoreError("array", f"{array.shape} points, a part of its grid", f"{self.grid.shape}")
+        return array
+
+    def _level(self, dos: xr.DataArray, energies: EnergyGrid, n_electrons: float | None, t: float) -> float:
+        n = self._array.attrs.get("n_electrons") if n_electrons is None else n_electrons
+        if n is None:
+            raise StoreError("n_electrons", "none, and the data name none", "the number of electrons in the cell")
+        d = torch.as_tensor(np.asarray(dos.values, dtype=np.float64))
+        return float(fermi_level(d, energies, float(n), t, correction=self._correction(energies)))
+
+    def _correction(self, energies: EnergyGrid) -> bool:
+        done = self._array.attrs.get("broadening_correction")
+        return use_correction("auto", energies)[0] if done is None else bool(done)
+
+    def _temperature(self, temperature: float | None) -> float:
+        coordinate = self._array.coords.get("temperature")
+        if temperature is None and coordinate is not None and coordinate.ndim == 0:  # one chosen of several
+            temperature = float(coordinate)
+        if temperature is None:
+            temperature = self._array.attrs.get("temperature_K")
+        if temperature is None or np.ndim(temperature) > 0:
+            came = "none, and the data name none" if temperature is None else f"several, {temperature}"
+            raise StoreError("temperature", came, "a temperature in K", "Give temperature=...")
+        return float(temperature)
+
+
+class FieldPlot:
+    """Pictures of a field in its true geometry."""
+
+    def __init__(self, field: FieldAccessor) -> None:
+        self._of = field
+
+    def slice(
+        self,
+        axis: int | str = "c",
+        height: float | None = None,
+        *,
+        atoms: ase.Atoms | None = None,
+        ax: Axes | None = None,
+    ) -> Axes:
+        """Draw a lattice plane with matplotlib; of a lazy field only the blocks that it touches are computed.
+
+        Parameters
+        ----------
+        axis
+            Lattice vector that the plane does not hold: 'a', 'b', 'c' or 0, 1, 2. An array over two of x, y, z is
+            drawn as it is.
+        height
+            Fractional, along ``axis``. Default: through the atom nearest to the middle, or the middle.
+        atoms
+            Drawn where they lie within 0.4 Å; a Dataset's own are.
+        ax
+            Axes to draw on; new ones where they are not given.
+        """
+        from maladist.report.figures import Plane, draw_plane, plane_across, plane_through
+
+        atoms = self._of._atoms if atoms is None else atoms
+        array, grid = self._of._array, self._of.grid
+        if set(array.dims) < set(_SPACE) and array.ndim == 2:
+            gone = next(i for i, d in enumerate(_SPACE) if d not in array.dims)
+            flat = array.transpose(*(d for d in _SPACE if d in array.dims))
+            if flat.shape != tuple(n for i, n in enumerate(grid.shape) if i != gone):
+                raise StoreError("array", f"{flat.shape} points, a part of a plane", "a whole plane of the grid")
+            plane, atoms = Plane(np.asarray(flat.values, dtype=np.float64), grid, gone, None), None
+        else:
+            k = _axis(axis)
+            middle = 0.5 if atoms is None else plane_through(grid, atoms.positions, k)
+            plane = plane_across(self._of._field(), grid, k, middle if height is None else height)
+        if ax is None:
+            from matplotlib import pyplot
+
+            ax = pyplot.subplots(layout="constrained")[1]
+        mesh = draw_plane(ax, plane, atoms, name=_symbol(array))
+        ax.figure.colorbar(mesh, ax=ax, label=str(array.attrs.get("units", "")), shrink=0.85)
+        return ax
+
+    def isosurface(self, level: float | None = None, *, atoms: ase.Atoms | None = None) -> Isosurface:
+        """The surface where the field has the value ``level``: a notebook shows it, ``save(path)`` writes a page."""
+        from maladist.report.isosurface import Isosurface
+
+        array = self._of._field()
+        name = {"density": "n", "ldos": "d"}.get(str(array.name), str(array.name or "field"))
+        units = str(array.attrs.get("units", "")).replace("^3", "³")
+        atoms = self._of._atoms if atoms is None else atoms
+        return Isosurface.of(array, self._of.grid, atoms, level, name=name, units=units)
+
+
+@xr.register_dataset_accessor("maladist")
+class DatasetAccessor:
+    """Of a data set that follows the contract: a result, a snapshot of DFT data; one temperature."""
+
+    def __init__(self, dataset: xr.Dataset) -> None:
+        self._dataset = dataset
+
+    @property
+    def atoms(self) -> ase.Atoms:
+        """The atoms."""
+        schema.validate(self._dataset, ("cell", "position", "number"))
+        return schema.atoms_of(self._dataset)
+
+    def field(self, name: str) -> FieldAccessor:
+        """A variable with what the data set knows of it: its grid and the atoms."""
+        schema.validate(self._dataset, (name,))
+        array = self._dataset[name]
+        if "temperature" in array.dims:
+            raise StoreError(name, "several temperatures", "one", "Choose with .sel(temperature=...).")
+        known = "position" in self._dataset and "number" in self._dataset and "cell" in self._dataset.attrs
+        return FieldAccessor(array.assign_attrs({**self._dataset.attrs, **array.attrs}), self.atoms if known else None)
+
+    def dos(self) -> xr.DataArray:
+        """D(ε), 1/eV: the data set's own, or that of its LDOS."""
+        return self.field("dos")._array if "dos" in self._dataset else self.field("ldos").dos()
+
+    def fermi_energy(self, n_electrons: float | None = None, temperature: float | None = None) -> float:
+        """μ from D(ε), eV; parameters as on a DataArray."""
+        of = self.field("dos" if "dos" in self._dataset else "ldos")
+        if of._array.name == "ldos":
+            return of.fermi_energy(n_electrons, temperature)
+        return of._level(of._array, of.energy_grid, n_electrons, of._temperature(temperature))
+
+    def density(self, mu: float | None = None, temperature: float | None = None) -> xr.DataArray:
+        """n(r), 1/Å³: from the LDOS, at any μ and temperature; the data set's own where neither is given."""
+        if mu is None and temperature is None and "density" in self._dataset:
+            return self.field("density")._array
+        if mu is None and "dos" in self._dataset:
+            mu = self.fermi_energy(temperature=temperature)
+        return self.field("ldos").density(mu, temperature)
+
+    def to_cube(self, path: str | Path, name: str = "density") -> Path:
+        """Write a variable (x, y, z) as a cube file."""
+        return self.field(name).to_cube(path)
+
+    @property
+    def plot(self) -> FieldPlot:
+        """Pictures of the density."""
+        return FieldPlot(self.field("density"))
+
+
+def _axis(axis: int | str) -> int:
+    known = {"a": 0, "b": 1, "c": 2, "x": 0, "y": 1, "z": 2, 0: 0, 1: 1, 2: 2}
+    if axis not in known:
+        raise StoreError("axis", repr(axis), "'a', 'b', 'c' or 0, 1, 2")
+    return known[axis]
+
+
+def _symbol(array: xr.DataArray) -> str:
+    if array.name == "density":
+        return "$n(r)$"
+    if array.name == "ldos" and "energy" in array.coords:
+        return f"$d(\\varepsilon, r)$, $\\varepsilon$ = {float(array['energy']):.3f} eV,"
+    return str(array.name or "field")
+
+
+def _hint(array: xr.DataArray) -> str:
+    if "energy" in array.dims:
+        return "Choose one with .sel(energy=..., method='nearest'), or integrate with .maladist.density()."
+    return ""
