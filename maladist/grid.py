@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maladist.errors import GridError
+from maladist.reprs import html_table
 
 Array = npt.NDArray[np.float64]
 Kernel = Literal["gaussian", "fermi-derivative", "none", "unknown"]
@@ -100,6 +101,31 @@ class Grid:
             raise GridError("grid", f"{tuple(self.shape)}", "three positive integers NX NY NZ")
         object.__setattr__(self, "cell", tuple(tuple(map(float, row)) for row in cell))
         object.__setattr__(self, "shape", shape)
+
+    def __repr__(self) -> str:
+        nx, ny, nz = self.shape
+        lengths, angles = self._lengths_and_angles()
+        return (
+            f"<Grid {nx} × {ny} × {nz}: a, b, c {' '.join(f'{x:.3f}' for x in lengths)} Å, "
+            f"α, β, γ {' '.join(f'{x:.2f}' for x in angles)}°>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (axis, f"{n}", f"{h:.4f}", f"{length:.4f}", *(f"{x:.4f}" for x in vector))
+            for axis, n, h, length, vector in zip(
+                "abc", self.shape, self.spacing, self._lengths_and_angles()[0], self.cell_array, strict=True
+            )
+        ]
+        title = f"Grid of {self.n_points} points, {self.volume:.3f} Å³"
+        return html_table(title, rows, ("", "points", "spacing (Å)", "length (Å)", "x", "y", "z"))
+
+    def _lengths_and_angles(self) -> tuple[Array, Array]:
+        """a, b, c in Å and α, β, γ in degrees."""
+        lengths = np.linalg.norm(self.cell_array, axis=1)
+        units = self.cell_array / lengths[:, None]
+        cosines = np.array([units[i] @ units[j] for i, j in ((1, 2), (0, 2), (0, 1))])
+        return lengths, np.degrees(np.arccos(np.clip(cosines, -1, 1)))
 
     @classmethod
     def from_spacing(cls, cell: npt.ArrayLike, spacing: Sequence[float]) -> Grid:
@@ -228,6 +254,22 @@ class EnergyGrid:
             raise GridError("broadening_kernel", repr(self.kernel), f"one of {', '.join(get_args(Kernel))}")
         if self.kernel in ("gaussian", "fermi-derivative") and not self.width > 0:
             raise GridError("broadening_width_eV", f"{self.width}", f"a positive width for kernel {self.kernel}")
+
+    def __repr__(self) -> str:
+        known = {"unknown": "broadening unknown", "none": "not broadened"}
+        kernel = known.get(self.kernel, f"{self.kernel} broadening of {self.width:g} eV")
+        end = self.origin + self.spacing * (self.levels - 1)
+        return f"<EnergyGrid {self.origin:g} to {end:g} eV: {self.levels} levels, {self.spacing:g} eV apart, {kernel}>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("from", f"{self.origin:g} eV"),
+            ("to", f"{self.origin + self.spacing * (self.levels - 1):g} eV"),
+            ("levels", f"{self.levels}"),
+            ("spacing", f"{self.spacing:g} eV"),
+            ("broadening", f"{self.kernel} {self.width:g} eV" if self.width else self.kernel),
+        ]
+        return html_table("Energy grid", rows)
 
     @classmethod
     def from_values(cls, energies: npt.ArrayLike, kernel: Kernel = "unknown", width: float = 0.0) -> EnergyGrid:

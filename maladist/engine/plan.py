@@ -29,6 +29,7 @@ from maladist.errors import GridError, WorkerTooSmallError
 from maladist.grid import Blocks, Grid
 from maladist.learning.model import LDOSModel
 from maladist.physics.fermi import window_modes
+from maladist.reprs import html_table
 
 TARGET_POINTS: Final = 32768
 """Points of a block where memory and the number of workers allow: about a second of work on a core."""
@@ -86,6 +87,13 @@ class Plan:
     room: int
     resources: dict[str, float] | None = None
     seconds: float | None = None
+
+    def __repr__(self) -> str:
+        width = max(len(what) for what, _ in self.rows())
+        return "Plan\n" + "\n".join(f"  {what:<{width}}  {much}" for what, much in self.rows())
+
+    def _repr_html_(self) -> str:
+        return html_table("Plan", self.rows())
 
     @property
     def blocks(self) -> Blocks:

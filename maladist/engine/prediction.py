@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,17 @@ class Prediction:
     def to_json(self) -> str:
         """`to_dict` as JSON; a term that is not known is null."""
         return json.dumps(self.to_dict(), indent=1, allow_nan=False)
+
+    def __repr__(self) -> str:
+        return f"Prediction in {self.store}\n{self}"
+
+    def _repr_html_(self) -> str:
+        tables = [
+            f"<p>{t:g} K: μ = {self.at(t).fermi_energy:.4f} eV</p>{self.at(t).energies._repr_html_()}"
+            for t in self.temperatures
+        ]
+        head = f"Prediction of {escape(self.atoms.get_chemical_formula())} in {escape(str(self.store))}"
+        return f"<div><strong>{head}</strong>{''.join(tables)}{self.dataset._repr_html_()}</div>"
 
     def __str__(self) -> str:
         head = f"{self.dataset.sizes['atom']} atoms, grid {'×'.join(map(str, self.grid.shape))}"

@@ -24,10 +24,12 @@ from maladist.descriptors import Spec, spec_from_dict
 from maladist.elements import Element
 from maladist.errors import InputError, ModelError
 from maladist.grid import EnergyGrid
+from maladist.learning.about import model_rows
 from maladist.learning.network import FeedForward
 from maladist.learning.packing import pack, unpack
 from maladist.learning.scaling import Scaler
 from maladist.physics.energy_zero import zero_of_energy
+from maladist.reprs import html_table
 
 Restrict = Literal["none", "zero_out_negative", "absolute_values"]
 Functional = Literal["pbe", "pw92", "pz"]
@@ -136,6 +138,12 @@ class LDOSModel:
         energies = f"{grid.origin:g} to {grid.values[-1]:g} eV"
         at = "" if self.temperature is None else f", trained at {self.temperature:g} K"
         return f"LDOS model of {symbols}: {self.descriptor.family}, network {layers}, {energies}{at}"
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
+    def _repr_html_(self) -> str:
+        return html_table(str(self), model_rows(self))
 
     @property
     def dtype(self) -> torch.dtype:

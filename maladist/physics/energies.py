@@ -22,6 +22,7 @@ from maladist.physics.ewald import ewald_energy
 from maladist.physics.functionals import Functional
 from maladist.physics.hartree import hartree_energy
 from maladist.physics.xc import xc_terms
+from maladist.reprs import html_table
 
 _TERMS: dict[str, tuple[str, float]] = {  # attribute: its name where results are written, its sign in the sum
     "band": ("band_energy_eV", 1.0),
@@ -91,6 +92,16 @@ class Energies:
         """The same energies divided by the number of atoms."""
         terms = {name: getattr(self, name) for name in _TERMS}
         return Energies(1, **{name: None if x is None else x / self.n_atoms for name, x in terms.items()})
+
+    def __repr__(self) -> str:
+        return f"Energies of {self.n_atoms} atoms\n{self}"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (name.removesuffix("_eV").replace("_", " "), _number(value), _number(each))
+            for (name, value), (_, each) in zip(self, self.per_atom(), strict=True)
+        ]
+        return html_table(f"Energies of {self.n_atoms} atoms", rows, ("", "eV", "eV/atom"))
 
     def __str__(self) -> str:
         """A table: term, eV, eV/atom; – where unknown."""

@@ -1,0 +1,35 @@
+"""What a model says of itself to people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from maladist.learning.model import LDOSModel
+
+
+def model_rows(model: LDOSModel) -> list[tuple[str, str]]:
+    """Rows of (what, how much) about a model."""
+    grid = model.energy_grid
+    elements = [
+        f"{e.symbol} ({'valence unknown' if e.valence is None else f'{e.valence:g} electrons'}, "
+        f"{e.pseudopotential or 'pseudopotential unknown'})"
+        for e in model.elements.values()
+    ]
+    rows = [
+        ("kind", "model"),
+        ("elements", ", ".join(elements) or "not told"),
+        ("descriptors", ", ".join(f"{k} {v}" for k, v in model.descriptor.to_dict().items())),
+        ("network", " – ".join(map(str, model.network.layer_sizes))),
+        (
+            "energies",
+            f"{grid.levels} levels from {grid.origin:g} eV by {grid.spacing:g} eV,"
+            f" broadening {grid.kernel} {grid.width:g} eV",
+        ),
+        ("temperature", "not told" if model.temperature is None else f"{model.temperature:g} K"),
+        ("functional", model.xc or "not told"),
+        ("density cutoff", "not told" if model.density_cutoff is None else f"{model.density_cutoff:.1f} eV"),
+        ("grid spacing", "not told" if model.spacing is None else " ".join(f"{h:.4f}" for h in model.spacing) + " Å"),
+        ("content hash", model.content_hash),
+    ]
+    return rows + [(str(k), str(v)) for k, v in model.provenance.items()]
