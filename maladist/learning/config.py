@@ -370,7 +370,7 @@ class TrainConfig(_Section):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise _input_error(error, source) from None
+            raise input_error(error, source, cls) from None
 
     @classmethod
     def read(cls, path: str | Path) -> TrainConfig:
@@ -402,8 +402,8 @@ class TrainConfig(_Section):
         return self.model_dump(mode="json")
 
 
-def _input_error(error: ValidationError, source: str) -> InputError:
-    """The first error, with its key; and how many there are."""
+def input_error(error: ValidationError, source: str, top: type[BaseModel]) -> InputError:
+    """The first error of a configuration of class ``top``, with its key; and how many there are."""
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("list[", "str", "function-")))
     missing, unknown = first["type"] == "missing", first["type"] == "extra_forbidden"
@@ -414,7 +414,7 @@ def _input_error(error: ValidationError, source: str) -> InputError:
         key = ".".join(dict.fromkeys([k for k in (key, *inner.argument.split()) if k]))
         came, wanted = inner.came, inner.wanted
     if unknown:
-        section = _section(first["loc"][:-1])
+        section = _section(first["loc"][:-1], top)
         wanted = f"one of {', '.join(section.model_fields)}" if section else "a known key"
     if missing:
         wanted = "a value"
@@ -424,9 +424,9 @@ def _input_error(error: ValidationError, source: str) -> InputError:
     return InputError(f"{source}: {key}" if key else source, came, wanted, more)
 
 
-def _section(loc: Sequence[int | str]) -> type[BaseModel] | None:
+def _section(loc: Sequence[int | str], top: type[BaseModel]) -> type[BaseModel] | None:
     """The section that a path of keys leads to."""
-    found: type[BaseModel] | None = TrainConfig
+    found: type[BaseModel] | None = top
     for key in loc:
         field = found.model_fields.get(str(key)) if found else None
         kinds = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
