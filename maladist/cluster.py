@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import dask
+import psutil
 import yaml
 from distributed import Client, LocalCluster, Security, Status
 
@@ -309,12 +310,28 @@ def batch(kind: str, **options: Any) -> Any:
     Raises
     ------
     ClusterError
-        Options that the class does not take.
+        Options that the class does not take; an interface that this machine does not have.
     """
     _job(kind, options)  # a job alone, first: a cluster that fails half-way leaves its pieces behind
+    _check_interface(kind, options)
     scheduler = {"dashboard_address": f"{_LOOPBACK}:0", **(options.pop("scheduler_options", None) or {})}
     options = _closed_dashboards(options)
     return getattr(dask_jobqueue, _BATCH[kind][0])(scheduler_options=scheduler, **options)
+
+
+def _check_interface(kind: str, options: Mapping[str, Any]) -> None:
+    """The scheduler listens on this machine: the interface must be one of its own."""
+    scheduler = options.get("scheduler_options") or {}
+    if "host" in scheduler:
+        return
+    name, there = scheduler.get("interface") or _listens_on(kind, options), sorted(psutil.net_if_addrs())
+    if name not in there:
+        raise ClusterError(
+            "interface",
+            f"{name}, which this machine does not have",
+            f"one of {', '.join(there)}",
+            "Where the nodes' is named otherwise, give this machine's as scheduler_options: {interface: ...}.",
+        )
 
 
 def job_script(description: str | Path | Mapping[str, Any]) -> str:

@@ -158,9 +158,8 @@ def check_atoms(atoms: ase.Atoms, known: Iterable[str] | None = None) -> None:
     if len(atoms) == 0:
         raise AtomsError("atoms", "no atoms", "at least one atom")
     if atoms.cell.rank < 3 or abs(np.linalg.det(atoms.cell.array)) < 1e-3:
-        raise AtomsError(
-            "atoms", f"a cell of rank {atoms.cell.rank}", "three lattice vectors", "Set one with atoms.set_cell."
-        )
+        remedy = 'Set one with atoms.set_cell; in an .xyz file it is Lattice="..." on the second line.'
+        raise AtomsError("atoms", f"a cell of rank {atoms.cell.rank}", "three lattice vectors", remedy)
     if not all(atoms.pbc):
         came = f"periodicity {tuple(map(bool, atoms.pbc))}"
         raise AtomsError("atoms", came, "a cell that is periodic in three directions", "Set atoms.pbc = True.")

@@ -339,6 +339,8 @@ def test_options_that_a_batch_system_does_not_take_are_named() -> None:
         batch("slurm", cores=1, memory="1GB", interface="lo", partitoin="x")
     with pytest.raises(ClusterError, match="how much cores and memory"):
         batch("slurm", interface="lo")
+    with pytest.raises(ClusterError, match=r"interface: ib7, which this machine does not have; wanted one of .*lo"):
+        batch("slurm", cores=1, processes=1, memory="1GB", interface="ib7")
 
 
 def test_a_machine_without_the_batch_system_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
