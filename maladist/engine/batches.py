@@ -1,16 +1,18 @@
 """Batches of portions, each of P random points of one snapshot, from chunks on disk, at bounded memory.
 
-An epoch goes through the snapshots in random order. A few are open at a time, so few that the buffer holds each whole
-if it can; each reads its chunks in random order into its share of the buffer, which is permuted and handed out P rows
-at a time, and filled again when fewer are left. A batch takes its portions from different open snapshots, drawn with
-probabilities that grow with what they have left. So a batch mixes snapshots, a portion mixes the chunks that a filling
-holds, and the next epoch mixes others. Where everything fits into half of the buffer all snapshots are open, every
-portion is a random draw from the whole snapshot, and what was read is kept. The fewer than P rows that a snapshot has
-left at its end wait for the next epoch, which orders anew.
+An epoch deals every snapshot's chunks, or parts of them, at random into handfuls, and goes through the handfuls of all
+snapshots in random order. Some are open at a time: each is read, permuted and handed out P rows at a time. A batch
+takes its portions from different open handfuls, drawn with probabilities that grow with what they have left. So a batch
+mixes snapshots all through the epoch, a portion mixes the chunks of a handful, and the next epoch mixes others. Where
+twice the points fit into the buffer a handful is a whole snapshot, all are open, every portion is a random draw from
+its snapshot, and what was read is kept. The fewer than P rows that a handful has left go into its snapshot's next one;
+those that a snapshot has left wait for the next epoch.
 
-In memory are at most ``buffer`` points, or two chunks for each portion of a batch where that is more, and the batches
-that a thread has made ahead of the network. A portion stands for its snapshot in the mean errors of the loss, which is
-why it should mix all of the snapshot's chunks rather than a batch more snapshots.
+In memory are at most ``buffer`` points, or four chunks for each portion of a batch where that is more, fewer than P of
+every snapshot, and the batches that a thread has made ahead of the network. A portion stands for its snapshot in the
+mean errors of the loss, so it should mix much of it: a handful takes from all chunks where the rows lie in random order
+in files of their own, and from a few where the store itself is read; there the buffer wants to hold several chunks for
+each portion.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
@@ -97,15 +99,17 @@ class Batches:
         self.points, self.seed, self.rank = points, seed, rank
         self.portions = portions // world
         shares = [_by_snapshot(chunks[r::world]) for r in range(world)]
+        sizes = [[sum(c.rows for c in own) for own in share.values()] for share in shares]
+        largest, most = max(map(max, sizes)), max(map(sum, sizes))
+        self.keep = 2 * most <= buffer
+        self.open = len(chunks) if self.keep else max(2 * self.portions, buffer // (2 * largest))
+        self.fill = largest if self.keep else max(4 * points, buffer // (2 * self.open))
+        if not self.keep:  # parts of every chunk for each handful, where chunks have parts
+            shares = [{s: _split(own, self.fill, points) for s, own in share.items()} for share in shares]
+        self.chunks = shares[rank]
         self.steps = min(-(-_portions(share, points) // self.portions) for share in shares)
         if self.steps == 0:
             raise InputError("batch.points", f"{points}", f"fewer, so that each of {world} ranks has a portion")
-        self.chunks = shares[rank]
-        total = sum(c.rows for c in chunks[rank::world])
-        largest = max(sum(c.rows for c in own) for own in self.chunks.values())
-        self.keep = 2 * total <= buffer
-        self.open = len(self.chunks) if self.keep else max(self.portions, buffer // (2 * largest))
-        self.fill = total if self.keep else max(points, buffer // (2 * self.open))
         self._kept: dict[Chunk, tuple[Rows, Rows]] = {}
 
     def read(self, chunk: Chunk) -> tuple[Rows, Rows]:
@@ -121,60 +125,71 @@ class Batches:
         return _ahead(islice(self.make(number), self.steps))
 
     def make(self, number: int) -> Iterator[Batch]:
-        """The batches of an epoch, one by one."""
+        """The batches of an epoch, one by one; of a rank perhaps a few more than ``steps``."""
         rng = np.random.default_rng([self.seed, number, self.rank])
-        waiting = iter(rng.permutation(list(self.chunks)))
-        opened: list[_Stream] = []
+        handfuls = [h for own in self.chunks.values() for h in _handfuls(own, self.fill, rng)]
+        waiting = iter(rng.permutation(len(handfuls)))
+        opened: list[_Handful] = []
+        rest: dict[int, tuple[Rows, Rows]] = {}
         while True:
-            while len(opened) < self.open and (snapshot := next(waiting, None)) is not None:
-                stream = _Stream(int(snapshot), self, rng)
-                opened += [stream] if stream.left else []
+            while len(opened) < self.open and (i := next(waiting, None)) is not None:
+                snapshot = handfuls[i][0].snapshot
+                parts = [self.read(c) for c in handfuls[i]]
+                if snapshot in rest:
+                    parts.append(rest.pop(snapshot))
+                handful = _Handful(parts, snapshot, self.points, rng)
+                rest[snapshot] = handful.rest()
+                opened += [handful] if handful.left else []
             if not opened:
                 return
-            taken = [(s.snapshot, *s.take()) for s in _draw(opened, self.portions, rng)]
-            opened = [s for s in opened if s.left]
+            taken = [(h.snapshot, *h.take()) for h in _draw(opened, self.portions, rng)]
+            opened = [h for h in opened if h.left]
             numbers, features, ldos = zip(*taken, strict=True)
             yield Batch(torch.from_numpy(np.stack(features)), torch.from_numpy(np.stack(ldos)), torch.tensor(numbers))
 
 
-@dataclass
-class _Stream:
-    """The rows of one snapshot in random order."""
+class _Handful:
+    """Rows of some chunks of one snapshot in random order, handed out P at a time."""
 
-    snapshot: int
-    source: Batches
-    rng: np.random.Generator
-    left: int = field(init=False)
+    def __init__(
+        self, parts: Sequence[tuple[Rows, Rows]], snapshot: int, points: int, rng: np.random.Generator
+    ) -> None:
+        self.snapshot, self.points = snapshot, points
+        count = sum(len(features) for features, _ in parts)
+        order = rng.permutation(count)
+        self.features, self.ldos = (_permuted([part[i] for part in parts], order) for i in (0, 1))
+        self.left = count // points  # portions still to be taken
 
-    def __post_init__(self) -> None:
-        chunks = self.source.chunks[self.snapshot]
-        self.left = sum(c.rows for c in chunks) // self.source.points  # portions still to be taken
-        self._waiting = [chunks[i] for i in self.rng.permutation(len(chunks))]
-        self._features, self._ldos = [np.empty((0, 0), np.float32)] * 2
-        self._at = 0
+    def rest(self) -> tuple[Rows, Rows]:
+        """The rows that no portion will take, for the snapshot's next handful."""
+        end = self.left * self.points
+        return self.features[end:].copy(), self.ldos[end:].copy()
 
     def take(self) -> tuple[Rows, Rows]:
-        """The next portion."""
-        p = self.source.points
-        if len(self._features) - self._at < p:
-            self._fill()
-        rows = slice(self._at, self._at + p)
-        self._at += p
+        """The next portion, from the end."""
         self.left -= 1
-        found = self._features[rows], self._ldos[rows]
-        if self.left == 0:
-            self._features, self._ldos = [np.empty((0, 0), np.float32)] * 2
-        return found
+        rows = slice(self.left * self.points, (self.left + 1) * self.points)
+        return self.features[rows], self.ldos[rows]
 
-    def _fill(self) -> None:
-        parts = [(self._features[self._at :], self._ldos[self._at :])] if self._at < len(self._features) else []
-        count = sum(len(part[0]) for part in parts)
-        while self._waiting and count < self.source.fill:
-            parts.append(self.source.read(self._waiting.pop()))
-            count += len(parts[-1][0])
-        order = self.rng.permutation(count)
-        self._features, self._ldos = (_permuted([part[i] for part in parts], order) for i in (0, 1))
-        self._at = 0
+
+def _handfuls(chunks: Sequence[Chunk], fill: int, rng: np.random.Generator) -> list[list[Chunk]]:
+    """Chunks of one snapshot in random order, in groups of about ``fill`` rows or more, none of which is small."""
+    groups: list[list[Chunk]] = [[]]
+    for i in rng.permutation(len(chunks)):
+        if sum(c.rows for c in groups[-1]) >= fill:
+            groups.append([])
+        groups[-1].append(chunks[i])
+    if len(groups) > 1 and 2 * sum(c.rows for c in groups[-1]) < fill:
+        groups[-2:] = [groups[-2] + groups[-1]]
+    return groups
+
+
+def _split(chunks: Sequence[Chunk], fill: int, points: int) -> list[Chunk]:
+    return [part for chunk in chunks for part in chunk.split(max(points, fill // len(chunks)))]
+
+
+def _portions(share: dict[int, list[Chunk]], points: int) -> int:
+    return sum(sum(c.rows for c in chunks) // points for chunks in share.values())
 
 
 def _permuted(parts: list[Rows], order: npt.NDArray[np.int64]) -> Rows:
@@ -189,9 +204,9 @@ def _permuted(parts: list[Rows], order: npt.NDArray[np.int64]) -> Rows:
     return out
 
 
-def _draw(opened: list[_Stream], portions: int, rng: np.random.Generator) -> list[_Stream]:
-    """Streams for a batch: different ones as far as there are, more often those with more left; each as it can give."""
-    drawn: list[_Stream] = []
+def _draw(opened: list[_Handful], portions: int, rng: np.random.Generator) -> list[_Handful]:
+    """Handfuls for a batch: different ones as far as there are, more often those with more left."""
+    drawn: list[_Handful] = []
     left = np.array([s.left for s in opened], dtype=float)
     while len(drawn) < portions and left.any():
         # Efraimidis and Spirakis, Inf. Process. Lett. 97, 181 (2006): weighted draws without replacement.
@@ -207,10 +222,6 @@ def _by_snapshot(chunks: Sequence[Chunk]) -> dict[int, list[Chunk]]:
     for chunk in chunks:
         found.setdefault(chunk.snapshot, []).append(chunk)
     return found
-
-
-def _portions(share: dict[int, list[Chunk]], points: int) -> int:
-    return sum(sum(c.rows for c in chunks) // points for chunks in share.values())
 
 
 def _check_points(chunks: Sequence[Chunk], points: int) -> None:

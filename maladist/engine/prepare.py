@@ -172,7 +172,7 @@ def prepare(config: TrainConfig, folder: Path, client: Client, note: Callable[[s
         note(f"broadening correction off: {why}")
     samples = folder / "samples" if data.samples is None else Path(data.samples)
     cross = (config.inputs.kind == "whiten", config.outputs.kind == "whiten")
-    found = sample(train, spec, data.points, samples, client, seed=config.seed, cross=cross)
+    found = sample(train, spec, data.points, samples, client, seed=config.seed, shuffled=True, cross=cross)
     held = _sample_validation(config, validation, spec, samples, client)
     return Prepared(
         tuple(train),

@@ -1,9 +1,10 @@
 """From snapshots to the points that a network learns from: chosen, described and measured in one pass on Dask.
 
 A task takes one chunk of a snapshot's LDOS as it lies on disk: it reads the chunk, picks the chosen points, takes their
-stored descriptors or computes them, keeps what cannot be read again as it is (descriptors that were computed; the rows
-of chosen points where not all are) and returns the moments that the scalers are fitted from. Nothing larger than a
-chunk is ever in memory. A second pass over the same samples finds the rows and computes nothing.
+stored descriptors or computes them, keeps the rows in files of their own and returns the moments that the scalers are
+fitted from. The rows of a training are kept in random order, so that any part of a file is a fair share of its chunk.
+Where all points of a snapshot with stored descriptors are wanted, nothing is kept: the store itself is read, by chunks.
+Nothing larger than a chunk is ever in memory. A second pass over the same samples finds the rows and computes nothing.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from itertools import pairwise
 from operator import add
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +56,8 @@ class Chunk:
         The snapshot's group, and the part of its arrays that holds what no file of its own does.
     features, ldos
         Files of rows; empty where the store's arrays are read.
+    start
+        First of its rows in the files.
     """
 
     snapshot: int
@@ -62,13 +66,21 @@ class Chunk:
     block: Block
     features: str = ""
     ldos: str = ""
+    start: int = 0
+
+    def split(self, size: int) -> list[Chunk]:
+        """Parts of about ``size`` rows, none smaller; itself where the store is read, which has no smaller parts."""
+        if not self.features:
+            return [self]
+        ends = np.linspace(0, self.rows, max(1, self.rows // size) + 1).astype(int).tolist()
+        return [replace(self, rows=b - a, start=self.start + a) for a, b in pairwise(ends)]
 
     def read(self) -> tuple[Rows, Rows]:
         """Descriptors (rows, features) and LDOS (rows, levels, 1/(eV Å³)), float32, in the same order every time."""
-        return (
-            read_rows(self.features) if self.features else read_block(self.store, "descriptors", self.block),
-            read_rows(self.ldos) if self.ldos else read_block(self.store, "ldos", self.block),
-        )
+        if not self.features:
+            return read_block(self.store, "descriptors", self.block), read_block(self.store, "ldos", self.block)
+        stop = self.start + self.rows
+        return read_rows(self.features, self.start, stop), read_rows(self.ldos, self.start, stop)
 
 
 @dataclass(frozen=True)
@@ -99,6 +111,7 @@ def sample(
     client: Client,
     *,
     seed: int = 0,
+    shuffled: bool = False,
     cross: tuple[bool, bool] = (False, False),
 ) -> Sampled:
     """Choose the points of snapshots and make them ready to be read.
@@ -111,6 +124,8 @@ def sample(
         Of each snapshot: a fraction up to 1, or a number above.
     folder
         Where rows are kept; files that are there are taken as they are.
+    shuffled
+        Whether kept rows are in random order, else in the order of the grid.
     cross
         Whether the moments of descriptors and of the LDOS need the products of features.
 
@@ -120,7 +135,7 @@ def sample(
         Naming the snapshot and chunk that failed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = (job for i, s in enumerate(snapshots) for job in _jobs(i, s, spec, points, folder, seed, cross))
+    jobs = (job for i, s in enumerate(snapshots) for job in _jobs(i, s, spec, points, folder, seed, shuffled, cross))
     found = list(waves.run(client, sample_chunk, jobs, run_key=f"sample-{time.time_ns():x}"))
     found.sort(key=lambda f: (f.chunk.snapshot, f.chunk.block.index))
     digests = [hashlib.sha256() for _ in snapshots]
@@ -136,28 +151,33 @@ def number_of_points(points: float, total: int) -> int:
 
 
 def _jobs(
-    number: int, snapshot: Snapshot, spec: Spec, points: float, folder: Path, seed: int, cross: tuple[bool, bool]
+    number: int,
+    snapshot: Snapshot,
+    spec: Spec,
+    points: float,
+    folder: Path,
+    seed: int,
+    shuffled: bool,
+    cross: tuple[bool, bool],
 ) -> Iterator[waves.NamedJob]:
     grid, stored = snapshot.grid, snapshot.stored == spec
-    blocks = grid.blocks(snapshot.chunks)
     n = number_of_points(points, grid.n_points)
     every = n == grid.n_points
     chosen = None if every else _by_block(_choose(snapshot, n, seed), snapshot)
     cells = CellList(grid.cell_array, snapshot.positions, snapshot.numbers, spec.cutoff)
-    key = _key(snapshot, spec, n, seed)
-    for block in blocks:
+    key = _key(snapshot, spec, n, seed, shuffled)
+    for block in grid.blocks(snapshot.chunks):
         picked = None if chosen is None else chosen.get(block.index)
         if chosen is not None and picked is None:
             continue
         chunk = Chunk(number, block.n_points if picked is None else len(picked), snapshot.path, block)
-        name = str(folder / f"{snapshot.name}-{key}-{block.index}")
-        if not (stored and every):
-            chunk = replace(chunk, features=f"{name}.features.npy")
-        if not every or snapshot.resampling is not None:
-            chunk = replace(chunk, ldos=f"{name}.ldos.npy")
+        if not (stored and every) or snapshot.resampling is not None:
+            name = str(folder / f"{snapshot.name}-{key}-{block.index}")
+            chunk = replace(chunk, features=f"{name}.features.npy", ldos=f"{name}.ldos.npy")
         near = None if stored else cells.near_block(grid, block)
+        order = (seed, zlib.crc32(snapshot.name.encode()), block.index) if shuffled else None
         at = f"{snapshot.name} chunk {block.index}"
-        yield waves.NamedJob(at, chunk, snapshot, picked, spec, near, cross)
+        yield waves.NamedJob(at, chunk, snapshot, picked, order, spec, near, cross)
 
 
 def _choose(snapshot: Snapshot, n: int, seed: int) -> Indices:
@@ -179,9 +199,9 @@ def _by_block(chosen: Indices, snapshot: Snapshot) -> dict[int, Indices]:
     return found
 
 
-def _key(snapshot: Snapshot, spec: Spec, n: int, seed: int) -> str:
+def _key(snapshot: Snapshot, spec: Spec, n: int, seed: int, shuffled: bool) -> str:
     axis = [snapshot.energies.origin, snapshot.zero]
-    what = json.dumps([snapshot.path, spec.to_dict(), n, seed, snapshot.chunks, axis], sort_keys=True)
+    what = json.dumps([snapshot.path, spec.to_dict(), n, seed, shuffled, snapshot.chunks, axis], sort_keys=True)
     return hashlib.sha256(what.encode()).hexdigest()[:12]
 
 
@@ -202,27 +222,26 @@ def sample_chunk(
     chunk: Chunk,
     snapshot: Snapshot,
     picked: Indices | None,
+    order: tuple[int, ...] | None,
     spec: Spec,
     atoms: LocalAtoms | None,
     cross: tuple[bool, bool],
 ) -> Found:
     """Make one chunk's rows ready, and measure them."""
     torch.set_num_threads(1)
-    rows = slice(None) if picked is None else picked
-    if chunk.ldos and Path(chunk.ldos).exists():
-        ldos = read_rows(chunk.ldos)
+    if chunk.features and Path(chunk.features).exists() and Path(chunk.ldos).exists():
+        features, ldos = chunk.read()
     else:
+        rows = np.arange(chunk.rows) if picked is None else picked
+        if order is not None and chunk.features:
+            rows = np.random.default_rng(order).permutation(rows)
         ldos = read_block(chunk.store, "ldos", chunk.block)[rows]
         if snapshot.resampling is not None:
             ldos = ldos @ snapshot.resampling
-        if chunk.ldos:
-            write_rows(Path(chunk.ldos), ldos)
-    if chunk.features and Path(chunk.features).exists():
-        features = read_rows(chunk.features)
-    else:
         features = _features(chunk, snapshot, rows, spec, atoms)
         if chunk.features:
             write_rows(Path(chunk.features), features)
+            write_rows(Path(chunk.ldos), ldos)
     for name, values in (("LDOS", ldos), ("descriptors", features)):
         if not np.isfinite(values).all():
             raise InputError(snapshot.name, f"{name} that are not finite", "finite numbers", "Convert it again.")
@@ -230,7 +249,7 @@ def sample_chunk(
     return Found(chunk, moments(features, cross[0]), moments(ldos, cross[1]), digest)
 
 
-def _features(chunk: Chunk, snapshot: Snapshot, rows: Any, spec: Spec, atoms: LocalAtoms | None) -> Rows:
+def _features(chunk: Chunk, snapshot: Snapshot, rows: Indices, spec: Spec, atoms: LocalAtoms | None) -> Rows:
     if atoms is None:
         return read_block(chunk.store, "descriptors", chunk.block)[rows]
     points = snapshot.grid.points(chunk.block)[rows]

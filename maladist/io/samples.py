@@ -30,10 +30,10 @@ def write_rows(path: Path, rows: Rows) -> None:
     write_whole(path, buffer.getvalue())
 
 
-def read_rows(path: str | Path) -> Rows:
-    """Read rows that ``write_rows`` wrote."""
-    rows: Rows = np.load(path, allow_pickle=False)
-    return rows
+def read_rows(path: str | Path, start: int = 0, stop: int | None = None) -> Rows:
+    """Read rows that ``write_rows`` wrote, all or some of them."""
+    rows: Rows = np.load(path, mmap_mode="r", allow_pickle=False)[start:stop]
+    return np.array(rows)
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:

@@ -185,12 +185,22 @@ def test_stored_descriptors_are_read_and_give_the_same_model(
     shutil.copytree(small_data_set, data)
     for snapshot in find_snapshots([str(data / "snapshots/train-*")], "data"):
         store_descriptors(snapshot, spec)
-    computed = config_of(small_data_set, points=1.0, validation=False, epochs=2)
-    stored = computed.model_copy(update={"descriptor": None, "data": config_of(data, 1.0, validation=False).data})
+    computed = config_of(small_data_set, points=200, validation=False, epochs=2)
+    stored = computed.model_copy(update={"descriptor": None, "data": config_of(data, 200, validation=False).data})
     one = train(computed, tmp_path / "computed", client=client)
     two = train(stored, tmp_path / "stored", client=client)
     assert equal(one, two)
     assert two.descriptor == spec
+
+    kept = tmp_path / "samples"
+    every = config_of(data, 1.0, validation=False, epochs=2, descriptor=None, data={"samples": str(kept)})
+    told: list[Any] = []
+    train(every, tmp_path / "every", client=client, told=told.append)
+    assert list(kept.iterdir()) == [], "all is read from the store itself"
+    copied = config_of(small_data_set, 1.0, validation=False, epochs=2, data={"samples": str(kept)})
+    train(copied, tmp_path / "copied", client=client, told=told.append)
+    assert len(list(kept.iterdir())) == 12
+    assert told[1].loss == pytest.approx(told[3].loss, rel=0.1)  # in another order
 
 
 def store_descriptors(snapshot: Snapshot, spec: BispectrumSpec) -> None:
