@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from maladist.grid import EnergyGrid
-from maladist.learning.config import LossConfig
+from maladist.learning.config_sections import LossConfig
 from maladist.learning.scaling import Scaler
 from maladist.physics.fermi import fermi_weights
 
