@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import zarr
 from distributed import Client
 
 import maladist
@@ -22,7 +24,7 @@ from maladist.engine.convert_tasks import compute_descriptors
 from maladist.engine.metrics import EpochReport
 from maladist.engine.snapshots import Snapshot, find_snapshots
 from maladist.engine.train import CHECKPOINT, MODEL
-from maladist.errors import DataFileError, InputError
+from maladist.errors import BlockError, DataFileError, InputError
 from maladist.io import stores
 from maladist.neighbors import CellList
 
@@ -178,8 +180,6 @@ def test_some_validation_points_estimate_the_band_energy_of_all(
 def test_stored_descriptors_are_read_and_give_the_same_model(
     small_data_set: Path, tmp_path: Path, client: Client
 ) -> None:
-    import shutil
-
     spec = BispectrumSpec(twojmax=2, cutoff=3.5)
     data = tmp_path / "d.zarr"
     shutil.copytree(small_data_set, data)
@@ -296,11 +296,33 @@ def test_what_cannot_be_trained_is_refused_before_work(small_data_set: Path, tmp
         train(config_of(small_data_set), tmp_path / "no" / "out", client=client)
 
 
+def test_a_loss_that_runs_away_ends_the_run_and_keeps_the_epoch_before(
+    small_data_set: Path, tmp_path: Path, client: Client
+) -> None:
+    config = config_of(
+        small_data_set,
+        validation=False,
+        optimiser={"name": "SGD", "lr": 0.01},
+        schedule={"name": "StepLR", "options": {"step_size": 2, "gamma": 1e20}},
+    )
+    with pytest.raises(InputError, match=r"optimiser\.lr: a loss that is not finite in epoch 3"):
+        train(config, tmp_path / "out", client=client)
+    state = torch.load(tmp_path / "out" / CHECKPOINT, weights_only=True)
+    assert state["epoch"] == 2
+    assert all(bool(torch.isfinite(w).all()) for w in state["network"].values())
+
+
+def test_an_ldos_that_is_not_finite_is_refused_naming_the_snapshot(
+    small_data_set: Path, tmp_path: Path, client: Client
+) -> None:
+    data = tmp_path / "d.zarr"
+    shutil.copytree(small_data_set, data)
+    zarr.open_group(str(data / "snapshots" / "train-1"), mode="r+")["ldos"][3, 4, 5, 6] = np.nan
+    with pytest.raises(BlockError, match=r"train-1 chunk 0.*LDOS that are not finite"):
+        train(config_of(data, points=1.0, validation=False), tmp_path / "out", client=client)
+
+
 def test_snapshots_with_other_energies_are_refused(small_data_set: Path, tmp_path: Path, client: Client) -> None:
-    import shutil
-
-    import zarr
-
     data = tmp_path / "d.zarr"
     shutil.copytree(small_data_set, data)
     other = zarr.open_group(str(data / "snapshots" / "train-1"), mode="r+")
