@@ -17,6 +17,8 @@ from maladist.engine.plan import Plan, plan
 from maladist.engine.predict import predict
 from maladist.engine.prediction import Prediction
 from maladist.engine.train import train
+from maladist.engine.tune import tune
+from maladist.engine.tune_config import TuneConfig
 from maladist.grid import Block, EnergyGrid, Grid
 from maladist.io.model_file import load_model, save_model
 from maladist.learning.config import TrainConfig
@@ -37,6 +39,7 @@ __all__ = [
     "Plan",
     "Prediction",
     "TrainConfig",
+    "TuneConfig",
     "check",
     "cluster",
     "convert",
@@ -51,4 +54,5 @@ __all__ = [
     "predict_many",
     "save_model",
     "train",
+    "tune",
 ]

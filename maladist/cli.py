@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 import maladist
-from maladist import cli_data, cli_report, cli_sample, cli_train
+from maladist import cli_data, cli_report, cli_sample, cli_train, cli_tune
 from maladist.cli_options import Correction, RunOptions, Temperature
 from maladist.engine.setup import setup
 from maladist.errors import BlockError, InputError
@@ -280,6 +280,7 @@ app.command(cli_data.dft)
 app.command(cli_data.check)
 app.command(cli_data.export)
 app.command(cli_train.train)
+app.command(cli_tune.tune)
 app.command(cli_report.report)
 
 
@@ -322,8 +323,9 @@ def main(arguments: list[str] | None = None) -> int:
             err.print(f"  {note}", highlight=False, markup=False, soft_wrap=True)
         status = 2
     except KeyboardInterrupt:
-        kept = "; finished blocks are kept: the same command with --resume continues"
-        err.print(f"maladist: stopped{kept if tokens[:1] == ['predict'] else ''}", highlight=False, soft_wrap=True)
+        resume = "are kept: the same command with --resume continues"
+        kept = {"predict": f"; finished blocks {resume}", "tune": f"; finished trials {resume}"}
+        err.print(f"maladist: stopped{kept.get(tokens[0], '')}", highlight=False, soft_wrap=True)
         status = 130
     else:
         status = 0

@@ -27,9 +27,12 @@ def naswot(network: FeedForward, x: torch.Tensor) -> float:
 
     Each of N points switches the network's hidden units on or off, a binary code of N_A bits. K_ij is the number of
     bits in which the codes of points i and j agree, N_A − d_H(c_i, c_j), and the score log |det K|: large where an
-    untrained network tells the points apart [1]_. A bit is the sign of a unit's input, which for ReLU is whether the
-    unit is on. Other activations are not piecewise linear; the sign of the input is taken all the same, since each of
-    ours bends, or crosses zero, there. Units without an activation (None, Identity) have no pattern and do not count.
+    untrained network tells the points apart [1]_. The rank of K is at most N_A + 1, less than the points that a small
+    network is shown; so 1e-5 is added to its diagonal, and what a network cannot tell apart costs it log 1e-5 each.
+
+    A bit is the sign of a unit's input, which for ReLU is whether the unit is on. Other activations are not piecewise
+    linear; the sign of the input is taken all the same, since each of ours bends, or crosses zero, there. Units without
+    an activation (None, Identity) have no pattern and do not count.
 
     Parameters
     ----------
@@ -41,7 +44,7 @@ def naswot(network: FeedForward, x: torch.Tensor) -> float:
     Returns
     -------
     float
-        −inf where two points have the same code or the network has no hidden activation.
+        −inf where the network has no hidden activation.
 
     References
     ----------
@@ -51,8 +54,7 @@ def naswot(network: FeedForward, x: torch.Tensor) -> float:
     kernel = codes @ codes.T + (1 - codes) @ (1 - codes).T
     if not kernel.any():
         return -np.inf
-    sign, log = torch.linalg.slogdet(kernel)
-    return float(log) if sign > 0 else -np.inf
+    return float(torch.linalg.slogdet(kernel + _RIDGE * torch.eye(len(kernel), dtype=kernel.dtype)).logabsdet)
 
 
 def _codes(network: FeedForward, x: torch.Tensor) -> torch.Tensor:

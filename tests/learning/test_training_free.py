@@ -26,7 +26,7 @@ def test_naswot_of_patterns_written_out() -> None:
     network = lines([1.0, 0.0], [0.0, 1.0], [1.0, 1.0])
     x = torch.tensor([[1.0, 1.0], [1.0, -2.0], [-1.0, 2.0]])  # codes 111, 100, 011
     kernel = np.array([[3.0, 1, 2], [1, 3, 0], [2, 0, 3]])
-    assert naswot(network, x) == pytest.approx(np.log(np.linalg.det(kernel)), rel=1e-12)
+    assert naswot(network, x) == pytest.approx(np.log(np.linalg.det(kernel + 1e-5 * np.eye(3))), rel=1e-12)
 
 
 def test_naswot_sees_signs_alone_and_any_order_of_points() -> None:
@@ -43,14 +43,16 @@ def test_naswot_sees_signs_alone_and_any_order_of_points() -> None:
 
 def test_naswot_of_points_that_no_unit_tells_apart_is_the_worst() -> None:
     network = lines([1.0], [2.0])
-    assert naswot(network, torch.tensor([[1.0], [2.0]])) == -np.inf
+    score = naswot(network, torch.tensor([[1.0], [2.0]]))
+    assert score == pytest.approx(np.log((4 + 1e-5) * 1e-5), rel=1e-9)
+    assert score < naswot(network, torch.tensor([[1.0], [-2.0]]))
     assert naswot(FeedForward([2, 5, 3], [None, None]), torch.randn(4, 2)) == -np.inf
 
 
 def test_wide_networks_tell_more_points_apart() -> None:
     torch.manual_seed(0)
     x = torch.randn(64, 5)
-    scores = [naswot(FeedForward([5, width, width, 4], "ReLU"), x) for width in (20, 80, 320)]
+    scores = [naswot(FeedForward([5, width, width, 4], "ReLU"), x) for width in (5, 20, 80, 320)]
     assert scores == sorted(scores)
 
 
