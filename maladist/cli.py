@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 import maladist
-from maladist import cli_data, cli_report, cli_sample, cli_train, cli_tune
+from maladist import cli_data, cli_help, cli_report, cli_sample, cli_train, cli_tune
 from maladist.cli_options import Correction, RunOptions, Temperature
 from maladist.engine.setup import setup
 from maladist.errors import BlockError, InputError
@@ -282,6 +282,8 @@ app.command(cli_data.export)
 app.command(cli_train.train)
 app.command(cli_tune.tune)
 app.command(cli_report.report)
+app.command(cli_report.doctor)
+cli_help.complete(app)
 
 
 def _show(prediction: Any, store: Path | None) -> None:

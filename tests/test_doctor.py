@@ -1,0 +1,83 @@
+"""The doctor tells ok from absent from broken, by trying and not by looking at a list."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from maladist import doctor
+from maladist.cli import main
+from maladist.doctor import Finding, diagnose
+
+
+@pytest.fixture(scope="module")
+def findings() -> dict[str, Finding]:
+    """Of this machine."""
+    return {f.name: f for f in diagnose()}
+
+
+def program(folder: Path, name: str, text: str) -> None:
+    """Put a program on PATH."""
+    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+    (folder / name).chmod(0o755)
+
+
+def test_what_every_command_needs_is_here(findings: dict[str, Finding]) -> None:
+    for name in ("maladist", "packages", "processor", "memory", "kernel"):
+        assert findings[name].status == "ok", findings[name]
+    assert "torch" in findings["packages"].found and "zarr" in findings["packages"].found
+    assert float(findings["kernel"].found.split()[4]) < doctor._AGREE
+    assert all(f.purpose for f in findings.values())
+
+
+def test_a_kernel_that_computes_something_else_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = doctor.evaluate
+    monkeypatch.setattr(
+        doctor, "evaluate", lambda *a, backend, **k: real(*a, backend=backend, **k) * (1 + (backend == "cpu"))
+    )
+    (kernel,) = [f for f in diagnose() if f.name == "kernel"]
+    assert kernel.status == "broken" and "differs from torch by 1.0e+00" in kernel.found
+
+
+def test_programs_that_are_absent_broken_and_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    program(tmp_path, "pp.x", "echo 'error while loading libfftw3.so.3' >&2; exit 127")
+    program(tmp_path, "sbatch", "echo slurm 23.11.4")
+    found = {f.name: f for f in diagnose()}
+    assert found["pw.x"].status == "absent"
+    assert found["pp.x"].status == "broken" and "libfftw3" in found["pp.x"].found
+    assert found["sbatch"].status == "ok" and "slurm 23.11.4" in found["sbatch"].found
+    program(tmp_path, "pw.x", "echo '     Program PWSCF v.7.2 starts on today'; exit 1")
+    (espresso,) = [f for f in diagnose() if f.name == "pw.x"]
+    assert espresso.status == "ok" and espresso.found.startswith("7.2 at")
+
+
+def test_a_requirement_that_is_not_met_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = doctor.version
+    monkeypatch.setattr(doctor, "version", lambda name: "0.1" if name == "zarr" else real(name))
+    (packages,) = [f for f in diagnose() if f.name == "packages"]
+    assert packages.status == "broken" and "zarr is 0.1, wanted >=3.1" in packages.found
+
+
+def test_a_cluster_computes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # no program that may be broken here
+    main(["doctor", "--cluster", "local", "--json"])
+    found = {f["name"]: f for f in json.loads(capsys.readouterr().out)}
+    assert found["cluster local"]["status"] == "ok" and "one computed" in found["cluster local"]["found"]
+
+
+def test_exit_status_is_one_for_broken_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fine = [Finding("a", "ok", "1.0", "x"), Finding("b", "absent", "not on PATH", "y")]
+    monkeypatch.setattr(doctor, "diagnose", lambda cluster: iter(fine))
+    assert main(["doctor"]) == 0
+    assert "absent  b: not on PATH" in capsys.readouterr().out
+    monkeypatch.setattr(doctor, "diagnose", lambda cluster: iter([*fine, Finding("c", "broken", "no", "z")]))
+    with pytest.raises(SystemExit) as left:
+        main(["doctor"])
+    assert left.value.code == 1
