@@ -45,36 +45,37 @@ print(f"{len(atoms)} atoms of beryllium, {cores} cores")
 # checks all of them, says how the cell is cut and what a worker needs, and refuses what cannot fit:
 
 # %%
-with maladist.cluster("local", workers=1) as client:
-    plan = maladist.plan(atoms, model, client=client)
+cluster = maladist.cluster("local", workers=1)
+client = cluster.__enter__()
+plan = maladist.plan(atoms, model, client=client)
 for what, much in plan.rows():
     print(f"{what:<30} {much}")
 
 # %%
 tight = {"kind": "local", "workers": 1, "processes": False, "memory_limit": "450MB"}
 try:
-    with maladist.cluster(tight) as client:
-        maladist.plan(atoms, model, client=client, chunks=plan.grid.shape, calibrate=False)
+    with maladist.cluster(tight) as small:
+        maladist.plan(atoms, model, client=small, chunks=plan.grid.shape, calibrate=False)
 except maladist.errors.WorkerTooSmallError as error:
     print(error)
 
 # %% [markdown]
 # ## One worker, two, all of them
 #
-# The blocks are the same each time, so that the work is. Workers are warmed up by a first run, which is not counted:
-# compiling the kernel takes each of them a second or two, once.
+# A Dask cluster grows and shrinks while it runs. The blocks are the same each time, so that the work is. Workers are
+# warmed up by a first run, which is not counted: compiling the kernel takes each of them a second or two, once.
 
 # %%
 chunks = tuple(-(-n // 3) for n in plan.grid.shape)
 seconds, results = {}, {}
 for workers in sorted({1, 2, cores}):
-    with maladist.cluster("local", workers=workers) as client:
-        maladist.predict(case.crystal(2, 2, 1), model, client=client, chunks=(15, 15, 12)).close()
-        began = time.perf_counter()
-        results[workers] = maladist.predict(
-            atoms, model, client=client, chunks=chunks, store=scratch / f"{workers}.zarr"
-        )
-        seconds[workers] = time.perf_counter() - began
+    client.cluster.scale(workers)
+    client.wait_for_workers(workers)
+    maladist.predict(case.crystal(2, 2, 1), model, client=client, chunks=(15, 15, 12)).close()
+    began = time.perf_counter()
+    store = scratch / f"{workers}.zarr"
+    results[workers] = maladist.predict(atoms, model, client=client, chunks=chunks, store=store)
+    seconds[workers] = time.perf_counter() - began
     memory = results[workers].dataset.attrs["peak_memory_bytes"] / 1e6
     print(f"{workers} worker{'s' if workers > 1 else ''}: {seconds[workers]:.1f} s, at most {memory:.0f} MB a worker")
 
@@ -143,13 +144,12 @@ class Watch:
         print(text)
 
 
-with maladist.cluster("local", workers=2) as client:
-    arguments = {"client": client, "chunks": chunks, "store": scratch / "resumed.zarr"}
-    try:
-        maladist.predict(atoms, model, observer=Watch(stop_after=5), **arguments)
-    except KeyboardInterrupt:
-        print("interrupted")
-    resumed = maladist.predict(atoms, model, observer=Watch(), resume=True, **arguments)
+arguments = {"client": client, "chunks": chunks, "store": scratch / "resumed.zarr"}
+try:
+    maladist.predict(atoms, model, observer=Watch(stop_after=5), **arguments)
+except KeyboardInterrupt:
+    print("interrupted")
+resumed = maladist.predict(atoms, model, observer=Watch(), resume=True, **arguments)
 
 assert resumed.energies == results[1].energies and np.array_equal(resumed.density, results[1].density)
 print("resumed: the same bits as the runs that were not interrupted")
@@ -178,8 +178,8 @@ print(job_script(description))
 # %%
 slurm = shutil.which("sbatch") and subprocess.run(["sinfo"], capture_output=True, check=False).returncode == 0
 if slurm:
-    with maladist.cluster(description) as client:
-        on_slurm = maladist.predict(atoms, model, client=client, chunks=chunks, store=scratch / "slurm.zarr")
+    with maladist.cluster(description) as jobs:
+        on_slurm = maladist.predict(atoms, model, client=jobs, chunks=chunks, store=scratch / "slurm.zarr")
         print(f"{on_slurm.dataset.attrs['workers']} workers on SLURM, {on_slurm.to_dict()['seconds']['wall']:.1f} s")
     assert on_slurm.energies == results[1].energies
     print("the same energies as on this machine")
@@ -187,4 +187,5 @@ else:
     print("There is no Slurm here that answers, so this cell ran nothing.")
 
 # %%
+cluster.__exit__(None, None, None)
 shutil.rmtree(scratch)

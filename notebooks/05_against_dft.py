@@ -77,7 +77,7 @@ print(f"mean |Δn| / mean n from DFT's LDOS: {np.abs(difference).mean() / dft['d
 # configuration; what is left is what it could not fit.
 
 # %%
-model = case.model()
+model = case.fitted()
 predicted = maladist.predict(atoms, model, client=client, grid=ldos.shape[:3])
 off = compare(predicted)
 

@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 
 import maladist
 from maladist import schema
+from maladist.errors import ModelError
 from maladist.io.upf import read_pseudopotentials
 from maladist.report.figures import draw_plane, plane_across, plane_through
 from maladist.units import RYDBERG
@@ -30,7 +31,15 @@ DFT = DATA / "qe" / CASE
 
 
 def model() -> maladist.LDOSModel:
-    """A small network for Be at 1000 K, trained here in a few seconds on the one DFT snapshot of `snapshot`."""
+    """The model of Be at 1000 K that comes with maladist; where there is none, that of `fitted`."""
+    try:
+        return maladist.load_model("be-1000K")
+    except ModelError:
+        return fitted()
+
+
+def fitted() -> maladist.LDOSModel:
+    """A small network trained here in seconds on the one DFT snapshot of `snapshot`; it knows nothing else."""
     return train_demo_model(DATA, epochs=30 if SMALL else 120)
 
 

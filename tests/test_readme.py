@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import ase.io
 import pytest
+import yaml
 
+from maladist import TrainConfig
+from maladist.cli import main
 from maladist.testing import tiny_model
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -61,6 +65,20 @@ def test_its_commands_and_its_python_run(tmp_path: Path, own_data: Path) -> None
         )
         assert done.returncode == 0, done.stderr
         assert "total free energy" in done.stdout
+
+
+def test_its_configuration_is_accepted() -> None:
+    for text in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL):
+        assert TrainConfig.of(yaml.safe_load(text)).epochs == 60
+
+
+def test_its_commands_that_need_data_are_spelt_right(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Their files are not there; what is said must be that, not a word on an option."""
+    block = re.search(r"```text\n(maladist import-mala.*?)```", README, re.DOTALL)
+    assert block
+    for line in block[1].splitlines():
+        assert main(shlex.split(line, comments=True)[1:]) == 2
+        assert re.search(r"no such file|is not a|No such file|does not exist", capsys.readouterr().err), line
 
 
 def test_its_picture_is_small() -> None:
