@@ -278,8 +278,10 @@ app.command(cli_sample.app)
 app.command(cli_data.convert)
 app.command(cli_data.dft)
 app.command(cli_data.check)
+app.command(cli_data.align)
 app.command(cli_data.export)
 app.command(cli_train.train)
+app.command(cli_evaluate.evaluate)
 app.command(cli_tune.tune)
 app.command(cli_report.report)
 app.command(cli_report.doctor)
@@ -326,7 +328,8 @@ def main(arguments: list[str] | None = None) -> int:
         status = 2
     except KeyboardInterrupt:
         resume = "are kept: the same command with --resume continues"
-        kept = {"predict": f"; finished blocks {resume}", "tune": f"; finished trials {resume}"}
+        things = {"predict": "blocks", "tune": "trials", "train": "epochs"}
+        kept = {command: f"; finished {name} {resume}" for command, name in things.items()}
         err.print(f"maladist: stopped{kept.get(tokens[0], '')}", highlight=False, soft_wrap=True)
         status = 130
     else:
