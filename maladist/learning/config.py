@@ -3,7 +3,7 @@
     data: {train: [be.zarr/snapshots/train-*], validation: [be.zarr/snapshots/valid-*], points: 1000}
     descriptor: {family: bispectrum, twojmax: 10, cutoff: 4.67637}
     network: {hidden: [200, 200], activation: SiLU}
-    loss: {ldos: 1.0, mean_density: 1.0, mean_band: 1.0}
+    loss: {ldos: 1.0, mean_density: 0.001, mean_band: 0.001}
     optimiser: {name: AdamW, lr: 0.001}
     schedule: {name: OneCycleLR}
     batch: {snapshots: 4, points: 256}
@@ -80,8 +80,9 @@ class TrainConfig(Section):
     energy_zero: dict[str, float] = Field(default={})
     network: NetworkConfig = NetworkConfig()
     loss: LossConfig = LossConfig()
-    optimiser: OptimiserConfig = OptimiserConfig()
-    schedule: ScheduleConfig | None = ScheduleConfig()
+    # Made when it is needed: the first optimiser imports torch's compiler, a second of every program's start.
+    optimiser: OptimiserConfig = Field(default_factory=OptimiserConfig)
+    schedule: ScheduleConfig | None = Field(default_factory=ScheduleConfig)
     batch: BatchConfig = BatchConfig()
     epochs: int = Field(default=60, ge=1)
     validate_every: int = Field(default=5, ge=1)
