@@ -15,9 +15,9 @@ export OPENBLAS_NUM_THREADS ?= 1
 DOCS := docs
 # What has a page there: all that users and those who add a part may call.
 DOCUMENTED := maladist $(addprefix maladist., \
-	calculator dynamics elements errors grid neighbors sampling schema testing units \
-	descriptors descriptors.spec engine.progress io.datasets io.upf \
-	learning.config learning.loss learning.model learning.network learning.scaling \
+	accessor calculator dynamics elements errors grid neighbors sampling schema testing units \
+	descriptors descriptors.spec engine.progress engine.tune engine.tune_config io.datasets io.upf \
+	learning.config learning.loss learning.model learning.network learning.scaling learning.training_free \
 	physics.energies physics.ewald physics.fermi physics.functionals physics.hartree physics.ldos physics.xc \
 	report.figures)
 
