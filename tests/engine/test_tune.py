@@ -154,6 +154,7 @@ def test_a_stopped_search_keeps_what_is_finished_and_goes_on(
     kept = {t.number: t for t in found.trials}
     assert all(kept[t.number] == t for t in seen)
     assert len({t.values["optimiser.lr"] for t in found.trials}) == 5
+    assert max(numbers(found.trials)) >= 5  # what was under way was begun again, as a trial of its own
     more = tune(config.model_copy(update={"trials": 6}), tmp_path / "out", client=client, resume=True)
     assert len(more.trials) == 6
 
