@@ -12,9 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import ase.io
+import jupytext
 import psutil
 import pytest
 import yaml
+from nbclient import NotebookClient
 
 import maladist
 from maladist import Prediction
@@ -121,3 +123,17 @@ def _wait_for_half(store: Path, run: subprocess.Popen[str]) -> list[str]:
             break
         time.sleep(0.1)
     return slurm("squeue", "-h", "-t", "RUNNING", "-o", "%i").split()
+
+
+@pytest.mark.slow
+def test_the_notebook_on_scaling_reaches_slurm(
+    one_machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = DEPLOY.parents[1] / "notebooks"
+    monkeypatch.setenv("MALADIST_NOTEBOOK_SIZE", "small")
+    monkeypatch.setenv("MALADIST_SCRATCH", str(tmp_path))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    notebook = jupytext.read(folder / "04_scaling_out.py")
+    NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(folder)}}).execute()
+    said = "".join(o.get("text", "") for c in notebook.cells for o in c.get("outputs", []))
+    assert "2 workers on SLURM" in said and "the same energies as on this machine" in said

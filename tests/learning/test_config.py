@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +118,9 @@ def test_a_configuration_cannot_be_changed() -> None:
     config = TrainConfig.of({"data": DATA})
     with pytest.raises(ValueError, match="frozen"):
         config.epochs = 3  # type: ignore[misc]
+
+
+def test_importing_maladist_does_not_import_torchs_compiler() -> None:
+    """It takes a second, of every command and of every worker that starts."""
+    code = "import sys, maladist.cli; sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
