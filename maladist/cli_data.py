@@ -206,6 +206,51 @@ def _table(one: Checked) -> Table:
     return table
 
 
+def align(
+    *data: Path,
+    output: Path,
+    reference: Literal["edge", "fermi"] = "edge",
+    threshold: float = 0.01,
+    interpolate: Annotated[bool, Parameter(negative=())] = False,
+    window: Annotated[tuple[float, float] | None, Parameter(help="LOW HIGH to keep, eV from the reference.")] = None,
+    cluster: str = "local",
+    workers: int | None = None,
+) -> None:
+    """Shift snapshots' energies to a common reference and cut them to a common window, into a new data set.
+
+    Parameters
+    ----------
+    data
+        Data sets, or snapshots of them.
+    output
+        New data set.
+    reference
+        edge: where D(ε) first exceeds the threshold; fermi: the DFT's Fermi level.
+    threshold
+        Part of the largest D(ε).
+    interpolate
+        Move by parts of a level, with splines along the energy. Default: whole levels, the LDOS as it was.
+    """
+    import maladist
+    from maladist.engine.align import align as run_align
+
+    with maladist.cluster(cluster, workers) as client:
+        aligned = run_align(
+            data,
+            output,
+            reference=reference,
+            threshold=threshold,
+            interpolate=interpolate,
+            window=window,
+            client=client,
+            note=_say,
+        )
+    for one in aligned:
+        below, above = one.dropped
+        text = f"{one.name}: {-one.shift:+.4f} eV, {reference} at {one.remainder:+.4f} eV"
+        out.print(f"{text}, {below} levels cut below and {above} above", highlight=False, soft_wrap=True)
+
+
 def export(
     snapshot: Path,
     /,

@@ -93,9 +93,6 @@ def write_reference(group: Path, run: DFTRun, dos: tuple[npt.NDArray[Any], npt.N
         "pools": run.pools,
         "full_precision": run.full_precision,
     }
-    zarr.create_group(
-        str(group / REFERENCE), attributes={k: v for k, v in facts.items() if v is not None}, overwrite=True
-    )
     values: dict[str, tuple[tuple[str, ...], npt.NDArray[Any], str]] = {
         name: ((), np.asarray(value, dtype=np.float64), "1" if name == "n_electrons" else "eV")
         for name, value in run.terms.items()
@@ -106,6 +103,14 @@ def write_reference(group: Path, run: DFTRun, dos: tuple[npt.NDArray[Any], npt.N
     if dos is not None:
         values["dos_energy"] = (("dos_energy",), dos[0], "eV")
         values["dos"] = (("dos_energy",), dos[1], "1/eV")
+    copy_reference(group, {k: v for k, v in facts.items() if v is not None}, values)
+
+
+def copy_reference(
+    group: Path, facts: dict[str, Any], values: dict[str, tuple[tuple[str, ...], npt.NDArray[Any], str]]
+) -> None:
+    """Write a group ``reference`` from another's attributes and variables: name -> (dims, values, units)."""
+    zarr.create_group(str(group / REFERENCE), attributes=facts, overwrite=True)
     stores.write_values(group / REFERENCE, values)
 
 
