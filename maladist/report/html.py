@@ -87,7 +87,7 @@ def page(prediction: Prediction) -> str:
     parts = [
         _head(prediction),
         _notes(prediction),
-        f'<div class="pair">{_energies(prediction)}{_dos(prediction)}</div>',
+        f'<div class="{_beside(prediction)}">{_energies(prediction)}{_dos(prediction)}</div>',
         _slices(first),
         _surface(first),
         _run(prediction),
@@ -109,13 +109,10 @@ def _head(prediction: Prediction) -> str:
     title = "".join(f"<sub>{c}</sub>" if c.isdigit() else escape(c) for c in _formula(prediction))
     temperatures = ", ".join(f"{t:.5g}" for t in prediction.temperatures)
     facts = [(f"{len(atoms)}", "atoms"), (f"{temperatures} K", "electronic temperature")]
-    if "fermi_energy_eV" in prediction.dataset:
-        facts.append(
-            (", ".join(_number(x, None, 4) for x in _values(prediction, "fermi_energy_eV")) + " eV", "Fermi level μ")
-        )
-    totals = [x / len(atoms) for x in _values(prediction, "total_free_energy_eV")]
-    if np.isfinite(totals).all() and totals:
-        facts.append((", ".join(_number(x, None, 5) for x in totals) + " eV", "free energy A per atom"))
+    if len(prediction.temperatures) == 1:
+        facts += [(f"{_number(x, None, 4)} eV", "Fermi level μ") for x in _values(prediction, "fermi_energy_eV")]
+        totals = [x / len(atoms) for x in _values(prediction, "total_free_energy_eV")]
+        facts += [(f"{_number(x, None, 5)} eV", "free energy A per atom") for x in totals if np.isfinite(x)]
     if grid is not None:
         h = ", ".join(f"{x:.3f}" for x in grid.spacing)
         facts.append(("×".join(map(str, grid.shape)), f"grid points, {h} Å apart"))
@@ -125,6 +122,12 @@ def _head(prediction: Prediction) -> str:
     cards = "".join(f'<div class="fact"><b>{value}</b><span>{what}</span></div>' for value, what in facts)
     where = escape(str(prediction.store.name))
     return f'<h1>{title}</h1>\n<p class="under">Electronic structure in {where}</p>\n<div class="facts">{cards}</div>'
+
+
+def _beside(prediction: Prediction) -> str:
+    """Whether energies and DOS fit beside one another: a wide table has the page's width to itself."""
+    wide = len(prediction.temperatures) > 1 or "total_free_energy_eV_std" in prediction.dataset
+    return "" if wide else "pair"
 
 
 def _has_points(prediction: Prediction) -> bool:
@@ -148,6 +151,9 @@ def _energies(prediction: Prediction) -> str:
         for t in prediction.temperatures
     )
     rows = []
+    if len(prediction.temperatures) > 1:
+        levels = "".join(f"<td>{_number(x, None, 4)}</td><td></td>" for x in _values(prediction, "fermi_energy_eV"))
+        rows.append(f"<tr><td>μ, Fermi level</td>{levels}</tr>")
     for name, label in _TERMS.items():
         values, spreads = _values(prediction, name), _values(prediction, f"{name}_std")
         if not values:
@@ -178,7 +184,7 @@ def _dos(prediction: Prediction) -> str:
     if "dos" not in prediction.dataset or "fermi_energy_eV" not in prediction.dataset:
         return _section("Density of states", '<p class="said">The store holds no DOS with a Fermi level.</p>')
     drawn = _svg(lambda ax: dos_axes(ax, prediction), (6.2, 4.3), "Density of states, its occupied part and μ")
-    return _section("Density of states", drawn)
+    return _section("Density of states", f'<div class="{"" if _beside(prediction) else "middle"}">{drawn}</div>')
 
 
 def _slices(first: Prediction) -> str:

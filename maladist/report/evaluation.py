@@ -1,0 +1,150 @@
+"""Pictures of a model's errors: parity with DFT, errors by snapshot, and an ensemble's spread beside the error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from maladist.engine.evaluation import BAND, TOTAL, Baselines, Evaluated, spread_says
+from maladist.errors import InputError
+
+# Sizes of cells differ in marker and in lightness: they are told apart without colour vision and in print.
+_MARKS: Final = ("o", "s", "^", "D", "v", "P", "X")
+_COLOURS: Final = ("#08306b", "#d94801", "#6baed6", "#252525", "#fdae6b", "#969696", "#4292c6")
+_LABELS: Final = {BAND: "$E_b$", TOTAL: "$A$", "entropy_contribution": "$-TS$", "density": "$n$"}
+
+
+def write_plots(
+    evaluated: Sequence[Evaluated], folder: str | Path, baselines: Baselines | None = None, *, spread: bool = False
+) -> list[Path]:
+    """Write ``parity.png``, ``errors.png`` and, where asked for, ``spread.png``.
+
+    Parameters
+    ----------
+    evaluated
+        What `evaluate` returned.
+    folder
+        Made where it is not there; pictures of these names are replaced.
+    baselines
+        Drawn beside the model's errors.
+    spread
+        Draw |error| over an ensemble's spread too.
+
+    Returns
+    -------
+    list of Path
+        The pictures.
+
+    Raises
+    ------
+    InputError
+        A folder that cannot be made.
+    """
+    folder = Path(folder)
+    if folder.is_file() or not folder.resolve().parent.is_dir():
+        raise InputError("plots", f"{folder} cannot be a folder", "a folder, or a new name in a folder that exists")
+    folder.mkdir(exist_ok=True)
+    names = [n for n in (TOTAL, BAND) if all(n in one.predicted for one in evaluated)]
+    figure = Figure(figsize=(5.2 * len(names), 4.8), layout="constrained")
+    for ax, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
+        parity_axes(ax, evaluated, name)
+    pictures = [folder / "parity.png"]
+    figure.savefig(pictures[0], dpi=130)
+
+    figure = Figure(figsize=(max(7.0, 0.24 * len(evaluated) + 3), 2.7 * len(names) + 2.9), layout="constrained")
+    axes = np.atleast_1d(figure.subplots(len(names) + 1, 1, sharex=True))
+    for ax, name in zip(axes, names, strict=False):
+        error_axes(ax, evaluated, name, baselines)
+    density_error_axes(axes[-1], evaluated)
+    pictures.append(folder / "errors.png")
+    figure.savefig(pictures[-1], dpi=130)
+    if spread:
+        pictures.append(_write_spread(evaluated, folder / "spread.png"))
+    return pictures
+
+
+def parity_axes(ax: Axes, evaluated: Sequence[Evaluated], name: str) -> None:
+    """Draw the model's energy over the DFT's, eV/atom, and the diagonal."""
+    both = [v for one in evaluated for v in (one.reference[name], one.predicted[name])]
+    room = 0.06 * max(max(both) - min(both), 1e-3)
+    ends = (min(both) - room, max(both) + room)
+    ax.plot(ends, ends, color="0.6", lw=1, zorder=0)
+    for n, mark, colour in _sizes(evaluated):
+        some = [one for one in evaluated if one.n_atoms == n]
+        x, y = [one.reference[name] for one in some], [one.predicted[name] for one in some]
+        ax.plot(x, y, mark, color=colour, mfc="none", mew=1.4, ms=6, label=f"{n} atoms")
+    mean = np.mean([abs(one.terms[name]) for one in evaluated])
+    label = _LABELS[name]
+    title = f"{label}: mean |Δ| = {mean:.1f} meV/atom"
+    ax.set(xlim=ends, ylim=ends, aspect="equal", xlabel=f"{label} of DFT (eV/atom)", ylabel=f"{label} of the model")
+    ax.set_title(title)
+    ax.legend(frameon=False)
+
+
+def error_axes(ax: Axes, evaluated: Sequence[Evaluated], name: str, baselines: Baselines | None = None) -> None:
+    """Draw the error of an energy for every snapshot, with the ensemble's spread and the baselines where there are."""
+    label = _LABELS[name]
+    for n, mark, colour in _sizes(evaluated):
+        at = [i for i, one in enumerate(evaluated) if one.n_atoms == n]
+        y = [evaluated[i].terms[name] for i in at]
+        bars = [evaluated[i].spread.get(name, 0.0) for i in at]
+        ax.errorbar(at, y, bars if any(bars) else None, fmt=mark, color=colour, ms=6, lw=1.2, label=f"{n} atoms")
+    if baselines is not None:
+        kind = "E_b" if name == BAND else "A"
+        largest = 3 * max(abs(one.terms[name]) for one in evaluated)
+        for base, mark in (("mean of training", "_"), ("linear", "x")):
+            errors = baselines.errors.get(f"{kind}: {base}")
+            if errors is not None and max(map(abs, errors)) < 10 * max(largest, 1.0):
+                ax.plot(range(len(errors)), errors, mark, color="0.5", ms=8, mew=1.4, label=f"baseline, {base}")
+    ax.axhline(0, color="0.6", lw=1, zorder=0)
+    ax.set(ylabel=f"Δ{label} (meV/atom)")
+    ax.legend(frameon=False, ncols=1, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def density_error_axes(ax: Axes, evaluated: Sequence[Evaluated]) -> None:
+    """Draw mean |Δn| / mean n for every snapshot, by name."""
+    for n, mark, colour in _sizes(evaluated):
+        at = [i for i, one in enumerate(evaluated) if one.n_atoms == n]
+        y = [100 * (evaluated[i].density_relative or np.nan) for i in at]
+        ax.plot(at, y, mark, color=colour, ms=6)
+    ax.set(ylabel="mean |Δn| / mean n (%)", ylim=(0, None))
+    ax.set_xticks(range(len(evaluated)), [one.name for one in evaluated], rotation=90, fontsize=8)
+
+
+def spread_axes(ax: Axes, evaluated: Sequence[Evaluated], name: str) -> None:
+    """Draw |error| over the ensemble's spread, with the lines |error| = σ and 2 σ."""
+    said = spread_says(evaluated)[name]
+    unit, scale = ("%", 100.0) if name == "density" else ("meV/atom", 1.0)
+    for n, mark, colour in _sizes(evaluated):
+        some = [one for one in evaluated if one.n_atoms == n]
+        x = [scale * one.spread[name] for one in some]
+        y = [scale * abs((one.density_relative or 0.0) if name == "density" else one.terms[name]) for one in some]
+        ax.plot(x, y, mark, color=colour, mfc="none", mew=1.4, ms=6, label=f"{n} atoms")
+    end = 1.08 * max(scale * one.spread[name] for one in evaluated)
+    for k, style in ((1, "-"), (2, "--")):
+        ax.plot([0, end], [0, k * end], style, color="0.6", lw=1, zorder=0, label="|error| = σ" if k == 1 else "2 σ")
+    label = _LABELS[name]
+    ax.set(xlim=(0, end), ylim=(0, None), xlabel=f"σ of {label} ({unit})", ylabel=f"|Δ{label.strip('$')}| ({unit})")
+    ax.set_title(f"{label}: Spearman {said.spearman:.2f}, error/σ = {said.ratio:.1f}")
+    ax.legend(frameon=False)
+
+
+def _write_spread(evaluated: Sequence[Evaluated], path: Path) -> Path:
+    said = spread_says(evaluated)
+    names = [n for n in (TOTAL, BAND, "density") if n in said]
+    figure = Figure(figsize=(4.6 * len(names), 4.4), layout="constrained")
+    for ax, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
+        spread_axes(ax, evaluated, name)
+    figure.savefig(path, dpi=130)
+    return path
+
+
+def _sizes(evaluated: Sequence[Evaluated]) -> list[tuple[int, str, str]]:
+    """Numbers of atoms that occur, with a marker and a colour for each."""
+    sizes = sorted({one.n_atoms for one in evaluated})
+    return [(n, _MARKS[i % len(_MARKS)], _COLOURS[i % len(_COLOURS)]) for i, n in enumerate(sizes)]
