@@ -176,7 +176,7 @@ def _jobs(
             chunk = replace(chunk, features=f"{name}.features.npy", ldos=f"{name}.ldos.npy")
         near = None if stored else cells.near_block(grid, block)
         order = (seed, zlib.crc32(snapshot.name.encode()), block.index) if shuffled else None
-        at = f"{snapshot.name} chunk {block.index}"
+        at = f"{snapshot.name} chunk {block.index} (snapshot {number})"  # data sets may share names
         yield waves.NamedJob(at, chunk, snapshot, picked, order, spec, near, cross)
 
 

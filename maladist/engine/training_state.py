@@ -5,7 +5,8 @@ All of it is in a checkpoint; what is not follows from the configuration and the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import nn
 
 from maladist.engine.metrics import EpochReport, Metrics
 from maladist.engine.prepare import Prepared
+from maladist.engine.snapshots import Snapshot
 from maladist.engine.validation import Validated
 from maladist.errors import InputError
 from maladist.learning.config import TrainConfig
@@ -194,13 +196,19 @@ class TrainingState:
         settings = {k: v for k, v in self.config.to_dict().items() if k != "data"}
         return {
             "maladist": version("maladist"),
-            "trained on": {s.name: h for s, h in zip(prepared.train, prepared.hashes, strict=True)},
-            "validated on": [s.name for s in prepared.validation],
+            "trained on": dict(zip(_names(prepared.train), prepared.hashes, strict=True)),
+            "validated on": _names(prepared.validation),
             "points of a snapshot": self.config.data.points,
             "config": settings,
             "epochs": best,
             "errors": next(({k: v for k, v in r.items() if k != "seconds"} for r in rows if r["epoch"] == best), {}),
         }
+
+
+def _names(snapshots: Sequence[Snapshot]) -> list[str]:
+    """Names of snapshots, or paths where several have a name in common."""
+    counts = Counter(s.name for s in snapshots)
+    return [s.name if counts[s.name] == 1 else s.path for s in snapshots]
 
 
 def _average(network: FeedForward, decay: float | None) -> torch.optim.swa_utils.AveragedModel | None:

@@ -322,6 +322,16 @@ def test_an_ldos_that_is_not_finite_is_refused_naming_the_snapshot(
         train(config_of(data, points=1.0, validation=False), tmp_path / "out", client=client)
 
 
+def test_data_sets_may_have_names_in_common(small_data_set: Path, tmp_path: Path, client: Client) -> None:
+    data = tmp_path / "d.zarr"
+    shutil.copytree(small_data_set, data)
+    both = [str(small_data_set / "snapshots/train-*"), str(data / "snapshots/train-*")]
+    told: list[Any] = []
+    config = config_of(small_data_set, validation=False, epochs=1, data={"train": both})
+    model = train(config, tmp_path / "out", client=client, told=told.append)
+    assert len(model.provenance["trained on"]) == 6
+
+
 def test_snapshots_with_other_energies_are_refused(small_data_set: Path, tmp_path: Path, client: Client) -> None:
     data = tmp_path / "d.zarr"
     shutil.copytree(small_data_set, data)
