@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 import maladist
-from maladist import cli_data, cli_help, cli_report, cli_sample, cli_train, cli_tune
+from maladist import cli_data, cli_evaluate, cli_help, cli_report, cli_sample, cli_train, cli_tune
 from maladist.cli_options import Correction, RunOptions, Temperature
 from maladist.engine.setup import setup
 from maladist.errors import BlockError, InputError
