@@ -98,6 +98,7 @@ def dft(
     *,
     setup: Path,
     output: Path,
+    prefix: str = "s",
     cluster: str = "local",
     workers: int | None = None,
     scratch: Path | None = None,
@@ -112,6 +113,8 @@ def dft(
         YAML file: temperature, pseudopotentials, ecutwfc, kpoints, energies, broadening.
     output
         Data set; made if it is not there.
+    prefix
+        Of the snapshots' names, which go on with 0000, 0001, ...
     scratch
         Folder for the calculations' files on the workers.
     """
@@ -126,8 +129,9 @@ def dft(
         err.print(f"{outcome.name}: {outcome.reason or 'done'} ({outcome.seconds:.1f} s)", highlight=False)
 
     frames, ready = read_frames(snapshots), DFTSetup.read(setup)
+    called = [f"{prefix}{i:04d}" for i in range(len(frames))]
     with maladist.cluster(cluster, workers) as client:
-        outcomes = run_dft(frames, ready, output, client=client, scratch=scratch, told=told)
+        outcomes = run_dft(frames, ready, output, names=called, client=client, scratch=scratch, told=told)
     failed = [o for o in outcomes if o.reason]
     there = len(frames) - len(failed)
     out.print(

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ase
@@ -94,6 +95,7 @@ def dft(
         schema.check_atoms(atoms, setup.elements)
         setup.mesh(len(atoms))
     output = Path(output).resolve()
+    setup = replace(setup, pseudopotentials=str(Path(setup.pseudopotentials).resolve()))
     datasets.open_data_set(output)
     todo = [
         (name, atoms)
@@ -183,7 +185,15 @@ def _execute(program: str, folder: Path, stem: str, threads: int) -> None:
     if "convergence NOT achieved" in text:
         raise DFTError(program, "the self-consistency did not converge", "convergence", "Try a smaller mixing_beta.")
     if done.returncode != 0 or "JOB DONE" not in text:
-        raise DFTError(program, f"it stopped with status {done.returncode}: {_reason(text)}", "a calculation that ends")
+        raise DFTError(program, f"it {_ending(done.returncode)}: {_reason(text)}", "a calculation that ends")
+
+
+def _ending(status: int) -> str:
+    if status >= 0:
+        return f"stopped with status {status}"
+    name = signal.Signals(-status).name
+    why = {"SIGXFSZ": ", a limit on file sizes", "SIGKILL": ", perhaps for want of memory"}.get(name, "")
+    return f"was ended by {name}{why}"
 
 
 def _reason(text: str) -> str:

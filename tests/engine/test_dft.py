@@ -17,12 +17,12 @@ import pytest
 import yaml
 from ase import Atoms
 from ase.build import bulk
-from distributed import Client
+from distributed import Client, LocalCluster
 
-from maladist.engine.dft import _ldos_of_pp, calculate, dft
+from maladist.engine.dft import _ldos_of_pp, calculate, dft, run_snapshot
 from maladist.engine.dft_setup import DFTSetup, check_covers
-from maladist.errors import AtomsError, DFTError, InputError
-from maladist.io.datasets import is_complete, read_reference, snapshot_path
+from maladist.errors import AtomsError, DependencyError, DFTError, InputError
+from maladist.io.datasets import is_complete, open_data_set, read_reference, snapshot_path
 from maladist.io.qe_xml import read_qe_xml
 from maladist.io.stores import open_dataset
 
@@ -101,8 +101,17 @@ def test_a_run_that_was_killed_is_resumed(tmp_path: Path, be2: Atoms, setup: DFT
     values = {k: getattr(setup, k) for k in keys} | {"kpoints": [4, 4, 3]}
     (tmp_path / "setup.yaml").write_text(yaml.safe_dump(values))
     output = tmp_path / "d.zarr"
-    command = [sys.executable, "-m", "maladist", "dft", str(tmp_path / "frames.extxyz"), "--workers", "1"]
-    command += ["--setup", str(tmp_path / "setup.yaml"), "--output", str(output), "--scratch", str(tmp_path)]
+    command = [sys.executable, "-m", "maladist", "dft", str(tmp_path / "frames.extxyz"), "--prefix", "s"]
+    command += [
+        "--workers",
+        "1",
+        "--setup",
+        str(tmp_path / "setup.yaml"),
+        "--output",
+        str(output),
+        "--scratch",
+        str(tmp_path),
+    ]
     process = subprocess.Popen(command, start_new_session=True)
     names = [f"s{i:04d}" for i in range(6)]
     try:
@@ -116,6 +125,67 @@ def test_a_run_that_was_killed_is_resumed(tmp_path: Path, be2: Atoms, setup: DFT
     assert 2 <= len(first) < 6
     rest = dft(frames, replace(setup, kpoints=[4, 4, 3]), output, client=client)
     assert sorted(first + [o.name for o in rest]) == names and not any(o.reason for o in rest)
+
+
+@needs_qe
+def test_ultrasoft_pseudopotentials_go_through_pp(
+    tmp_path: Path, shared_data: Path, be2: Atoms, client: Client
+) -> None:
+    """What the wavefunctions alone would give lacks the augmentation: tenths of an electron."""
+    files = tmp_path / "pp"
+    files.mkdir()
+    shutil.copy(shared_data / "be2" / "Be.pbe-n-rrkjus_psl.1.0.0.UPF", files)
+    energies = {"origin": -8.0, "spacing": 1.0, "levels": 23}
+    setup = DFTSetup(1000.0, str(files), 18, [2, 2, 1], energies, 1.0, ecutrho=90)
+    (done,) = dft([be2], setup, tmp_path / "d.zarr", names=["us"], client=client)
+    assert done.reason == ""
+    data, reference = (f(snapshot_path(tmp_path / "d.zarr", "us")) for f in (open_dataset, read_reference))
+    assert reference.attrs["ultrasoft"] is True
+    voxel = abs(np.linalg.det(be2.cell.array)) / data.density.size
+    np.testing.assert_allclose(data.ldos.sum(("x", "y", "z")) * voxel, data.dos, rtol=1e-5)
+    # D(ε) of the eigenvalues, broadened alike; pp.x prints five digits
+    x = (data.energy.values[:, None, None] - reference.eigenvalue.values) / 1.0
+    dos = (np.exp(-(x**2)) / np.sqrt(np.pi) * reference.k_weight.values[:, None]).sum(axis=(1, 2))
+    assert np.abs(data.dos.values - dos).max() < 2e-3 * dos.max()
+
+
+@needs_qe
+def test_files_that_cannot_grow_are_a_reason_and_leave_nothing(
+    tmp_path: Path, be2: Atoms, setup: DFTSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import resource
+
+    for name, value in {"OMPI_MCA_btl": "self", "PMIX_MCA_gds": "hash"}.items():
+        monkeypatch.setenv(name, value)  # MPI's own shared files would not fit either
+
+    output = tmp_path / "d.zarr"
+    open_data_set(output)
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, old[1]))
+    try:
+        outcome = run_snapshot("a", be2, setup, str(output), str(tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    assert "SIGXFSZ, a limit on file sizes" in outcome.reason and "\n" not in outcome.reason
+    assert not snapshot_path(output, "a").exists() and [p.name for p in tmp_path.iterdir()] == ["d.zarr"]
+
+
+@needs_qe
+def test_a_scratch_without_room_is_a_reason(tmp_path: Path, be2: Atoms, setup: DFTSetup) -> None:
+    outcome = run_snapshot("a", be2, setup, str(tmp_path / "d.zarr"), str(tmp_path / "nowhere"))
+    assert "nowhere" in outcome.reason
+
+
+def test_without_pw_there_is_one_clear_line(
+    tmp_path: Path, be2: Atoms, setup: DFTSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as there,
+        Client(there) as without,
+        pytest.raises(DependencyError, match=r"pw\.x: not found on a worker; wanted Quantum ESPRESSO"),
+    ):
+        dft([be2], setup, tmp_path / "d.zarr", client=without)
 
 
 @needs_qe
