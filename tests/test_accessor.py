@@ -11,6 +11,7 @@ import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
+from distributed import Client
 from matplotlib.figure import Figure
 
 import maladist
@@ -27,12 +28,18 @@ GRID, CHUNKS = (14, 14, 20), (5, 4, 7)  # 3 × 4 × 3 blocks
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> maladist.Prediction:
+def client() -> Iterator[Client]:
+    """A cluster within this process: what is tested here is not the cluster."""
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def result(client: Client, tmp_path_factory: pytest.TempPathFactory) -> maladist.Prediction:
     """A prediction in float64 with its LDOS kept."""
     store = tmp_path_factory.mktemp("accessor") / "be.zarr"
-    with maladist.cluster("local", workers=1) as client:
-        options: dict[str, Any] = {"client": client, "store": store, "keep": ("ldos",), "precision": "float64"}
-        return maladist.predict(be_atoms(), tiny_model(), grid=GRID, chunks=CHUNKS, **options)
+    options: dict[str, Any] = {"client": client, "store": store, "keep": ("ldos",), "precision": "float64"}
+    return maladist.predict(be_atoms(), tiny_model(), grid=GRID, chunks=CHUNKS, **options)
 
 
 @pytest.fixture
@@ -67,10 +74,9 @@ def test_a_lazy_ldos_has_the_numbers_of_predict(field: xr.DataArray, result: mal
     assert off(of.density(), result.density) <= RECUT
 
 
-def test_a_stored_ldos_has_those_of_observe_at_any_temperature(result: maladist.Prediction) -> None:
+def test_a_stored_ldos_has_those_of_observe_at_any_temperature(result: maladist.Prediction, client: Client) -> None:
     kept = maladist.Prediction.open(result.store).dataset
-    with maladist.cluster("local", workers=1) as client:
-        hot = maladist.observe(result.store, temperature=9000.0, client=client)
+    hot = maladist.observe(result.store, temperature=9000.0, client=client)
     only = kept.drop_vars("dos")  # so that D(ε) is made of the LDOS
     of = only.maladist
     assert abs(of.fermi_energy(temperature=9000.0) - hot.fermi_energy) <= RECUT_ENERGY
@@ -171,9 +177,8 @@ def test_what_is_no_field_of_a_cell_is_refused(field: xr.DataArray, result: mala
             bad()
 
 
-def test_several_temperatures_ask_for_one(tmp_path: Path) -> None:
-    with maladist.cluster("local", workers=1) as client:
-        two = maladist.predict(be_atoms(), tiny_model(), temperature=[900.0, 5000.0], grid=(9, 9, 12), client=client)
+def test_several_temperatures_ask_for_one(client: Client) -> None:
+    two = maladist.predict(be_atoms(), tiny_model(), temperature=[900.0, 5000.0], grid=(9, 9, 12), client=client)
     with pytest.raises(StoreError, match=r"sel\(temperature"):
         two.dataset.maladist.density()
     hot = two.dataset.sel(temperature=5000.0).maladist

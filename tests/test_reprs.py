@@ -6,8 +6,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from distributed import Client
 
-from maladist import Energies, EnergyGrid, Grid, plan
+from maladist import Energies, EnergyGrid, Grid, plan, predict
 from maladist.reprs import html_table
 from maladist.testing import be_atoms, tiny_model
 
@@ -49,12 +50,10 @@ def test_what_users_name_cannot_break_the_page() -> None:
 
 @pytest.mark.filterwarnings("ignore:broadening correction")
 def test_a_plan_and_a_prediction_show_their_tables(tmp_path: Any) -> None:
-    import maladist
-
-    with maladist.cluster("local", workers=1) as client:
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
         planned = plan(be_atoms(), tiny_model(), client=client, grid=(9, 9, 12), calibrate=False)
         store = tmp_path / "a<b>.zarr"
-        result = maladist.predict(be_atoms(), tiny_model(), client=client, grid=(9, 9, 12), store=store)
+        result = predict(be_atoms(), tiny_model(), client=client, grid=(9, 9, 12), store=store)
     assert "9 × 9 × 12 = 972 points" in repr(planned) and "972 points" in planned._repr_html_()
     assert "total free energy" in repr(result) and str(store) in repr(result)
     page = result._repr_html_()
