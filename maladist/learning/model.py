@@ -25,6 +25,7 @@ from maladist.elements import Element
 from maladist.errors import InputError, ModelError
 from maladist.grid import EnergyGrid
 from maladist.learning.about import model_rows
+from maladist.learning.ensemble import EnsembleNetwork, network_from_config
 from maladist.learning.network import FeedForward
 from maladist.learning.packing import pack, unpack
 from maladist.learning.scaling import Scaler
@@ -49,7 +50,7 @@ class LDOSModel:
     Attributes
     ----------
     network
-        Scaled descriptors to scaled LDOS.
+        Scaled descriptors to scaled LDOS; one, or the mean of several.
     input_scaler, output_scaler
         Between descriptors, LDOS and what the network sees of them.
     descriptor
@@ -82,7 +83,7 @@ class LDOSModel:
         Parts that do not fit one another, or values out of range.
     """
 
-    network: FeedForward
+    network: FeedForward | EnsembleNetwork
     input_scaler: Scaler
     output_scaler: Scaler
     descriptor: Spec
@@ -134,7 +135,8 @@ class LDOSModel:
 
     def __str__(self) -> str:
         grid, symbols = self.energy_grid, " ".join(sorted(self.elements)) or "elements unknown"
-        layers = "-".join(map(str, self.network.layer_sizes))
+        layers, members = "-".join(map(str, self.network.layer_sizes)), len(self.members())
+        layers = layers if members == 1 else f"{members} × {layers}"
         energies = f"{grid.origin:g} to {grid.values[-1]:g} eV"
         at = "" if self.temperature is None else f", trained at {self.temperature:g} K"
         return f"LDOS model of {symbols}: {self.descriptor.family}, network {layers}, {energies}{at}"
@@ -161,6 +163,34 @@ class LDOSModel:
         network = copy.deepcopy(self.network).to(device=device, dtype=dtype or self.dtype)
         scalers = {name: getattr(self, name).to(device) for name in _SCALERS}
         return replace(self, network=network, **scalers)
+
+    def members(self) -> list[LDOSModel]:
+        """The models whose mean this one is, before negative values are dealt with; this one where it is no mean."""
+        network = self.network
+        return [replace(self, network=n) for n in network.networks] if isinstance(network, EnsembleNetwork) else [self]
+
+    @classmethod
+    def mean_of(cls, models: Sequence[LDOSModel]) -> LDOSModel:
+        """The mean of models that were trained alike but for the seed, as one model.
+
+        Everything but the network is taken from the first, its provenance too.
+
+        Raises
+        ------
+        ModelError
+            Fewer than two models, or models of other descriptors, scalers or energies.
+        """
+        if len(models) < 2:
+            raise ModelError("models", f"{len(models)}", "two or more")
+        first = models[0]
+        for other in models[1:]:
+            for what in ("descriptor", "energy_grid", "energy_zero", "restrict"):
+                if getattr(first, what) != getattr(other, what):
+                    raise ModelError("models", f"models of another {what}", "models that differ by the seed only")
+            if any(not torch.equal(t, _tensors(other).get(n, t.new_empty(0))) for n, t in _scaling(first).items()):
+                raise ModelError("models", "models of other scalers", "models trained on the same samples")
+        networks = [n for m in models for n in (one.network for one in m.members()) if isinstance(n, FeedForward)]
+        return replace(first, network=EnsembleNetwork(copy.deepcopy(networks)).eval())
 
     def placed(self, symbols: Sequence[str], volume: float) -> LDOSModel:
         """The model for one cell: with the energies that a DFT code gives them there.
@@ -292,6 +322,10 @@ def _tensors(model: LDOSModel) -> dict[str, torch.Tensor]:
     return found
 
 
+def _scaling(model: LDOSModel) -> dict[str, torch.Tensor]:
+    return {name: t for name, t in _tensors(model).items() if name.startswith(_SCALERS)}
+
+
 def _metadata(model: LDOSModel) -> dict[str, Any]:
     return {
         "network": model.network.config(),
@@ -314,7 +348,7 @@ def _assemble(metadata: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) 
     weights = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
     spacing = metadata["spacing_A"]
     return LDOSModel(
-        network=FeedForward.from_config(metadata["network"], weights),
+        network=network_from_config(metadata["network"], weights),
         **{n: _scaler(n, metadata[n], tensors) for n in _SCALERS},
         descriptor=spec_from_dict(metadata["descriptor"]),
         energy_grid=EnergyGrid(**metadata["energy_grid"]),

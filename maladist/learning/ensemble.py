@@ -1,0 +1,106 @@
+"""Networks whose mean is one network: trained by different seeds, they disagree most where they know least."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from maladist.errors import ModelError
+from maladist.learning.network import FeedForward
+
+
+class EnsembleNetwork(nn.Module):
+    """The mean of k networks, as one network.
+
+    All see the same scaled descriptors and give the same scaled LDOS: members trained on the same data share the
+    scalers, which are affine, so the mean of scaled LDOS is that of the LDOS. What a model does with a negative LDOS
+    is done to the mean.
+
+    Parameters
+    ----------
+    members
+        Two or more networks with as many inputs and outputs; their hidden layers may differ.
+
+    Raises
+    ------
+    ModelError
+        Fewer than two members, or members that do not fit one another.
+    """
+
+    def __init__(self, members: Sequence[FeedForward]) -> None:
+        super().__init__()
+        if len(members) < 2:
+            raise ModelError("members", f"{len(members)} networks", "two or more")
+        first = members[0]
+        for other in members[1:]:
+            for what in ("n_inputs", "n_outputs", "dtype"):
+                a, b = getattr(first, what), getattr(other, what)
+                if a != b:
+                    raise ModelError("members", f"networks with {what} {a} and {b}", "networks alike in that")
+        self.members = nn.ModuleList(members)
+
+    @property
+    def networks(self) -> list[FeedForward]:
+        """The members."""
+        return [member for member in self.members if isinstance(member, FeedForward)]
+
+    @property
+    def layer_sizes(self) -> tuple[int, ...]:
+        """Widths of the first member's layers."""
+        return self.networks[0].layer_sizes
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of features."""
+        return self.networks[0].n_inputs
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of energy levels."""
+        return self.networks[0].n_outputs
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating point type of the weights."""
+        return self.networks[0].dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the weights."""
+        return self.networks[0].device
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map scaled descriptors (n, features) to the mean of the members' scaled LDOS (n, levels)."""
+        first, *others = self.networks
+        total: torch.Tensor = first(x)
+        for network in others:
+            total = total + network(x)
+        return total / len(self.members)
+
+    def config(self) -> dict[str, Any]:
+        """Everything but the weights, JSON-able; see `network_from_config`."""
+        return {"members": [network.config() for network in self.networks]}
+
+
+def network_from_config(config: dict[str, Any], weights: dict[str, torch.Tensor]) -> FeedForward | EnsembleNetwork:
+    """Rebuild a network, or an ensemble of them, from ``config()`` and its state dict.
+
+    Raises
+    ------
+    ModelError
+        Weights that do not fit the configuration or are not finite.
+    """
+    if "members" not in config:
+        return FeedForward.from_config(config, weights)
+    members = []
+    for i, one in enumerate(config["members"]):
+        prefix = f"members.{i}."
+        mine = {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
+        members.append(FeedForward.from_config(one, mine))
+    known = sum(len(network.state_dict()) for network in members)
+    if known != len(weights):
+        raise ModelError("network", f"{len(weights)} weights", f"the {known} of {len(members)} members")
+    return EnsembleNetwork(members)
