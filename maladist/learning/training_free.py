@@ -81,7 +81,8 @@ def jacobian_score(network: FeedForward, x: torch.Tensor) -> float:
 
     With J_i = ∂(Σ outputs)/∂x at point i and σ the eigenvalues of the correlation matrix of the J_i, the score is
     −Σ_i [log(σ_i + k) + 1/(σ_i + k)], k = 1e-5 [1]_. This is the form that Fiedler et al. use; unlike `naswot` it
-    asks nothing of the activations.
+    asks nothing of the activations. The correlation matrix has at most as many eigenvalues above zero as there are
+    features: with more points than that the score mostly counts them.
 
     Parameters
     ----------

@@ -41,15 +41,21 @@ MIXED = {
 }
 
 
+PARTS = ["networks", "descriptors", "designs"]
+
+
 def main() -> None:
-    """Run all three parts."""
+    """Run the parts that are asked for."""
     args = arguments()
     with tempfile.TemporaryDirectory() as scratch, cluster("local", args.workers) as client:
         data = Path(args.data) if args.data else small(Path(scratch))
         study = Study(args, data, Path(scratch), client)
-        study.compare("networks", NETWORKS, ["naswot", "jacobian"])
-        study.compare("descriptors", DESCRIPTORS, ["acsd", "mutual_information"])
-        study.orthogonal()
+        if "networks" in args.parts:
+            study.compare("networks", NETWORKS, ["naswot", "jacobian"])
+        if "descriptors" in args.parts:
+            study.compare("descriptors", DESCRIPTORS, ["acsd", "mutual_information"])
+        if "designs" in args.parts:
+            study.orthogonal()
 
 
 class Study:
@@ -85,11 +91,11 @@ class Study:
         trained = self.search(axes, method="grid")
         energies = self.band_energies(trained)
         losses = by_number(trained)
-        again = self.search(axes, seed=1, method="grid")
+        others = [] if self.args.once else [("another seed", self.search(axes, seed=1, method="grid"))]
         n, seconds = len(losses), spent(trained)
         print(f"\n{name}: {n} candidates, losses {min(losses):.4g} to {max(losses):.4g}; training {seconds:.1f} s")
         print(f"{'':22} τ of loss  p        τ of |ΔE_b|  loss of the first / best  seconds  saves")
-        for label, found in (("another seed", again), *((m, self.measured(axes, m)) for m in measures)):
+        for label, found in (*others, *((m, self.measured(axes, m)) for m in measures)):
             values = np.array(by_number(found))
             values = -values if label in ("naswot", "jacobian", "mutual_information") else values
             tau, p = kendalltau(values, losses)
@@ -156,6 +162,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--points", type=int, default=256, help="of a snapshot, to train on and to validate on")
     parser.add_argument("--measured", type=int, default=500, help="points that a measure sees")
     parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--once", action="store_true", help="without the second training from another seed")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--workers", type=int, default=2)
     return parser.parse_args()
 
