@@ -182,7 +182,8 @@ plt.show()
 # - **Hartree and XC follow the density, band energy follows D(ε)** near μ. When the density is good and the band energy
 #   is not, weigh `mean_band` more.
 #
-# From here: more snapshots (`maladist sample`, `maladist dft`), then the same file again.
+# From here: more snapshots (`maladist sample`, `maladist dft`), then the same file again. `maladist evaluate` holds a
+# model against whole data sets so.
 
 # %%
 cluster.__exit__(None, None, None)

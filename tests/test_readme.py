@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from maladist import TrainConfig
-from maladist.cli import main
+from maladist.cli import app, main
 from maladist.testing import tiny_model
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -79,6 +79,12 @@ def test_its_commands_that_need_data_are_spelt_right(tmp_path: Path, capsys: pyt
     for line in block[1].splitlines():
         assert main(shlex.split(line, comments=True)[1:]) == 2
         assert re.search(r"no such file|is not a|No such file|does not exist", capsys.readouterr().err), line
+
+
+def test_the_commands_that_it_names_exist() -> None:
+    named = set(re.findall(r"(?:`|^|\$ )maladist ([a-z][a-z-]+)", README, re.MULTILINE))
+    assert len(named) >= 10
+    assert named <= set(app), named - set(app)
 
 
 def test_its_picture_is_small() -> None:
