@@ -94,3 +94,22 @@ def test_every_section_is_drawn(page: Path) -> None:
     assert viridis.mean() > 0.02, "the slices"
     amber = (red > 110) & (red - blue > 50) & (green > blue) & (green < red)
     assert amber.mean() > 0.001, "the inside of the isosurface, and cividis"
+
+
+@pytest.mark.slow
+def test_the_isosurface_turns_and_its_level_moves(page: Path) -> None:
+    """A hand on the arrow keys, then on the slider."""
+    keys = 'for (let i = 0; i < 5; i++) view.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowLeft" }));'
+    slide = 'const s = document.getElementById("level"); s.value = 0.9; s.dispatchEvent(new Event("input"));'
+    pictures, triangles = [], []
+    for i, script in enumerate(("", keys, slide)):
+        held = page.with_name(f"held{i}.html")
+        held.write_text(page.read_text().replace("</body>", f"<script>{script}</script></body>"))
+        shot = page.with_name(f"held{i}.png")
+        browse(held, f"--screenshot={shot}", "--window-size=1200,1800", "--virtual-time-budget=3000")
+        pictures.append(matplotlib.image.imread(shot)[..., :3])
+        found = re.search(r'data-triangles="(\d+)"', browse(held, "--dump-dom"))
+        assert found is not None
+        triangles.append(int(found[1]))
+    assert (np.abs(pictures[1] - pictures[0]).max(axis=-1) > 0.2).mean() > 0.005
+    assert triangles[1] == triangles[0] != triangles[2] > 0
