@@ -259,20 +259,20 @@ def export(
     snapshot: Path,
     /,
     *,
-    to: Literal["cube", "xsf", "npy"],
+    to: Literal["cube", "xsf", "npy", "h5"],
     output: Path,
     cluster: str = "local",
     workers: int | None = None,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Write a snapshot to cube or xsf files, or to MALA's .npy.
+    """Write a snapshot to cube or xsf files, or to MALA's .npy or openPMD .h5.
 
     Parameters
     ----------
     snapshot
         DATA.zarr/snapshots/NAME, or any store with an LDOS or a density.
     to
-        cube and xsf in Quantum ESPRESSO's units, npy in MALA's.
+        cube and xsf in Quantum ESPRESSO's units, npy and h5 in MALA's.
     output
         Folder; made if it is not there.
     """

@@ -94,7 +94,7 @@ def prepare(source: Source) -> Ready:
     if not source.ldos:
         raise DataFileError("ldos", "no file", "cube or xsf files, one .npy or one .h5 file")
     paths = [Path(p) for p in source.ldos]
-    missing = [p for p in paths if not p.is_file()]
+    missing = [p for p in paths if not p.is_file() and not p.suffix.startswith(".bp")]  # which may be a folder
     if missing:
         raise DataFileError("ldos", f"{missing[0]} is not a file", "files that exist")
     if paths[0].suffix in TEXT:
@@ -172,6 +172,9 @@ def array_shape(path: Path) -> tuple[int, ...]:
         return tuple(mala_data.open_field(path).shape)
     if path.suffix in (".h5", ".hdf5"):
         return openpmd.field_shape(path)
+    if path.suffix.startswith(".bp"):
+        remedy = "Turn it into .h5 with openpmd-pipe --infile IN.bp --outfile OUT.h5, of openpmd-api."
+        raise DataFileError(str(path), "openPMD with ADIOS2", "openPMD with HDF5 (.h5)", remedy)
     raise DataFileError(str(path), f"the ending {path.suffix!r}", ".cube, .xsf (also .gz), .npy or .h5")
 
 

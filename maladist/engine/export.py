@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 from distributed import Client
 
@@ -19,11 +20,11 @@ from maladist import schema
 from maladist.cluster import cluster
 from maladist.engine import waves
 from maladist.errors import InputError, StoreError
-from maladist.grid import Block
-from maladist.io import cube, datasets, mala_data, stores, xsf
+from maladist.grid import Block, Grid
+from maladist.io import cube, datasets, mala_data, openpmd, stores, xsf
 from maladist.units import BOHR, LDOS_QE
 
-Format = Literal["cube", "xsf", "npy"]
+Format = Literal["cube", "xsf", "npy", "h5"]
 _SLAB_BYTES = 64 * 2**20
 
 
@@ -39,7 +40,8 @@ def export(
     folder
         Is made; files get the snapshot's name.
     to
-        'cube' and 'xsf' in Quantum ESPRESSO's units, one file a level; 'npy' in MALA's, with its .info.json.
+        'cube' and 'xsf' in Quantum ESPRESSO's units, one file a level; 'npy' and 'h5' (openPMD) in MALA's, with its
+        .info.json.
 
     Returns
     -------
@@ -51,17 +53,21 @@ def export(
     InputError
         No snapshot, an unknown format, files that are there already.
     """
-    if to not in ("cube", "xsf", "npy"):
-        raise InputError("to", repr(to), "cube, xsf or npy")
+    if to not in get_args(Format):
+        raise InputError("to", repr(to), "cube, xsf, npy or h5", "For .bp give h5 and then openpmd-pipe.")
     group, folder = Path(group).resolve(), Path(folder).resolve()
     dataset = stores.open_dataset(group)
-    fields = [n for n in ("ldos", "density", "descriptors") if n in dataset and (to == "npy" or n != "descriptors")]
+    fields = [
+        n for n in ("ldos", "density", "descriptors") if n in dataset and (to in ("npy", "h5") or n != "descriptors")
+    ]
     if not fields:
         raise StoreError(str(group), "no ldos, density or descriptors", "DATA.zarr/snapshots/NAME")
     folder.mkdir(parents=True, exist_ok=True)
     levels = dataset.sizes.get("energy", 0)
     if to == "npy":
         paths, jobs = _to_npy(group, folder, dataset, fields)
+    elif to == "h5":
+        paths, jobs = _to_h5(group, folder, fields)
     else:
         paths, jobs = _to_text(group, folder, fields, to, levels)
     there = [p for p in paths if p.exists()]
@@ -69,6 +75,8 @@ def export(
         raise InputError("folder", f"{there[0]} exists", "a folder without these files", "Give --overwrite.")
     if to == "npy":
         _make_npy(group, folder, dataset, fields)
+    if to in ("npy", "h5"):
+        _write_info(group, folder, dataset)
     context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
     with context as connected:
         for function, many in jobs:
@@ -117,6 +125,16 @@ def _make_npy(group: Path, folder: Path, dataset: xr.Dataset, fields: Sequence[s
     for field in fields:
         dtype = "float64" if field == "density" else "float32"
         mala_data.create_field(folder / _npy_name(group.name, field), (*grid.shape, widths[field]), dtype)
+
+
+def _to_h5(group: Path, folder: Path, fields: Sequence[str]) -> tuple[list[Path], _Jobs]:
+    paths = [(folder / _npy_name(group.name, f)).with_suffix(".h5") for f in fields]
+    jobs = [waves.NamedJob(f, str(group), f, str(p)) for f, p in zip(fields, paths, strict=True)]
+    return [*paths, folder / f"{group.name}.info.json"], [(write_h5, jobs)]
+
+
+def _write_info(group: Path, folder: Path, dataset: xr.Dataset) -> None:
+    grid = schema.grid_of(dataset)
     terms = datasets.reference_terms(datasets.read_reference(group))
     mala_data.write_info(folder / f"{group.name}.info.json", schema.atoms_of(dataset), grid, dict(dataset.attrs), terms)
 
@@ -126,11 +144,28 @@ def _make_npy(group: Path, folder: Path, dataset: xr.Dataset, fields: Sequence[s
 
 def write_npy(group: str, field: str, block: Block, path: str) -> None:
     """Write a block of a field to its place in a .npy file; descriptors get their positions before them."""
-    values = np.asarray(stores.open_array(group, field, "r")[block.slices]).reshape(*block.shape, -1)
-    if field == "descriptors":
-        points = schema.grid_of(stores.open_dataset(group)).points(block).reshape(*block.shape, 3)
-        values = np.concatenate([points.astype(np.float32), values], axis=-1)
-    mala_data.write_region(Path(path), block.slices, values)
+    values = np.asarray(stores.open_array(group, field, "r")[block.slices])
+    grid = schema.grid_of(stores.open_dataset(group))
+    mala_data.write_region(Path(path), block.slices, _with_positions(values, field, grid, block))
+
+
+def write_h5(group: str, field: str, path: str) -> None:
+    """Write a field to an openPMD file, a block of the store at a time; descriptors get their positions before them."""
+    dataset, array = stores.open_dataset(group), stores.open_array(group, field, "r")
+    grid = schema.grid_of(dataset)
+    extra = mala_data.POSITION_COLUMNS if field == "descriptors" else 0
+    width = extra + (array.shape[3] if array.ndim == 4 else 1)
+    with openpmd.writing(Path(path), (*grid.shape, width), field, str(array.dtype)) as write:
+        for block in grid.blocks(array.chunks[:3]):
+            write(block.slices, _with_positions(np.asarray(array[block.slices]), field, grid, block))
+
+
+def _with_positions(values: npt.NDArray[Any], field: str, grid: Grid, block: Block) -> npt.NDArray[Any]:
+    values = values.reshape(*block.shape, -1)
+    if field != "descriptors":
+        return values
+    points = grid.points(block).reshape(*block.shape, 3)
+    return np.concatenate([points.astype(np.float32), values], axis=-1)
 
 
 def write_text(group: str, field: str, paths: Sequence[str], first: int, to: str) -> None:

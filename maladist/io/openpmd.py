@@ -7,6 +7,8 @@ is not read.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +19,12 @@ import numpy.typing as npt
 from maladist.errors import DataFileError
 
 _SI: Final = {"ldos": 1 / (1.602176634e-19 * 1e-30), "density": 1e30, "descriptors": 1.0}
+_MESHES: Final = {"ldos": "LDOS", "density": "Density", "descriptors": "Bispectrum"}
+_DIMENSIONS: Final = {  # powers of length, mass, time, ...
+    "ldos": np.array([-5.0, -1, 2, 0, 0, 0, 0]),
+    "density": np.array([-3.0, 0, 0, 0, 0, 0, 0]),
+    "descriptors": np.zeros(7),
+}
 
 
 def _mesh(file: h5py.File, path: Path) -> h5py.Group:
@@ -68,26 +76,47 @@ def read_region(path: Path, region: tuple[slice, slice, slice], kind: str) -> np
     return np.stack(parts, axis=-1)
 
 
-def write_field(path: Path, values: npt.NDArray[Any], name: str, kind: str) -> None:
-    """Write a whole field, (x, y, z, features), as MALA does; for small fields.
+@contextmanager
+def writing(
+    path: Path, shape: tuple[int, int, int, int], kind: str, dtype: str
+) -> Iterator[Callable[[tuple[slice, slice, slice], npt.NDArray[Any]], None]]:
+    """Make a file as MALA does; the context gives what writes a region of it, (x, y, z, features).
 
     Parameters
     ----------
-    name
-        Of the mesh: 'LDOS', 'Density', 'Bispectrum'.
     kind
-        'ldos', 'density' or 'descriptors': decides unitSI.
+        'ldos', 'density' or 'descriptors': decides the mesh's name and unitSI.
     """
-    text = {"openPMD": "1.1.0", "basePath": "/data/%T/", "meshesPath": "meshes/", "iterationFormat": "/data/%T/"}
     with h5py.File(path, "w") as file:
-        for key, value in text.items():
-            file.attrs[key] = np.bytes_(value)
-        file.attrs["openPMDextension"] = np.uint32(0)
-        file.attrs["iterationEncoding"] = np.bytes_("groupBased")
-        file.attrs["is_mala_data"] = np.int64(1)
-        mesh = file.create_group(f"data/0/meshes/{name}")
-        mesh.attrs["geometry"] = np.bytes_("other")
+        _write_attributes(file)
+        iteration = file.create_group("data/0")
+        iteration.attrs.update({"time": 0.0, "dt": 1.0, "timeUnitSI": 1.0})
+        mesh = iteration.create_group(f"meshes/{_MESHES[kind]}")
+        mesh.attrs["geometry"], mesh.attrs["dataOrder"] = np.bytes_("other"), np.bytes_("C")
         mesh.attrs["axisLabels"] = np.array([b"x", b"y", b"z"])
-        for i in range(values.shape[-1]):
-            component = mesh.create_dataset(str(i), data=values[..., i])
-            component.attrs["unitSI"] = _SI[kind]
+        mesh.attrs["gridSpacing"], mesh.attrs["gridGlobalOffset"] = np.ones(3), np.zeros(3)
+        mesh.attrs.update({"gridUnitSI": 1e-10, "timeOffset": np.float32(0), "unitDimension": _DIMENSIONS[kind]})
+        components = [mesh.create_dataset(str(i), shape=shape[:3], dtype=dtype) for i in range(shape[3])]
+        for component in components:
+            component.attrs.update({"unitSI": _SI[kind], "position": np.zeros(3)})
+
+        def write(region: tuple[slice, slice, slice], values: npt.NDArray[Any]) -> None:
+            for i, component in enumerate(components):
+                component[region] = values[..., i]
+
+        yield write
+
+
+def _write_attributes(file: h5py.File) -> None:
+    text = {"openPMD": "1.1.0", "basePath": "/data/%T/", "meshesPath": "meshes/", "iterationFormat": "/data/%T/"}
+    for key, value in {**text, "iterationEncoding": "groupBased"}.items():
+        file.attrs[key] = np.bytes_(value)
+    file.attrs["openPMDextension"] = np.uint32(0)
+    file.attrs["is_mala_data"] = np.int64(1)
+
+
+def write_field(path: Path, values: npt.NDArray[Any], kind: str) -> None:
+    """Write a whole field, (x, y, z, features), in the units that MALA has; for small fields."""
+    x, y, z, n = values.shape
+    with writing(path, (x, y, z, n), kind, str(values.dtype)) as write:
+        write((slice(0, x), slice(0, y), slice(0, z)), values)

@@ -78,7 +78,7 @@ def test_npy_with_positions_and_openpmd(tmp_path: Path, crystal: Atoms, ldos: np
     places = GRID.points().reshape(*GRID.shape, 3).astype(np.float32)
     np.save(tmp_path / "s.in.npy", np.concatenate([places, features], axis=-1))
     np.save(tmp_path / "s.out.npy", ldos)
-    openpmd.write_field(tmp_path / "s.out.h5", ldos, "LDOS", "ldos")
+    openpmd.write_field(tmp_path / "s.out.h5", ldos, "ldos")
     for file in ("s.out.npy", "s.out.h5"):
         source = Source(
             run_of(crystal), [tmp_path / file], energies=(-1.0, 0.5), descriptors=tmp_path / "s.in.npy", dos=None
@@ -88,9 +88,15 @@ def test_npy_with_positions_and_openpmd(tmp_path: Path, crystal: Atoms, ldos: np
         assert np.array_equal(data.descriptors.values, features)
 
 
+def test_adios_files_are_refused_with_the_way_around(tmp_path: Path, crystal: Atoms) -> None:
+    (tmp_path / "s.out.bp").mkdir()
+    with pytest.raises(DataFileError, match=r"openpmd-pipe --infile IN\.bp"):
+        prepare(Source(run_of(crystal), [tmp_path / "s.out.bp"], energies=(-1.0, 0.5)))
+
+
 def test_openpmd_of_another_program_is_turned_from_si(tmp_path: Path, ldos: np.ndarray) -> None:
     path = tmp_path / "a.h5"
-    openpmd.write_field(path, ldos, "LDOS", "ldos")
+    openpmd.write_field(path, ldos, "ldos")
     with h5py.File(path, "r+") as file:
         file.attrs["is_mala_data"] = 0
         for component in file["data/0/meshes/LDOS"].values():

@@ -11,7 +11,7 @@ from distributed import Client
 
 from maladist import BispectrumSpec
 from maladist.engine.convert import convert
-from maladist.engine.convert_source import Source
+from maladist.engine.convert_source import Source, array_shape
 from maladist.engine.export import export
 from maladist.errors import InputError
 from maladist.io.stores import open_dataset
@@ -42,16 +42,16 @@ def test_round_trip_through_text(to: str, snapshot: Path, tmp_path: Path, client
     assert np.allclose(back.energy, data.energy, atol=1e-9)
 
 
-def test_round_trip_through_malas_npy(snapshot: Path, tmp_path: Path, client: Client) -> None:
+@pytest.mark.parametrize("to", ["npy", "h5"])
+def test_round_trip_through_malas_formats(to: str, snapshot: Path, tmp_path: Path, client: Client) -> None:
     data = open_dataset(snapshot)
-    export(snapshot, tmp_path, to="npy", client=client)
-    stored = np.load(tmp_path / "be2.in.npy")
-    assert stored.shape[-1] == data.sizes["feature"] + 3
+    export(snapshot, tmp_path, to=to, client=client)
+    assert array_shape(tmp_path / f"be2.in.{to}")[-1] == data.sizes["feature"] + 3
     source = Source(
         tmp_path / "be2.info.json",
-        [tmp_path / "be2.out.npy"],
-        density=tmp_path / "be2.dens.npy",
-        descriptors=tmp_path / "be2.in.npy",
+        [tmp_path / f"be2.out.{to}"],
+        density=tmp_path / f"be2.dens.{to}",
+        descriptors=tmp_path / f"be2.in.{to}",
         energies=(-3.9, 1.0),
     )
     spec = BispectrumSpec(twojmax=2, cutoff=3.0)
@@ -79,3 +79,8 @@ def test_files_that_are_there_are_kept(snapshot: Path, tmp_path: Path, client: C
     export(snapshot, tmp_path, to="npy", client=client)
     with pytest.raises(InputError, match="--overwrite"):
         export(snapshot, tmp_path, to="npy", client=client)
+
+
+def test_bp_is_refused_with_the_way_around(snapshot: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="openpmd-pipe"):
+        export(snapshot, tmp_path, to="bp")  # type: ignore[arg-type]
