@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import time
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,7 @@ from maladist.learning.model import LDOSModel
 
 MODEL: Final = "model.maladist"
 CHECKPOINT: Final = "checkpoint.pt"
+MEMBER: Final = "member-{}"
 
 
 def train(
@@ -63,13 +65,12 @@ def train(
     InputError
         Data that cannot be learnt from, an output that exists, a checkpoint of another configuration.
     """
-    if config.members > 1:
-        raise InputError("members", f"{config.members}", "1", "Ensembles cannot be trained yet.")
     output, told = open_output(output, resume), told or (lambda _: None)
     context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
     with context as connected:
         prepared = prepare(config, output, connected, told)
-    model = fit(config, prepared, output, resume=resume, told=told)
+    train_it = fit if config.members == 1 else fit_members
+    model = train_it(config, prepared, output, resume=resume, told=told)
     save_model(model, output / MODEL)
     if config.data.samples is None:
         shutil.rmtree(output / "samples", ignore_errors=True)
@@ -83,10 +84,35 @@ def open_output(output: str | Path, resume: bool) -> Path:
         raise InputError("output", f"{output.parent} is not a folder", "a path in a folder that exists")
     if output.exists() and not output.is_dir():
         raise InputError("output", f"{output} is a file", "a new folder")
-    if not resume and any((output / name).exists() for name in (MODEL, CHECKPOINT)):
+    if not resume and any((output / name).exists() for name in (MODEL, CHECKPOINT, MEMBER.format(0))):
         raise InputError("output", f"{output} holds a training", "a new folder", "Give --resume to go on with it.")
     output.mkdir(exist_ok=True)
     return output
+
+
+def fit_members(
+    config: TrainConfig, prepared: Prepared, output: Path, *, resume: bool = False, told: Told | None = None
+) -> LDOSModel:
+    """Train ``config.members`` networks on the same points, by seeds that follow one another; return their mean.
+
+    Parameters are those of `fit`. Each has its metrics and checkpoint in a folder of its own, ``member-0`` and so on.
+    """
+    told, models = told or (lambda _: None), []
+    for i in range(config.members):
+        told(f"member {i + 1} of {config.members}")
+        folder = output / MEMBER.format(i)
+        folder.mkdir(exist_ok=True)
+        alone = config.model_copy(update={"seed": config.seed + i, "members": 1})
+        models.append(fit(alone, prepared, folder, resume=resume, told=told))
+    model, validation = LDOSModel.mean_of(models), prepared.checked_on(config)
+    errors = {} if validation is None else validation(model.to(config.torch_device)).to_dict()
+    if errors:
+        told("the mean of all members: " + ", ".join(f"{name} {value:.4g}" for name, value in errors.items()))
+    settings = {**model.provenance["config"], "members": config.members}
+    each = [member.provenance["errors"] for member in models]
+    return replace(
+        model, provenance={**model.provenance, "config": settings, "errors": errors, "errors of members": each}
+    )
 
 
 def fit(

@@ -322,6 +322,29 @@ def test_an_ldos_that_is_not_finite_is_refused_naming_the_snapshot(
         train(config_of(data, points=1.0, validation=False), tmp_path / "out", client=client)
 
 
+def test_members_are_networks_of_their_seeds_and_the_model_is_their_mean(
+    small_data_set: Path, tmp_path: Path, client: Client
+) -> None:
+    told: list[Any] = []
+    config = config_of(small_data_set, members=2, epochs=2, seed=5)
+    model = train(config, tmp_path / "out", client=client, told=told.append)
+    alone = train(config_of(small_data_set, epochs=2, seed=5), tmp_path / "alone", client=client)
+    first, second = model.members()
+    assert equal(first, alone) and not equal(first, second)
+    x = torch.rand(7, model.descriptor.n_features) * 50
+    mean = (first.network(x) + second.network(x)) / 2
+    torch.testing.assert_close(model.network(x), mean)
+    assert load_model(tmp_path / "out" / MODEL).content_hash == model.content_hash
+    assert len(model.provenance["errors of members"]) == 2
+    assert model.provenance["errors"]["validation_loss"] < 1.01 * np.mean(
+        [member["validation_loss"] for member in model.provenance["errors of members"]]
+    ), "the error of a mean is at most the mean error"
+    again = train(config, tmp_path / "out", client=client, resume=True)
+    assert again.content_hash == model.content_hash
+    with pytest.raises(InputError, match=r"output: .* holds a training"):
+        train(config, tmp_path / "out", client=client)
+
+
 def test_data_sets_may_have_names_in_common(small_data_set: Path, tmp_path: Path, client: Client) -> None:
     data = tmp_path / "d.zarr"
     shutil.copytree(small_data_set, data)
