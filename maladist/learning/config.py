@@ -3,7 +3,7 @@
     data: {train: [be.zarr/snapshots/train-*], validation: [be.zarr/snapshots/valid-*], points: 1000}
     descriptor: {family: bispectrum, twojmax: 10, cutoff: 4.67637}
     network: {hidden: [200, 200], activation: SiLU}
-    loss: {ldos: 1.0, mean_density: 0.001, mean_band: 0.001}
+    loss: {ldos: 1.0, mean_density: 0.004, mean_band: 0.004}
     optimiser: {name: AdamW, lr: 0.001}
     schedule: {name: OneCycleLR}
     batch: {snapshots: 4, points: 256}
