@@ -49,7 +49,7 @@ class Prediction:
     dataset
         Variables ``density`` (x, y, z) 1/Å³, ``dos`` (energy) 1/eV, ``position``, ``number`` and the scalar energies
         of the data contract, eV; with a leading dim ``temperature`` where there are several. Lazy: the density stays on
-        disk until it is asked for.
+        disk until it is asked for. With ``spread``, standard deviations of an ensemble's members, ``density_std`` ...
     store
         The zarr store behind it.
     """
@@ -149,12 +149,26 @@ class Prediction:
         return {**results[0], **common} if len(results) == 1 else {"results": results, **common}
 
     def _scalars(self) -> dict[str, float | None]:
-        values = {n: float(self.dataset[n]) for n in schema.SCALARS if n in self.dataset}
+        names = (*schema.SCALARS, *(f"{n}_std" for n in schema.SCALARS))  # the latter of an ensemble
+        values = {n: float(self.dataset[n]) for n in names if n in self.dataset}
         return {n: None if np.isnan(v) else v for n, v in values.items()}
 
     def to_json(self) -> str:
         """`to_dict` as JSON; a term that is not known is null."""
         return json.dumps(self.to_dict(), indent=1, allow_nan=False)
+
+    def to_netcdf(self, path: str | Path) -> None:
+        """Write everything to a netCDF file, which has no nested attributes: those become JSON text.
+
+        Raises
+        ------
+        StoreError
+            The file exists or its folder does not.
+        """
+        path = stores.check_target(path, overwrite=False)
+        plain = {k: json.dumps(v) if isinstance(v, dict | list | bool) else v for k, v in self.dataset.attrs.items()}
+        known = {k: v for k, v in plain.items() if v is not None}
+        self.dataset.drop_attrs(deep=False).assign_attrs(known).to_netcdf(path)
 
     def __repr__(self) -> str:
         return f"Prediction in {self.store}\n{self}"

@@ -1,0 +1,30 @@
+"""A prediction goes to netCDF whole, its nested attributes as JSON text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from distributed import Client
+
+from maladist import observe
+from maladist.errors import StoreError
+
+
+def test_netcdf_has_every_variable_and_attribute(
+    small_data_set: Path, own_data: Path, tmp_path: Path, client: Client
+) -> None:
+    group = small_data_set / "snapshots/train-0"
+    found = observe(group, pseudopotentials=own_data / "pseudopotentials", client=client)
+    found.to_netcdf(tmp_path / "a.nc")
+    with xr.open_dataset(tmp_path / "a.nc") as back:
+        assert set(back.variables) == set(found.dataset.variables)
+        for name, values in found.dataset.variables.items():
+            np.testing.assert_array_equal(back[name].values, values.values)
+        assert json.loads(back.attrs["pseudopotentials"]) == found.dataset.attrs["pseudopotentials"]
+        assert set(back.attrs) == {k for k, v in found.dataset.attrs.items() if v is not None}
+    with pytest.raises(StoreError, match="exists"):
+        found.to_netcdf(tmp_path / "a.nc")
