@@ -18,6 +18,7 @@ import maladist
 from maladist import cli_data, cli_evaluate, cli_help, cli_report, cli_sample, cli_train, cli_tune
 from maladist.cli_options import Correction, RunOptions, Temperature
 from maladist.engine.setup import setup
+from maladist.engine.spread import member_setups
 from maladist.errors import BlockError, InputError
 from maladist.io.stores import check_target
 
@@ -45,6 +46,7 @@ def predict(
     overwrite: bool = False,
     json: Path | None = None,
     report: Path | None = None,
+    spread: bool = False,
 ) -> None:
     """Predict density, density of states and total free energy of a cell into a zarr store.
 
@@ -63,6 +65,8 @@ def predict(
         Write the results as JSON to this file as well.
     report
         Write an HTML report to this file as well; of one frame only.
+    spread
+        Of an ensemble: standard deviations over its members too; of one frame only.
     """
     from maladist.io.structures import names_several, read_atoms, read_frames
     from maladist.terminal import TerminalObserver
@@ -73,19 +77,30 @@ def predict(
     if names_several(atoms):
         if report is not None:
             raise InputError("report", "many frames", "one frame", "Use maladist report on a frame's store.")
+        if spread:
+            raise InputError("spread", "many frames", "one frame", "Predict them one by one, as FILE@0, FILE@1, ...")
         with maladist.cluster(options.cluster, options.workers) as client:
             _predict_frames(read_frames(atoms), options.model, output, client, json, **may, **options.run())
         return
     structure = read_atoms(atoms)
     # Refuse bad input before a cluster is asked for.
     ready = setup(structure, options.model, **options.physics())
+    if spread:
+        member_setups(ready)
     if not resume:
         check_target(output, overwrite)
     for note in ready.physics.notes:
         err.print(f"note: {note}", highlight=False, soft_wrap=True)
     with maladist.cluster(options.cluster, options.workers) as client, TerminalObserver(err) as observer:
         prediction = maladist.predict(
-            structure, ready.model, client=client, store=output, observer=observer, **may, **options.run()
+            structure,
+            ready.model,
+            client=client,
+            store=output,
+            observer=observer,
+            spread=spread,
+            **may,
+            **options.run(),
         )
     _show(prediction, output)
     _write_json(prediction, json)

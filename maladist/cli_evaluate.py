@@ -16,7 +16,7 @@ from maladist.cli_options import Backend, Precision
 from maladist.errors import InputError
 
 if TYPE_CHECKING:
-    from maladist.engine.evaluation import Evaluated, Statistics
+    from maladist.engine.evaluation import Evaluated, SpreadSays, Statistics
 
 out, err = Console(), Console(stderr=True)
 
@@ -36,6 +36,7 @@ def evaluate(
     chunks: tuple[int, int, int] | None = None,
     json: Path | None = None,
     plots: Path | None = None,
+    spread: bool = False,
 ) -> None:
     """Hold a model against DFT: errors of LDOS, DOS, density, N, Fermi level and every energy, by snapshot and in all.
 
@@ -52,11 +53,13 @@ def evaluate(
     json
         Write everything as JSON to this file as well.
     plots
-        Folder for parity.png and errors.png.
+        Folder for parity.png and errors.png, and spread.png with --spread.
+    spread
+        Of an ensemble: predict with every member too, and say what their spread tells of the error.
     """
     import maladist
     from maladist.engine.evaluate import evaluate as run_evaluate
-    from maladist.engine.evaluation import baselines, summary
+    from maladist.engine.evaluation import baselines, spread_says, summary
     from maladist.engine.snapshots import find_snapshots
     from maladist.io.model_file import load_model
 
@@ -73,6 +76,7 @@ def evaluate(
             device=device,
             precision=precision,
             chunks=chunks or "auto",
+            spread=spread,
         )
     values: dict[str, Any] = {"model": str(loaded), "model_hash": loaded.content_hash}
     values |= {"snapshots": [one.to_dict() for one in found]}
@@ -85,12 +89,16 @@ def evaluate(
         title = f"baselines from {beside.training} training snapshots, meV/atom"
         out.print(_summary(title, beside.summary))
         values["baselines"] = asdict(beside)
+    if spread:
+        says = spread_says(found)
+        out.print(_spread(says))
+        values["spread"] = {name: asdict(one) for name, one in says.items()}
     if json is not None:
         json.write_text(dumps(_finite(values), indent=1, allow_nan=False) + "\n")
     if plots is not None:
         from maladist.report.evaluation import write_plots
 
-        for picture in write_plots(found, plots, beside):
+        for picture in write_plots(found, plots, beside, spread=spread):
             out.print(f"picture: {picture}", highlight=False, soft_wrap=True)
 
 
@@ -116,7 +124,7 @@ _LABELS: Final = {
 
 def _table(found: Sequence[Evaluated]) -> Table:
     table = Table(title="model − DFT: energies in meV/atom, μ in meV", title_justify="left", box=None)
-    for column in ("snapshot", "atoms", "A", "E_b", "−TS", "μ", "N/atom", "|Δn|/n", "|ΔD|/D", "LDOS RMSE"):
+    for column in ("snapshot", "atoms", "A", "E_b", "−TS", "μ", "N/atom", "|Δn|/n", "|ΔD|/D"):
         table.add_column(column, justify="left" if column == "snapshot" else "right", no_wrap=True)
     for one in found:
         terms = (one.terms.get(n) for n in ("total_free_energy", "band_energy", "entropy_contribution"))
@@ -124,7 +132,7 @@ def _table(found: Sequence[Evaluated]) -> Table:
         mu = "–" if one.fermi_level is None else f"{one.fermi_level:+.1f}"
         electrons = "–" if one.electrons is None else f"{one.electrons:+.4f}"
         density = "–" if one.density_relative is None else f"{one.density_relative:.2%}"
-        rest = (mu, electrons, density, f"{one.dos_relative:.1%}", f"{one.ldos_rmse:.2e}")
+        rest = (mu, electrons, density, f"{one.dos_relative:.1%}")
         table.add_row(one.name, str(one.n_atoms), *energies, *rest)
     return table
 
@@ -139,6 +147,16 @@ def _summary(title: str, statistics: Mapping[str, Mapping[str, Statistics]]) -> 
             s = rows[name]
             figures = (f"{v:.3g}" for v in (s.mean_abs, s.bias, s.std, s.max))
             table.add_row(f"{group} ({s.count})" if i == 0 else "", _LABELS.get(name, name), *figures)
+    return table
+
+
+def _spread(says: Mapping[str, SpreadSays]) -> Table:
+    table = Table(title="what the spread σ of the members says of |error|", title_justify="left", box=None)
+    for column in ("", "Pearson", "Spearman", "rms error/σ", "|error| ≤ 2σ", "snapshots"):
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+    for name, s in says.items():
+        figures = (f"{s.pearson:.2f}", f"{s.spearman:.2f}", f"{s.ratio:.3g}", f"{s.within:.0%}", str(s.count))
+        table.add_row(name, *figures)
     return table
 
 

@@ -6,6 +6,7 @@ import json
 import tempfile
 from dataclasses import dataclass
 from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from maladist import schema
-from maladist.errors import InputError
+from maladist.errors import DependencyError, InputError
 from maladist.grid import Grid
 from maladist.io import stores
 from maladist.physics.energies import Energies
@@ -164,11 +165,15 @@ class Prediction:
         ------
         StoreError
             The file exists or its folder does not.
+        DependencyError
+            netCDF4 is not installed.
         """
+        if find_spec("netCDF4") is None:
+            raise DependencyError("netCDF4", "it is not installed", "it, to write netCDF", "pip install netCDF4")
         path = stores.check_target(path, overwrite=False)
         plain = {k: json.dumps(v) if isinstance(v, dict | list | bool) else v for k, v in self.dataset.attrs.items()}
         known = {k: v for k, v in plain.items() if v is not None}
-        self.dataset.drop_attrs(deep=False).assign_attrs(known).to_netcdf(path)
+        self.dataset.drop_attrs(deep=False).assign_attrs(known).to_netcdf(path, engine="netcdf4")
 
     def __repr__(self) -> str:
         return f"Prediction in {self.store}\n{self}"
