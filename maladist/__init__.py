@@ -6,6 +6,7 @@ from maladist import accessor as accessor  # registers .maladist on xarray's obj
 from maladist.cluster import cluster
 from maladist.descriptors import BispectrumSpec, GaussianSpec
 from maladist.elements import Element
+from maladist.engine.align import align
 from maladist.engine.check import check
 from maladist.engine.convert import convert
 from maladist.engine.dft import dft
@@ -40,6 +41,7 @@ __all__ = [
     "Prediction",
     "TrainConfig",
     "TuneConfig",
+    "align",
     "check",
     "cluster",
     "convert",
