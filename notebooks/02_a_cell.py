@@ -18,6 +18,7 @@
 # to watch it.
 
 # %%
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -148,3 +149,4 @@ plt.show()
 
 # %%
 cluster.__exit__(None, None, None)
+shutil.rmtree(scratch)
