@@ -127,7 +127,7 @@ def acsd(descriptors: Rows, ldos: Rows) -> float:
 
     References
     ----------
-    .. [1] L. Fiedler et al., Mach. Learn.: Sci. Technol. 3, 045008 (2022), section 2.
+    .. [1] L. Fiedler et al., Mach. Learn.: Sci. Technol. 3, 045008 (2022).
     """
     _check_rows(descriptors, ldos, 2)
     excess = np.maximum(_cosines(descriptors) - _cosines(ldos), 0)
