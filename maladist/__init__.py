@@ -10,6 +10,7 @@ from maladist.engine.align import align
 from maladist.engine.check import check
 from maladist.engine.convert import convert
 from maladist.engine.dft import dft
+from maladist.engine.evaluate import evaluate
 from maladist.engine.export import export
 from maladist.engine.lazy import describe, ldos
 from maladist.engine.many import predict_many
@@ -47,6 +48,7 @@ __all__ = [
     "convert",
     "describe",
     "dft",
+    "evaluate",
     "export",
     "ldos",
     "load_model",

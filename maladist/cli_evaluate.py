@@ -58,7 +58,6 @@ def evaluate(
         Of an ensemble: predict with every member too, and say what their spread tells of the error.
     """
     import maladist
-    from maladist.engine.evaluate import evaluate as run_evaluate
     from maladist.engine.evaluation import baselines, spread_says, summary
     from maladist.engine.snapshots import find_snapshots
     from maladist.io.model_file import load_model
@@ -68,7 +67,7 @@ def evaluate(
     loaded = load_model(model, pseudopotentials=pseudopotentials)
     training = None if train is None else find_snapshots([train], "train")
     with maladist.cluster(cluster, workers) as client:
-        found = run_evaluate(
+        found = maladist.evaluate(
             loaded,
             data,
             client=client,

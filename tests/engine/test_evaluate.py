@@ -13,9 +13,8 @@ import pytest
 from ase import Atoms
 from distributed import Client
 
-from maladist import LDOSModel, Prediction, predict
+from maladist import LDOSModel, Prediction, evaluate, predict
 from maladist.cli import main
-from maladist.engine.evaluate import evaluate
 from maladist.engine.evaluation import Evaluated, baselines, spread_says, summary
 from maladist.engine.snapshots import find_snapshots
 from maladist.errors import InputError

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from distributed import Client
 
-from maladist import LDOSModel, predict, save_model
+from maladist import LDOSModel, evaluate, predict, save_model
 from maladist.cli import main
-from maladist.engine.evaluate import evaluate
 from maladist.errors import InputError
 from maladist.io import datasets, stores
 from maladist.testing import RECUT, be_atoms, tiny_model
