@@ -17,6 +17,7 @@ from maladist.physics.energies import ion_energy
 
 Array = npt.NDArray[np.float64]
 TOTAL, BAND = "total_free_energy", "band_energy"
+_SAME: Final = 1e-6  # meV/atom: a term that the LDOS does not enter, such as Ewald, is the same for all members
 
 
 @dataclass(frozen=True)
@@ -242,8 +243,9 @@ def spread_says(evaluated: Sequence[Evaluated]) -> dict[str, SpreadSays]:
     found = {}
     for name in names:
         errors = [_error(one, name) for one in evaluated]
-        if all(e is not None for e in errors):
-            found[name] = _says(np.array([one.spread[name] for one in evaluated]), np.abs(np.array(errors, float)))
+        spread = np.array([one.spread[name] for one in evaluated])
+        if spread.max() > _SAME and all(e is not None for e in errors):
+            found[name] = _says(spread, np.abs(np.array(errors, float)))
     return found
 
 

@@ -112,7 +112,8 @@ def density_error_axes(ax: Axes, evaluated: Sequence[Evaluated]) -> None:
         at = [i for i, one in enumerate(evaluated) if one.n_atoms == n]
         y = [100 * (evaluated[i].density_relative or np.nan) for i in at]
         ax.plot(at, y, mark, color=colour, ms=6)
-    ax.set(ylabel="mean |Δn| / mean n (%)", ylim=(0, None))
+    top = max((one.density_relative or 0.0 for one in evaluated), default=0.0) or 0.01
+    ax.set(ylabel="mean |Δn| / mean n (%)", ylim=(0, 108 * top))
     ax.set_xticks(range(len(evaluated)), [one.name for one in evaluated], rotation=90, fontsize=8)
 
 
@@ -129,7 +130,7 @@ def spread_axes(ax: Axes, evaluated: Sequence[Evaluated], name: str) -> None:
     for k, style in ((1, "-"), (2, "--")):
         ax.plot([0, end], [0, k * end], style, color="0.6", lw=1, zorder=0, label="|error| = σ" if k == 1 else "2 σ")
     label = _LABELS[name]
-    ax.set(xlim=(0, end), ylim=(0, None), xlabel=f"σ of {label} ({unit})", ylabel=f"|Δ{label.strip('$')}| ({unit})")
+    ax.set(xlim=(0, end), ylim=(0, None), xlabel=f"σ of {label} ({unit})", ylabel=f"|error| of {label} ({unit})")
     ax.set_title(f"{label}: Spearman {said.spearman:.2f}, error/σ = {said.ratio:.1f}")
     ax.legend(frameon=False)
 
