@@ -21,7 +21,7 @@ DOCUMENTED := maladist $(addprefix maladist., \
 	physics.energies physics.ewald physics.fermi physics.functionals physics.hartree physics.ldos physics.xc \
 	report.figures)
 
-.PHONY: help setup demo test test-slow lint bench docs notebooks clean
+.PHONY: help setup demo test test-slow lint bench docs notebooks model-data model clean
 
 help:
 	@echo "make demo       predict the electronic structure of a material, see what comes out"
@@ -29,6 +29,7 @@ help:
 	@echo "make bench      benchmarks of this machine"
 	@echo "make docs       pages of the API, in docs/"
 	@echo "make notebooks  the .ipynb anew from their scripts"
+	@echo "make model-data the DFT data of the shipped model, with Quantum ESPRESSO; make model: train it anew, hold it against DFT"
 	@echo "make setup      the environment alone, in $(VENV)"
 
 setup: $(STAMP)
@@ -66,6 +67,17 @@ docs: setup
 
 notebooks: setup
 	$(BIN)/jupytext --quiet --to ipynb --update notebooks/[0-9]*.py
+
+# What is done already is kept; both go on where they were interrupted.
+model-data: setup
+	$(BIN)/python notebooks/model_data.py
+
+SHIPPED := maladist/data/be_1000K
+model: setup
+	$(BIN)/maladist train $(SHIPPED)/train.yaml --output model-data/training --resume
+	cp model-data/training/model.maladist $(SHIPPED)/be-1000K.maladist
+	$(BIN)/maladist evaluate $(SHIPPED)/be-1000K.maladist 'model-data/be.zarr/snapshots/test-*' --spread \
+		--train 'model-data/be.zarr/snapshots/train-08-*' --json model-data/evaluation.json --plots model-data/plots
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .benchmarks demo-output docs

@@ -187,6 +187,8 @@ def _batch(program: str) -> str:
     if program != "sbatch":  # the others do not agree on how to be asked
         return path
     ran = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=30, check=False)
+    if "configuration source" in ran.stderr:
+        raise AbsentError(f"{path} finds no slurm.conf: this machine belongs to no Slurm cluster")
     if ran.returncode:
         raise RuntimeError(f"{path} does not start: {' '.join(ran.stderr.split())[-160:]}")
     return f"{ran.stdout.strip()} at {path}"

@@ -179,9 +179,6 @@ plt.show()
 print(f"electrons in this block: {density.sum() * grid.voxel_volume:.3f} of {float(weights.number @ dos):.3f}")
 
 # %% [markdown]
-# D(ε) of this little network is a comb: the DFT that it has learned from has two atoms and few k-points, and so few
-# levels. That is quality of the data, not of the method; real training data are denser.
-#
 # That is all of `maladist.predict` but the total energy, which needs n(r) of the whole cell once, and the bookkeeping.
 # It gives the same numbers; the next notebook lets Dask do it.
 

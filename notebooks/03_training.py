@@ -75,7 +75,7 @@ settings = {
     },
     "descriptor": {"family": "bispectrum", "twojmax": 4 if case.SMALL else 8, "cutoff": 4.67637},
     "network": {"hidden": [64, 64] if case.SMALL else [128, 128]},
-    "loss": {"ldos": 1.0, "mean_density": 1.0, "mean_band": 1.0},
+    "loss": {"ldos": 1.0, "mean_density": 0.004, "mean_band": 0.004},
     "optimiser": {"name": "AdamW", "lr": 3e-3},
     "batch": {"snapshots": 3, "points": 256},
     "epochs": 10 if case.SMALL else 150,

@@ -44,7 +44,7 @@ def test_its_commands_and_its_python_run(tmp_path: Path, own_data: Path) -> None
     # What `make demo` leaves, small.
     (tmp_path / "demo-output").mkdir()
     atoms = Atoms("Be2", scaled_positions=[[0.33, 0.7, 0.24], [0.66, 0.31, 0.77]], cell=[2.3, 2.2, 3.6], pbc=True)
-    ase.io.write(tmp_path / "demo-output" / "be128.extxyz", atoms)
+    ase.io.write(tmp_path / "demo-output" / "be256.extxyz", atoms)
     save_model(tiny_model(), tmp_path / "demo-output" / "model.maladist")
     bin_folder = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
@@ -88,4 +88,4 @@ def test_the_commands_that_it_names_exist() -> None:
 
 
 def test_its_picture_is_small() -> None:
-    assert (Path(__file__).parent.parent / "notebooks" / "be128.png").stat().st_size < 150_000
+    assert (Path(__file__).parent.parent / "notebooks" / "be256.png").stat().st_size < 150_000

@@ -6,13 +6,18 @@ import contextlib
 import os
 import uuid
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
+from typing import Final
 
 from maladist.elements import Element
 from maladist.errors import ModelError
 from maladist.io.mala_model import import_mala
 from maladist.io.upf import read_pseudopotentials
 from maladist.learning.model import LDOSModel
+
+# Models that come with the package: name to file; each has its model card beside it.
+SHIPPED: Final = {"be-1000K": Path(str(files("maladist"))) / "data" / "be_1000K" / "be-1000K.maladist"}
 
 
 def save_model(model: LDOSModel, path: str | Path) -> Path:
@@ -58,7 +63,7 @@ def load_model(path: str | Path, pseudopotentials: Mapping[str, Element] | str |
     Parameters
     ----------
     path
-        The file.
+        The file, or the name of a model that comes with the package: 'be-1000K', beryllium around 1000 K.
     pseudopotentials
         Element of each symbol, or a folder of UPF files; replaces what the file knows of them.
 
@@ -71,6 +76,8 @@ def load_model(path: str | Path, pseudopotentials: Mapping[str, Element] | str |
         UPF files that cannot be read, or two for one element.
     """
     path = Path(path)
+    if not path.exists():
+        path = SHIPPED.get(str(path), path)
     given = read_pseudopotentials(pseudopotentials) if isinstance(pseudopotentials, str | Path) else pseudopotentials
     try:
         with path.open("rb") as file:
@@ -79,7 +86,8 @@ def load_model(path: str | Path, pseudopotentials: Mapping[str, Element] | str |
             file.seek(0)
             content = file.read()
     except OSError as error:
-        raise ModelError("model", f"{path}: {error.strerror or error}", "a file that can be read") from None
+        wanted = f"a file that can be read, or a model of the package: {', '.join(SHIPPED)}"
+        raise ModelError("model", f"{path}: {error.strerror or error}", wanted) from None
     try:
         model = LDOSModel.from_bytes(content)
     except ModelError as error:
