@@ -90,7 +90,10 @@ def test_a_data_set_whose_failures_are_named_and_whose_second_call_does_the_rest
 
 @needs_qe
 @pytest.mark.slow
-def test_a_run_that_was_killed_is_resumed(tmp_path: Path, be2: Atoms, setup: DFTSetup, client: Client) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_was_killed_or_stopped_is_resumed(
+    how: signal.Signals, tmp_path: Path, be2: Atoms, setup: DFTSetup, client: Client
+) -> None:
     frames = []
     for i in range(6):
         frame = be2.copy()
@@ -112,15 +115,23 @@ def test_a_run_that_was_killed_is_resumed(tmp_path: Path, be2: Atoms, setup: DFT
         "--scratch",
         str(tmp_path),
     ]
-    process = subprocess.Popen(command, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # as a terminal has it
+    )
     names = [f"s{i:04d}" for i in range(6)]
     try:
         while not is_complete(snapshot_path(output, names[1])):
             assert process.poll() is None
             time.sleep(0.05)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        if how is signal.SIGINT:
+            process.send_signal(how)
+            assert process.wait(60) == 130
+        else:
+            os.killpg(process.pid, how)
+            process.wait()
     first = [n for n in names if is_complete(snapshot_path(output, n))]
     assert 2 <= len(first) < 6
     rest = dft(frames, replace(setup, kpoints=[4, 4, 3]), output, client=client)
