@@ -20,6 +20,7 @@ def train(
     /,
     *,
     output: Path | None = None,
+    ranks: int = 1,
     resume: bool = False,
     cluster: str = "local",
     workers: int | None = None,
@@ -32,10 +33,12 @@ def train(
         YAML file; see maladist.TrainConfig for its keys.
     output
         Folder for model.maladist, metrics.csv and the checkpoint. Default: the file's name without its ending.
+    ranks
+        Workers that train one network together, data-parallel. 1: it is trained here.
     resume
         Go on where an earlier run was interrupted.
     cluster
-        Whose workers describe the points; the network is trained here.
+        Whose workers describe the points, and train where there are ranks.
     """
     import maladist
     from maladist.engine.train import open_output
@@ -43,7 +46,7 @@ def train(
     checked = maladist.TrainConfig.read(config)
     folder = open_output(Path(config.stem) if output is None else output, resume)  # refused before a cluster starts
     with maladist.cluster(cluster, workers) as client:
-        model = maladist.train(checked, folder, client=client, resume=resume, told=_tell)
+        model = maladist.train(checked, folder, client=client, ranks=ranks, resume=resume, told=_tell)
     out.print(f"{folder / 'model.maladist'}: {model}", highlight=False, soft_wrap=True)
 
 

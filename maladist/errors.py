@@ -86,5 +86,18 @@ class BlockError(RuntimeError):
         return f"{line}. {self.kept}" if self.kept else line
 
 
+class RankError(BlockError):
+    """A rank of a training by several processes failed or died; names it and keeps the cause."""
+
+    def __init__(self, rank: int, world: int, worker: str, cause: str, kept: str = "") -> None:
+        super().__init__(f"rank {rank}", cause, kept)
+        self.args = (rank, world, worker, cause, kept)
+        self.rank, self.world, self.worker = rank, world, worker
+
+    def __str__(self) -> str:
+        line = f"rank {self.rank} of {self.world} on {self.worker} failed: {self.cause}"
+        return f"{line}. {self.kept}" if self.kept else line
+
+
 class AccuracyWarning(UserWarning):
     """A result that stands but is less certain than it looks; says by how much where that is known."""

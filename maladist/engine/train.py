@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +20,7 @@ import torch
 from distributed import Client
 
 from maladist.cluster import cluster
+from maladist.engine.data_parallel import run_ranks
 from maladist.engine.prepare import Prepared, prepare
 from maladist.engine.training_state import Rank, Told, TrainingState
 from maladist.errors import InputError
@@ -36,6 +39,7 @@ def train(
     output: str | Path,
     *,
     client: Client | None = None,
+    ranks: int = 1,
     resume: bool = False,
     told: Told | None = None,
 ) -> LDOSModel:
@@ -49,7 +53,10 @@ def train(
         Folder to make; holds the model, the metrics and the checkpoint.
     client
         Whose workers choose and describe the points; a local cluster where None. The network is trained in this
-        process.
+        process, or by so many of the workers as there are ``ranks``.
+    ranks
+        Processes that train one network together, each on its part of every batch: `torch.nn.parallel`'s
+        DistributedDataParallel with one rank a worker. They must see ``output``.
     resume
         Go on where an earlier call was interrupted; from the beginning where there is no checkpoint.
     told
@@ -69,8 +76,9 @@ def train(
     context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
     with context as connected:
         prepared = prepare(config, output, connected, told)
-    train_it = fit if config.members == 1 else fit_members
-    model = train_it(config, prepared, output, resume=resume, told=told)
+        one = fit if ranks == 1 else partial(fit_by_ranks, connected, ranks)
+        train_it = one if config.members == 1 else partial(fit_members, one)
+        model = train_it(config, prepared, output, resume=resume, told=told)
     save_model(model, output / MODEL)
     if config.data.samples is None:
         shutil.rmtree(output / "samples", ignore_errors=True)
@@ -90,12 +98,46 @@ def open_output(output: str | Path, resume: bool) -> Path:
     return output
 
 
+def fit_by_ranks(
+    client: Client,
+    ranks: int,
+    config: TrainConfig,
+    prepared: Prepared,
+    output: Path,
+    *,
+    resume: bool = False,
+    told: Told | None = None,
+) -> LDOSModel:
+    """`fit` by several processes at once, the workers of a client; the model is that of rank 0.
+
+    Raises
+    ------
+    ClusterError
+        Fewer workers than ranks.
+    RankError
+        A rank failed or its worker died; the last checkpoint is kept.
+    """
+    prepared.batches(config, 0, ranks)  # refuses what ranks cannot share, here
+    task = partial(fit, config, prepared, output, resume=resume)
+    kept = "Finished epochs are kept: --resume (resume=True) goes on"
+    model = run_ranks(client, ranks, task, device=config.torch_device.type, told=told, kept=kept)
+    assert isinstance(model, LDOSModel)
+    return model
+
+
 def fit_members(
-    config: TrainConfig, prepared: Prepared, output: Path, *, resume: bool = False, told: Told | None = None
+    fit_one: Callable[..., LDOSModel],
+    config: TrainConfig,
+    prepared: Prepared,
+    output: Path,
+    *,
+    resume: bool = False,
+    told: Told | None = None,
 ) -> LDOSModel:
     """Train ``config.members`` networks on the same points, by seeds that follow one another; return their mean.
 
-    Parameters are those of `fit`. Each has its metrics and checkpoint in a folder of its own, ``member-0`` and so on.
+    ``fit_one`` is `fit` or what does the same; the other parameters are those of `fit`. Each network has its metrics
+    and checkpoint in a folder of its own, ``member-0`` and so on.
     """
     told, models = told or (lambda _: None), []
     for i in range(config.members):
@@ -103,7 +145,7 @@ def fit_members(
         folder = output / MEMBER.format(i)
         folder.mkdir(exist_ok=True)
         alone = config.model_copy(update={"seed": config.seed + i, "members": 1})
-        models.append(fit(alone, prepared, folder, resume=resume, told=told))
+        models.append(fit_one(alone, prepared, folder, resume=resume, told=told))
     model, validation = LDOSModel.mean_of(models), prepared.checked_on(config)
     errors = {} if validation is None else validation(model.to(config.torch_device)).to_dict()
     if errors:
@@ -165,8 +207,10 @@ def fit(
                 with torch.autocast(device.type, run.autocast, enabled=config.amp != "none"):
                     y = parallel(inputs.transform(batch.features))
                 found = loss_of.terms_of(loss_of.averages(y.float(), outputs.transform(batch.ldos), batch.snapshots))
-                run.step(found.sum())
+                portions = torch.tensor(float(len(batch.snapshots)), device=device)
+                run.step(found.sum() * (portions / rank.mean(portions)))  # of a ragged last batch a rank may have fewer
                 terms += found.detach()
+            terms = rank.mean(terms)
             if not all(bool(torch.isfinite(values).all()) for values in (terms, *run.network.parameters())):
                 came = f"a loss that is not finite in epoch {epoch + 1}"
                 raise InputError("optimiser.lr", came, "a smaller one, or optimiser.clip", "The epoch before is kept.")

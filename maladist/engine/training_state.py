@@ -39,12 +39,15 @@ class Rank:
         Makes a network whose backward pass averages the gradients over all processes.
     share
         Gives every process the number that process 0 has.
+    mean
+        Average of a tensor over all processes.
     """
 
     index: int = 0
     world: int = 1
     wrap: Callable[[nn.Module], nn.Module] = lambda network: network
     share: Callable[[float], float] = lambda value: value
+    mean: Callable[[torch.Tensor], torch.Tensor] = lambda tensor: tensor
 
 
 class TrainingState:
