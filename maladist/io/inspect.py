@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from maladist.errors import InputError
-from maladist.io.model_file import load_model
+from maladist.io.model_file import SHIPPED, load_model
 from maladist.io.stores import open_dataset
 from maladist.learning.about import model_rows
 
@@ -19,8 +19,10 @@ def describe(path: str | Path) -> list[tuple[str, str]]:
         A path that does not exist or holds neither.
     """
     path = Path(path)
+    if not path.exists() and str(path) in SHIPPED:
+        return model_rows(load_model(path))
     if not path.exists():
-        raise InputError("file", f"{path} does not exist", "a model file or a store")
+        raise InputError("file", f"{path} does not exist", f"a model file, a store, or {', '.join(SHIPPED)}")
     return model_rows(load_model(path)) if path.is_file() else _store_rows(path)
 
 
