@@ -345,6 +345,7 @@ def main(arguments: list[str] | None = None) -> int:
         resume = "are kept: the same command with --resume continues"
         things = {"predict": "blocks", "tune": "trials", "train": "epochs"}
         kept = {command: f"; finished {name} {resume}" for command, name in things.items()}
+        kept["convert"] = "; the same command makes the snapshot anew, those that were finished are kept"
         kept["dft"] = "; finished snapshots are kept: the same command does what is missing"
         err.print(f"maladist: stopped{kept.get(tokens[0], '')}", highlight=False, soft_wrap=True)
         status = 130

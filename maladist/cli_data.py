@@ -69,6 +69,7 @@ def convert(
     import maladist
     from maladist.engine.convert import convert as run_convert
     from maladist.engine.convert_source import Source
+    from maladist.terminal import TerminalObserver
 
     paths = [p for pattern in ldos for p in (sorted(glob.glob(pattern)) or [pattern])]  # noqa: PTH207  (absolute too)
     compute = descriptors == "compute"
@@ -87,8 +88,10 @@ def convert(
         pseudopotentials=pseudopotentials,
     )
     spec = maladist.BispectrumSpec(twojmax=twojmax, cutoff=cutoff) if descriptors else None
-    with maladist.cluster(cluster, workers) as client:
-        group = run_convert(source, output, name=name, spec=spec, client=client, overwrite=overwrite, note=_say)
+    with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
+        group = run_convert(
+            source, output, name=name, spec=spec, client=client, overwrite=overwrite, note=_say, observer=observer
+        )
     out.print(f"snapshot: {group}", highlight=False, soft_wrap=True)
 
 
@@ -124,14 +127,17 @@ def dft(
     from maladist.engine.dft_setup import DFTSetup
     from maladist.errors import DFTError
     from maladist.io.structures import read_frames
+    from maladist.terminal import TerminalObserver
 
     def told(outcome: Outcome) -> None:
         err.print(f"{outcome.name}: {outcome.reason or 'done'} ({outcome.seconds:.1f} s)", highlight=False)
 
     frames, ready = read_frames(snapshots), DFTSetup.read(setup)
     called = [f"{prefix}{i:04d}" for i in range(len(frames))]
-    with maladist.cluster(cluster, workers) as client:
-        outcomes = run_dft(frames, ready, output, names=called, client=client, scratch=scratch, told=told)
+    with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
+        outcomes = run_dft(
+            frames, ready, output, names=called, client=client, scratch=scratch, told=told, observer=observer
+        )
     failed = [o for o in outcomes if o.reason]
     there = len(frames) - len(failed)
     out.print(

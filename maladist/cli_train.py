@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from maladist.engine.metrics import EpochReport
     from maladist.engine.validation import Validated
+    from maladist.terminal import TerminalObserver
 
 out, err = Console(), Console(stderr=True)
 
@@ -42,17 +44,25 @@ def train(
     """
     import maladist
     from maladist.engine.train import open_output
+    from maladist.terminal import TerminalObserver
 
     checked = maladist.TrainConfig.read(config)
     folder = open_output(Path(config.stem) if output is None else output, resume)  # refused before a cluster starts
-    with maladist.cluster(cluster, workers) as client:
-        model = maladist.train(checked, folder, client=client, ranks=ranks, resume=resume, told=_tell)
+    with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
+        observer.begin(client, f"{checked.members} network{'s' * (checked.members > 1)} of {checked.epochs} epochs")
+        told = partial(_tell, observer, [""])
+        model = maladist.train(checked, folder, client=client, ranks=ranks, resume=resume, told=told)
     out.print(f"{folder / 'model.maladist'}: {model}", highlight=False, soft_wrap=True)
 
 
-def _tell(report: EpochReport | str) -> None:
+def _tell(observer: TerminalObserver, member: list[str], report: EpochReport | str) -> None:
+    """A line for an epoch; on a terminal a bar, and lines for those with a validation."""
     if isinstance(report, str):
+        member[0] = f" of {report}" if report.startswith("member") else member[0]
         err.print(f"note: {report}", highlight=False, soft_wrap=True)
+        return
+    observer.count(f"epochs{member[0]}", report.epochs, report.epoch)
+    if err.is_terminal and report.validation is None:
         return
     line = f"epoch {report.epoch} of {report.epochs}: loss {report.loss:.4g}, {report.seconds:.2f} s"
     found = report.validation

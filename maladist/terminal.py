@@ -54,14 +54,15 @@ class TerminalObserver:
         if self._progress is not None:
             self._progress.stop()
 
-    def begin(self, client: Client, plan: Plan) -> None:
+    def begin(self, client: Client, plan: Plan | str) -> None:
         """Say what will be done and where it can be watched."""
         self._client = client
+        what = plan
+        if isinstance(plan, Plan):
+            what = f"{plan.n_atoms} atoms, {plan.grid.n_points} points in {len(plan.blocks)} blocks"
+        n = plan.n_workers if isinstance(plan, Plan) else len(client.nthreads())
         self.console.print(
-            f"{plan.n_atoms} atoms, {plan.grid.n_points} points in {len(plan.blocks)} blocks on {plan.n_workers}"
-            f" workers  ·  dashboard {client.dashboard_link}",
-            highlight=False,
-            soft_wrap=True,
+            f"{what} on {n} workers  ·  dashboard {client.dashboard_link}", highlight=False, soft_wrap=True
         )
 
     def stage(self, name: str, total: int, done: int = 0) -> None:
@@ -99,6 +100,14 @@ class TerminalObserver:
         if self._memory:
             parts.append(f"peak {size(self._memory)}")
         return ", ".join(parts)
+
+    def count(self, name: str, total: int, done: int) -> None:
+        """Show on a terminal that so many are done; elsewhere nothing: whoever counts says it in lines."""
+        if self._progress is None:
+            return
+        if self._stage != name:
+            self.stage(name, total, done - 1)
+        self.advance(None)
 
     def note(self, text: str) -> None:
         """Say one thing."""

@@ -41,6 +41,7 @@ from maladist.engine.convert_tasks import (
     store_density,
 )
 from maladist.engine.plan import choose_block, size
+from maladist.engine.progress import Observer, Silent
 from maladist.engine.verify import verify_density, verify_ldos
 from maladist.engine.workers import Workers
 from maladist.errors import DataFileError, StoreError, WorkerTooSmallError
@@ -63,6 +64,7 @@ def convert(
     client: Client | None = None,
     overwrite: bool = False,
     note: Callable[[str], None] | None = None,
+    observer: Observer | None = None,
 ) -> Path:
     """Convert one snapshot into a data set, which is made if it is not there.
 
@@ -80,6 +82,8 @@ def convert(
         Whether a finished snapshot of that name is replaced; an unfinished one always is.
     note
         Is told what the user should know.
+    observer
+        Is told of stages and finished tasks; nobody where None.
 
     Returns
     -------
@@ -100,7 +104,7 @@ def convert(
     context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
     with context as connected:
         try:
-            notes = _Conversion(ready, group, spec, connected).run()
+            notes = _Conversion(ready, group, spec, connected, observer or Silent()).run()
         except Exception:
             stores.remove(group)
             raise
@@ -113,8 +117,9 @@ def convert(
 class _Conversion:
     """One snapshot on its way into the store."""
 
-    def __init__(self, ready: Ready, group: Path, spec: Spec | None, client: Client) -> None:
-        self.ready, self.group, self.spec, self.client = ready, group, spec, client
+    def __init__(self, ready: Ready, group: Path, spec: Spec | None, client: Client, observer: Observer) -> None:
+        self.ready, self.group, self.spec, self.client, self.observer = ready, group, spec, client, observer
+        observer.begin(client, f"{ready.energies.levels} levels of {ready.grid.n_points} points")
         self.key = f"convert-{time.time_ns():x}"
         self.workers = Workers.of(client)
         width = max(ready.energies.levels, spec.n_features if spec else 0)
@@ -161,8 +166,13 @@ class _Conversion:
             },
         )
 
-    def _run(self, function: Callable[..., Any], jobs: Sequence[waves.NamedJob]) -> list[Any]:
-        return list(waves.run(self.client, function, jobs, run_key=self.key))
+    def _run(self, stage: str, function: Callable[..., Any], jobs: Sequence[waves.NamedJob]) -> list[Any]:
+        self.observer.stage(stage, len(jobs))
+        found = []
+        for one in waves.run(self.client, function, jobs, run_key=self.key):
+            found.append(one)
+            self.observer.advance(one)
+        return found
 
     def _ldos(self) -> npt.NDArray[np.float64]:
         """D(ε) of the LDOS, 1/eV, in the order of the blocks whatever the order they came in."""
@@ -170,10 +180,10 @@ class _Conversion:
         shape = self.blocks.block_shape
         if ready.levels:
             jobs = [waves.NamedJob(f"level{v.index}", v, store, shape, ready.factor) for v in ready.levels]
-            self._run(stage_level, jobs)
+            self._run("levels", stage_level, jobs)
         path = "" if ready.levels else str(ready.source.ldos[0])
         jobs = [waves.NamedJob(f"block{b.index}", b, store, path, ready.factor) for b in self.blocks]
-        sums = dict(self._run(assemble_block, jobs))
+        sums = dict(self._run("blocks", assemble_block, jobs))
         return np.sum([sums[i] for i in sorted(sums)], axis=0) * ready.grid.voxel_volume
 
     def _density(self, path: Path) -> float:
@@ -184,7 +194,7 @@ class _Conversion:
         elif array_shape(path)[:3] != self.ready.grid.shape:
             raise DataFileError(str(path), f"a grid of {array_shape(path)[:3]}", f"{self.ready.grid.shape}")
         job = waves.NamedJob("density", str(path), str(self.group), self.blocks, factor)
-        return float(self._run(store_density, [job])[0]) * self.ready.grid.voxel_volume
+        return float(self._run("density", store_density, [job])[0]) * self.ready.grid.voxel_volume
 
     def _descriptors(self, spec: Spec) -> None:
         path = self.ready.source.descriptors
@@ -198,7 +208,7 @@ class _Conversion:
             if extra and path.suffix == ".npy":
                 mala_data.check_positions(mala_data.open_field(path), self.ready.grid, path)
             jobs = [waves.NamedJob(f"read{b.index}", b, str(path), store, extra) for b in self.blocks]
-            self._run(read_descriptors, jobs)
+            self._run("descriptors", read_descriptors, jobs)
             return
         atoms = self.ready.run.atoms
         cells = CellList(self.ready.grid.cell_array, atoms.positions, atoms.numbers.astype(np.int16), spec.cutoff)
@@ -206,7 +216,7 @@ class _Conversion:
             waves.NamedJob(f"desc{b.index}", b, self.ready.grid, cells.near_block(self.ready.grid, b), spec, store)
             for b in self.blocks
         ]
-        self._run(compute_descriptors, jobs)
+        self._run("descriptors", compute_descriptors, jobs)
 
 
 def choose_blocks(grid: Grid, workers: Workers, width: int) -> Blocks:

@@ -28,6 +28,7 @@ from maladist.engine import waves
 from maladist.engine.convert_source import Ready, Source, snapshot_attributes
 from maladist.engine.dft_setup import DFTSetup, check_covers
 from maladist.engine.plan import choose_block
+from maladist.engine.progress import Observer, Silent
 from maladist.engine.verify import verify_density, verify_ldos
 from maladist.errors import DependencyError, DFTError, InputError
 from maladist.grid import Grid
@@ -58,6 +59,7 @@ def dft(
     client: Client | None = None,
     scratch: str | Path | None = None,
     told: Callable[[Outcome], None] | None = None,
+    observer: Observer | None = None,
 ) -> list[Outcome]:
     """Run snapshots through Quantum ESPRESSO into a data set; those that it has already are left as they are.
 
@@ -77,6 +79,8 @@ def dft(
         Folder for the calculations' files on the workers; removed afterwards.
     told
         Is told each outcome as it comes.
+    observer
+        Is told how many snapshots there are, and of each that ends; nobody where None.
 
     Returns
     -------
@@ -113,9 +117,12 @@ def dft(
             )
         where = None if scratch is None else str(Path(scratch).resolve())
         jobs = [waves.NamedJob(n, n, a, setup, str(output), where) for n, a in todo]
-        outcomes = []
+        observer, outcomes = observer or Silent(), []
+        observer.begin(connected, f"{len(todo)} snapshots")
+        observer.stage("snapshots", len(names), len(names) - len(todo))
         for outcome in waves.run(connected, run_snapshot, jobs, run_key=f"dft-{time.time_ns():x}"):
             outcomes.append(outcome)
+            observer.advance(outcome)
             if told is not None:
                 told(outcome)
     return sorted(outcomes, key=lambda o: o.name)
