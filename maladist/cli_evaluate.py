@@ -61,16 +61,18 @@ def evaluate(
     from maladist.engine.evaluation import baselines, spread_says, summary
     from maladist.engine.snapshots import find_snapshots
     from maladist.io.model_file import load_model
+    from maladist.terminal import TerminalObserver
 
     if json is not None and not json.resolve().parent.is_dir():
         raise InputError("json", f"{json.parent} is not a folder", "a file in a folder that exists")
     loaded = load_model(model, pseudopotentials=pseudopotentials)
     training = None if train is None else find_snapshots([train], "train")
-    with maladist.cluster(cluster, workers) as client:
+    with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
         found = maladist.evaluate(
             loaded,
             data,
             client=client,
+            observer=observer,
             descriptors=descriptors,
             device=device,
             precision=precision,

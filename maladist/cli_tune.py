@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +13,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from maladist.engine.tune import Trial, Tuned
+    from maladist.terminal import TerminalObserver
 
 out, err = Console(), Console(stderr=True)
 
@@ -39,12 +43,15 @@ def tune(
     import maladist
     from maladist.engine.tune import BEST
     from maladist.engine.tune_study import check_output
+    from maladist.terminal import TerminalObserver
 
     checked = maladist.TuneConfig.read(config)
     folder = Path(config.stem) if output is None else output
     check_output(checked, folder, resume)  # refused before a cluster starts
-    with maladist.cluster(cluster, workers) as client:
-        found = maladist.tune(checked, folder, client=client, resume=resume, told=_tell)
+    with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
+        observer.begin(client, f"{checked.runs} trials")
+        told = partial(_tell, observer, checked.runs, count(1))
+        found = maladist.tune(checked, folder, client=client, resume=resume, told=told)
     out.print(_table(found, checked.objective))
     for key, levels in found.effects.items():
         shown = ", ".join(f"{level}: {mean:.5g}" for level, mean in levels.items())
@@ -52,10 +59,11 @@ def tune(
     out.print(f"{folder / BEST}: maladist train takes it", highlight=False, soft_wrap=True)
 
 
-def _tell(trial: Trial | str) -> None:
+def _tell(observer: TerminalObserver, runs: int, done: Iterator[int], trial: Trial | str) -> None:
     if isinstance(trial, str):
         err.print(f"note: {trial}", highlight=False, soft_wrap=True)
         return
+    observer.count("trials of this run", runs, next(done))
     values = ", ".join(f"{key} {value}" for key, value in trial.values.items())
     came = trial.state if trial.value is None else f"{trial.state} {trial.value:.5g}"
     line = f"trial {trial.number}: {came} ({values}; {trial.seconds:.1f} s)"

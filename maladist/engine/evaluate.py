@@ -28,7 +28,7 @@ from maladist.engine.evaluation import Evaluated
 from maladist.engine.plan import choose_block
 from maladist.engine.predict import predict
 from maladist.engine.prediction import Prediction
-from maladist.engine.progress import Silent
+from maladist.engine.progress import Observer, Silent
 from maladist.engine.setup import known_elements
 from maladist.engine.snapshots import Snapshot, find_snapshots
 from maladist.errors import AccuracyWarning, InputError
@@ -59,6 +59,7 @@ def evaluate(
     device: str = "auto",
     precision: str = "float32",
     spread: bool = False,
+    observer: Observer | None = None,
 ) -> list[Evaluated]:
     """Errors of a model on every snapshot of some data.
 
@@ -76,6 +77,8 @@ def evaluate(
         As in `predict`.
     spread
         Also predict with every member of an ensemble; how far they are apart goes beside the errors.
+    observer
+        Is told how many snapshots there are, and of each that is done; nobody where None.
 
     Returns
     -------
@@ -99,7 +102,13 @@ def evaluate(
     context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
     with context as connected, ThreadPoolExecutor(_AT_ONCE) as pool, warnings.catch_warnings():
         warnings.simplefilter("ignore", AccuracyWarning)  # a poor model is what this is to find
-        return list(pool.map(lambda s: _evaluate(s, model, connected, options), snapshots))
+        observer, found = observer or Silent(), []
+        observer.begin(connected, f"{len(snapshots)} snapshots")
+        observer.stage("snapshots", len(snapshots))
+        for one in pool.map(lambda s: _evaluate(s, model, connected, options), snapshots):
+            found.append(one)
+            observer.advance(one)
+        return found
 
 
 def _check(snapshot: Snapshot, model: LDOSModel) -> None:

@@ -130,7 +130,7 @@ def tune(
     """
     output, told = Path(output).resolve(), told or (lambda _: None)
     study = Study(config, output, resume=resume)
-    runs = config.trials if config.method == "optuna" else len(config.design())
+    runs = config.runs
     context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
     with context as connected:
         search = _Search(config, output, connected, study, told)

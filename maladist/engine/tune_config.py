@@ -194,6 +194,11 @@ class TuneConfig(_Section):
             section[last] = value
         return TrainConfig.of(plain, source)
 
+    @property
+    def runs(self) -> int:
+        """Trials of a search; an orthogonal array may add one, of the best levels."""
+        return self.trials if self.method == "optuna" else len(self.design())
+
     def design(self) -> list[dict[str, Any]]:
         """The combinations that a grid or an orthogonal array tries."""
         axes = {key: axis.values() for key, axis in self.search.items()}

@@ -148,6 +148,7 @@ def test_the_command_writes_all_figures_and_pictures(
     assert values["summary"]["all"]["total_free_energy_meV_per_atom"]["count"] == 3
     assert set(values["baselines"]["errors"]) >= {"A: mean of training", "A: linear", "E_b: linear"}
     assert all((tmp_path / "plots" / f"{n}.png").stat().st_size > 10_000 for n in ("parity", "errors"))
+    assert "snapshots: 3 of 3" in capsys.readouterr().err
     assert main([*arguments[:2], str(tmp_path / "none"), "--cluster", address]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
