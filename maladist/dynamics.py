@@ -16,7 +16,7 @@ from ase.calculators.lammpslib import LAMMPSlib
 from ase.io.trajectory import Trajectory
 from ase.md.langevin import Langevin
 
-from maladist.descriptors.bispectrum_lammps import library, no_launcher
+from maladist.descriptors.bispectrum_lammps import lammps_library, no_launcher
 from maladist.errors import InputError
 
 
@@ -49,7 +49,7 @@ def calculator_of(name: str, atoms: ase.Atoms) -> Iterator[Any]:
         elif path.suffix in (".alloy", ".fs"):
             calculator = EAM(potential=str(path))
         elif path.suffix == ".lmp":
-            library()
+            lammps_library()
             stack.enter_context(no_launcher())
             commands = [line for raw in path.read_text().splitlines() if (line := raw.partition("#")[0].strip())]
             types = {s: i + 1 for i, s in enumerate(sorted(set(atoms.get_chemical_symbols())))}

@@ -124,7 +124,7 @@ def _arguments(spec: BispectrumSpec, weights: list[float]) -> str:
 def _instance() -> Iterator[Any]:
     """A silent LAMMPS, the only one in this process, closed at the end."""
     with _LOCK:
-        loaded = library()
+        loaded = lammps_library()
         with no_launcher():
             lammps = loaded.lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
         try:
@@ -138,7 +138,7 @@ def _instance() -> Iterator[Any]:
 
 
 @cache
-def library() -> Any:
+def lammps_library() -> Any:
     """The Python module of LAMMPS, after the MPI library that it wants."""
     try:
         files = metadata.files("mpich") or []

