@@ -69,7 +69,7 @@ class TrainConfig(Section):
         Networks to train, by seeds that follow one another; the model is their mean.
     restrict
         What the model does with a negative LDOS. Zeroing it leaves the positive half of the network's noise: spurious
-        states below the band, which moved E_b of Be by −9 meV/atom in a good model and by −160 in a hasty one.
+        states below the band, which moved E_b of the shipped model by −6 to −12 meV/atom (four cells).
     tensorboard
         Whether the metrics are also written for TensorBoard, into the output folder.
     """
