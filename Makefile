@@ -15,11 +15,11 @@ export OPENBLAS_NUM_THREADS ?= 1
 DOCS := docs
 # What has a page there: all that users and those who add a part may call.
 DOCUMENTED := maladist $(addprefix maladist., \
-	accessor calculator dynamics elements errors grid neighbors sampling schema testing units \
-	descriptors descriptors.spec engine.progress engine.tune engine.tune_config io.datasets io.upf \
-	learning.config learning.loss learning.model learning.network learning.scaling learning.training_free \
-	physics.energies physics.ewald physics.fermi physics.functionals physics.hartree physics.ldos physics.xc \
-	report.figures)
+	accessor calculator elements errors grid neighbors schema testing units \
+	descriptors descriptors.spec parallel.progress sampling.crystal sampling.dynamics tuning.tune tuning.config \
+	tuning.training_free io.datasets io.qe.upf training.config learning.loss learning.model learning.network \
+	learning.scaling physics.energies physics.ewald physics.fermi physics.functionals physics.hartree physics.ldos \
+	physics.xc report.figures)
 
 .PHONY: help setup demo test test-slow lint bench docs notebooks model-data model clean
 

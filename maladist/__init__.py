@@ -4,28 +4,28 @@ from importlib.metadata import version
 
 from maladist import accessor as accessor  # registers .maladist on xarray's objects
 from maladist.cluster import cluster
+from maladist.datasets.align import align
+from maladist.datasets.check import check
+from maladist.datasets.convert.convert import convert
+from maladist.datasets.dft.dft import dft
+from maladist.datasets.export import export
 from maladist.descriptors import BispectrumSpec, GaussianSpec
 from maladist.elements import Element
-from maladist.engine.align import align
-from maladist.engine.check import check
-from maladist.engine.convert import convert
-from maladist.engine.dft import dft
-from maladist.engine.evaluate import evaluate
-from maladist.engine.export import export
-from maladist.engine.lazy import describe, ldos
-from maladist.engine.many import predict_many
-from maladist.engine.observe import observe
-from maladist.engine.plan import Plan, plan
-from maladist.engine.predict import predict
-from maladist.engine.prediction import Prediction
-from maladist.engine.train import train
-from maladist.engine.tune import tune
-from maladist.engine.tune_config import TuneConfig
+from maladist.evaluation.evaluate import evaluate
 from maladist.grid import Block, EnergyGrid, Grid
 from maladist.io.model_file import load_model, save_model
-from maladist.learning.config import TrainConfig
 from maladist.learning.model import LDOSModel
 from maladist.physics.energies import Energies
+from maladist.prediction.lazy import describe, ldos
+from maladist.prediction.many import predict_many
+from maladist.prediction.observe import observe
+from maladist.prediction.plan import Plan, plan
+from maladist.prediction.predict import predict
+from maladist.prediction.result import Prediction
+from maladist.training.config import TrainConfig
+from maladist.training.train import train
+from maladist.tuning.config import TuneConfig
+from maladist.tuning.tune import tune
 
 __version__ = version("maladist")
 

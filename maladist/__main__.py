@@ -2,6 +2,6 @@
 
 import sys
 
-from maladist.cli import main
+from maladist.cli.app import main
 
 sys.exit(main())

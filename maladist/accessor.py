@@ -18,7 +18,7 @@ import xarray as xr
 from maladist import schema
 from maladist.errors import StoreError
 from maladist.grid import EnergyGrid, Grid
-from maladist.io import cube
+from maladist.io.fields import cube
 from maladist.physics.fermi import fermi_level, fermi_weights, use_correction
 from maladist.units import BOHR, LDOS_QE
 

@@ -24,8 +24,8 @@ from scipy.spatial import cKDTree
 from threadpoolctl import threadpool_limits
 
 from maladist.descriptors import BispectrumSpec, evaluate
-from maladist.descriptors.bispectrum_cpu import operations
-from maladist.descriptors.su2 import quadrature
+from maladist.descriptors.bispectrum.cpu import operations
+from maladist.descriptors.bispectrum.su2 import quadrature
 from maladist.errors import DependencyError
 from maladist.grid import EnergyGrid, Grid
 from maladist.learning.model import LDOSModel
@@ -166,7 +166,7 @@ def bench(*, twojmax: Sequence[int] = (6, 8, 10, 12), json: Path | None = None) 
     Parameters
     ----------
     twojmax
-        Sizes of the bispectrum, up to `maladist.descriptors.bispectrum.CPU_TWOJMAX`.
+        Sizes of the bispectrum, up to `maladist.descriptors.bispectrum.spec.CPU_TWOJMAX`.
     json
         File for the figures.
 

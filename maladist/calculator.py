@@ -10,10 +10,10 @@ import ase
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from distributed import Client
 
-from maladist.engine.predict import predict
-from maladist.engine.prediction import Prediction
 from maladist.errors import InputError
 from maladist.learning.model import LDOSModel
+from maladist.prediction.predict import predict
+from maladist.prediction.result import Prediction
 
 
 class Maladist(Calculator):

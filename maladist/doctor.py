@@ -23,11 +23,11 @@ from packaging.requirements import Requirement
 
 from maladist.cluster import cluster
 from maladist.descriptors import BispectrumSpec, evaluate
-from maladist.engine.plan import size
 from maladist.errors import DependencyError
 from maladist.grid import Grid
 from maladist.io.model_file import load_model
 from maladist.neighbors import CellList
+from maladist.reprs import size
 
 Status = Literal["ok", "absent", "broken"]
 

@@ -28,3 +28,12 @@ def html_table(title: str, rows: Iterable[tuple[str, ...]], head: tuple[str, ...
     )
     top = f"<thead>{names}</thead>" if head else ""
     return f"<div><strong>{escape(title)}</strong><table>{top}<tbody>{body}</tbody></table></div>"
+
+
+def size(n_bytes: float) -> str:
+    """A number of bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.3g} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.3g} TB"

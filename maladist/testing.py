@@ -22,12 +22,12 @@ from distributed import Client
 from maladist.descriptors import BispectrumSpec
 from maladist.descriptors.spec import Kernel, Request, Spec
 from maladist.elements import Element
-from maladist.engine.predict import predict
-from maladist.engine.prediction import Prediction
 from maladist.grid import EnergyGrid
 from maladist.learning.model import LDOSModel
 from maladist.learning.network import FeedForward
 from maladist.learning.scaling import Scaler
+from maladist.prediction.predict import predict
+from maladist.prediction.result import Prediction
 
 RECUT: Final = 1e-10
 """Largest difference of a field relative to its largest value, between two ways to cut the same float64 run."""

@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 import maladist
 from maladist import schema
 from maladist.errors import ModelError
-from maladist.io.upf import read_pseudopotentials
+from maladist.io.qe.upf import read_pseudopotentials
 from maladist.report.figures import draw_plane, plane_across, plane_through
 from maladist.units import RYDBERG
 

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 import maladist
+from maladist.cli.console import TerminalObserver
 from maladist.report.figures import overview
 from maladist.report.html import report
-from maladist.terminal import TerminalObserver
 
 CONSOLE = Console()
 OUTPUT = Path(__file__).parent.parent / "demo-output"

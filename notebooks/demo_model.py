@@ -14,7 +14,7 @@ import torch
 
 from maladist import BispectrumSpec, EnergyGrid, Grid, LDOSModel
 from maladist.descriptors import evaluate
-from maladist.io.upf import read_pseudopotentials
+from maladist.io.qe.upf import read_pseudopotentials
 from maladist.learning.network import FeedForward
 from maladist.learning.scaling import Moments, Scaler
 from maladist.neighbors import CellList

@@ -13,8 +13,8 @@ from ase import Atoms
 from ase.build import bulk
 
 import maladist
-from maladist.engine.dft_setup import DFTSetup
-from maladist.sampling import displaced
+from maladist.datasets.dft.setup import DFTSetup
+from maladist.sampling.crystal import displaced
 
 SETUP = Path(maladist.__file__).parent / "data" / "be_1000K" / "dft.yaml"
 CRYSTAL = bulk("Be", "hcp", a=2.2866, c=3.5833)
@@ -50,7 +50,7 @@ def main() -> None:
     setup, everything = DFTSetup.read(SETUP), snapshots()
     dense = {name: a for name, a in everything.items() if name.startswith("test-08")}
 
-    def told(outcome: maladist.engine.dft.Outcome) -> None:
+    def told(outcome: maladist.datasets.dft.dft.Outcome) -> None:
         print(f"{outcome.name}: {outcome.reason or 'done'} ({outcome.seconds:.1f} s)", flush=True)
 
     with maladist.cluster("local", options.workers) as client:

@@ -15,9 +15,9 @@ from distributed import Client
 from matplotlib.figure import Figure
 
 import maladist
-from maladist.engine import lazy
 from maladist.errors import StoreError
-from maladist.io import cube
+from maladist.io.fields import cube
+from maladist.prediction import lazy
 from maladist.report.figures import in_plane
 from maladist.testing import RECUT, RECUT_ENERGY, be_atoms, tiny_model
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from maladist import bench
-from maladist.descriptors.su2_moments import NEIGHBOURS, moment_places, moments
-from maladist.descriptors.vector_code import count_operations
+from maladist.descriptors.bispectrum.su2_moments import NEIGHBOURS, moment_places, moments
+from maladist.descriptors.bispectrum.vector_code import count_operations
 from maladist.errors import DependencyError
 
 

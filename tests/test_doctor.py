@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from maladist import doctor
-from maladist.cli import main
+from maladist.cli.app import main
 from maladist.doctor import Finding, diagnose
 
 

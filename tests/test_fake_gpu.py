@@ -21,8 +21,7 @@ from maladist.physics.fermi_weights import fermi_weights
 from maladist.physics.hartree import hartree_energy
 from maladist.physics.xc import xc_energy
 from maladist.testing import be_atoms, tiny_model
-
-from .fake_cuda import fake_cuda
+from tests.fake_cuda import fake_cuda
 
 
 def move_to_fake(model: LDOSModel, device: torch.device) -> None:

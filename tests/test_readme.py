@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from maladist import TrainConfig
-from maladist.cli import app, main
+from maladist.cli.app import app, main
 from maladist.testing import tiny_model
 
 README = (Path(__file__).parent.parent / "README.md").read_text()

@@ -1,6 +1,6 @@
 """Descriptors of the atoms around a point: pure kernels behind one signature, families found by themselves."""
 
-from maladist.descriptors.bispectrum import BispectrumSpec
+from maladist.descriptors.bispectrum.spec import BispectrumSpec
 from maladist.descriptors.dispatch import evaluate
 from maladist.descriptors.gaussian import GaussianSpec
 from maladist.descriptors.spec import Spec, find_family, spec_from_dict

@@ -14,6 +14,9 @@ from maladist.neighbors import LocalAtoms
 
 Array = npt.NDArray[np.float64]
 
+BATCH = 8192
+"""Points whose descriptors and LDOS exist at one time on a CPU."""
+
 
 def evaluate(
     points: npt.ArrayLike | torch.Tensor,

@@ -18,7 +18,7 @@ import zarr
 from maladist import schema
 from maladist.errors import StoreError
 from maladist.io import stores
-from maladist.io.dft_run import DFTRun
+from maladist.io.qe.run import DFTRun
 
 SNAPSHOTS = "snapshots"
 REFERENCE = "reference"

@@ -12,8 +12,8 @@ from typing import Final
 
 from maladist.elements import Element
 from maladist.errors import ModelError
-from maladist.io.mala_model import import_mala
-from maladist.io.upf import read_pseudopotentials
+from maladist.io.mala.model import import_mala
+from maladist.io.qe.upf import read_pseudopotentials
 from maladist.learning.model import LDOSModel
 
 # Models that come with the package: name to file; each has its model card beside it.

@@ -30,15 +30,59 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
+from maladist.configuration import Section
 from maladist.grid import EnergyGrid
-from maladist.learning.config_sections import LossConfig
 from maladist.learning.scaling import Scaler
-from maladist.physics.fermi import fermi_weights
+from maladist.physics.fermi import CorrectionMode, fermi_weights
+
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class LossConfig(Section):
+    """Weights of the terms of the loss; formulas in the module's head.
+
+    Attributes
+    ----------
+    kind
+        'mse', 'mae' or 'huber' of the scaled LDOS.
+    huber_delta
+        Where 'huber' turns from square to linear, in the scaled LDOS' unit.
+    ldos
+        Of the scaled LDOS' error.
+    density, band
+        Of the squared errors of f·d and (ε − μ) f·d at each point, times volume per atom: electrons² and eV² per atom².
+    mean_density, mean_band
+        Of the squares of the same errors averaged over a snapshot's points first: what the energies feel.
+    correction
+        Of the broadening, in the integrals' weights and in the validation's energies.
+    """
+
+    kind: Literal["mse", "mae", "huber"] = "mse"
+    huber_delta: float = Field(default=1.0, gt=0)
+    ldos: Weight = 1.0
+    density: Weight = 0.0
+    band: Weight = 0.0
+    mean_density: Weight = 0.0
+    mean_band: Weight = 0.0
+    correction: CorrectionMode = "auto"
+
+    @property
+    def integrals(self) -> bool:
+        """Whether any term needs the Fermi-weighted integrals."""
+        return max(self.density, self.band, self.mean_density, self.mean_band) > 0
+
+    @model_validator(mode="after")
+    def _something(self) -> LossConfig:
+        if self.ldos == 0 and not self.integrals:
+            raise ValueError("at least one weight above zero")
+        return self
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from maladist.engine.evaluation import BAND, TOTAL, Baselines, Evaluated, spread_says
 from maladist.errors import InputError
+from maladist.evaluation.statistics import BAND, TOTAL, Baselines, Evaluated, spread_says
 
 # Sizes of cells differ in marker and in lightness: they are told apart without colour vision and in print.
 _MARKS: Final = ("o", "s", "^", "D", "v", "P", "X")

@@ -15,8 +15,8 @@ from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from scipy.ndimage import map_coordinates
 
-from maladist.engine.prediction import Prediction
 from maladist.grid import Grid
+from maladist.prediction.result import Prediction
 from maladist.units import BOLTZMANN
 
 Array = npt.NDArray[np.float64]

@@ -15,14 +15,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from maladist import schema
-from maladist.engine.plan import size
-from maladist.engine.prediction import Prediction
-from maladist.engine.provenance import versions
 from maladist.errors import InputError, StoreError
 from maladist.io import stores
+from maladist.prediction.provenance import versions
+from maladist.prediction.result import Prediction
 from maladist.report.charts import stages_axes, timeline_axes
 from maladist.report.figures import dos_axes, draw_plane, plane_across, plane_through
 from maladist.report.isosurface import Isosurface, html_page, resource
+from maladist.reprs import size
 
 _TERMS: Final = {
     "band_energy_eV": "E<sub>b</sub> = ∫ ε f D, band energy",

@@ -60,7 +60,7 @@ def test_the_cost_of_a_block_does_not_depend_on_the_cell(benchmark: Any) -> None
 FIRST_CALL = """
 import sys, time, numpy as np
 from maladist.descriptors import BispectrumSpec
-from maladist.descriptors.bispectrum_cpu import bispectrum_cpu
+from maladist.descriptors.bispectrum.cpu import bispectrum_cpu
 began = time.process_time()
 bispectrum_cpu(np.zeros((1, 3)), np.ones((1, 3)), np.ones(1), BispectrumSpec(), np.dtype(sys.argv[1]), 1)
 print(time.process_time() - began)

@@ -24,7 +24,7 @@ from ase import Atoms
 import maladist
 from maladist import LDOSModel
 from maladist.descriptors import BispectrumSpec, evaluate
-from maladist.descriptors.bispectrum_lammps import _instance
+from maladist.descriptors.bispectrum.lammps import _instance
 from maladist.grid import Grid
 from maladist.neighbors import CellList
 

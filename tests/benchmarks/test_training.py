@@ -18,9 +18,9 @@ import zarr
 
 import maladist
 from maladist import BispectrumSpec, TrainConfig
-from maladist.engine.convert import convert
-from maladist.engine.convert_source import Source
-from maladist.engine.metrics import EpochReport
+from maladist.datasets.convert.convert import convert
+from maladist.datasets.convert.source import Source
+from maladist.training.metrics import EpochReport
 
 pytestmark = [pytest.mark.timeout(3000), pytest.mark.filterwarnings("ignore")]
 

@@ -21,7 +21,7 @@ from distributed import Client
 from scipy.stats import kendalltau
 
 from maladist import TuneConfig, cluster, tune
-from maladist.engine.tune import Tuned
+from maladist.tuning.tune import Tuned
 
 NETWORKS = {
     "network.hidden": {

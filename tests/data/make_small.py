@@ -15,8 +15,8 @@ from ase.build import bulk
 from zarr.codecs import BloscCodec
 
 import maladist
-from maladist.engine.dft_setup import DFTSetup
-from maladist.sampling import displaced
+from maladist.datasets.dft.setup import DFTSetup
+from maladist.sampling.crystal import displaced
 
 HERE = Path(__file__).parent
 ENERGIES = {"origin": -6.0, "spacing": 0.3, "levels": 66}

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from maladist.cluster import KINDS, describe, job_script
+from maladist.cluster import job_script
+from maladist.cluster.start import KINDS, describe
 from maladist.errors import ClusterError
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -23,8 +23,7 @@ from maladist import Prediction
 from maladist.io.model_file import save_model
 from maladist.io.structures import read_atoms
 from maladist.testing import assert_identical, be_atoms, tiny_model, with_accident
-
-from ..test_cluster import intervals
+from tests.cluster.test_start import intervals
 
 pytestmark = [pytest.mark.slurm, pytest.mark.filterwarnings("ignore:broadening correction")]
 
@@ -85,7 +84,7 @@ def test_a_cell_on_two_jobs_of_which_one_is_cancelled_half_way(one_machine: Path
     description = yaml.safe_load((DEPLOY / "one-machine.yaml").read_text())
     description["worker_extra_args"] = ["--preload", "maladist.testing"]
     (tmp_path / "slurm.yaml").write_text(yaml.safe_dump(description))
-    code = "import sys, maladist.testing; from maladist.cli import main; sys.exit(main())"
+    code = "import sys, maladist.testing; from maladist.cli.app import main; sys.exit(main())"
     what = ["predict", "be8.extxyz", "--model", "slow.maladist", "--output", "be.zarr", "--cluster", "slurm.yaml"]
     command = [sys.executable, "-c", code, *what, "--chunks", *CHUNKS, "--descriptors", "torch"]
     run = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

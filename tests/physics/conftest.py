@@ -16,7 +16,7 @@ from torch import Tensor
 
 from maladist.elements import Element
 from maladist.grid import EnergyGrid, Grid
-from maladist.io.upf import read_pseudopotentials
+from maladist.io.qe.upf import read_pseudopotentials
 from maladist.units import RYDBERG
 
 

@@ -9,7 +9,7 @@ import torch
 from maladist.elements import Element
 from maladist.errors import PseudopotentialError
 from maladist.grid import Grid
-from maladist.io.upf import read_pseudopotentials
+from maladist.io.qe.upf import read_pseudopotentials
 from maladist.physics.core import LARGEST_RADIUS, core_charge, core_charge_of, form_factor
 from maladist.physics.reciprocal import ReciprocalSlab, largest_cutoff, to_reciprocal
 

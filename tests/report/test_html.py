@@ -15,7 +15,7 @@ from ase import Atoms
 from distributed import Client
 
 import maladist
-from maladist.cli import main
+from maladist.cli.app import main
 from maladist.errors import InputError
 from maladist.grid import Grid
 from maladist.io import stores

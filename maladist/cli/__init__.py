@@ -1,0 +1,9 @@
+"""The command `maladist`: parses, calls the function of the same name, prints; no logic.
+
+app      the command itself: predict, plan, observe, info, bench, cluster; errors become one line and a status
+data     convert, dft, check, align, export
+sample, train, evaluate, tune, report      a file a group of verbs
+options  options that several verbs share
+console  progress on a terminal, plain lines elsewhere
+help     examples and completion
+"""

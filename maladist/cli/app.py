@@ -1,0 +1,360 @@
+"""The command `maladist`: parses, calls the function of the same name, prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+from rich.table import Table
+
+import maladist
+from maladist.cli import data as cli_data
+from maladist.cli import evaluate as cli_evaluate
+from maladist.cli import help as cli_help
+from maladist.cli import report as cli_report
+from maladist.cli import sample as cli_sample
+from maladist.cli import train as cli_train
+from maladist.cli import tune as cli_tune
+from maladist.cli.options import Correction, RunOptions, Temperature
+from maladist.errors import BlockError, InputError
+from maladist.io.stores import check_target
+from maladist.prediction.setup import setup
+from maladist.prediction.spread import member_setups
+
+app = App(
+    name="maladist",
+    version=lambda: maladist.__version__,
+    default_parameter=Parameter(negative=()),
+    result_action="return_value",  # the exit status is ours, in main
+    suppress_keyboard_interrupt=False,  # and so is what is said after Ctrl-C
+    help="Electronic structure of large cells at finite temperature: atoms and a model in; n(r), D(ε) and A[n] out.",
+)
+out, err = Console(), Console(stderr=True)
+
+ClusterName = Annotated[str, Parameter(help="local, a YAML file, a scheduler's address or its scheduler file.")]
+
+
+@app.command
+def predict(
+    atoms: str,
+    /,
+    *,
+    output: Path,
+    options: RunOptions,
+    resume: bool = False,
+    overwrite: bool = False,
+    json: Path | None = None,
+    report: Path | None = None,
+    spread: bool = False,
+) -> None:
+    """Predict density, density of states and total free energy of a cell into a zarr store.
+
+    Parameters
+    ----------
+    atoms
+        File that ASE reads, FILE@index for one frame of several (the last without an index); FILE@: or FILE@0:100:10
+        for many, their blocks in one queue.
+    output
+        Zarr store to make; of many frames the folder for their stores.
+    resume
+        Continue a run that left the output unfinished.
+    overwrite
+        Replace the output if it exists.
+    json
+        Write the results as JSON to this file as well.
+    report
+        Write an HTML report to this file as well; of one frame only.
+    spread
+        Of an ensemble: standard deviations over its members too; of one frame only.
+    """
+    from maladist.cli.console import TerminalObserver
+    from maladist.io.structures import names_several, read_atoms, read_frames
+
+    _check_json(json)
+    _check_json(report, "report")
+    may: dict[str, Any] = {"resume": resume, "overwrite": overwrite}
+    if names_several(atoms):
+        if report is not None:
+            raise InputError("report", "many frames", "one frame", "Use maladist report on a frame's store.")
+        if spread:
+            raise InputError("spread", "many frames", "one frame", "Predict them one by one, as FILE@0, FILE@1, ...")
+        with maladist.cluster(options.cluster, options.workers) as client:
+            _predict_frames(read_frames(atoms), options.model, output, client, json, **may, **options.run())
+        return
+    structure = read_atoms(atoms)
+    # Refuse bad input before a cluster is asked for.
+    ready = setup(structure, options.model, **options.physics())
+    if spread:
+        member_setups(ready)
+    if not resume:
+        check_target(output, overwrite)
+    for note in ready.physics.notes:
+        err.print(f"note: {note}", highlight=False, soft_wrap=True)
+    with maladist.cluster(options.cluster, options.workers) as client, TerminalObserver(err) as observer:
+        prediction = maladist.predict(
+            structure,
+            ready.model,
+            client=client,
+            store=output,
+            observer=observer,
+            spread=spread,
+            **may,
+            **options.run(),
+        )
+    _show(prediction, output)
+    _write_json(prediction, json)
+    if report is not None:
+        cli_report.report(output, output=report)
+
+
+@app.command
+def plan(
+    atoms: str,
+    /,
+    *,
+    options: RunOptions,
+    output: Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    json: Path | None = None,
+) -> None:
+    """Say what `predict` with the same arguments will do and need; compute one block to tell how long.
+
+    Parameters
+    ----------
+    output
+        Is checked as `predict` checks it; nothing is written.
+    json
+        Write the plan as JSON to this file as well.
+    """
+    from maladist.io.structures import read_atoms
+
+    _check_json(json)
+    if output is not None and not resume:
+        check_target(output, overwrite)
+    with maladist.cluster(options.cluster, options.workers) as client:
+        planned = maladist.plan(read_atoms(atoms), options.model, client=client, **options.run())
+    table = Table(show_header=False, box=None)
+    for what, much in planned.rows():
+        table.add_row(what, much)
+    out.print(table)
+    if json is not None:
+        values = {**asdict(planned), "blocks": len(planned.blocks), "tasks": planned.n_tasks}
+        json.write_text(_dumps(values))
+
+
+@app.command
+def observe(
+    ldos: Path,
+    /,
+    *,
+    atoms: str | None = None,
+    temperature: Temperature = None,
+    pseudopotentials: Path | None = None,
+    xc: Literal["pbe", "pw92", "pz"] | None = None,
+    density_cutoff: float | None = None,
+    broadening_correction: Correction = "auto",
+    cluster: ClusterName = "local",
+    workers: int | None = None,
+    output: Path | None = None,
+    overwrite: bool = False,
+    json: Path | None = None,
+) -> None:
+    """Density, DOS and energies of any LDOS that follows the data contract, from DFT too.
+
+    Parameters
+    ----------
+    ldos
+        Zarr store, or a group in one, with an LDOS.
+    atoms
+        File that ASE reads, where the store has no atoms.
+    """
+    from maladist.io.structures import read_atoms
+
+    _check_json(json)
+    with maladist.cluster(cluster, workers) as client:
+        prediction = maladist.observe(
+            ldos,
+            None if atoms is None else read_atoms(atoms),
+            temperature=temperature or None,
+            pseudopotentials=pseudopotentials,
+            xc=xc,
+            density_cutoff=density_cutoff,
+            correction=broadening_correction,
+            client=client,
+            store=output,
+            overwrite=overwrite,
+        )
+        for note in prediction.dataset.attrs.get("notes", []):
+            err.print(f"note: {note}", highlight=False, soft_wrap=True)
+        _show(prediction, output)
+        _write_json(prediction, json)
+
+
+@app.command(name="import-mala")
+def import_mala(
+    zip: Path,
+    /,
+    *,
+    output: Path | None = None,
+    pseudopotentials: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Read a model that MALA trained and write it as a maladist model file.
+
+    Parameters
+    ----------
+    zip
+        The zip that MALA's saving of a run wrote.
+    output
+        Model file to write. Default: the zip's name with .maladist in place of .zip.
+    pseudopotentials
+        Folder of UPF files; their core charges go into the model.
+    """
+    from maladist.io.model_file import load_model, save_model
+
+    target = output or zip.with_suffix(".maladist")
+    if target.exists() and not overwrite:
+        raise InputError("output", f"{target} exists", "a new file", "Give --overwrite to replace it.")
+    model = load_model(zip, pseudopotentials=pseudopotentials)
+    save_model(model, target)
+    out.print(f"{target}: {model}", highlight=False, soft_wrap=True)
+
+
+@app.command
+def info(file: Path, /) -> None:
+    """Say what a model file, a MALA zip or a store holds."""
+    from maladist.io.inspect import describe
+
+    table = Table(show_header=False, box=None)
+    for what, much in describe(file):
+        table.add_row(what, much)
+    out.print(table)
+
+
+@app.command
+def bench(*, twojmax: list[int] | None = None, json: Path | None = None) -> None:
+    """Time descriptors and network on this machine.
+
+    Parameters
+    ----------
+    twojmax
+        Sizes of the bispectrum; repeat for several. Default: 6, 8, 10 and 12.
+    """
+    from maladist.bench import bench as run
+
+    _check_json(json)
+    run(twojmax=tuple(twojmax or (6, 8, 10, 12)), json=json)
+
+
+@app.command(name="cluster")
+def hold_cluster(description: str, /, *, workers: int | None = None, scheduler_file: Path | None = None) -> None:
+    """Hold a cluster open, so that many runs share warm workers: `--cluster SCHEDULER_FILE` reaches it. Ctrl-C ends it.
+
+    Parameters
+    ----------
+    description
+        A YAML file, or local.
+    workers
+        Number of worker processes.
+    scheduler_file
+        File to write. Default: the description's name with .json.
+    """
+    from maladist.cluster import hold
+
+    file = scheduler_file or Path(Path(description).name).with_suffix(".json")
+    hold(description, file, workers=workers, say=lambda line: out.print(line, highlight=False, soft_wrap=True))
+
+
+def _predict_frames(
+    frames: list[Any], model: Path, folder: Path, client: Any, json: Path | None, **options: Any
+) -> None:
+    """One store a frame in a folder, a line for each as it is finished."""
+    if folder.is_file() or not folder.parent.is_dir():
+        raise InputError("output", f"{folder} cannot be a folder", "a folder, or a new name in a folder that exists")
+    folder.mkdir(exist_ok=True)
+    paths = [folder / f"{i:06d}.zarr" for i in range(len(frames))]
+
+    def say(i: int, prediction: Any) -> None:
+        for t in prediction.temperatures:
+            at, total = prediction.at(t), prediction.at(t).energies.total
+            energy = "" if total is None else f", A = {total / len(frames[i]):.6f} eV/atom"
+            line = f"frame {i} of {len(frames)}, {t:g} K: μ = {at.fermi_energy:.4f} eV{energy}"
+            out.print(line, highlight=False, soft_wrap=True)
+
+    found = maladist.predict_many(frames, model, paths, client=client, finished=say, **options)
+    out.print(f"stores: {folder}", highlight=False, soft_wrap=True)
+    if json is not None:
+        json.write_text(_dumps({"frames": [p.to_dict() for p in found]}))
+
+
+app.command(cli_sample.app)
+app.command(cli_data.convert)
+app.command(cli_data.dft)
+app.command(cli_data.check)
+app.command(cli_data.align)
+app.command(cli_data.export)
+app.command(cli_train.train)
+app.command(cli_evaluate.evaluate)
+app.command(cli_tune.tune)
+app.command(cli_report.report)
+app.command(cli_report.doctor)
+cli_help.complete(app)
+
+
+def _show(prediction: Any, store: Path | None) -> None:
+    out.print(str(prediction), highlight=False, soft_wrap=True)
+    if store is not None:
+        out.print(f"store: {store}", highlight=False, soft_wrap=True)
+
+
+def _check_json(path: Path | None, name: str = "json") -> None:
+    if path is not None and not path.resolve().parent.is_dir():
+        raise InputError(name, f"{path.parent} is not a folder", "a file in a folder that exists")
+    if path is not None and (path.is_dir() or not os.access(path if path.exists() else path.resolve().parent, os.W_OK)):
+        raise InputError(name, f"{path} cannot be written", "a file that can be")
+
+
+def _write_json(prediction: Any, path: Path | None) -> None:
+    if path is not None:
+        path.write_text(prediction.to_json() + "\n")
+
+
+def _dumps(values: Any) -> str:
+    return json.dumps(values, indent=1, default=str) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; the exit status is 0, or 2 with one line for bad input."""
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in tokens
+    tokens = [t for t in tokens if t != "--debug"]
+    if not debug:
+        warnings.simplefilter("ignore")
+    try:
+        app(tokens, exit_on_error=False, print_error=False)
+    except (InputError, BlockError, CycloptsError) as error:
+        if debug:
+            raise
+        err.print(f"maladist: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        for note in getattr(error, "__notes__", ()):
+            err.print(f"  {note}", highlight=False, markup=False, soft_wrap=True)
+        status = 2
+    except KeyboardInterrupt:
+        resume = "are kept: the same command with --resume continues"
+        things = {"predict": "blocks", "tune": "trials", "train": "epochs"}
+        kept = {command: f"; finished {name} {resume}" for command, name in things.items()}
+        kept["convert"] = "; the same command makes the snapshot anew, those that were finished are kept"
+        kept["dft"] = "; finished snapshots are kept: the same command does what is missing"
+        err.print(f"maladist: stopped{kept.get(tokens[0], '')}", highlight=False, soft_wrap=True)
+        status = 130
+    else:
+        status = 0
+    return status

@@ -1,0 +1,290 @@
+"""Commands that make and check data sets: parse, call the function of the same name, print."""
+
+from __future__ import annotations
+
+import glob
+from dataclasses import asdict
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from maladist.datasets.check import Checked
+
+out, err = Console(), Console(stderr=True)
+
+
+def _say(text: str) -> None:
+    err.print(f"note: {text}", highlight=False, soft_wrap=True)
+
+
+def convert(
+    run: Path,
+    /,
+    *,
+    ldos: list[str],
+    output: Path,
+    name: str,
+    density: Path | None = None,
+    dos: Path | None = None,
+    descriptors: Annotated[str | None, Parameter(help="'compute', or a .npy or .h5 file of them.")] = None,
+    twojmax: int = 10,
+    cutoff: float = 4.67637,
+    energies: Annotated[tuple[float, float] | None, Parameter(help="ORIGIN SPACING of the LDOS, eV.")] = None,
+    kernel: Literal["gaussian", "fermi-derivative", "none"] | None = None,
+    width: float | None = None,
+    ldos_units: str | None = None,
+    density_units: str | None = None,
+    temperature: float | None = None,
+    pseudopotentials: Path | None = None,
+    cluster: str = "local",
+    workers: int | None = None,
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Convert a DFT calculation's files to a snapshot of a data set.
+
+    Parameters
+    ----------
+    run
+        data-file-schema.xml, output of pw.x, MALA's .info.json, or atoms that ASE reads.
+    ldos
+        Files of the LDOS; repeat, or quote a pattern: '*ldos.cube.gz'. Cube, xsf, .npy or openPMD .h5.
+    output
+        Data set; made if it is not there.
+    name
+        Of the snapshot.
+    density, dos
+        Files of the density and of the DOS.
+    kernel, width
+        Broadening of the LDOS (eV), where it is not to be recognised from the eigenvalues.
+    ldos_units
+        '1/(eV A3)', '1/(Ry bohr3)' or '1/(eV bohr3)'. Default: what the format usually has.
+    density_units
+        '1/A3' or '1/bohr3'.
+    """
+    import maladist
+    from maladist.cli.console import TerminalObserver
+    from maladist.datasets.convert.convert import convert as run_convert
+    from maladist.datasets.convert.source import Source
+
+    paths = [p for pattern in ldos for p in (sorted(glob.glob(pattern)) or [pattern])]  # noqa: PTH207  (absolute too)
+    compute = descriptors == "compute"
+    source = Source(
+        run=run,
+        ldos=paths,
+        density=density,
+        dos=dos,
+        descriptors=None if compute else descriptors,
+        energies=energies,
+        kernel=kernel,
+        width=width,
+        ldos_units=ldos_units,
+        density_units=density_units,
+        temperature=temperature,
+        pseudopotentials=pseudopotentials,
+    )
+    spec = maladist.BispectrumSpec(twojmax=twojmax, cutoff=cutoff) if descriptors else None
+    with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
+        group = run_convert(
+            source, output, name=name, spec=spec, client=client, overwrite=overwrite, note=_say, observer=observer
+        )
+    out.print(f"snapshot: {group}", highlight=False, soft_wrap=True)
+
+
+def dft(
+    snapshots: str,
+    /,
+    *,
+    setup: Path,
+    output: Path,
+    prefix: str = "s",
+    cluster: str = "local",
+    workers: int | None = None,
+    scratch: Path | None = None,
+) -> None:
+    """Run snapshots through Quantum ESPRESSO into a data set; a second call does what is missing.
+
+    Parameters
+    ----------
+    snapshots
+        File of atoms that ASE reads, FILE@0:100:10 for some of its frames.
+    setup
+        YAML file: temperature, pseudopotentials, ecutwfc, kpoints, energies, broadening.
+    output
+        Data set; made if it is not there.
+    prefix
+        Of the snapshots' names, which go on with 0000, 0001, ...
+    scratch
+        Folder for the calculations' files on the workers.
+    """
+    import maladist
+    from maladist.cli.console import TerminalObserver
+    from maladist.datasets.dft.dft import Outcome
+    from maladist.datasets.dft.dft import dft as run_dft
+    from maladist.datasets.dft.setup import DFTSetup
+    from maladist.errors import DFTError
+    from maladist.io.structures import read_frames
+
+    def told(outcome: Outcome) -> None:
+        err.print(f"{outcome.name}: {outcome.reason or 'done'} ({outcome.seconds:.1f} s)", highlight=False)
+
+    frames, ready = read_frames(snapshots), DFTSetup.read(setup)
+    called = [f"{prefix}{i:04d}" for i in range(len(frames))]
+    with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
+        outcomes = run_dft(
+            frames, ready, output, names=called, client=client, scratch=scratch, told=told, observer=observer
+        )
+    failed = [o for o in outcomes if o.reason]
+    there = len(frames) - len(failed)
+    out.print(
+        f"{output}: {there} of {len(frames)} snapshots, {len(outcomes) - len(failed)} of them new", highlight=False
+    )
+    if failed:
+        names = ", ".join(o.name for o in failed)
+        raise DFTError("snapshots", f"{len(failed)} failed ({names})", "all done", "The others are kept; run it again.")
+
+
+def check(
+    data: Path,
+    /,
+    *,
+    pseudopotentials: Path | None = None,
+    tolerance: float = 1.0,
+    density_tolerance: float = 0.005,
+    cluster: str = "local",
+    workers: int | None = None,
+    json: Path | None = None,
+) -> None:
+    """Hold a data set against the DFT it came from; exit status 1 where a tolerance is exceeded.
+
+    Parameters
+    ----------
+    data
+        Data set, or one snapshot of it.
+    pseudopotentials
+        Folder of UPF files; without them A is not compared.
+    tolerance
+        Of the total free energy, band energy and −TS, meV/atom.
+    density_tolerance
+        Mean |Δn| / mean n.
+    json
+        Write the figures as JSON to this file as well.
+    """
+    import maladist
+    from maladist.datasets.check import Tolerances
+    from maladist.datasets.check import check as run_check
+
+    limits = Tolerances(tolerance, density_tolerance)
+    with maladist.cluster(cluster, workers) as client:
+        checked = run_check(data, pseudopotentials=pseudopotentials, tolerances=limits, client=client)
+    for one in checked:
+        out.print(_table(one))
+        for text in (*one.failures, *(f"likely: {r}" for r in one.reasons)):
+            out.print(f"  {text}", style="red", highlight=False, soft_wrap=True)
+    bad = [one.name for one in checked if not one.good]
+    good = len(checked) - len(bad)
+    out.print(f"{good} of {len(checked)} snapshots within the tolerances", highlight=False)
+    if json is not None:
+        json.write_text(dumps([asdict(one) for one in checked], indent=1) + "\n")
+    if bad:
+        raise SystemExit(1)
+
+
+def _table(one: Checked) -> Table:
+    e = one.energies
+    kernel = f"{e.kernel} {e.width:g} eV" if e.width else e.kernel
+    table = Table(
+        title=f"{one.name}  ·  broadening {kernel}, {e.levels} levels by {e.spacing:g} eV", title_justify="left"
+    )
+    table.add_column("LDOS − DFT")
+    for mode in one.figures:
+        table.add_column(f"correction {mode}", justify="right")
+    rows = {
+        "N at the DFT's Fermi level": lambda f: f"{f.electrons:.5f}" if f.electrons is not None else "–",
+        "Fermi level, meV": lambda f: f"{f.fermi_shift:+.3f}" if f.fermi_shift is not None else "–",
+        "density, mean |Δn|/n": lambda f: f"{f.density:.4%}" if f.density is not None else "–",
+    }
+    for label, show in rows.items():
+        table.add_row(label, *(show(f) for f in one.figures.values()))
+    for name in dict.fromkeys(n for f in one.figures.values() for n in f.terms):
+        cells = [f"{f.terms[name]:+.3f}" if name in f.terms else "–" for f in one.figures.values()]
+        table.add_row(f"{name.replace('_', ' ')}, meV/atom", *cells)
+    return table
+
+
+def align(
+    *data: Path,
+    output: Path,
+    reference: Literal["edge", "fermi"] = "edge",
+    threshold: float = 0.01,
+    interpolate: Annotated[bool, Parameter(negative=())] = False,
+    window: Annotated[tuple[float, float] | None, Parameter(help="LOW HIGH to keep, eV from the reference.")] = None,
+    cluster: str = "local",
+    workers: int | None = None,
+) -> None:
+    """Shift snapshots' energies to a common reference and cut them to a common window, into a new data set.
+
+    Parameters
+    ----------
+    data
+        Data sets, or snapshots of them.
+    output
+        New data set.
+    reference
+        edge: where D(ε) first exceeds the threshold; fermi: the DFT's Fermi level.
+    threshold
+        Part of the largest D(ε).
+    interpolate
+        Move by parts of a level, with splines along the energy. Default: whole levels, the LDOS as it was.
+    """
+    import maladist
+    from maladist.datasets.align import align as run_align
+
+    with maladist.cluster(cluster, workers) as client:
+        aligned = run_align(
+            data,
+            output,
+            reference=reference,
+            threshold=threshold,
+            interpolate=interpolate,
+            window=window,
+            client=client,
+            note=_say,
+        )
+    for one in aligned:
+        below, above = one.dropped
+        text = f"{one.name}: {-one.shift:+.4f} eV, {reference} at {one.remainder:+.4f} eV"
+        out.print(f"{text}, {below} levels cut below and {above} above", highlight=False, soft_wrap=True)
+
+
+def export(
+    snapshot: Path,
+    /,
+    *,
+    to: Literal["cube", "xsf", "npy", "h5"],
+    output: Path,
+    cluster: str = "local",
+    workers: int | None = None,
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Write a snapshot to cube or xsf files, or to MALA's .npy or openPMD .h5.
+
+    Parameters
+    ----------
+    snapshot
+        DATA.zarr/snapshots/NAME, or any store with an LDOS or a density.
+    to
+        cube and xsf in Quantum ESPRESSO's units, npy and h5 in MALA's.
+    output
+        Folder; made if it is not there.
+    """
+    import maladist
+    from maladist.datasets.export import export as run_export
+
+    with maladist.cluster(cluster, workers) as client:
+        paths = run_export(snapshot, output, to=to, client=client, overwrite=overwrite)
+    out.print(f"{len(paths)} files in {output}", highlight=False, soft_wrap=True)

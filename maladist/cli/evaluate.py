@@ -1,0 +1,174 @@
+"""The command `maladist evaluate`: parses, calls the function of the same name, prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from json import dumps
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console
+from rich.table import Table
+
+from maladist.cli.options import Backend, Precision
+from maladist.errors import InputError
+
+if TYPE_CHECKING:
+    from maladist.evaluation.statistics import Evaluated, SpreadSays, Statistics
+
+out, err = Console(), Console(stderr=True)
+
+
+def evaluate(
+    model: Path,
+    data: str,
+    /,
+    *,
+    train: str | None = None,
+    pseudopotentials: Path | None = None,
+    cluster: str = "local",
+    workers: int | None = None,
+    descriptors: Backend = "auto",
+    device: str = "auto",
+    precision: Precision = "float32",
+    chunks: tuple[int, int, int] | None = None,
+    json: Path | None = None,
+    plots: Path | None = None,
+    spread: bool = False,
+) -> None:
+    """Hold a model against DFT: errors of LDOS, DOS, density, N, Fermi level and every energy, by snapshot and in all.
+
+    Parameters
+    ----------
+    model
+        Model file, or a zip that MALA wrote.
+    data
+        Data set, snapshot, or a pattern such as be.zarr/snapshots/test-*, in quotes.
+    train
+        The same for the training snapshots: two baselines learnt from them stand beside the model.
+    pseudopotentials
+        Folder of UPF files, where the model does not tell valence and core charge.
+    json
+        Write everything as JSON to this file as well.
+    plots
+        Folder for parity.png and errors.png, and spread.png with --spread.
+    spread
+        Of an ensemble: predict with every member too, and say what their spread tells of the error.
+    """
+    import maladist
+    from maladist.cli.console import TerminalObserver
+    from maladist.datasets.snapshots import find_snapshots
+    from maladist.evaluation.statistics import baselines, spread_says, summary
+    from maladist.io.model_file import load_model
+
+    if json is not None and not json.resolve().parent.is_dir():
+        raise InputError("json", f"{json.parent} is not a folder", "a file in a folder that exists")
+    loaded = load_model(model, pseudopotentials=pseudopotentials)
+    training = None if train is None else find_snapshots([train], "train")
+    with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
+        found = maladist.evaluate(
+            loaded,
+            data,
+            client=client,
+            observer=observer,
+            descriptors=descriptors,
+            device=device,
+            precision=precision,
+            chunks=chunks or "auto",
+            spread=spread,
+        )
+    values: dict[str, Any] = {"model": str(loaded), "model_hash": loaded.content_hash}
+    values |= {"snapshots": [one.to_dict() for one in found]}
+    statistics = summary(found)
+    out.print(_table(found))
+    out.print(_summary("model − DFT", statistics))
+    values["summary"] = _dict(statistics)
+    beside = None if training is None else baselines(found, training, loaded.elements)
+    if beside is not None:
+        title = f"baselines from {beside.training} training snapshots, meV/atom"
+        out.print(_summary(title, beside.summary))
+        values["baselines"] = asdict(beside)
+    if spread:
+        says = spread_says(found)
+        out.print(_spread(says))
+        values["spread"] = {name: asdict(one) for name, one in says.items()}
+    if json is not None:
+        json.write_text(dumps(_finite(values), indent=1, allow_nan=False) + "\n")
+    if plots is not None:
+        from maladist.report.evaluation import write_plots
+
+        for picture in write_plots(found, plots, beside, spread=spread):
+            out.print(f"picture: {picture}", highlight=False, soft_wrap=True)
+
+
+_LABELS: Final = {
+    "total_free_energy_meV_per_atom": "A, meV/atom",
+    "band_energy_meV_per_atom": "E_b, meV/atom",
+    "entropy_contribution_meV_per_atom": "−TS, meV/atom",
+    "hartree_meV_per_atom": "Hartree, meV/atom",
+    "xc_meV_per_atom": "XC, meV/atom",
+    "xc_potential_meV_per_atom": "XC potential, meV/atom",
+    "ewald_meV_per_atom": "Ewald, meV/atom",
+    "fermi_level_meV": "Fermi level, meV",
+    "electrons_per_atom": "N at the DFT's μ, 1/atom",
+    "density_relative": "|Δn| / mean n",
+    "density_mae_per_A3": "|Δn|, 1/Å³",
+    "density_percentage": "|Δn/n|, %",
+    "dos_relative": "Σ|ΔD| / ΣD",
+    "dos_mae_per_eV_atom": "|ΔD|, 1/(eV atom)",
+    "ldos_mae_per_eV_A3": "LDOS MAE, 1/(eV Å³)",
+    "ldos_rmse_per_eV_A3": "LDOS RMSE, 1/(eV Å³)",
+}
+
+
+def _table(found: Sequence[Evaluated]) -> Table:
+    table = Table(title="model − DFT: energies in meV/atom, μ in meV", title_justify="left", box=None)
+    for column in ("snapshot", "atoms", "A", "E_b", "−TS", "μ", "N/atom", "|Δn|/n", "|ΔD|/D"):
+        table.add_column(column, justify="left" if column == "snapshot" else "right", no_wrap=True)
+    for one in found:
+        terms = (one.terms.get(n) for n in ("total_free_energy", "band_energy", "entropy_contribution"))
+        energies = ["–" if v is None else f"{v:+.1f}" for v in terms]
+        mu = "–" if one.fermi_level is None else f"{one.fermi_level:+.1f}"
+        electrons = "–" if one.electrons is None else f"{one.electrons:+.4f}"
+        density = "–" if one.density_relative is None else f"{one.density_relative:.2%}"
+        rest = (mu, electrons, density, f"{one.dos_relative:.1%}")
+        table.add_row(one.name, str(one.n_atoms), *energies, *rest)
+    return table
+
+
+def _summary(title: str, statistics: Mapping[str, Mapping[str, Statistics]]) -> Table:
+    table = Table(title=title, title_justify="left", box=None)
+    for column in ("snapshots", "error", "mean |Δ|", "mean Δ", "std", "max |Δ|"):
+        table.add_column(column, justify="left" if column in ("snapshots", "error") else "right", no_wrap=True)
+    for group, rows in statistics.items():
+        names = sorted(rows, key=[*_LABELS, *rows].index)
+        for i, name in enumerate(names):
+            s = rows[name]
+            figures = (f"{v:.3g}" for v in (s.mean_abs, s.bias, s.std, s.max))
+            table.add_row(f"{group} ({s.count})" if i == 0 else "", _LABELS.get(name, name), *figures)
+    return table
+
+
+def _spread(says: Mapping[str, SpreadSays]) -> Table:
+    table = Table(title="what the spread σ of the members says of |error|", title_justify="left", box=None)
+    for column in ("", "Pearson", "Spearman", "rms error/σ", "|error| ≤ 2σ", "snapshots"):
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+    for name, s in says.items():
+        figures = (f"{s.pearson:.2f}", f"{s.spearman:.2f}", f"{s.ratio:.3g}", f"{s.within:.0%}", str(s.count))
+        table.add_row(name, *figures)
+    return table
+
+
+def _dict(statistics: Mapping[str, Mapping[str, Statistics]]) -> dict[str, Any]:
+    return {group: {name: asdict(s) for name, s in rows.items()} for group, rows in statistics.items()}
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for what is not finite: JSON has no NaN."""
+    if isinstance(value, Mapping):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not isfinite(value) else value

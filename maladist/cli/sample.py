@@ -1,0 +1,156 @@
+"""Commands that choose configurations to train on: parse, call the function of the same name, print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import ase
+from cyclopts import App, Parameter
+from rich.console import Console
+
+out = Console()
+app = App(name="sample", help="Choose configurations for DFT: around a crystal, from a trajectory, by a new MD run.")
+
+Output = Annotated[Path, Parameter(help="File to make, in the format of its ending as ASE knows it: extxyz.")]
+Repeat = Annotated[tuple[int, int, int], Parameter(help="Cells along the lattice vectors.")]
+
+
+@app.command
+def crystal(
+    atoms: str,
+    /,
+    *,
+    count: int,
+    output: Output,
+    repeat: Repeat = (1, 1, 1),
+    displacement: float = 0.1,
+    strain: float = 0.02,
+    vacancies: int = 0,
+    seed: int = 0,
+) -> None:
+    """Displace a crystal's atoms at random, strain its cell, leave atoms out.
+
+    Parameters
+    ----------
+    atoms
+        File that ASE reads, or an element in its usual crystal: Be.
+    displacement
+        Standard deviation of each coordinate, Å.
+    strain
+        Largest strain along an axis; shears have half of it.
+    vacancies
+        Atoms left out of each configuration.
+    """
+    from maladist.io.structures import read_crystal
+    from maladist.sampling.crystal import displaced
+
+    drawn = displaced(
+        read_crystal(atoms, repeat),
+        count,
+        displacement=displacement,
+        strain=strain,
+        vacancies=vacancies,
+        seed=seed,
+    )
+    _write(drawn, output)
+
+
+@app.command
+def trajectory(frames: str, /, *, output: Output, count: int | None = None, cutoff: float = 6.0) -> None:
+    """Take uncorrelated configurations of a trajectory's equilibrated part.
+
+    Parameters
+    ----------
+    frames
+        Trajectory that ASE reads; FILE@::10 for some of its frames.
+    count
+        How many. Default: all that are uncorrelated.
+    cutoff
+        Of the radial distribution functions that are compared, Å.
+    """
+    from maladist.io.structures import read_frames
+
+    _choose(read_frames(frames), output, count, cutoff)
+
+
+@app.command
+def md(
+    atoms: str,
+    /,
+    *,
+    calculator: str,
+    temperature: float,
+    steps: int,
+    output: Output,
+    repeat: Repeat = (1, 1, 1),
+    timestep: float = 1.0,
+    friction: float = 0.02,
+    every: int = 10,
+    count: int | None = None,
+    cutoff: float = 6.0,
+    seed: int = 0,
+) -> None:
+    """Run Langevin dynamics and take uncorrelated configurations of it; the trajectory stays beside them.
+
+    Parameters
+    ----------
+    atoms
+        File that ASE reads, or an element in its usual crystal: Al.
+    calculator
+        emt, an EAM table (.eam.alloy, .eam.fs), or a file .lmp of LAMMPS' pair_style and pair_coeff.
+    temperature
+        K.
+    timestep
+        fs.
+    friction
+        1/fs.
+    every
+        Steps from one frame to the next.
+    count
+        How many. Default: all that are uncorrelated.
+    cutoff
+        Of the radial distribution functions that are compared, Å.
+    """
+    from maladist.io.structures import check_writable, read_crystal
+    from maladist.sampling.dynamics import calculator_of, molecular_dynamics
+
+    check_writable(output)
+    start, path = read_crystal(atoms, repeat), output.with_name(output.name + ".md.traj")
+    with calculator_of(calculator, start) as potential:
+        frames = molecular_dynamics(
+            start,
+            potential,
+            temperature=temperature,
+            steps=steps,
+            trajectory=path,
+            timestep=timestep,
+            friction=friction,
+            every=every,
+            seed=seed,
+        )
+    out.print(f"trajectory: {path}, {len(frames)} frames", highlight=False, soft_wrap=True)
+    _choose(frames, output, count, cutoff)
+
+
+def _choose(frames: Sequence[ase.Atoms], output: Path, count: int | None, cutoff: float) -> None:
+    from maladist.io.structures import check_writable
+    from maladist.sampling.trajectory import uncorrelated
+
+    check_writable(output)
+    found = uncorrelated(frames, count, cutoff=cutoff)
+    out.print(
+        f"equilibrated from frame {found.start} of {len(frames)}, g = {found.inefficiency:.1f} frames,"
+        f" cosine distance above {found.threshold:.2g}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    _write([frames[i] for i in found.indices], output)
+
+
+def _write(configurations: Sequence[ase.Atoms], output: Path) -> None:
+    from maladist.io.structures import write_frames
+
+    write_frames(configurations, output)
+    out.print(f"{len(configurations)} configurations in {output}", highlight=False, soft_wrap=True)

@@ -1,0 +1,83 @@
+"""The command `maladist tune`: parses, calls the function of the same name, prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from maladist.cli.console import TerminalObserver
+    from maladist.tuning.tune import Trial, Tuned
+
+out, err = Console(), Console(stderr=True)
+
+
+def tune(
+    config: Path,
+    /,
+    *,
+    output: Path | None = None,
+    resume: bool = False,
+    cluster: str = "local",
+    workers: int | None = None,
+) -> None:
+    """Search for the best values of some keys of a training's configuration.
+
+    Parameters
+    ----------
+    config
+        YAML file: train, search, objective, method, trials; see maladist.TuneConfig.
+    output
+        Folder for best.yaml, trials.csv and the study. Default: the file's name without its ending.
+    resume
+        Go on where an earlier run was interrupted, or with more trials.
+    cluster
+        Whose workers run the trials.
+    """
+    import maladist
+    from maladist.cli.console import TerminalObserver
+    from maladist.tuning.study import check_output
+    from maladist.tuning.tune import BEST
+
+    checked = maladist.TuneConfig.read(config)
+    folder = Path(config.stem) if output is None else output
+    check_output(checked, folder, resume)  # refused before a cluster starts
+    with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
+        observer.begin(client, f"{checked.runs} trials")
+        told = partial(_tell, observer, checked.runs, count(1))
+        found = maladist.tune(checked, folder, client=client, resume=resume, told=told)
+    out.print(_table(found, checked.objective))
+    for key, levels in found.effects.items():
+        shown = ", ".join(f"{level}: {mean:.5g}" for level, mean in levels.items())
+        out.print(f"mean by {key}: {shown}", highlight=False, soft_wrap=True)
+    out.print(f"{folder / BEST}: maladist train takes it", highlight=False, soft_wrap=True)
+
+
+def _tell(observer: TerminalObserver, runs: int, done: Iterator[int], trial: Trial | str) -> None:
+    if isinstance(trial, str):
+        err.print(f"note: {trial}", highlight=False, soft_wrap=True)
+        return
+    observer.count("trials of this run", runs, next(done))
+    values = ", ".join(f"{key} {value}" for key, value in trial.values.items())
+    came = trial.state if trial.value is None else f"{trial.state} {trial.value:.5g}"
+    line = f"trial {trial.number}: {came} ({values}; {trial.seconds:.1f} s)"
+    err.print(f"{line}: {trial.reason}" if trial.reason else line, highlight=False, soft_wrap=True)
+
+
+def _table(found: Tuned, objective: str, most: int = 10) -> Table:
+    """The best trials."""
+    shown = found.trials[:most]
+    table = Table(title=f"{len(shown)} best of {len(found.trials)} trials", title_justify="left")
+    for column in ("trial", objective, *found.best.values, "s"):
+        table.add_column(column, justify="right")
+    for t in shown:
+        value = t.state if t.value is None or t.state != "complete" else f"{t.value:.5g}"
+        cells = [f"{v:.4g}" if isinstance(v, float) else str(v) for v in t.values.values()]
+        table.add_row(str(t.number), value, *cells, f"{t.seconds:.1f}")
+    return table

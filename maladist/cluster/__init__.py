@@ -1,0 +1,10 @@
+"""Dask clusters: a client from a name, a YAML file or an address.
+
+start   a description, read and checked; local, batch systems, GPUs of a node, Kubernetes, a scheduler that runs
+hold    a cluster kept open, so that many runs share warm workers
+"""
+
+from maladist.cluster.hold import hold
+from maladist.cluster.start import cluster, job_script
+
+__all__ = ["cluster", "hold", "job_script"]

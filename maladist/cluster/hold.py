@@ -1,0 +1,88 @@
+"""A cluster that is held open, so that many runs share warm workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from distributed import Client
+
+from maladist.cluster.start import cluster, describe
+from maladist.errors import ClusterError
+
+
+def hold(
+    description: str | Path | Mapping[str, Any],
+    file: str | Path,
+    *,
+    workers: int | None = None,
+    say: Callable[[str], Any] = print,
+) -> None:
+    """Hold a cluster open until SIGINT (Ctrl-C) or SIGTERM; ``--cluster FILE`` of other commands reaches it.
+
+    Parameters
+    ----------
+    description, workers
+        As in `cluster`.
+    file
+        Scheduler file to write; it is removed in the end.
+    say
+        Is told, line by line, where the cluster can be reached.
+
+    Raises
+    ------
+    ClusterError
+        As `cluster`; a description of a cluster that is running already; a file that exists.
+    """
+    if describe(description, workers)["kind"] == "address":
+        raise ClusterError("cluster", "a cluster that is running", "the description of one to start")
+    with _until_stopped() as stopped, cluster(description, workers) as client, scheduler_file(client, file):
+        say(f"scheduler {client.scheduler.address}, dashboard {client.dashboard_link}")
+        say(f"use it with --cluster {file}; stop it with Ctrl-C")
+        stopped.wait()
+        say("stopping")
+
+
+@contextmanager
+def _until_stopped() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set."""
+    stopped = threading.Event()
+    before = {s: signal.signal(s, lambda *_: stopped.set()) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+@contextmanager
+def scheduler_file(client: Client, path: str | Path) -> Iterator[Path]:
+    """A file with the address of a client's scheduler, for others to reach it; removed in the end.
+
+    Only its owner can read it. Of a cluster with TLS the others need the credentials too (``security`` in their YAML).
+
+    Raises
+    ------
+    ClusterError
+        A file that exists, or a folder that cannot be written.
+    """
+    path = Path(path)
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump({"type": "Scheduler", "address": client.scheduler.address}, file)
+    except FileExistsError as error:
+        raise ClusterError(
+            "scheduler_file", f"{path} exists", "a new file", "Another cluster may be held there."
+        ) from error
+    except OSError as error:
+        raise ClusterError("scheduler_file", f"{path}: {error.strerror}", "a file that can be written") from error
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,255 @@
+"""A data set held against the DFT that it came from, and the likely reason where it does not hold.
+
+Every trap of DFT data leaves a pattern: a kernel other than the stated one fits the eigenvalues' D(ε) better; wrong
+units are a constant factor; a window that ends too early loses electrons; a loose self-consistency has eigenvalues that
+do not belong to its density.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+import xarray as xr
+from distributed import Client
+
+from maladist import schema
+from maladist.cluster import cluster
+from maladist.datasets.verify import FITS, fit_kernel, likely_unit
+from maladist.elements import Element
+from maladist.errors import AccuracyWarning, EnergyWindowError
+from maladist.grid import EnergyGrid
+from maladist.io import datasets, stores
+from maladist.io.qe.upf import read_pseudopotentials
+from maladist.physics.fermi import number_weights, use_correction
+from maladist.prediction.observe import observe
+from maladist.units import BOLTZMANN
+
+LOOSE: Final = 1e-6
+"""Threshold of the self-consistency, Ry per atom, above which band and density terms do not belong together."""
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """What is still good.
+
+    Attributes
+    ----------
+    energy
+        Of A, of the band energy and of −TS, meV/atom.
+    density
+        Mean |Δn| / mean n.
+    electrons
+        Of N at the DFT's Fermi level, relative.
+    """
+
+    energy: float = 1.0
+    density: float = 0.005
+    electrons: float = 0.01
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one snapshot, with the broadening correction either on or off.
+
+    Attributes
+    ----------
+    electrons
+        N from the LDOS at the DFT's Fermi level; None where the DFT's is not known.
+    fermi_shift
+        Self-consistent Fermi level minus the DFT's, meV.
+    density
+        Mean |Δn| / mean n of the density from the LDOS; None where there is no DFT density.
+    terms
+        Differences from the DFT, meV/atom, by the names of the data contract without ``_eV``.
+    """
+
+    electrons: float | None
+    fermi_shift: float | None
+    density: float | None
+    terms: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A snapshot's figures by correction, 'off' and, where the kernel is known, 'on'; and what is wrong with it."""
+
+    name: str
+    n_electrons: float
+    energies: EnergyGrid
+    figures: Mapping[str, Figures]
+    failures: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether every tolerance is met."""
+        return not self.failures
+
+
+def check(
+    data: str | Path,
+    *,
+    pseudopotentials: str | Path | None = None,
+    tolerances: Tolerances | None = None,
+    client: Client | None = None,
+) -> list[Checked]:
+    """Hold every snapshot of a data set, or one snapshot, against its reference.
+
+    Parameters
+    ----------
+    data
+        Data set or group of a snapshot.
+    pseudopotentials
+        Folder of UPF files: without them A and the terms that need the core charge are not compared.
+    tolerances
+        What is still good.
+    client
+        Whose workers compute; a local cluster where None.
+
+    Raises
+    ------
+    InputError
+        No data set, or one that breaks the data contract.
+    """
+    groups = datasets.snapshot_groups(Path(data))
+    elements = None if pseudopotentials is None else read_pseudopotentials(pseudopotentials)
+    context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
+    with context as connected:
+        return [_check(g, elements, tolerances or Tolerances(), connected) for g in groups]
+
+
+def _check(group: Path, elements: Mapping[str, Element] | None, tolerances: Tolerances, client: Client) -> Checked:
+    dataset, reference = stores.open_dataset(group), datasets.read_reference(group)
+    energies, terms = schema.energy_grid_of(dataset), datasets.reference_terms(reference)
+    modes = ["off"] if energies.variance is None else ["off", "on"]
+    figures, lost = {}, ""
+    for mode in modes:
+        try:
+            figures[mode] = _figures(group, dataset, terms, elements, mode == "on", client)
+        except EnergyWindowError as error:
+            lost = str(error)
+    trusted = "on" if "on" in figures and use_correction("auto", energies)[0] else "off"
+    n_electrons = float(dataset.attrs.get("n_electrons", np.nan))
+    failures = (lost,) if lost else _failures(figures[trusted], n_electrons, tolerances)
+    reasons = likely_reasons(dataset, reference, terms, energies) if failures else ()
+    if failures and not reasons:
+        reasons = ("none of the known traps: compare the k-points and cutoffs of the two calculations",)
+    return Checked(group.name, n_electrons, energies, figures, failures, reasons)
+
+
+def _figures(
+    group: Path,
+    dataset: xr.Dataset,
+    terms: Mapping[str, float],
+    elements: Mapping[str, Element] | None,
+    correction: bool,
+    client: Client,
+) -> Figures:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AccuracyWarning)
+        found = observe(group, pseudopotentials=elements, correction="on" if correction else "off", client=client)
+    n, mu, electrons, shift = dataset.sizes["atom"], terms.get("fermi_energy_eV"), None, None
+    if mu is not None:
+        weights = number_weights(
+            schema.energy_grid_of(dataset), mu, float(dataset.attrs["temperature_K"]), correction=correction
+        )
+        electrons = float(weights @ torch.as_tensor(found.dos.values.copy()))
+        shift = 1e3 * (found.fermi_energy - mu)
+    density = None
+    if "density" in dataset:
+        dft, ours = dataset["density"].values, found.density.values
+        density = float(np.abs(ours - dft).mean() / dft.mean())
+    ours_by_name = found.energies.to_dict()
+    differences = {
+        name.removesuffix("_eV"): 1e3 * (value - terms[name]) / n
+        for name, value in ours_by_name.items()
+        if value is not None and name in terms
+    }
+    return Figures(electrons, shift, density, differences)
+
+
+def _failures(figures: Figures, n_electrons: float, tolerances: Tolerances) -> tuple[str, ...]:
+    failures = []
+    for name in ("total_free_energy", "band_energy", "entropy_contribution"):
+        if abs(energy := figures.terms.get(name, 0.0)) > tolerances.energy:
+            failures.append(f"{name.replace('_', ' ')} off by {energy:+.3f} meV/atom (tolerance {tolerances.energy:g})")
+    if figures.density is not None and figures.density > tolerances.density:
+        failures.append(f"density off by {figures.density:.2%} (tolerance {tolerances.density:.2%})")
+    if figures.electrons is not None and abs(figures.electrons / n_electrons - 1) > tolerances.electrons:
+        failures.append(
+            f"{figures.electrons:.4f} electrons at the DFT's Fermi level, not {n_electrons:g}"
+            f" (tolerance {tolerances.electrons:.1%})"
+        )
+    return tuple(failures)
+
+
+def likely_reasons(
+    dataset: xr.Dataset, reference: xr.Dataset | None, terms: Mapping[str, float], energies: EnergyGrid
+) -> tuple[str, ...]:
+    """What explains a failure, in words; the traps whose pattern is there."""
+    reasons = []
+    facts = {} if reference is None else reference.attrs
+    dos = dataset["dos"].values
+    if reference is not None and "eigenvalue" in reference:
+        eigenvalues, weights = reference["eigenvalue"].values, reference["k_weight"].values
+        reasons += _of_the_window(energies, terms, float(dataset.attrs["temperature_K"]), eigenvalues)
+        if energies.width > 0:
+            reasons += _of_the_kernel(energies, dos, eigenvalues, weights, facts)
+    elif terms.get("fermi_energy_eV") is not None:
+        reasons += _of_the_window(energies, terms, float(dataset.attrs["temperature_K"]), None)
+    if energies.kernel == "unknown":
+        reasons.append("the kernel of the broadening is not known, so it cannot be corrected for")
+    elif not use_correction("auto", energies)[0]:
+        reasons.append(f"the broadening correction does not hold: {use_correction('auto', energies)[1]}")
+    if facts.get("threshold_Ry_per_atom", 0.0) > LOOSE:
+        loose = facts["threshold_Ry_per_atom"]
+        reasons.append(f"the DFT is loosely converged ({loose:.1g} Ry/atom): its eigenvalues do not fit its density")
+    if "density_cutoff_eV" not in dataset.attrs:
+        reasons.append("the density cutoff (ecutrho) is not known: XC is uncertain by meV/atom")
+    return tuple(reasons)
+
+
+def _of_the_window(
+    energies: EnergyGrid, terms: Mapping[str, float], temperature: float, eigenvalues: np.ndarray | None
+) -> list[str]:
+    reasons, width = [], energies.width
+    bottom, top, tau = energies.origin, float(energies.values[-1]), BOLTZMANN * temperature
+    mu = terms.get("fermi_energy_eV")
+    if mu is not None and top < mu + 12 * tau + 5 * width:
+        reasons.append(f"the window truncates: it ends at {top:.2f} eV, short of {mu + 12 * tau + 5 * width:.2f} eV")
+    if eigenvalues is not None:
+        lowest, reached = float(eigenvalues.min()), float(eigenvalues.max(axis=1).min())
+        if bottom > lowest - 4 * width:
+            reasons.append(f"the window truncates: it begins at {bottom:.2f} eV, above {lowest - 4 * width:.2f} eV")
+        if mu is not None and reached < mu + 12 * tau + 5 * width:
+            reasons.append(f"too few bands: they reach {reached:.2f} eV only")
+    return reasons
+
+
+def _of_the_kernel(
+    energies: EnergyGrid, dos: np.ndarray, eigenvalues: np.ndarray, weights: np.ndarray, facts: Mapping[str, object]
+) -> list[str]:
+    fits = fit_kernel(dos, eigenvalues, weights, energies)
+    best = min(fits, key=lambda k: fits[k].shape)
+    fit = fits[best]
+    if fit.shape < FITS and abs(fit.factor - 1) > FITS:
+        return [f"the LDOS is {fit.factor:.4g} times the eigenvalues': {likely_unit(fit.factor) or 'wrong units'}"]
+    if fit.shape < FITS:
+        if energies.kernel not in ("unknown", best) and fits[energies.kernel].shape > 2 * fit.shape:
+            return [
+                f"the broadening is {best}, not {energies.kernel}: with smearing fermi-dirac, pp.x broadens with the"
+                " Fermi derivative unless the XML is changed"
+            ]
+        return []
+    if facts.get("ultrasoft") and int(str(facts.get("pools") or 1)) > 1:
+        return ["pp.x with pools of k-points and an ultrasoft pseudopotential gives a wrong LDOS: use one pool"]
+    return [
+        f"D(ε) of the LDOS differs from the eigenvalues' by {fit.difference:.1%}: another k-mesh, width or snapshot?"
+    ]

@@ -1,0 +1,105 @@
+"""What runs on a worker in a conversion: one level's file, or one block of all levels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from maladist.descriptors import evaluate
+from maladist.descriptors.dispatch import BATCH
+from maladist.descriptors.spec import Spec
+from maladist.grid import Block, Blocks, Grid
+from maladist.io import stores
+from maladist.io.fields import openpmd
+from maladist.io.fields.formats import field_format
+from maladist.io.mala import data as mala_data
+from maladist.neighbors import LocalAtoms
+from maladist.parallel.workers import peak_memory
+
+TEXT: Final = (".cube", ".cub", ".xsf", ".gz")
+"""Endings of text files: one level each, read through once."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """A file of one energy level."""
+
+    path: str
+    index: int
+
+
+def stage_level(level: Level, store: str, block_shape: tuple[int, int, int], factor: float) -> int:
+    """Read one level's file, once, slab by slab, into the staging array."""
+    path = Path(level.path)
+    reader = field_format(path)
+    axis = reader.read_header(path).slow_axis
+    array = stores.open_array(store, "work/levels")
+    for region, values in reader.read_slabs(path, block_shape[axis]):
+        array[(slice(level.index, level.index + 1), *region)] = (values * factor).astype(np.float32)[None]
+    return level.index
+
+
+def assemble_block(block: Block, store: str, path: str, factor: float) -> tuple[int, npt.NDArray[np.float64]]:
+    """Write all levels of a block; return their sums over its points, (levels,)."""
+    if path:
+        values = read_array(Path(path), block, "ldos") * np.float32(factor)
+    else:
+        staged = stores.open_array(store, "work/levels", "r")
+        values = np.moveaxis(np.asarray(staged[(slice(None), *block.slices)]), 0, -1)
+    if not np.isfinite(values).all():
+        raise FloatingPointError("an LDOS that is not finite")
+    stores.write_region(store, "ldos", block.slices, np.ascontiguousarray(values, dtype=np.float32))
+    return block.index, values.reshape(-1, values.shape[-1]).sum(axis=0, dtype=np.float64)
+
+
+def read_array(path: Path, block: Block, kind: str) -> npt.NDArray[Any]:
+    """A block of a .npy or openPMD file, all features."""
+    if path.suffix == ".npy":
+        return np.array(mala_data.open_field(path)[block.slices])
+    return openpmd.read_region(path, block.slices, kind)
+
+
+def store_density(path: str, store: str, blocks: Blocks, factor: float) -> float:
+    """Read a density into the store by slabs of whole chunks; return the sum over its points."""
+    array, total, file = stores.open_array(store, "density"), 0.0, Path(path)
+    if file.suffix in TEXT:
+        reader = field_format(file)
+        axis = reader.read_header(file).slow_axis
+        for region, values in reader.read_slabs(file, blocks.block_shape[axis]):
+            array[region] = values * factor
+            total += float(values.sum()) * factor
+        return total
+    for block in blocks:
+        values = read_array(file, block, "density").reshape(block.shape) * factor
+        array[block.slices] = values
+        total += float(values.sum(dtype=np.float64))
+    return total
+
+
+def read_descriptors(block: Block, path: str, store: str, extra: int) -> int:
+    """A block of descriptors from a file, without its ``extra`` columns of positions."""
+    values = read_array(Path(path), block, "descriptors")[..., extra:]
+    stores.write_region(store, "descriptors", block.slices, values.astype(np.float32))
+    return block.index
+
+
+def compute_descriptors(block: Block, grid: Grid, atoms: LocalAtoms, spec: Spec, store: str) -> int:
+    """Compute a block of descriptors."""
+    torch.set_num_threads(1)
+    points = grid.points(block)
+    values = np.empty((block.n_points, spec.n_features), np.float32)
+    for first in range(0, len(points), BATCH):
+        rows = slice(first, first + BATCH)
+        values[rows] = evaluate(points[rows], atoms, spec, threads=1).numpy()
+    stores.write_region(store, "descriptors", block.slices, values.reshape(*block.shape, -1))
+    return block.index
+
+
+def peak_of_worker() -> int:
+    """Largest resident size of this process so far, bytes."""
+    return peak_memory()

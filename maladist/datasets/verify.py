@@ -1,0 +1,157 @@
+"""Integrals of an LDOS and a density held against the calculation they came from, and the broadening they betray.
+
+The eigenvalues of the calculation, broadened, give the D(ε) that the LDOS must integrate to. So wrong units are a
+constant factor, and the kernel that was used is the one whose D(ε) fits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from maladist.errors import DataFileError
+from maladist.grid import EnergyGrid, Kernel
+from maladist.io.qe.run import DFTRun
+from maladist.physics.broadening import broadened_dos
+from maladist.physics.fermi import number_weights
+from maladist.units import BOHR, LDOS_QE, RYDBERG
+
+Array = npt.NDArray[np.float64]
+
+KERNELS: Final[tuple[Kernel, ...]] = ("gaussian", "fermi-derivative")
+FITS: Final = 0.02
+"""Largest relative difference of D(ε) from the broadened eigenvalues at which a kernel counts as recognised."""
+
+UNIT_FACTORS: Final = {
+    "1/(Ry bohr³) taken for 1/(eV Å³)": 1 / LDOS_QE,
+    "1/(eV Å³) taken for 1/(Ry bohr³)": LDOS_QE,
+    "1/(eV bohr³) taken for 1/(eV Å³)": BOHR**3,
+    "1/(eV bohr³) taken for 1/(Ry bohr³)": 1 / RYDBERG,
+    "1/(Ry Å³) taken for 1/(eV Å³)": RYDBERG,
+    "1/bohr³ taken for 1/Å³": BOHR**3,
+    "1/Å³ taken for 1/bohr³": 1 / BOHR**3,
+    "one spin in place of both": 0.5,
+}
+
+
+class Fit(NamedTuple):
+    """How a DOS compares with the broadened eigenvalues': both as norms over the energies, relative.
+
+    Attributes
+    ----------
+    difference
+        As they are.
+    factor
+        By which it would fit best.
+    shape
+        Difference that is left with that factor.
+    """
+
+    difference: float
+    factor: float
+    shape: float
+
+
+def likely_unit(ratio: float) -> str:
+    """Which confusions of units a factor betrays, in words; empty where none is within 3 %."""
+    return ", or ".join(name for name, factor in UNIT_FACTORS.items() if abs(ratio / factor - 1) < 0.03)
+
+
+def fit_kernel(dos: Array, eigenvalues: Array, weights: Array, energies: EnergyGrid) -> dict[Kernel, Fit]:
+    """How D(ε) fits the eigenvalues broadened with each kernel, at the energies' width."""
+    found: dict[Kernel, Fit] = {}
+    for kernel in KERNELS:
+        trial = replace(energies, kernel=kernel)
+        wanted = broadened_dos(torch.from_numpy(eigenvalues), torch.from_numpy(weights), trial).numpy()
+        size, factor = np.linalg.norm(wanted), float(wanted @ dos / (wanted @ wanted))
+        difference, shape = (float(np.linalg.norm(dos - f * wanted) / size) for f in (1.0, factor))
+        found[kernel] = Fit(difference, factor, shape / abs(factor))
+    return found
+
+
+def electrons_at(dos: Array, energies: EnergyGrid, mu: float, temperature: float) -> float:
+    """Number of electrons of a DOS at a Fermi level, plain weights."""
+    return float(number_weights(energies, mu, temperature, correction=False).numpy() @ dos)
+
+
+def verify_ldos(
+    run: DFTRun, dos: Array, energies: EnergyGrid, *, kernel_given: bool
+) -> tuple[EnergyGrid, tuple[str, ...]]:
+    """Refuse an LDOS that cannot be the calculation's; recognise its kernel where it was not given.
+
+    Parameters
+    ----------
+    dos
+        D(ε) of the LDOS, 1/eV.
+    energies
+        Its energies, kernel and width.
+
+    Returns
+    -------
+    tuple
+        Energy grid with its kernel, and notes.
+
+    Raises
+    ------
+    DataFileError
+        Wrong units, or an LDOS of something else.
+    """
+    if energies.width > 0 and run.eigenvalues.size:
+        fits = fit_kernel(dos, run.eigenvalues, run.weights, energies)
+        best = min(fits, key=lambda k: fits[k].shape)
+        _refuse_units(fits[best].factor)
+        if kernel_given:
+            return energies, _kernel_note(fits, best, energies)
+        if fits[best].difference < FITS:
+            how = f"D(ε) within {fits[best].difference:.1%} of the eigenvalues'"
+            text = f"broadening recognised: {best}, {energies.width:g} eV ({how})"
+            return replace(energies, kernel=best), (text,)
+        text = f"broadening unknown: D(ε) differs from the eigenvalues' by {fits[best].difference:.1%} at best ({best})"
+        return energies, (text,)
+    if run.fermi_energy is not None and run.n_electrons and run.temperature:
+        _refuse_units(electrons_at(dos, energies, run.fermi_energy, run.temperature) / run.n_electrons)
+    return energies, ()
+
+
+def _refuse_units(ratio: float) -> None:
+    unit = likely_unit(ratio)
+    # An LDOS of coarse energies may miss a few tenths of its electrons; units are off by a factor of two or more.
+    if 0.6 < ratio < 1.6:
+        return
+    came = f"an LDOS {ratio:.4g} times what the calculation's eigenvalues or electrons give"
+    remedy = f"That is the factor of {unit}: give --ldos-units." if unit else "Is it of another calculation?"
+    raise DataFileError("ldos", came, "an LDOS that integrates to the calculation's DOS", remedy)
+
+
+def _kernel_note(fits: dict[Kernel, Fit], best: Kernel, energies: EnergyGrid) -> tuple[str, ...]:
+    if (
+        energies.kernel in fits
+        and best != energies.kernel
+        and fits[best].difference < 0.5 * fits[energies.kernel].difference
+    ):
+        return (
+            f"the kernel was given as {energies.kernel}, but D(ε) fits {best} ({fits[best].difference:.1%} against "
+            f"{fits[energies.kernel].difference:.1%}): with smearing fermi-dirac, pp.x broadens"
+            " with the Fermi derivative",
+        )
+    return ()
+
+
+def verify_density(run: DFTRun, electrons: float, path: str | Path) -> None:
+    """Refuse a density that does not hold the electrons, to 0.5 %.
+
+    Raises
+    ------
+    DataFileError
+        Wrong units, or a density of something else.
+    """
+    if run.n_electrons is None or abs(electrons / run.n_electrons - 1) < 5e-3:
+        return
+    unit = likely_unit(electrons / run.n_electrons)
+    remedy = f"That is the factor of {unit}: give --density-units." if unit else "Is it of another calculation?"
+    raise DataFileError(str(path), f"a density of {electrons:.5g} electrons", f"{run.n_electrons:g}", remedy)

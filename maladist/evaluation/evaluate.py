@@ -1,0 +1,247 @@
+"""A model held against DFT on snapshots: predicted on each snapshot's own grid, compared block by block on the workers.
+
+The predicted LDOS is kept in a temporary store on disk until its blocks are compared with the data's; neither is ever
+whole in memory. Where the model has a zero of energy, the data's LDOS is taken to the model's energies in that cell,
+and the levels that lie inside of the data's window are compared.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, Final
+
+import ase
+import numpy as np
+import numpy.typing as npt
+import torch
+from distributed import Client
+
+from maladist import schema
+from maladist.cluster import cluster
+from maladist.datasets.snapshots import Snapshot, find_snapshots
+from maladist.errors import AccuracyWarning, InputError
+from maladist.evaluation.statistics import Evaluated
+from maladist.grid import Block, EnergyGrid
+from maladist.io import stores
+from maladist.io.model_file import load_model
+from maladist.io.qe.upf import read_pseudopotentials
+from maladist.learning.model import LDOSModel
+from maladist.parallel import waves
+from maladist.parallel.blocking import choose_block
+from maladist.parallel.progress import Observer, Silent
+from maladist.physics.energies import ion_energy
+from maladist.physics.energy_zero import resampling
+from maladist.physics.fermi import number_weights
+from maladist.prediction.predict import predict
+from maladist.prediction.result import Prediction
+from maladist.prediction.setup import known_elements
+
+Array = npt.NDArray[np.float64]
+
+_POINTS: Final = 16384  # of a comparison's task
+_AT_ONCE: Final = 2  # snapshots under way: the workers have blocks while the client solves for a Fermi level
+_SUMS: Final = 5  # |Δd|, Δd², |Δn|, |Δn/n|, n
+
+
+def evaluate(
+    model: LDOSModel | str | Path,
+    data: str | Path | Sequence[str | Path],
+    *,
+    client: Client | None = None,
+    pseudopotentials: str | Path | None = None,
+    chunks: str | Sequence[int] = "auto",
+    descriptors: str = "auto",
+    device: str = "auto",
+    precision: str = "float32",
+    spread: bool = False,
+    observer: Observer | None = None,
+) -> list[Evaluated]:
+    """Errors of a model on every snapshot of some data.
+
+    Parameters
+    ----------
+    model
+        A model, or a path of a model file or of a zip that MALA wrote.
+    data
+        A data set, a snapshot, a pattern of either (``be.zarr/snapshots/test-*``), or several.
+    client
+        Whose workers compute; a local cluster where None.
+    pseudopotentials
+        Folder of UPF files, where the model does not tell valence and core charge: without them A is not compared.
+    chunks, descriptors, device, precision
+        As in `predict`.
+    spread
+        Also predict with every member of an ensemble; how far they are apart goes beside the errors.
+    observer
+        Is told how many snapshots there are, and of each that is done; nobody where None.
+
+    Returns
+    -------
+    list of Evaluated
+        By the snapshots' paths.
+
+    Raises
+    ------
+    InputError
+        Data that nothing matches, without a reference, of other elements or energies than the model's.
+    """
+    model = model if isinstance(model, LDOSModel) else load_model(model)
+    if pseudopotentials is not None:
+        model = model.with_pseudopotentials(read_pseudopotentials(pseudopotentials))
+    patterns = [str(data)] if isinstance(data, str | Path) else [str(d) for d in data]
+    snapshots = find_snapshots(patterns, "data")
+    for snapshot in snapshots:
+        _check(snapshot, model)
+    options: dict[str, Any] = {"chunks": chunks, "descriptors": descriptors, "device": device, "precision": precision}
+    options |= {"spread": True} if spread else {}
+    context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
+    with context as connected, ThreadPoolExecutor(_AT_ONCE) as pool, warnings.catch_warnings():
+        warnings.simplefilter("ignore", AccuracyWarning)  # a poor model is what this is to find
+        observer, found = observer or Silent(), []
+        observer.begin(connected, f"{len(snapshots)} snapshots")
+        observer.stage("snapshots", len(snapshots))
+        for one in pool.map(lambda s: _evaluate(s, model, connected, options), snapshots):
+            found.append(one)
+            observer.advance(one)
+        return found
+
+
+def _check(snapshot: Snapshot, model: LDOSModel) -> None:
+    """Refuse, before anything is computed, a snapshot that the model cannot be held against."""
+    name, known = snapshot.name, known_elements(model)
+    if known is not None and (unknown := sorted(set(snapshot.symbols) - known)):
+        raise InputError(
+            "data", f"{name} with {', '.join(unknown)}", f"the model's elements: {', '.join(sorted(known))}"
+        )
+    if "band_energy_eV" not in snapshot.terms:
+        raise InputError("data", f"{name} without reference energies", "snapshots with a group 'reference' from DFT")
+    if snapshot.temperature is None:
+        raise InputError("data", f"{name} without a temperature", "snapshots with temperature_K")
+    ours, theirs = model.energy_grid, snapshot.energies
+    a, b = ([e.spacing, e.width, *([] if model.energy_zero else [e.origin, e.levels])] for e in (ours, theirs))
+    if ours.kernel != theirs.kernel or not np.allclose(a, b, atol=1e-9):
+        raise InputError("data", f"{name} with the energies {_short(theirs)}", f"the model's, {_short(ours)}")
+
+
+def _short(e: EnergyGrid) -> str:
+    return f"{e.origin:g} to {e.values[-1]:g} eV, {e.levels} levels, {e.kernel} {e.width:g} eV"
+
+
+def _evaluate(snapshot: Snapshot, model: LDOSModel, client: Client, options: dict[str, Any]) -> Evaluated:
+    atoms = ase.Atoms(snapshot.symbols, positions=snapshot.positions, cell=snapshot.grid.cell_array, pbc=True)
+    predicted = predict(
+        atoms,
+        model,
+        temperature=snapshot.temperature,
+        grid=snapshot.grid,
+        density_cutoff=snapshot.density_cutoff,
+        keep=("ldos",),
+        client=client,
+        observer=Silent(),
+        **options,
+    )
+    try:
+        placed = model.placed(snapshot.symbols, snapshot.grid.volume).energy_grid
+        levels = _inside(placed, snapshot.energies) if model.energy_zero else slice(0, placed.levels)
+        matrix = resampling(snapshot.energies, placed).numpy()[:, levels] if model.energy_zero else None
+        dos, sums = _compare(snapshot, predicted, matrix, levels, client)
+        return _errors(snapshot, model, predicted, dos, sums, levels)
+    finally:
+        predicted.close()
+
+
+def _inside(energies: EnergyGrid, window: EnergyGrid) -> slice:
+    """Levels that lie inside of another grid's window."""
+    inside = (energies.values >= window.values[0] - 1e-9) & (energies.values <= window.values[-1] + 1e-9)
+    first = int(np.argmax(inside))
+    return slice(first, first + int(inside.sum()))
+
+
+def _compare(
+    snapshot: Snapshot, predicted: Prediction, matrix: Array | None, levels: slice, client: Client
+) -> tuple[Array, Array]:
+    """The data's D(ε) at the levels, 1/eV, and the sums of the errors over the cell."""
+    grid = snapshot.grid
+    shared = (snapshot.path, str(predicted.store), matrix, levels, snapshot.has_density)
+    jobs = (waves.NamedJob(f"block{b.index}", b, *shared) for b in grid.blocks(choose_block(grid, 1, _POINTS)))
+    key = f"evaluate-{snapshot.name}-{time.time_ns():x}"
+    found = dict(waves.run(client, compare_block, jobs, run_key=key))
+    total = np.sum([found[i] for i in sorted(found)], axis=0)  # in this order, whoever was first
+    return total[:-_SUMS] * grid.voxel_volume, total[-_SUMS:]
+
+
+def compare_block(
+    block: Block, data: str, predicted: str, matrix: Array | None, levels: slice, density: bool
+) -> tuple[int, Array]:
+    """Number of a block, and its sums of the data's LDOS by level and of the errors (``_SUMS``), float64."""
+    dft = np.asarray(stores.open_array(data, "ldos", "r")[block.slices], dtype=np.float64)
+    dft = dft if matrix is None else dft @ matrix
+    ours = np.asarray(stores.open_array(predicted, "ldos", "r")[block.slices], dtype=np.float64)
+    difference = ours[..., levels] - dft
+    of_density = (0.0, 0.0, 0.0)
+    if density:
+        n = np.asarray(stores.open_array(data, "density", "r")[block.slices], dtype=np.float64)
+        off = np.abs(np.asarray(stores.open_array(predicted, "density", "r")[block.slices]) - n)
+        there = n != 0
+        of_density = (off.sum(), (off[there] / np.abs(n[there])).sum(), n.sum())
+    row = np.concatenate([dft.sum((0, 1, 2)), [np.abs(difference).sum(), (difference**2).sum(), *of_density]])
+    return block.index, row
+
+
+def _errors(
+    snapshot: Snapshot, model: LDOSModel, predicted: Prediction, dos: Array, sums: Array, levels: slice
+) -> Evaluated:
+    grid, n = snapshot.grid, len(snapshot.numbers)
+    values = grid.n_points * len(dos)
+    ours, mu = predicted.energies.to_dict(), snapshot.terms.get("fermi_energy_eV")
+    found, electrons = predicted.dos.values[levels], _electrons(snapshot, predicted)
+    ewald = snapshot.terms.get("ewald_eV")
+    if ewald is None:
+        ewald = ion_energy(snapshot.positions, snapshot.symbols, model.elements, grid)
+    known = snapshot.has_density
+    return Evaluated(
+        name=snapshot.name,
+        path=snapshot.path,
+        n_atoms=n,
+        volume=grid.volume / n,
+        ewald=None if ewald is None else ewald / n,
+        ldos_mae=float(sums[0] / values),
+        ldos_rmse=float(np.sqrt(sums[1] / values)),
+        dos_mae=float(np.abs(found - dos).mean() / n),
+        dos_relative=float(np.abs(found - dos).sum() / np.abs(dos).sum()),
+        density_mae=float(sums[2] / grid.n_points) if known else None,
+        density_relative=float(sums[2] / sums[4]) if known else None,
+        density_percentage=float(100 * sums[3] / grid.n_points) if known else None,
+        electrons=None if electrons is None else electrons / n,
+        fermi_level=None if mu is None else 1e3 * (predicted.fermi_energy - mu),
+        predicted={k.removesuffix("_eV"): v / n for k, v in ours.items() if v is not None and k in snapshot.terms},
+        reference={k.removesuffix("_eV"): snapshot.terms[k] / n for k in ours if k in snapshot.terms},
+        spread=_spread(predicted, n),
+    )
+
+
+def _electrons(snapshot: Snapshot, predicted: Prediction) -> float | None:
+    """N from the model's D(ε) at the DFT's Fermi level less that of the cell; None where the DFT's is not known."""
+    mu, t = snapshot.terms.get("fermi_energy_eV"), snapshot.temperature
+    if mu is None or t is None:
+        return None
+    energies, attrs = schema.energy_grid_of(predicted.dataset), predicted.dataset.attrs
+    w = number_weights(energies, mu, t, correction=bool(attrs["broadening_correction"]))
+    return float(w @ torch.as_tensor(predicted.dos.values.copy())) - float(attrs["n_electrons"])
+
+
+def _spread(predicted: Prediction, n: int) -> dict[str, float]:
+    """Standard deviations of members: energies in meV/atom, the Fermi level in meV, n(r) over its mean."""
+    data, found = predicted.dataset, {}
+    for name in data.data_vars:
+        quantity = str(name).removesuffix("_eV_std")
+        if quantity != name and np.isfinite(value := float(data[name])):
+            found[quantity] = 1e3 * value / (1 if quantity == "fermi_energy" else n)
+    if "density_std" in data:
+        found["density"] = float(data["density_std"].mean() / data["density"].mean())
+    return found

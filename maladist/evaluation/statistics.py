@@ -1,0 +1,264 @@
+"""Errors of a model on snapshots, their statistics, the baselines beside them, and what an ensemble's spread says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import pearsonr, spearmanr
+
+from maladist.datasets.snapshots import Snapshot
+from maladist.elements import Element
+from maladist.errors import InputError
+from maladist.physics.energies import ion_energy
+
+Array = npt.NDArray[np.float64]
+TOTAL, BAND = "total_free_energy", "band_energy"
+_SAME: Final = 1e-6  # meV/atom: a term that the LDOS does not enter, such as Ewald, is the same for all members
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A model's errors on one snapshot, model minus DFT; None where the data do not tell.
+
+    Attributes
+    ----------
+    name, path, n_atoms
+        The snapshot.
+    volume, ewald
+        Å³ and eV, per atom.
+    ldos_mae, ldos_rmse
+        Over all points and levels, 1/(eV Å³).
+    dos_mae, dos_relative
+        Mean |ΔD|, 1/(eV atom); Σ|ΔD| / Σ|D|.
+    density_mae, density_relative, density_percentage
+        Mean |Δn|, 1/Å³; mean |Δn| / mean n; mean |Δn/n|, per cent.
+    electrons
+        N at the DFT's Fermi level less that of the cell, per atom.
+    fermi_level
+        meV.
+    predicted, reference
+        Energies of the model and of the DFT by the names of the data contract without ``_eV``, eV/atom.
+    spread
+        Standard deviations of an ensemble's members by the same names, meV/atom; of the density over its mean. Empty
+        where they were not asked for.
+    """
+
+    name: str
+    path: str
+    n_atoms: int
+    volume: float
+    ewald: float | None
+    ldos_mae: float
+    ldos_rmse: float
+    dos_mae: float
+    dos_relative: float
+    density_mae: float | None
+    density_relative: float | None
+    density_percentage: float | None
+    electrons: float | None
+    fermi_level: float | None
+    predicted: Mapping[str, float]
+    reference: Mapping[str, float]
+    spread: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """Errors of the energies, meV/atom."""
+        return {name: 1e3 * (value - self.reference[name]) for name, value in self.predicted.items()}
+
+    def figures(self) -> dict[str, float | None]:
+        """Every error by its name and unit."""
+        return {
+            **{f"{name}_meV_per_atom": error for name, error in self.terms.items()},
+            "fermi_level_meV": self.fermi_level,
+            "electrons_per_atom": self.electrons,
+            "density_relative": self.density_relative,
+            "density_mae_per_A3": self.density_mae,
+            "density_percentage": self.density_percentage,
+            "dos_relative": self.dos_relative,
+            "dos_mae_per_eV_atom": self.dos_mae,
+            "ldos_mae_per_eV_A3": self.ldos_mae,
+            "ldos_rmse_per_eV_A3": self.ldos_rmse,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "errors": self.figures()}
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Of an error over snapshots: mean of its absolute value, mean, standard deviation, largest absolute value."""
+
+    mean_abs: float
+    bias: float
+    std: float
+    max: float
+    count: int
+
+    @classmethod
+    def of(cls, errors: npt.ArrayLike) -> Statistics:
+        """Statistics of errors, (snapshots,)."""
+        e = np.asarray(errors, dtype=np.float64)
+        return cls(float(np.abs(e).mean()), float(e.mean()), float(e.std()), float(np.abs(e).max()), len(e))
+
+
+def _by_size(errors: Mapping[str, list[tuple[int, float]]]) -> dict[str, dict[str, Statistics]]:
+    sizes = sorted({n for rows in errors.values() for n, _ in rows})
+    groups: list[tuple[str, Callable[[int], bool]]] = [("all", lambda _: True)]
+    groups += [(f"{n} atoms", lambda m, n=n: m == n) for n in sizes if len(sizes) > 1]  # type: ignore[misc]
+    found: dict[str, dict[str, Statistics]] = {}
+    for group, belongs in groups:
+        chosen = {name: [e for n, e in rows if belongs(n)] for name, rows in errors.items()}
+        found[group] = {name: Statistics.of(e) for name, e in chosen.items() if e}
+    return found
+
+
+def summary(evaluated: Sequence[Evaluated]) -> dict[str, dict[str, Statistics]]:
+    """Statistics of every error: over all snapshots, and by number of atoms where there are several."""
+    rows: dict[str, list[tuple[int, float]]] = {}
+    for one in evaluated:
+        for name, error in one.figures().items():
+            if error is not None:
+                rows.setdefault(name, []).append((one.n_atoms, error))
+    return _by_size(rows)
+
+
+_KIND: Final = {BAND: "E_b", TOTAL: "A"}
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """What needs no network: errors on the same snapshots, meV/atom.
+
+    Attributes
+    ----------
+    errors
+        By name ('A: mean of training', 'A: linear', 'E_b: linear', ...), one for each snapshot.
+    summary
+        Their statistics, by group as in `summary`.
+    training
+        Number of training snapshots.
+    """
+
+    errors: Mapping[str, tuple[float, ...]]
+    summary: Mapping[str, Mapping[str, Statistics]]
+    training: int
+
+
+def baselines(
+    evaluated: Sequence[Evaluated], training: Sequence[Snapshot], elements: Mapping[str, Element]
+) -> Baselines:
+    """Errors of 'always the mean of the training snapshots', and of least squares in (1, volume/atom, Ewald/atom).
+
+    Parameters
+    ----------
+    evaluated
+        The snapshots to predict.
+    training
+        The snapshots to learn from.
+    elements
+        Valences by symbol, for the Ewald energy where the reference has none.
+
+    Raises
+    ------
+    InputError
+        Fewer than three training snapshots, or some whose energies are not known.
+    """
+    if len(training) < 3:
+        raise InputError("train", f"{len(training)} snapshots", "three or more to fit (1, volume, Ewald) to")
+    x = np.array([_coordinates(s, elements) for s in training])
+    at = np.array([(1.0, one.volume, np.nan if one.ewald is None else one.ewald) for one in evaluated])
+    rows: dict[str, list[tuple[int, float]]] = {}
+    for name, kind in _KIND.items():
+        if not all(name in one.reference for one in evaluated):
+            continue
+        if missing := [s.name for s in training if f"{name}_eV" not in s.terms]:
+            raise InputError("train", f"{missing[0]} without {name}_eV in its reference", "snapshots with energies")
+        y = np.array([s.terms[f"{name}_eV"] / len(s.numbers) for s in training])
+        dft = np.array([one.reference[name] for one in evaluated])
+        guesses = {"mean of training": np.full(len(dft), y.mean()), "linear": _linear(x, y, at)}
+        for label, guess in guesses.items():
+            if np.isfinite(guess).all():
+                errors = 1e3 * (guess - dft)
+                rows[f"{kind}: {label}"] = [(o.n_atoms, float(e)) for o, e in zip(evaluated, errors, strict=True)]
+    return Baselines({k: tuple(e for _, e in v) for k, v in rows.items()}, _by_size(rows), len(training))
+
+
+def _coordinates(snapshot: Snapshot, elements: Mapping[str, Element]) -> tuple[float, float, float]:
+    n, ewald = len(snapshot.numbers), snapshot.terms.get("ewald_eV")
+    if ewald is None:
+        ewald = ion_energy(snapshot.positions, snapshot.symbols, elements, snapshot.grid)
+    return 1.0, snapshot.grid.volume / n, np.nan if ewald is None else ewald / n
+
+
+def _linear(x: Array, y: Array, at: Array) -> Array:
+    """Least squares y ≈ x c, at other x; about the mean, where equal volumes leave a coefficient zero."""
+    if not (np.isfinite(x).all() and np.isfinite(at).all()):
+        return np.full(len(at), np.nan)
+    mean = x[:, 1:].mean(0)
+    c = np.linalg.lstsq(x[:, 1:] - mean, y - y.mean(), rcond=1e-9)[0]
+    return np.asarray(y.mean() + (at[:, 1:] - mean) @ c)
+
+
+@dataclass(frozen=True)
+class SpreadSays:
+    """What an ensemble's spread σ says of the error of its mean, over snapshots.
+
+    Attributes
+    ----------
+    pearson, spearman
+        Correlation of σ with |error|; NaN where σ or |error| is the same for all.
+    ratio
+        Root mean square of error/σ: 1 where the spread is the error's size, larger where it is too sure.
+    within
+        Share of snapshots with |error| ≤ 2 σ; 0.95 for normal errors of this σ.
+    count
+        Snapshots.
+    """
+
+    pearson: float
+    spearman: float
+    ratio: float
+    within: float
+    count: int
+
+
+def spread_says(evaluated: Sequence[Evaluated]) -> dict[str, SpreadSays]:
+    """For every quantity with a spread, energies and 'density': what it says about the error.
+
+    Raises
+    ------
+    InputError
+        Fewer than three snapshots, or no spread.
+    """
+    names = sorted(set.intersection(*(set(one.spread) for one in evaluated))) if evaluated else []
+    if len(evaluated) < 3 or not names:
+        came = f"{len(evaluated)} snapshots, {'with' if names else 'without'} a spread"
+        raise InputError("evaluated", came, "three or more, evaluated with spread")
+    found = {}
+    for name in names:
+        errors = [_error(one, name) for one in evaluated]
+        spread = np.array([one.spread[name] for one in evaluated])
+        if spread.max() > _SAME and all(e is not None for e in errors):
+            found[name] = _says(spread, np.abs(np.array(errors, float)))
+    return found
+
+
+def _error(one: Evaluated, name: str) -> float | None:
+    special = {"density": one.density_relative, "fermi_energy": one.fermi_level}
+    return special[name] if name in special else one.terms.get(name)
+
+
+def _says(spread: Array, error: Array) -> SpreadSays:
+    varies = np.ptp(spread) > 0 and np.ptp(error) > 0
+    pearson = float(pearsonr(spread, error).statistic) if varies else np.nan
+    spearman = float(spearmanr(spread, error).statistic) if varies else np.nan
+    sure = np.maximum(spread, np.finfo(float).tiny)
+    with np.errstate(over="ignore"):
+        ratio = float(np.sqrt(np.mean((error / sure) ** 2)))
+    return SpreadSays(pearson, spearman, ratio, float(np.mean(error <= 2 * spread)), len(error))

@@ -1,0 +1,149 @@
+"""MALA's snapshots: fields in .npy (x, y, z, feature), facts in .info.json.
+
+The LDOS is in 1/(eV Å³), the density in 1/Å³ with a trailing axis of one; descriptors carry three columns of positions
+(Å) before the features. A .npy file is mapped, so that a block reads its own part only.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import ase
+import numpy as np
+import numpy.typing as npt
+
+from maladist.errors import DataFileError
+from maladist.grid import Grid
+from maladist.io.qe.run import DFTRun
+from maladist.units import RYDBERG
+
+POSITION_COLUMNS: Final = 3
+
+
+def read_info(path: Path) -> DFTRun:
+    """Read MALA's .info.json of a snapshot.
+
+    Raises
+    ------
+    DataFileError
+        A JSON file that has no atoms.
+    """
+    facts = json.loads(path.read_text())
+    try:
+        atoms = facts["atoms"]
+        cell, positions, numbers = (np.asarray(atoms[k]["array"] if isinstance(atoms[k], dict) else atoms[k])
+                                    for k in ("cell", "positions", "numbers"))  # fmt: skip
+        found = ase.Atoms(numbers=numbers.astype(int), positions=positions, cell=cell, pbc=True)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataFileError(str(path), f"no atoms ({error})", "MALA's .info.json of a snapshot") from error
+    names = {
+        "fermi_energy_eV": "fermi_energy_dft",
+        "band_energy_eV": "band_energy_dft_calculation",
+        "entropy_contribution_eV": "entropy_contribution_dft_calculation",
+        "hartree_eV": "hartree_contribution",
+        "xc_eV": "xc_contribution",
+        "ewald_eV": "ewald_contribution",
+        "total_free_energy_eV": "total_energy_dft_calculation",
+        "n_electrons": "number_of_electrons_from_eigenvals",
+    }
+    shape, cutoff = facts.get("grid_dimensions"), facts.get("ecutrho")
+    return DFTRun(
+        path=path,
+        atoms=found,
+        shape=None if shape is None else (int(shape[0]), int(shape[1]), int(shape[2])),
+        temperature=facts.get("temperature"),
+        n_electrons=facts.get("number_of_electrons_exact"),
+        pseudopotentials=facts.get("pseudopotentials") or {},
+        density_cutoff=None if cutoff is None else float(cutoff) * RYDBERG,
+        terms={ours: float(facts[theirs]) for ours, theirs in names.items() if facts.get(theirs) is not None},
+    )
+
+
+def open_field(path: Path) -> npt.NDArray[Any]:
+    """Map a .npy file of (x, y, z) or (x, y, z, features).
+
+    Raises
+    ------
+    DataFileError
+        A file that is not a .npy file, is truncated, or holds another kind of array.
+    """
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise DataFileError(str(path), f"cannot be mapped ({error})", "a complete .npy file") from error
+    if array.ndim not in (3, 4) or array.dtype.kind != "f":
+        raise DataFileError(str(path), f"{array.dtype} of shape {array.shape}", "real numbers (x, y, z[, feature])")
+    return array
+
+
+def split_positions(shape: tuple[int, ...], n_features: int, path: Path) -> int:
+    """Number of columns before the features: 3 or 0.
+
+    Raises
+    ------
+    DataFileError
+        Neither fits.
+    """
+    extra = shape[-1] - n_features
+    if extra not in (0, POSITION_COLUMNS):
+        wanted = f"{n_features} features, or {n_features + POSITION_COLUMNS} columns with the positions"
+        raise DataFileError(str(path), f"{shape[-1]} columns", wanted, "Give the descriptors' own --twojmax.")
+    return extra
+
+
+def check_positions(array: npt.NDArray[Any], grid: Grid, path: Path) -> None:
+    """Hold the position columns of descriptors against the grid, on its edges.
+
+    Raises
+    ------
+    DataFileError
+        Another grid, cell, or order of axes.
+    """
+    for axis in range(3):
+        last = tuple(n - 1 if a == axis else 0 for a, n in enumerate(grid.shape))
+        wanted = (grid.shape[axis] - 1) / grid.shape[axis] * grid.cell_array[axis]
+        difference = np.abs(np.asarray(array[last][:POSITION_COLUMNS], dtype=float) - wanted).max()
+        if difference > 1e-3:
+            came = f"positions that differ by {difference:.3g} Å at the end of axis {axis}"
+            raise DataFileError(str(path), came, "the grid of the calculation", "It belongs to another snapshot.")
+
+
+def create_field(path: Path, shape: tuple[int, ...], dtype: str = "float32") -> None:
+    """Make an empty .npy file, to be filled by regions through `write_region`."""
+    np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape).flush()
+
+
+def write_region(path: Path, region: tuple[slice, ...], values: npt.NDArray[Any]) -> None:
+    """Write a region of a .npy file that `create_field` made."""
+    array = np.lib.format.open_memmap(path, mode="r+")
+    array[region] = values
+    array.flush()
+
+
+def write_info(path: Path, atoms: ase.Atoms, grid: Grid, facts: dict[str, Any], terms: dict[str, float]) -> None:
+    """Write an .info.json that MALA reads."""
+    names = {
+        "fermi_energy_dft": "fermi_energy_eV",
+        "band_energy_dft_calculation": "band_energy_eV",
+        "entropy_contribution_dft_calculation": "entropy_contribution_eV",
+        "total_energy_dft_calculation": "total_free_energy_eV",
+    }
+    content = {
+        **{theirs: terms.get(ours) for theirs, ours in names.items()},
+        "temperature": facts.get("temperature_K"),
+        "number_of_electrons_exact": facts.get("n_electrons"),
+        "electrons_per_atom": None if facts.get("n_electrons") is None else facts["n_electrons"] / len(atoms),
+        "grid_dimensions": list(grid.shape),
+        "ecutrho": None if facts.get("density_cutoff_eV") is None else facts["density_cutoff_eV"] / RYDBERG,
+        "pseudopotentials": {s: p["file"] for s, p in facts.get("pseudopotentials", {}).items()},
+        "voxel": {"array": (grid.cell_array / np.array(grid.shape)[:, None]).tolist()},
+        "atoms": {
+            "numbers": atoms.numbers.tolist(),
+            "positions": atoms.positions.tolist(),
+            "cell": grid.cell_array.tolist(),
+            "pbc": [True, True, True],
+        },
+    }
+    path.write_text(json.dumps(content, indent=1) + "\n")

@@ -1,0 +1,106 @@
+"""Density and wavefunctions of Quantum ESPRESSO's own binary files: Fortran records of little-endian numbers.
+
+For norm-conserving pseudopotentials d(ε, r) = Σ_k w_k Σ_n K((ε − ε_nk)/δ)/δ · |ψ_nk(r)|²/Ω, on the FFT grid of the
+density, with any kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from maladist.errors import DataFileError
+from maladist.grid import EnergyGrid, Grid
+from maladist.io.qe.run import DFTRun
+from maladist.physics.broadening import kernel
+from maladist.units import BOHR
+
+Complex = npt.NDArray[np.complex128]
+Miller = npt.NDArray[np.int32]
+
+
+def _records(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as stream:
+            while head := stream.read(4):
+                size = int.from_bytes(head, "little", signed=True)
+                data = stream.read(size) if size >= 0 else b""
+                if size < 0 or len(data) != size or stream.read(4) != head:
+                    raise DataFileError(
+                        str(path), "is truncated or of another kind", "a whole file of Quantum ESPRESSO"
+                    )
+                yield data
+    except OSError as error:
+        raise DataFileError(str(path), f"cannot be read ({error})", "a file of the folder PREFIX.save") from error
+
+
+def _on_grid(coefficients: Complex, miller: Miller, shape: tuple[int, int, int], gamma: bool) -> Complex:
+    """Σ_G c_G exp(iG·r) on the grid, (Nx, Ny, Nz)."""
+    box = np.zeros(shape, np.complex128)
+    box[tuple(miller.T % np.array(shape)[:, None])] = coefficients
+    if gamma:  # half of the sphere is stored: c(−G) = c(G)*
+        box[tuple(-miller.T % np.array(shape)[:, None])] = coefficients.conj()
+    return np.asarray(np.fft.ifftn(box, norm="forward"))
+
+
+def read_density(save: Path, shape: tuple[int, int, int]) -> npt.NDArray[np.float64]:
+    """n(r) from charge-density.dat of a folder PREFIX.save, (Nx, Ny, Nz), 1/Å³.
+
+    Raises
+    ------
+    DataFileError
+        A file that is missing or truncated.
+    """
+    records = _records(save / "charge-density.dat")
+    gamma = bool(np.frombuffer(next(records), "<i4")[0])
+    next(records)  # reciprocal lattice
+    miller = np.frombuffer(next(records), "<i4").reshape(-1, 3)
+    return _on_grid(np.frombuffer(next(records), "<c16"), miller, shape, gamma).real / BOHR**3
+
+
+def read_states(path: Path, shape: tuple[int, int, int]) -> Iterator[npt.NDArray[np.float64]]:
+    """|ψ_nk(r)|² of one k-point's file, band by band, with a mean of one over the grid."""
+    records = _records(path)
+    head = next(records)
+    gamma = bool(np.frombuffer(head[32:36], "<i4")[0])
+    spinors = int(np.frombuffer(next(records), "<i4")[2])
+    next(records)
+    miller = np.frombuffer(next(records), "<i4").reshape(-1, 3)
+    for data in records:
+        parts = np.frombuffer(data, "<c16").reshape(spinors, -1)
+        yield sum(np.abs(_on_grid(c, miller, shape, gamma)) ** 2 for c in parts)  # type: ignore[misc]
+
+
+def ldos_of_states(save: Path, run: DFTRun, energies: EnergyGrid) -> npt.NDArray[np.float32]:
+    """LDOS on the FFT grid from the wavefunctions, (Nx, Ny, Nz, levels) float32, 1/(eV Å³).
+
+    Parameters
+    ----------
+    save
+        Folder PREFIX.save with wfc*.dat of every k-point; the run must have been made without symmetry (nosym).
+    run
+        Its data-file-schema.xml.
+    energies
+        Energies, kernel and width that are wanted.
+
+    Raises
+    ------
+    DataFileError
+        Files that are missing or truncated.
+    """
+    assert run.shape is not None
+    grid = Grid(run.atoms.cell.array.tolist(), run.shape)
+    levels = torch.as_tensor(energies.values)
+    total = torch.zeros((grid.n_points, energies.levels), dtype=torch.float64)
+    for k, (row, weight) in enumerate(zip(run.eigenvalues, run.weights, strict=True), start=1):
+        spread = kernel((levels[None] - torch.from_numpy(row)[:, None]) / energies.width, energies.kernel)
+        factors = weight / energies.width / grid.volume * spread
+        states = list(read_states(save / f"wfc{k}.dat", run.shape))
+        if len(states) != len(row):
+            raise DataFileError(str(save / f"wfc{k}.dat"), f"{len(states)} bands", f"{len(row)}")
+        total.addmm_(torch.from_numpy(np.stack([s.ravel() for s in states], axis=1)), factors)
+    return total.to(torch.float32).numpy().reshape(*run.shape, -1)

@@ -1,0 +1,80 @@
+"""What a plan must know of the workers, and what a worker tells of itself."""
+
+from __future__ import annotations
+
+import re
+import resource
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from distributed import Client, get_worker
+
+from maladist.errors import ClusterError
+
+IDLE_BYTES: Final = 350 * 2**20
+"""Resident size of a worker that has imported everything and done nothing."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """What a plan must know of the workers: their number, threads, smallest memory limit and resources."""
+
+    count: int
+    threads: int
+    memory: int | None
+    most_threads: int
+    gpu: bool
+
+    @classmethod
+    def of(cls, client: Client, timeout: float = 300.0) -> Workers:
+        """Ask the scheduler; waits for a first worker.
+
+        Raises
+        ------
+        ClusterError
+            No worker came.
+        """
+        _nudge = client.submit(int, pure=False)  # an adaptive cluster without workers starts one for a task
+        try:
+            client.wait_for_workers(1, timeout=timeout)
+        except TimeoutError as error:
+            raise ClusterError("cluster", f"no worker in {timeout:.0f} s", "at least one worker") from error
+        every = client.scheduler_info(n_workers=-1)["workers"].values()
+        limits = [w["memory_limit"] for w in every if w["memory_limit"]]
+        threads = [w["nthreads"] for w in every]
+        gpu = any("GPU" in w.get("resources", {}) for w in every)
+        return cls(len(threads), sum(threads), min(limits, default=None), max(threads), gpu)
+
+    def room(self, shared: int) -> int:
+        """Bytes for one task on the smallest worker, above what it holds idle and what all tasks share.
+
+        Of a worker's limit 85 % are reckoned with, since Dask pauses a worker at 80 % and kills it at 95 %.
+        """
+        if self.memory is None:
+            return 2**62
+        return int(max(0, 0.85 * self.memory - IDLE_BYTES - shared) // self.most_threads)
+
+
+def peak_memory() -> int:
+    """Largest resident size that this process has had, bytes.
+
+    On Linux the kernel's VmHWM and not ru_maxrss, which a process inherits from the one that started it: a worker would
+    report the size of a large notebook as its own.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        found = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.MULTILINE)
+        if found:
+            return int(found.group(1)) * 1024
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return size if sys.platform == "darwin" else size * 1024
+
+
+def worker_name() -> str:
+    """Address of the Dask worker that this runs on; 'here' outside of one."""
+    try:
+        return str(get_worker().address)
+    except ValueError:
+        return "here"

@@ -1,0 +1,12 @@
+"""From atoms and a model, or from an LDOS, to n(r), D(ε) and A[n].
+
+predict, many, observe, plan   the public verbs; lazy: `ldos` and `describe`
+setup      the input of a run, checked and completed from the model
+run        the run from its plan to its finished store
+pilot      a first μ from random points
+block      what runs on a worker for one block
+tally      what a block adds to the reductions (a monoid)
+fields     the energy terms that need the whole density
+record     which blocks are done, read with distrust
+result     `Prediction`; values: the variables of its store; provenance: who made it; spread: of an ensemble
+"""

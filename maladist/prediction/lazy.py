@@ -1,0 +1,179 @@
+"""Descriptors and LDOS of a cell as lazy arrays, for exploring: only the blocks that a slice touches are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ase
+import dask
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+import torch
+import xarray as xr
+
+from maladist import schema
+from maladist.descriptors import Spec
+from maladist.errors import GridError
+from maladist.grid import Block, Blocks, Grid
+from maladist.learning.model import LDOSModel
+from maladist.neighbors import CellList
+from maladist.parallel.blocking import choose_block
+from maladist.prediction.block import Clock, ModelBlob, choose_device, ldos_batches, worker_model
+from maladist.prediction.setup import setup
+
+_TARGET = 16384  # points of a block: a slice should not wait long for its first block
+
+
+def describe(
+    atoms: ase.Atoms,
+    spec: Spec,
+    grid: Grid,
+    *,
+    chunks: str | Sequence[int] = "auto",
+    backend: str = "auto",
+    device: str = "auto",
+    precision: str = "float32",
+) -> xr.DataArray:
+    """Descriptors at every point of a grid, lazily.
+
+    Parameters
+    ----------
+    atoms
+        Periodic atoms.
+    spec
+        Which descriptors.
+    grid
+        The grid; its cell must be that of the atoms.
+    chunks
+        Points of a block along the lattice vectors, or 'auto'.
+    backend, device, precision
+        As in `predict`.
+
+    Returns
+    -------
+    xr.DataArray
+        (x, y, z, feature), float32 or float64, over Dask.
+    """
+    schema.check_atoms(atoms)
+    cell_list = CellList(grid.cell_array, atoms.positions, atoms.numbers.astype(np.int16), spec.cutoff)
+    blocks = _blocks(grid, chunks)
+    data = _map(_descriptor_block, blocks, spec.n_features, precision, cell_list, spec, backend, device, precision)
+    return xr.DataArray(data, dims=("x", "y", "z", "feature"), name="descriptors", attrs=schema.grid_attributes(grid))
+
+
+def ldos(
+    atoms: ase.Atoms,
+    model: LDOSModel | str | Path,
+    *,
+    grid: Grid | Sequence[int] | None = None,
+    chunks: str | Sequence[int] = "auto",
+    backend: str = "auto",
+    device: str = "auto",
+    precision: str = "float32",
+) -> xr.DataArray:
+    """Local density of states of a cell, lazily.
+
+    Parameters
+    ----------
+    atoms, model, grid, chunks, backend, device, precision
+        As in `predict`.
+
+    Returns
+    -------
+    xr.DataArray
+        (x, y, z, energy), 1/(eV Å³), float32 or float64, over Dask, with the energies as coordinate and the data
+        contract's attributes, so that `observe` takes it as it is.
+    """
+    # μ is not needed here, so any temperature will do where the model names none.
+    ready = setup(
+        atoms,
+        model,
+        temperature=_any_temperature(model),
+        grid=grid,
+        descriptors=backend,
+        device=device,
+        precision=precision,
+    )
+    physics, known = ready.physics, ready.model
+    blocks = _blocks(physics.grid, chunks)
+    data = _map(
+        _ldos_block,
+        blocks,
+        known.energy_grid.levels,
+        precision,
+        ready.cell_list,
+        ready.blob,
+        backend,
+        device,
+        precision,
+    )
+    attrs = {
+        **physics.attributes(),
+        **schema.energy_attributes(known.energy_grid),
+        "model_hash": ready.model_hash,
+        "units": "1/(eV Å^3)",
+        "source": "maladist ldos",
+    }
+    if known.temperature is None:
+        del attrs["temperature_K"]
+    return xr.DataArray(
+        data, dims=("x", "y", "z", "energy"), coords={"energy": known.energy_grid.values}, name="ldos", attrs=attrs
+    )
+
+
+def _any_temperature(model: LDOSModel | str | Path) -> float | None:
+    return 300.0 if isinstance(model, LDOSModel) and model.temperature is None else None
+
+
+def _blocks(grid: Grid, chunks: str | Sequence[int]) -> Blocks:
+    if isinstance(chunks, str):
+        if chunks != "auto":
+            raise GridError("chunks", repr(chunks), "'auto' or three numbers of points")
+        return grid.blocks(choose_block(grid, 1, _TARGET))
+    if len(chunks) != 3 or min(chunks) < 1:
+        raise GridError("chunks", f"{tuple(chunks)}", "'auto' or three numbers of points")
+    return grid.blocks(chunks)
+
+
+def _map(function: Any, blocks: Blocks, width: int, dtype: str, *shared: Any) -> da.Array:
+    """A dask array with one task a block; what is shared by all blocks is one node of the graph."""
+    sizes = [
+        tuple(min(m, n - first) for first in range(0, n, m))
+        for n, m in zip(blocks.grid.shape, blocks.block_shape, strict=True)
+    ]
+    common = dask.delayed(tuple(shared), pure=True, traverse=False)
+    return da.map_blocks(
+        _one_block, blocks, function, common, chunks=(*sizes, (width,)), dtype=dtype, meta=np.empty((0, 0, 0, 0), dtype)
+    )
+
+
+def _one_block(blocks: Blocks, function: Any, common: tuple[Any, ...], block_info: Any = None) -> npt.NDArray[Any]:
+    at = block_info[None]["chunk-location"][:3]
+    block = blocks[int(np.ravel_multi_index(at, blocks.counts))]
+    return np.asarray(function(blocks.grid, block, *common)).reshape(*block.shape, -1)
+
+
+def _descriptor_block(
+    grid: Grid, block: Block, cell_list: CellList, spec: Spec, backend: str, device: str, precision: str
+) -> npt.NDArray[Any]:
+    from maladist.descriptors import evaluate
+
+    torch.set_num_threads(1)
+    seen, dtype = cell_list.near_block(grid, block), getattr(torch, precision)
+    features = evaluate(
+        grid.points(block), seen, spec, backend=backend, device=choose_device(device), dtype=dtype, threads=1
+    )
+    return np.asarray(features.cpu().numpy())
+
+
+def _ldos_block(
+    grid: Grid, block: Block, cell_list: CellList, blob: ModelBlob, backend: str, device: str, precision: str
+) -> npt.NDArray[Any]:
+    device = choose_device(device)
+    model = worker_model(blob, device, precision)
+    seen, points = cell_list.near_block(grid, block), grid.points(block)
+    batches = ldos_batches(points, seen, model, backend, device, precision, Clock())
+    return np.concatenate([ldos.cpu().numpy() for _, _, ldos in batches])

@@ -1,0 +1,137 @@
+"""Many cells through one cluster, their blocks in one queue: the frames of a trajectory, the points of a scan.
+
+A few runs are under way at a time, each in a thread of the client. Their blocks wait in one queue, those
+of earlier frames first, so that no worker idles while one frame solves for its Fermi level and sums its energies.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import ase
+from distributed import Client
+
+from maladist.cluster import cluster
+from maladist.errors import BlockError, InputError
+from maladist.io import stores
+from maladist.learning.model import LDOSModel
+from maladist.parallel.progress import Silent
+from maladist.prediction.record import check_record, naming_what_is_kept
+from maladist.prediction.result import Prediction
+from maladist.prediction.run import Run
+from maladist.prediction.setup import Setup, announce, setup
+
+
+def predict_many(
+    frames: Sequence[ase.Atoms],
+    model: LDOSModel | str | Path,
+    stores_of: Sequence[str | Path],
+    *,
+    client: Client | None = None,
+    at_once: int = 4,
+    resume: bool = False,
+    overwrite: bool = False,
+    chunks: str | Sequence[int] = "auto",
+    finished: Callable[[int, Prediction], Any] = lambda *_: None,
+    **options: Any,
+) -> list[Prediction]:
+    """Predict many cells with one model; see `predict`, which this is for each of them.
+
+    Parameters
+    ----------
+    frames
+        The cells.
+    model
+        A model, or a path of a model file.
+    stores_of
+        Path of a new store for each frame.
+    client
+        As in `predict`.
+    at_once
+        Frames that are under way at a time.
+    resume
+        Take what is finished as it is, continue what is not, begin what is absent.
+    overwrite, chunks
+        As in `predict`.
+    finished
+        Is told of each frame's number and prediction when it is there.
+    options
+        The other parameters of `predict` that concern the physics and the descriptors.
+
+    Returns
+    -------
+    list of Prediction
+        In the order of the frames.
+
+    Raises
+    ------
+    InputError
+        Bad input of any frame, before anything is computed, with a note that names the frame.
+    BlockError
+        A block of a frame failed; no further frame was begun, those under way were finished.
+    """
+    paths = [Path(p).resolve() for p in stores_of]
+    if len(paths) != len(frames) or len(set(paths)) != len(paths):
+        raise InputError("stores_of", f"{len(set(paths))} stores for {len(frames)} frames", "one store a frame")
+    if at_once < 1:
+        raise InputError("at_once", f"{at_once}", "at least one frame")
+    ready = _ready(frames, model, options)
+    if not resume:
+        for path in paths:
+            stores.check_target(path, overwrite, "output")
+    context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
+    with context as connected, ThreadPoolExecutor(at_once) as pool:
+
+        def one(i: int) -> Prediction:
+            return _one(ready[i], paths[i], connected, chunks, resume, overwrite, priority=-i)
+
+        running = {pool.submit(one, i): i for i in range(len(frames))}
+        for future in as_completed(running):
+            _note_frame(future, running[future], pool)
+            finished(running[future], future.result())
+    return [Prediction.open(path) for path in paths]
+
+
+def _ready(frames: Sequence[ase.Atoms], model: LDOSModel | str | Path, options: dict[str, Any]) -> list[Setup]:
+    """Input of all frames, checked; the model and the pseudopotentials are read once."""
+    ready: list[Setup] = []
+    for i, atoms in enumerate(frames):
+        try:
+            ready.append(setup(atoms, model, **options))
+        except InputError as error:
+            error.add_note(f"frame {i} of {len(frames)}")
+            raise
+        model, options = ready[0].model, {**options, "pseudopotentials": None}
+    announce(sorted({note for one in ready for note in one.physics.notes}))
+    return ready
+
+
+def _one(
+    ready: Setup,
+    path: Path,
+    client: Client,
+    chunks: str | Sequence[int],
+    resume: bool,
+    overwrite: bool,
+    priority: int,
+) -> Prediction:
+    if resume and path.exists() and stores.is_complete(path):
+        check_record(path, ready.fingerprint())
+    else:
+        with naming_what_is_kept(path, client, temporary=False):
+            Run(ready, path, client, Silent(), chunks, resume, overwrite, time.perf_counter(), priority).execute()
+    return Prediction.open(path)
+
+
+def _note_frame(future: Future[Prediction], i: int, pool: ThreadPoolExecutor) -> None:
+    """Where a frame has failed, begin no other and say which it was."""
+    error = future.exception()
+    if error is not None:
+        pool.shutdown(wait=True, cancel_futures=True)
+        if isinstance(error, InputError | BlockError):
+            error.add_note(f"frame {i}; the frames before it, and those that were under way, are finished or kept")

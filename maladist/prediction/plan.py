@@ -1,0 +1,277 @@
+"""The dry run: how a cell is cut into blocks, what a task and a worker will need, and whether it fits.
+
+A block's task peaks at the arrays of its own points plus those of one batch; the density's terms either in one task,
+where its work arrays fit, or distributed. The coefficients here are counted from the arrays that `block` and `fields`
+hold at one time and are held against a worker's peak in a test.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import ase
+from distributed import Client
+
+from maladist.cluster import cluster
+from maladist.descriptors.dispatch import BATCH
+from maladist.errors import GridError, WorkerTooSmallError
+from maladist.grid import Blocks, Grid
+from maladist.learning.model import LDOSModel
+from maladist.parallel import waves
+from maladist.parallel.blocking import choose_block
+from maladist.parallel.workers import IDLE_BYTES, Workers
+from maladist.physics.fermi import window_modes
+from maladist.prediction.block import time_block
+from maladist.prediction.fields import one_task_bytes
+from maladist.prediction.setup import Setup, setup
+from maladist.prediction.tally import STAGES
+from maladist.reprs import html_table, size
+
+_KERNEL_BYTES: Final = 24 * 2**20  # what descriptors hold of their own, for a batch
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do and need.
+
+    Attributes
+    ----------
+    grid, block_shape, n_atoms
+        The cell and how it is cut.
+    temperatures
+        K.
+    n_workers, n_threads
+        Worker processes and their threads, all together.
+    worker_memory
+        Memory limit of the smallest worker, bytes; None where there is none.
+    task_bytes
+        Peak of one block's task above an idle worker.
+    argument_bytes
+        What is sent to a worker for a block, on the average.
+    model_bytes
+        What is sent to every worker once.
+    fields_bytes
+        Peak of the task that computes the density's terms, were it one task.
+    output_bytes
+        Size of the finished store, uncompressed.
+    work_bytes
+        Size of what the store holds only while the run lasts.
+    room
+        Bytes that one task may use above an idle worker.
+    resources
+        Dask resources that a block's task asks for: a GPU where workers declare one.
+    seconds
+        Forecast of the wall time, calibrated on one block on this machine; None where it was not asked for.
+    """
+
+    grid: Grid
+    block_shape: tuple[int, int, int]
+    n_atoms: int
+    temperatures: tuple[float, ...]
+    n_workers: int
+    n_threads: int
+    worker_memory: int | None
+    task_bytes: int
+    argument_bytes: int
+    model_bytes: int
+    fields_bytes: int
+    output_bytes: int
+    work_bytes: int
+    room: int
+    resources: dict[str, float] | None = None
+    seconds: float | None = None
+
+    def __repr__(self) -> str:
+        width = max(len(what) for what, _ in self.rows())
+        return "Plan\n" + "\n".join(f"  {what:<{width}}  {much}" for what, much in self.rows())
+
+    def _repr_html_(self) -> str:
+        return html_table("Plan", self.rows())
+
+    @property
+    def blocks(self) -> Blocks:
+        """The blocks."""
+        return self.grid.blocks(self.block_shape)
+
+    @property
+    def distributed_fields(self) -> bool:
+        """Whether the density's terms are computed by slabs because one task cannot hold them."""
+        return self.fields_bytes > self.room
+
+    @property
+    def n_tasks(self) -> int:
+        """Tasks of blocks, at most: one for the LDOS and one for the density of each."""
+        return 2 * len(self.blocks)
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The plan as (what, how much) for people."""
+        nx, ny, nz = self.grid.shape
+        bx, by, bz = self.block_shape
+        limit = "none" if self.worker_memory is None else size(self.worker_memory)
+        rows = [
+            ("atoms", f"{self.n_atoms}"),
+            ("grid", f"{nx} × {ny} × {nz} = {self.grid.n_points} points"),
+            ("blocks", f"{len(self.blocks)} of {bx} × {by} × {bz}"),
+            ("block tasks", f"{self.n_tasks}"),
+            ("workers", f"{self.n_workers} with {self.n_threads} threads in all, memory limit {limit}"),
+            ("peak memory of a block's task", f"{size(self.task_bytes)} above an idle worker's {size(IDLE_BYTES)}"),
+            (
+                "density's terms",
+                f"{size(self.fields_bytes)}, " + ("distributed" if self.distributed_fields else "in one task"),
+            ),
+            ("sent to a worker", f"model {size(self.model_bytes)} once, {size(self.argument_bytes)} a block"),
+            ("output", f"{size(self.output_bytes)}, and {size(self.work_bytes)} while it runs"),
+        ]
+        if self.seconds is not None:
+            rows.append(("time of the blocks", f"about {self.seconds:.0f} s"))
+        return rows
+
+
+def make_plan(setup: Setup, workers: Workers, chunks: str | Sequence[int] = "auto") -> Plan:
+    """Cut the grid into blocks that fit the workers, and say what it will take.
+
+    Raises
+    ------
+    GridError
+        Chunks that are not three positive integers.
+    WorkerTooSmallError
+        A block's task that cannot fit the memory of the smallest worker.
+    """
+    grid, model, modes = setup.physics.grid, setup.model, expected_modes(setup)
+    room = workers.room(len(setup.blob.data))
+    if isinstance(chunks, str):
+        if chunks != "auto":
+            raise GridError("chunks", repr(chunks), "'auto' or three numbers of points")
+        fits = largest_block(room, model, modes, setup.keep, setup.itemsize)
+        shape = choose_block(grid, workers.threads, fits)
+    else:
+        if len(chunks) != 3 or min(chunks) < 1:
+            raise GridError("chunks", f"{tuple(chunks)}", "'auto' or three numbers of points")
+        shape = grid.blocks(chunks).block_shape
+    points = math.prod(shape)
+    blocks, levels, nt = grid.blocks(shape), model.energy_grid.levels, len(setup.physics.temperatures)
+    kept = 4 * (
+        (levels if "ldos" in setup.keep else 0) + (model.descriptor.n_features if "descriptors" in setup.keep else 0)
+    )
+    seen = setup.cell_list.near_block(grid, blocks[len(blocks) // 2])
+    plan = Plan(
+        grid=grid,
+        block_shape=shape,
+        n_atoms=len(setup.physics.numbers),
+        temperatures=setup.physics.temperatures,
+        n_workers=workers.count,
+        n_threads=workers.threads,
+        worker_memory=workers.memory,
+        task_bytes=task_bytes(points, model, modes, setup.keep, setup.itemsize),
+        argument_bytes=26 * len(seen) + 1000,
+        model_bytes=len(setup.blob.data),
+        fields_bytes=one_task_bytes(grid, len(setup.physics.numbers)),
+        room=room,
+        output_bytes=(8 * nt + kept) * grid.n_points + 8 * nt * levels,
+        work_bytes=8 * modes * grid.n_points + 8 * len(blocks) * (levels + 1 + len(STAGES)),
+        resources={"GPU": 1.0} if workers.gpu else None,
+    )
+    check_fits(plan, workers, model, modes, setup.keep, setup.itemsize)
+    return plan
+
+
+def plan(
+    atoms: ase.Atoms,
+    model: LDOSModel | str | Path,
+    *,
+    client: Client | None = None,
+    chunks: str | Sequence[int] = "auto",
+    calibrate: bool = True,
+    **options: Any,
+) -> Plan:
+    """Say what `predict` with the same arguments would do and need, without doing it.
+
+    Parameters
+    ----------
+    atoms, model, client, chunks
+        As in `predict`.
+    calibrate
+        Compute one block on a worker, twice, to forecast the time.
+    options
+        The other parameters of `predict` that concern the physics and the descriptors.
+
+    Raises
+    ------
+    InputError
+        As `predict`, before anything is computed; WorkerTooSmallError where a block cannot fit.
+    """
+    ready = setup(atoms, model, **options)
+    context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
+    with context as connected:
+        workers = Workers.of(connected)
+        planned = make_plan(ready, workers, chunks)
+        if not calibrate:
+            return planned
+        return replace(planned, seconds=_forecast(ready, planned, connected))
+
+
+def _forecast(ready: Setup, planned: Plan, client: Client) -> float:
+    """Wall seconds: the middle block's, warmed up, times the number of blocks over the number of threads."""
+    block = planned.blocks[len(planned.blocks) // 2]
+    seen = ready.cell_list.near_block(planned.grid, block)
+    arguments = (ready.physics.grid, block, seen, ready.blob, ready.backend, ready.device, ready.dtype)
+    key = f"maladist-plan-{time.time_ns():x}"
+    for i in range(2):
+        jobs = [waves.NamedJob(f"calibration{i}", *arguments)]
+        (seconds,) = waves.run(client, time_block, jobs, run_key=key, resources=planned.resources)
+    return float(seconds) * len(planned.blocks) / max(1, min(planned.n_threads, len(planned.blocks)))
+
+
+def task_bytes(n_points: int, model: LDOSModel, n_modes: int, keep: Sequence[str], itemsize: int) -> int:
+    """Peak memory of the task of a block of n_points, counted from the arrays that it holds at one time."""
+    levels, features = model.energy_grid.levels, model.descriptor.n_features
+    width = max([*model.network.layer_sizes, features, levels])
+    fields = [8 * n_modes, *(4 * n for name, n in (("ldos", levels), ("descriptors", features)) if name in keep)]
+    # Positions and the fields are there all the time; with them either a batch (descriptors, two layers of the network,
+    # the LDOS as it is and in float64) or a field a second time, while its chunk is encoded.
+    batch = min(n_points, BATCH) * (itemsize * (features + 2 * width + 2 * levels) + 8 * levels)
+    return n_points * (24 + sum(fields)) + max(batch, n_points * max(fields)) + _KERNEL_BYTES
+
+
+def expected_modes(setup: Setup) -> int:
+    """Projections of an LDOS that a run will keep: the rank of the Fermi weights over a window of ±0.3 eV."""
+    energies, p = setup.model.energy_grid, setup.physics
+    middle = energies.origin + 0.5 * energies.spacing * energies.levels
+    basis = window_modes(energies, p.temperatures, middle - 0.3, middle + 0.3, correction=p.correction)
+    return int(basis.shape[1])
+
+
+def check_fits(plan: Plan, workers: Workers, model: LDOSModel, modes: int, keep: Sequence[str], itemsize: int) -> None:
+    """Refuse a plan whose block task does not fit a worker.
+
+    Raises
+    ------
+    WorkerTooSmallError
+        Naming the block size, or the worker memory, that would fit.
+    """
+    if plan.task_bytes <= plan.room or workers.memory is None:
+        return
+    fits = largest_block(plan.room, model, modes, keep, itemsize)
+    needed = (IDLE_BYTES + plan.model_bytes + workers.most_threads * plan.task_bytes) / 0.85
+    blocks = f"blocks of at most {fits} points (--chunks), or " if fits else ""
+    raise WorkerTooSmallError(
+        "workers",
+        f"{size(workers.memory)} of memory, where blocks of {math.prod(plan.block_shape)} points need {size(needed)}",
+        f"{size(needed)} a worker",
+        f"Use {blocks}workers with that memory.",
+    )
+
+
+def largest_block(room: int, model: LDOSModel, n_modes: int, keep: Sequence[str], itemsize: int) -> int:
+    """Most points of a block whose task fits ``room`` bytes; 0 where none does."""
+    low, high = 0, 2**30
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if task_bytes(middle, model, n_modes, keep, itemsize) <= room else (low, middle - 1)
+    return low

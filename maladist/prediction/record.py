@@ -1,0 +1,147 @@
+"""The record of finished blocks, read with distrust, and what an error says of it.
+
+A chunk is renamed into place and the record of a block is written last, so a process that dies leaves a block whole or
+absent. A machine that dies can leave less: chunks that were renamed and never reached the disk. So a run that is
+resumed reads once what the record says is there; a block that cannot be read, or has holes, is computed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from distributed import Client
+from distributed.client import ClosedClientError
+from distributed.comm import CommClosedError
+
+from maladist.errors import BlockError, ClusterError, InputError, StoreError
+from maladist.grid import Block, Blocks
+from maladist.io import stores
+from maladist.parallel.waves import NamedJob, scheduler_gone
+
+Array = npt.NDArray[np.float64]
+
+_ROWS: Final = 1024  # rows of the record that are read at a time
+_GROUP: Final = 32  # blocks that one task verifies
+
+
+def check_record(path: Path, fingerprint: Mapping[str, Any], unfinished: bool = False) -> dict[str, Any]:
+    """What a store was computed with, if that is what a run computes with.
+
+    Parameters
+    ----------
+    path
+        Of the store.
+    fingerprint
+        Of the run, by name.
+    unfinished
+        Whether it must be unfinished.
+
+    Raises
+    ------
+    StoreError
+        Not a store of a run, one that is finished, or one that was computed with something else.
+    """
+    try:
+        attributes = stores.attributes(path)
+    except Exception as error:  # zarr has many ways to say so
+        came = f"{path} cannot be read as a store ({type(error).__name__}: {error})"
+        raise StoreError("resume", came, "a store that a run left unfinished", "Start a new one.") from error
+    record = attributes.get("work")
+    if record is None or (unfinished and attributes.get("complete") is not False):
+        came = f"{path} is finished" if attributes.get("complete") else f"{path} is not a run's store"
+        raise StoreError("resume", came, "a store that a run left unfinished", "Read it with maladist info.")
+    for name, value in fingerprint.items():
+        if record.get(name) != value:
+            was = f" ({record.get(name)})" if name not in ("model", "atoms") else ""
+            raise StoreError(
+                "resume",
+                f"{path} was made with another {name}{was}",
+                f"the same {name}",
+                "Start a new store, or give --overwrite.",
+            )
+    return dict(record)
+
+
+def read_basis(path: Path) -> Array | None:
+    """The span of the Fermi weights, (levels, modes); None where the run died before it was written, or while."""
+    try:
+        basis = np.asarray(stores.open_array(path, "work/basis", "r")[...])
+        stores.open_array(path, "work/tally", "r")
+    except Exception:  # zarr has many ways to say that something is absent or cut off
+        return None
+    orthonormal = np.allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-6)
+    return basis if orthonormal else None
+
+
+def recorded(path: Path, n_blocks: int) -> npt.NDArray[np.bool_]:
+    """Which blocks have a whole row in the record."""
+    rows = stores.open_array(path, "work/tally", "r")
+
+    def whole(first: int, last: int) -> npt.NDArray[np.bool_]:
+        try:
+            return np.isfinite(np.asarray(rows[first:last])).all(axis=1)
+        except Exception:  # a row that is cut off: look at each for itself
+            if last - first == 1:
+                return np.array([False])
+            middle = (first + last) // 2
+            return np.concatenate([whole(first, middle), whole(middle, last)])
+
+    parts = [whole(i, min(i + _ROWS, n_blocks)) for i in range(0, n_blocks, _ROWS)]
+    return np.concatenate(parts)
+
+
+def verify_jobs(path: Path, blocks: Blocks, done: npt.NDArray[np.bool_], fields: Sequence[str]) -> Iterator[NamedJob]:
+    """Tasks of `damaged` for all blocks that the record calls done."""
+    indices = np.flatnonzero(done)
+    for group in np.array_split(indices, -(-len(indices) // _GROUP)) if len(indices) else []:
+        yield NamedJob(f"verify{group[0]}", str(path), [blocks[int(i)] for i in group], tuple(fields))
+
+
+def damaged(store: str, blocks: Sequence[Block], fields: Sequence[str]) -> list[int]:
+    """Indices of the blocks whose fields cannot be read or have holes; runs on a worker."""
+    return [block.index for block in blocks if not all(_whole(store, name, block) for name in fields)]
+
+
+def _whole(store: str, name: str, block: Block) -> bool:
+    try:
+        return bool(np.isfinite(np.asarray(stores.open_array(store, name, "r")[block.slices])).all())
+    except Exception:  # zarr and its codecs have many ways to say that a chunk is cut off
+        return False
+
+
+def kept(path: Path) -> str:
+    """What an error says of the blocks that are finished; empty where there are none."""
+    try:
+        n_blocks = int(stores.open_array(path, "work/tally", "r").shape[0])
+        done = int(recorded(path, n_blocks).sum())
+    except Exception:  # no store yet
+        return ""
+    return f"{done} of {n_blocks} blocks are kept in {path}: resume=True (--resume) continues from them."
+
+
+@contextmanager
+def naming_what_is_kept(path: Path, client: Client, temporary: bool) -> Iterator[None]:
+    """Let errors of a run say what is kept and how to go on; a temporary store keeps nothing."""
+
+    def what() -> str:
+        return "" if temporary else kept(path)
+
+    try:
+        yield
+    except BlockError as error:
+        raise BlockError(error.block, error.cause, what()) from error.__cause__
+    except ClusterError as error:
+        raise ClusterError(error.argument, error.came, error.wanted, error.remedy or what()) from error.__cause__
+    except InputError:
+        raise
+    except (CommClosedError, ClosedClientError, TimeoutError) as error:
+        gone = scheduler_gone(client)
+        raise ClusterError(gone.argument, gone.came, gone.wanted, what()) from error
+    except OSError as error:
+        came = f"{path} cannot be written ({error.strerror or error})"
+        raise StoreError("store", came, "a place that can be written to and has room", what()) from error

@@ -1,0 +1,168 @@
+"""What a run is about: its input, checked and made whole once, for `plan` and `predict` alike."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import ase
+import numpy as np
+
+from maladist import schema
+from maladist.elements import Element
+from maladist.errors import GridError, InputError, ModelError
+from maladist.grid import Grid
+from maladist.io.model_file import load_model
+from maladist.io.qe.upf import read_pseudopotentials
+from maladist.learning.model import LDOSModel
+from maladist.neighbors import CellList
+from maladist.physics.fermi import CorrectionMode, use_correction
+from maladist.physics.system import Physics, physics_of
+from maladist.prediction.block import ModelBlob
+
+KEEPABLE: Final = ("ldos", "descriptors")
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A prediction's input, checked.
+
+    Attributes
+    ----------
+    physics
+        The cell and what its energies need.
+    model
+        The model, with the elements as they are used and the energies of this cell.
+    backend, device, dtype
+        Of descriptors and network.
+    keep
+        Fields to be kept.
+    model_hash
+        Of the model as it was given, whatever the cell.
+    """
+
+    physics: Physics
+    model: LDOSModel
+    backend: str
+    device: str
+    dtype: str
+    keep: tuple[str, ...]
+    model_hash: str
+
+    @cached_property
+    def blob(self) -> ModelBlob:
+        """The model as it travels."""
+        data = self.model.to_bytes()
+        return ModelBlob(data, hashlib.sha256(data).hexdigest())
+
+    @cached_property
+    def cell_list(self) -> CellList:
+        """The atoms, binned."""
+        p = self.physics
+        return CellList(p.grid.cell_array, p.positions, p.numbers, self.model.descriptor.cutoff)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number in descriptors and network."""
+        return np.dtype(self.dtype).itemsize
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What a resumed run must have in common with the one that it continues."""
+        p = self.physics
+        atoms = hashlib.sha256(p.positions.tobytes() + p.numbers.tobytes() + p.grid.cell_array.tobytes()).hexdigest()
+        return {
+            "model": self.blob.content_hash,
+            "grid": list(p.grid.shape),
+            "atoms": atoms,
+            "temperature": list(p.temperatures),
+            "broadening_correction": p.correction,
+            "n_electrons": p.n_electrons,
+            "density_cutoff": p.density_cutoff,
+            "precision": self.dtype,
+            "descriptors": self.backend,
+            "keep": list(self.keep),
+        }
+
+
+def setup(
+    atoms: ase.Atoms,
+    model: LDOSModel | str | Path,
+    *,
+    temperature: float | Sequence[float] | None = None,
+    grid: Grid | Sequence[int] | None = None,
+    pseudopotentials: str | Path | Mapping[str, Element] | None = None,
+    density_cutoff: float | None = None,
+    correction: CorrectionMode = "auto",
+    descriptors: str = "auto",
+    device: str = "auto",
+    precision: str = "float32",
+    keep: Sequence[str] = (),
+) -> Setup:
+    """Check a prediction's input and complete it from the model; see `predict` for the parameters."""
+    model = model if isinstance(model, LDOSModel) else load_model(model)
+    if pseudopotentials is not None:
+        given = pseudopotentials if isinstance(pseudopotentials, Mapping) else read_pseudopotentials(pseudopotentials)
+        model = model.with_pseudopotentials(given)
+    schema.check_atoms(atoms, known_elements(model))
+    _one_of("descriptors", descriptors, ("auto", *sorted(model.descriptor.kernels())))
+    _one_of("precision", precision, ("float32", "float64"))
+    keep = (keep,) if isinstance(keep, str) else tuple(keep)
+    for name in keep:
+        _one_of("keep", name, KEEPABLE)
+    if temperature is None:
+        if model.temperature is None:
+            raise InputError(
+                "temperature", "none, and the model names none", "a temperature in K", "Give --temperature."
+            )
+        temperature = model.temperature
+    temperatures = [float(temperature)] if np.isscalar(temperature) else [float(t) for t in temperature]  # type: ignore[arg-type, union-attr]
+    physics = physics_of(
+        atoms,
+        choose_grid(atoms, model, grid),
+        temperatures=temperatures,
+        elements=model.elements,
+        xc=model.xc,
+        density_cutoff=model.density_cutoff if density_cutoff is None else density_cutoff,
+        correction=use_correction(correction, model.energy_grid),
+        electrons_per_atom=model.electrons_per_atom,
+    )
+    placed = model.placed(atoms.get_chemical_symbols(), atoms.get_volume())
+    return Setup(physics, placed, descriptors, device, precision, keep, model.content_hash)
+
+
+def known_elements(model: LDOSModel) -> set[str] | None:
+    """Symbols that a model was trained on; None where it does not say."""
+    weights = getattr(model.descriptor, "weights", None)
+    return set(weights) if weights else (set(model.elements) or None)
+
+
+def choose_grid(atoms: ase.Atoms, model: LDOSModel, grid: Grid | Sequence[int] | None) -> Grid:
+    """The grid that was given, or one with the spacing of the model's training data."""
+    cell = atoms.cell.array
+    if isinstance(grid, Grid):
+        if not np.allclose(grid.cell_array, cell, atol=1e-6):
+            raise GridError("grid", "a Grid of another cell", "the cell of the atoms")
+        return grid
+    if grid is not None:
+        return Grid(cell.tolist(), tuple(grid))  # type: ignore[arg-type]
+    if model.spacing is None:
+        raise ModelError(
+            "model", "it does not tell the spacing of its training grid", "a grid", "Give --grid NX NY NZ."
+        )
+    return Grid.from_spacing(cell, model.spacing)
+
+
+def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise InputError(name, repr(value), f"one of {', '.join(allowed)}")
+
+
+def announce(notes: Sequence[str]) -> None:
+    """Warn of what the user should know, from a library call."""
+    for note in notes:
+        warnings.warn(note, UserWarning, stacklevel=3)

@@ -1,0 +1,78 @@
+"""How far an ensemble's members are apart: n(r), D(ε) and the energies of each, and their standard deviations.
+
+Every member is predicted through the same engine, self-consistently: each has its own D(ε), its own μ and its own n(r).
+The standard deviations over members (with k − 1) stand beside the result of the mean LDOS in its store, under the same
+names with ``_std``. n(r) is combined block by block on the workers, so memory is that of a prediction; time is that of
+k + 1 of them, and the members' stores, without an LDOS, are on disk until then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from distributed import Client
+
+from maladist import schema
+from maladist.errors import InputError
+from maladist.io import stores
+from maladist.io.stores import ArrayTemplate
+from maladist.parallel import waves
+from maladist.prediction.setup import Setup
+
+
+def member_setups(ready: Setup) -> list[Setup]:
+    """The same input for each member.
+
+    Raises
+    ------
+    InputError
+        A model of one network.
+    """
+    members = ready.model.members()
+    if len(members) < 2:
+        raise InputError("spread", "a model of one network", "an ensemble", "Train one with members: 4.")
+    return [replace(ready, model=m, keep=(), model_hash=m.content_hash) for m in members]
+
+
+def write_spread(client: Client, path: Path, members: Sequence[Path]) -> None:
+    """Write the standard deviations over the members' finished stores into a finished store.
+
+    Parameters
+    ----------
+    path
+        Store of the ensemble's mean.
+    members
+        Stores of the members, two or more, on the same grid and at the same temperatures.
+    """
+    density = stores.open_array(path, "density", "r")
+    dims = ("temperature", "x", "y", "z")[-density.ndim :]
+    stores.add_arrays(path, {"density_std": ArrayTemplate(density.shape, density.chunks, dims, "float64", "1/Å^3")})
+    starts = product(*(range(0, n, m) for n, m in zip(density.shape, density.chunks, strict=True)))
+    sources = [str(m) for m in members]
+    jobs = (
+        waves.NamedJob(
+            f"spread{i}", str(path), sources, tuple(slice(a, a + m) for a, m in zip(at, density.chunks, strict=True))
+        )
+        for i, at in enumerate(starts)
+    )
+    for _ in waves.run(client, spread_block, jobs, run_key=f"spread-{time.time_ns():x}"):
+        pass
+    found = [stores.open_dataset(m) for m in members]
+    values = {}
+    for name in ("dos", *(n for n in schema.SCALARS if n != "n_electrons")):
+        first = found[0][name]
+        std = np.std([d[name].values for d in found], axis=0, ddof=1)
+        values[f"{name}_std"] = (tuple(map(str, first.dims)), std, str(first.attrs["units"]))
+    stores.write_values(path, values)
+    stores.set_attributes(path, {"members": len(members)})
+
+
+def spread_block(path: str, members: Sequence[str], region: tuple[slice, ...]) -> None:
+    """Standard deviation of n(r) over the members in one chunk."""
+    every = np.stack([np.asarray(stores.open_array(m, "density", "r")[region]) for m in members])
+    stores.write_region(path, "density_std", region, every.std(axis=0, ddof=1))

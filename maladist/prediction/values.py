@@ -1,0 +1,58 @@
+"""From D(ε), the weights and the density's terms to the variables of a result store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from maladist import schema
+from maladist.grid import EnergyGrid
+from maladist.physics.energies import Energies
+from maladist.physics.fermi import FermiWeights
+from maladist.physics.system import Physics
+
+Values = dict[str, tuple[tuple[str, ...], npt.NDArray[Any], str]]
+
+
+def result_values(
+    physics: Physics,
+    energy_grid: EnergyGrid,
+    dos: npt.NDArray[np.float64],
+    weights: Sequence[tuple[float, FermiWeights]],
+    terms: Sequence[Mapping[str, float | None]],
+) -> Values:
+    """Variables of the data contract: atoms, energies, DOS and the scalars, with a dim for several temperatures.
+
+    Parameters
+    ----------
+    dos
+        D(ε), (levels,), 1/eV.
+    weights
+        μ (eV) and the Fermi weights at it, for each temperature.
+    terms
+        Hartree, XC and Ewald terms by name, eV, for each temperature.
+    """
+    rows = []
+    for (mu, w), of_density in zip(weights, terms, strict=True):
+        band, entropy = float(w.band.numpy() @ dos), float(w.entropy.numpy() @ dos)
+        energies = Energies.from_dict(
+            {**of_density, "band_energy_eV": band, "entropy_contribution_eV": entropy}, len(physics.numbers)
+        )
+        rows.append({"fermi_energy_eV": mu, "n_electrons": float(w.number.numpy() @ dos), **energies.to_dict()})
+    several = len(rows) > 1
+    dims: tuple[str, ...] = ("temperature",) if several else ()
+    values: Values = {
+        "position": (("atom", "xyz"), physics.positions, "Å"),
+        "number": (("atom",), physics.numbers, "1"),
+        "energy": (("energy",), energy_grid.values, "eV"),
+        "dos": ((*dims, "energy"), np.tile(dos, (len(rows), 1)) if several else dos, "1/eV"),
+    }
+    for name in schema.SCALARS:
+        column = np.array([np.nan if row[name] is None else row[name] for row in rows], dtype=np.float64)
+        values[name] = (dims, column if several else column[0], "1" if name == "n_electrons" else "eV")
+    if several:
+        values["temperature"] = (("temperature",), np.array(physics.temperatures), "K")
+    return values

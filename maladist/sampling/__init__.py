@@ -1,0 +1,6 @@
+"""Configurations to train on.
+
+crystal     displacements, strains and vacancies around a crystal
+trajectory  uncorrelated frames of an MD trajectory
+dynamics    a new MD run
+"""

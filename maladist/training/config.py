@@ -1,0 +1,217 @@
+"""What a training is told, from a YAML file or from Python: checked once, before anything is read or computed.
+
+    data: {train: [be.zarr/snapshots/train-*], validation: [be.zarr/snapshots/valid-*], points: 1000}
+    descriptor: {family: bispectrum, twojmax: 10, cutoff: 4.67637}
+    network: {hidden: [200, 200], activation: SiLU}
+    loss: {ldos: 1.0, mean_density: 0.004, mean_band: 0.004}
+    optimiser: {name: AdamW, lr: 0.001}
+    schedule: {name: OneCycleLR}
+    batch: {snapshots: 4, points: 256}
+    epochs: 60
+
+Paths are relative to the file. Every key but ``data`` has a default; a key that is not known is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import yaml
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+
+from maladist.configuration import Section
+from maladist.descriptors import Spec, spec_from_dict
+from maladist.errors import InputError
+from maladist.learning.loss import LossConfig
+from maladist.learning.model import Restrict
+from maladist.training.sections import (
+    BatchConfig,
+    DataConfig,
+    NetworkConfig,
+    OptimiserConfig,
+    ScalerConfig,
+    ScheduleConfig,
+    StoppingConfig,
+)
+
+
+class TrainConfig(Section):
+    """All that a training is told.
+
+    Attributes
+    ----------
+    data, network, loss, optimiser, schedule, batch, early_stopping
+        See their classes; ``schedule`` and ``early_stopping`` may be none.
+    descriptor
+        A descriptor's family and fields; none takes what is stored with the data.
+    inputs, outputs
+        Scaling of descriptors and LDOS.
+    energy_zero
+        c by element, eV Å³: the LDOS is learnt on energies less Σ c/Ω of each cell, which no near atom tells; see
+        :mod:`maladist.physics.energy_zero`. None for the data's own energies.
+    epochs
+        Times that every point is seen.
+    validate_every, checkpoint_every
+        Epochs between validations and between checkpoints; the last epoch has both.
+    seed
+        Of weights, sampling and shuffling: the same seed gives the same bits on the same machine.
+    device
+        'auto', 'cpu', 'cuda', ...
+    amp
+        'none', 'bfloat16' or 'float16': autocast. On a CPU only 'bfloat16', and it is slower on most.
+    average
+        Decay of an exponential average of the weights (0.999), which is then what is validated and kept; none for none.
+    members
+        Networks to train, by seeds that follow one another; the model is their mean.
+    restrict
+        What the model does with a negative LDOS. Zeroing it leaves the positive half of the network's noise: spurious
+        states below the band, which moved E_b of the shipped model by −6 to −12 meV/atom (four cells).
+    tensorboard
+        Whether the metrics are also written for TensorBoard, into the output folder.
+    """
+
+    data: DataConfig
+    descriptor: dict[str, Any] | None = None
+    inputs: ScalerConfig = ScalerConfig()
+    outputs: ScalerConfig = ScalerConfig(kind="minmax", feature_wise=False)
+    energy_zero: dict[str, float] = Field(default={})
+    network: NetworkConfig = NetworkConfig()
+    loss: LossConfig = LossConfig()
+    # Made when it is needed: the first optimiser imports torch's compiler, a second of every program's start.
+    optimiser: OptimiserConfig = Field(default_factory=OptimiserConfig)
+    schedule: ScheduleConfig | None = Field(default_factory=ScheduleConfig)
+    batch: BatchConfig = BatchConfig()
+    epochs: int = Field(default=60, ge=1)
+    validate_every: int = Field(default=5, ge=1)
+    checkpoint_every: int = Field(default=1, ge=1)
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    device: str = "auto"
+    amp: Literal["none", "bfloat16", "float16"] = "none"
+    average: float | None = Field(default=None, gt=0, lt=1)
+    members: int = Field(default=1, ge=1)
+    early_stopping: StoppingConfig | None = None
+    restrict: Restrict = "none"
+    tensorboard: bool = False
+
+    @field_validator("descriptor")
+    @classmethod
+    def _a_descriptor(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is not None:
+            spec_from_dict(value)
+        return value
+
+    @field_validator("device")
+    @classmethod
+    def _a_device(cls, value: str) -> str:
+        if value != "auto":
+            try:
+                kind = torch.device(value).type
+            except RuntimeError:
+                raise ValueError("auto, cpu, cuda or another device of torch") from None
+            if kind == "cuda" and not torch.cuda.is_available():
+                raise ValueError("a device that is here: torch sees no CUDA")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainConfig:
+        if self.early_stopping is not None and not self.data.validation:
+            raise InputError("data.validation", "none", "snapshots to stop on where there is early_stopping")
+        if self.schedule is not None and self.schedule.name == "ReduceLROnPlateau" and not self.data.validation:
+            raise InputError("data.validation", "none", "snapshots to watch for ReduceLROnPlateau")
+        if self.amp == "float16" and self.torch_device.type == "cpu":
+            raise InputError("amp", "float16 on a CPU", "none or bfloat16")
+        return self
+
+    @cached_property
+    def spec(self) -> Spec | None:
+        """The descriptor; None where the data's own are to be taken."""
+        return None if self.descriptor is None else spec_from_dict(self.descriptor)
+
+    @property
+    def torch_device(self) -> torch.device:
+        """The device; 'auto' is CUDA where there is one."""
+        automatic = "cuda" if torch.cuda.is_available() else "cpu"
+        return torch.device(automatic if self.device == "auto" else self.device)
+
+    @classmethod
+    def of(cls, values: Any, source: str = "config") -> TrainConfig:
+        """Check a mapping.
+
+        Raises
+        ------
+        InputError
+            Naming the first key that is wrong.
+        """
+        if not isinstance(values, dict):
+            raise InputError(source, f"a {type(values).__name__}", "a mapping with a key 'data'")
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise input_error(error, source, cls) from None
+
+    @classmethod
+    def read(cls, path: str | Path) -> TrainConfig:
+        """Read a YAML file; its relative paths are taken from the file's folder.
+
+        Raises
+        ------
+        InputError
+            A file that cannot be read, or the first key that is wrong.
+        """
+        path = Path(path)
+        try:
+            values = yaml.safe_load(path.read_text())
+        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError("config", f"{path} cannot be read ({error})".replace("\n", " "), "a YAML file") from error
+        return cls.of(values, str(path)).relative_to(path.parent)
+
+    def relative_to(self, folder: str | Path) -> TrainConfig:
+        """The same with its paths taken from a folder, absolute."""
+        base = Path(folder).resolve()
+        lists = {name: [str(base / p) for p in getattr(self.data, name)] for name in ("train", "validation")}
+        single = {name: getattr(self.data, name) for name in ("pseudopotentials", "samples")}
+        paths = {name: None if p is None else str(base / p) for name, p in single.items()}
+        data = self.data.model_copy(update={**lists, **paths})
+        return self.model_copy(update={"data": data})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON and YAML hold them."""
+        return self.model_dump(mode="json")
+
+
+def input_error(error: ValidationError, source: str, top: type[BaseModel]) -> InputError:
+    """The first error of a configuration of class ``top``, with its key; and how many there are."""
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("list[", "str", "function-")))
+    missing, unknown = first["type"] == "missing", first["type"] == "extra_forbidden"
+    came = "is missing" if missing else "is not a key" if unknown else f"{first['input']!r:.80}"
+    inner = first.get("ctx", {}).get("error")
+    wanted = str(inner) if inner else first["msg"]
+    if isinstance(inner, InputError):
+        key = ".".join(dict.fromkeys([k for k in (key, *inner.argument.split()) if k]))
+        came, wanted = inner.came, inner.wanted
+    if unknown:
+        section = _section(first["loc"][:-1], top)
+        wanted = f"one of {', '.join(section.model_fields)}" if section else "a known key"
+    if missing:
+        wanted = "a value"
+    if isinstance(first["input"], dict) and inner and not isinstance(inner, InputError):
+        came = "values that do not go together"
+    more = f"{error.error_count() - 1} more keys are wrong." if error.error_count() > 1 else ""
+    return InputError(f"{source}: {key}" if key else source, came, wanted, more)
+
+
+def _section(loc: Sequence[int | str], top: type[BaseModel]) -> type[BaseModel] | None:
+    """The section that a path of keys leads to."""
+    found: type[BaseModel] | None = top
+    for key in loc:
+        field = found.model_fields.get(str(key)) if found else None
+        kinds = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
+        found = next(
+            (k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), found if not field else None
+        )
+    return found

@@ -1,0 +1,89 @@
+"""What a training tells of its epochs: to whoever listens, to metrics.csv and to TensorBoard."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from maladist.errors import DependencyError
+from maladist.io.samples import write_table
+from maladist.training.validation import Validated
+
+TERMS: Final = ("ldos", "density", "band", "mean_density", "mean_band")
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """One epoch.
+
+    Attributes
+    ----------
+    epoch, epochs
+        Its number from 1, and how many there will be.
+    seconds
+        Of its steps, without validation.
+    terms
+        Weighted terms of the loss, averaged over its batches, in the order of ``TERMS``.
+    learning_rate
+        At its end.
+    validation
+        Where there was one after it.
+    """
+
+    epoch: int
+    epochs: int
+    seconds: float
+    terms: tuple[float, ...]
+    learning_rate: float
+    validation: Validated | None = None
+
+    @property
+    def loss(self) -> float:
+        """The training's loss, averaged over the epoch while the network was changing."""
+        return sum(self.terms)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A row of a table; terms that have no weight are left out."""
+        terms = {f"loss_{name}": value for name, value in zip(TERMS, self.terms, strict=True) if value}
+        row = {"epoch": self.epoch, "seconds": round(self.seconds, 4), "learning_rate": self.learning_rate}
+        errors = {} if self.validation is None else self.validation.to_dict()
+        return {**row, "loss": self.loss, **(terms if len(terms) > 1 else {}), **errors}
+
+
+class Metrics:
+    """The rows of all epochs, as a table and for TensorBoard.
+
+    Raises
+    ------
+    DependencyError
+        TensorBoard is asked for and not installed.
+    """
+
+    def __init__(self, folder: Path, tensorboard: bool) -> None:
+        self.path, self.rows = folder / "metrics.csv", list[dict[str, Any]]()
+        self._board = _board(folder / "tensorboard") if tensorboard else None
+
+    def add(self, report: EpochReport) -> None:
+        """Take an epoch in."""
+        row = report.to_dict()
+        self.rows.append(row)
+        if self._board is not None:
+            for name, value in row.items():
+                if name != "epoch":
+                    self._board.add_scalar(name, value, report.epoch)
+
+    def write(self) -> None:
+        """Write what came so far."""
+        write_table(self.path, self.rows)
+        if self._board is not None:
+            self._board.flush()
+
+
+def _board(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard.writer import SummaryWriter
+    except ImportError as error:
+        came = f"TensorBoard is not installed ({error})"
+        raise DependencyError("tensorboard", came, "the package tensorboard", "pip install maladist[train]") from error
+    return SummaryWriter(str(folder))

@@ -1,0 +1,312 @@
+"""Training by several processes: torch's DistributedDataParallel with one rank a Dask worker, started by the client.
+
+Each rank is a task that is pinned to its worker and never moved. They meet at a store on the first rank's worker and
+then talk by gloo, or by nccl where the network is on a GPU. Store and gloo listen on the address on which the worker
+itself listens: loopback in a local cluster. Unlike Dask's own traffic, what they say is not encrypted by TLS.
+
+One rank that fails, or whose worker dies, ends all: the others lose their connection to it at the next gradient. The
+same holds where the caller is interrupted: every rank is told to stop before its next step.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+import psutil
+import torch
+import torch.distributed as dist
+from distributed import Client, Future, LocalCluster, get_worker
+from distributed.comm import get_address_host
+from distributed.protocol.pickle import dumps, loads
+from torch import nn
+from torch._C._distributed_c10d import TCPStore
+from torch.nn.parallel import DistributedDataParallel
+
+from maladist.errors import ClusterError, InputError, RankError
+from maladist.training.state import Rank
+
+TIMEOUT: Final = 1800.0
+"""Seconds that a rank waits for the others in one gradient; rank 0 validates in that time."""
+
+_GRACE: Final = 15.0  # seconds for the other ranks to notice that one has failed
+_stops: dict[str, threading.Event] = {}  # on a worker: by job
+
+
+def run_ranks(
+    client: Client,
+    ranks: int,
+    function: Callable[..., Any],
+    *arguments: Any,
+    device: str = "cpu",
+    told: Callable[[Any], None] | None = None,
+    kept: str = "",
+    timeout: float = TIMEOUT,
+) -> Any:
+    """Call ``function(*arguments, told=tell, rank=rank)`` as so many ranks at once; what rank 0 returns.
+
+    Parameters
+    ----------
+    client
+        Whose workers the ranks are, one each.
+    ranks
+        How many.
+    device
+        Kind of device of the networks: with 'cuda' gradients go by nccl, else by gloo.
+    told
+        Is called here, in order, with what rank 0 tells.
+    kept
+        What an error says of what is not lost.
+    timeout
+        Seconds after which a rank gives up waiting for the others.
+
+    Raises
+    ------
+    ClusterError
+        Fewer workers than ranks, or workers that are threads of one process.
+    RankError
+        A rank failed or its worker died; says which one. Bad input that a rank found is raised as it is.
+    """
+    job, addresses = uuid.uuid4().hex, choose_workers(client, ranks)
+    with _heard(client, job) as heard:
+        store = client.submit(open_store, get_address_host(addresses[0]), timeout, **_pinned(addresses[0]))
+        meeting = get_address_host(addresses[0]), client.submit(_port, store, **_pinned(addresses[0]))
+        places = [Place(job, i, ranks, device, timeout) for i in range(ranks)]
+        tasks = [
+            client.submit(run_rank, p, meeting, store if i == 0 else None, function, arguments, **_pinned(addresses[i]))
+            for i, p in enumerate(places)
+        ]
+        try:
+            _watch(client, addresses, tasks, lambda: _tell(heard, told), kept)
+            result = tasks[0].result()
+            _tell(heard, told)
+            return result
+        finally:
+            with suppress(Exception):  # the cluster may be gone; what matters is raised already
+                _end(client, job, addresses, tasks)
+
+
+def choose_workers(client: Client, ranks: int) -> list[str]:
+    """Addresses of the workers that will be the ranks.
+
+    Raises
+    ------
+    ClusterError
+        Too few, or all in one process.
+    """
+    patience = 10.0 if isinstance(client.cluster, LocalCluster) else 300.0
+    with suppress(TimeoutError):
+        client.wait_for_workers(ranks, timeout=patience)
+    addresses = sorted(client.nthreads())
+    if len(addresses) < ranks:
+        raise ClusterError("ranks", f"{ranks} for {len(addresses)} workers", "a worker for each", "Give more workers.")
+    if addresses[0].startswith("inproc://"):
+        raise ClusterError("ranks", f"{ranks} in one process", "workers that are processes (processes=True)")
+    return addresses[:ranks]
+
+
+def _pinned(address: str) -> dict[str, Any]:
+    return {"workers": [address], "allow_other_workers": False, "pure": False, "retries": 0}
+
+
+@contextmanager
+def _heard(client: Client, topic: str) -> Iterator[list[Any]]:
+    """A list to which what rank 0 tells is added; by Dask's events, which come in order."""
+    heard: list[Any] = []
+    client.subscribe_topic(topic, lambda event: heard.append(event[1]["told"]))
+    try:
+        yield heard
+    finally:
+        with suppress(Exception):
+            client.unsubscribe_topic(topic)
+
+
+def _tell(heard: list[Any], told: Callable[[Any], None] | None) -> None:
+    while heard:
+        message = loads(heard.pop(0))
+        if told is not None:
+            told(message)
+
+
+def _watch(
+    client: Client, addresses: Sequence[str], tasks: Sequence[Future], tell: Callable[[], None], kept: str
+) -> None:
+    """Wait until all ranks are done; raise why one is not."""
+    looked = failed = 0.0
+    while not all(t.done() for t in tasks):
+        tell()
+        now = time.monotonic()
+        if now - looked > 0.5:
+            looked, alive = now, client.nthreads()
+            for i, address in enumerate(addresses):
+                if address not in alive:
+                    raise RankError(i, len(tasks), address, "its worker died", kept)
+        if any(t.status == "error" for t in tasks):
+            failed = failed or now
+            if now - failed > _GRACE:
+                break
+        time.sleep(0.05)
+    _raise_failure(addresses, tasks, kept)
+
+
+def _raise_failure(addresses: Sequence[str], tasks: Sequence[Future], kept: str) -> None:
+    """Raise the failure that came first: the others only lost their connection to that rank."""
+    errors = [(i, t.exception()) for i, t in enumerate(tasks) if t.done() and t.status != "finished"]
+    errors.sort(key=lambda found: isinstance(found[1], _OtherFailed))
+    for i, error in errors[:1]:
+        if isinstance(error, InputError):
+            raise error
+        cause = f"{type(error).__name__}: {error}".split("\nException raised from")[0].strip()
+        raise RankError(i, len(tasks), addresses[i], cause, kept) from error
+
+
+def _end(client: Client, job: str, addresses: Sequence[str], tasks: Sequence[Future]) -> None:
+    """Tell ranks that still run to stop; a worker's thread cannot be killed, and would wait for the others."""
+    if not all(t.done() for t in tasks):
+        alive = [a for a in addresses if a in client.nthreads()]
+        client.run(_stop, job, workers=alive, on_error="ignore")
+        client.cancel(list(tasks), force=True)
+
+
+# -- on a worker -----------------------------------------------------------------------------------------------------
+
+
+class _OtherFailed(RuntimeError):
+    """Another rank had failed."""
+
+
+class _Stopped(RuntimeError):
+    """The caller went away."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which rank a task is, of which job."""
+
+    job: str
+    rank: int
+    world: int
+    device: str
+    timeout: float
+
+
+def open_store(host: str, timeout: float) -> TCPStore:
+    """The store at which the ranks meet, listening on one address only."""
+    listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    port = listener.getsockname()[1]
+    wait = timedelta(seconds=timeout)
+    return TCPStore(
+        host, port, is_master=True, wait_for_workers=False, timeout=wait, master_listen_fd=listener.detach()
+    )
+
+
+def _port(store: TCPStore) -> int:
+    return int(store.port)
+
+
+def run_rank(
+    place: Place,
+    meeting: tuple[str, int],
+    store: TCPStore | None,
+    function: Callable[..., Any],
+    arguments: Sequence[Any],
+) -> Any:
+    """Be one rank: join the group, call the function, leave the group whatever happens."""
+    worker = get_worker()
+    torch.set_num_threads(worker.state.nthreads)
+    stop = _stops.setdefault(place.job, threading.Event())
+    wait = timedelta(seconds=place.timeout)
+    store = store or TCPStore(*meeting, is_master=False, wait_for_workers=False, timeout=wait)
+    tell = _teller(worker, place)
+    try:
+        with _group(place, store, get_address_host(worker.address)):
+            result = function(*arguments, told=tell, rank=_rank(place, stop))
+            dist.barrier()  # nobody leaves before all have arrived: rank 0 keeps the store
+        return result if place.rank == 0 else None
+    except Exception as error:
+        first = b""
+        with suppress(Exception):  # a store whose process died
+            first = store.compare_set("failed", "", str(place.rank))
+        if first != str(place.rank).encode():
+            raise _OtherFailed(f"rank {first.decode() or 0} had failed") from error
+        raise
+    finally:
+        del _stops[place.job]
+
+
+def _teller(worker: Any, place: Place) -> Callable[[Any], None]:
+    def tell(message: Any) -> None:
+        worker.log_event(place.job, {"told": dumps(message)})
+
+    return tell if place.rank == 0 else lambda _: None
+
+
+@contextmanager
+def _group(place: Place, store: TCPStore, host: str) -> Iterator[None]:
+    """Torch's default process group, which talks on the worker's own network."""
+    gpu = place.device == "cuda"
+    if gpu:
+        # Workers of dask-cuda each see another GPU first; those of other clusters see the same ones, by rank.
+        torch.cuda.set_device(0 if os.environ.get("DASK_CUDA_INTERFACE") else place.rank % torch.cuda.device_count())
+    names = {"GLOO_SOCKET_IFNAME": interface_of(host), "NCCL_SOCKET_IFNAME": interface_of(host)}
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update({name: value for name, value in names.items() if value})
+    try:
+        wait = timedelta(seconds=place.timeout)
+        backend = "nccl" if gpu else "gloo"
+        dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.world, timeout=wait)
+        yield
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            os.environ.update({} if value is None else {name: value})
+
+
+def interface_of(host: str) -> str | None:
+    """Name of this machine's network interface that has an address."""
+    for name, addresses in psutil.net_if_addrs().items():
+        if any(a.address == host for a in addresses):
+            return str(name)
+    return None
+
+
+def _rank(place: Place, stop: threading.Event) -> Rank:
+    device = torch.device(place.device)
+
+    def check(*_: Any) -> None:
+        if stop.is_set():
+            raise _Stopped("the caller went away")
+
+    def wrap(network: nn.Module) -> nn.Module:
+        parallel = DistributedDataParallel(network)
+        parallel.register_forward_pre_hook(check)
+        return parallel
+
+    def share(value: float) -> float:
+        check()
+        tensor = torch.tensor([value], dtype=torch.float64, device=device)
+        dist.broadcast(tensor, src=0)
+        return float(tensor)
+
+    def mean(tensor: torch.Tensor) -> torch.Tensor:
+        total = tensor.detach().clone()
+        dist.all_reduce(total)
+        return total / place.world
+
+    return Rank(place.rank, place.world, wrap, share, mean)
+
+
+def _stop(job: str) -> None:
+    """Runs beside the rank, in the worker's event loop."""
+    if (event := _stops.get(job)) is not None:
+        event.set()

@@ -1,0 +1,269 @@
+"""From snapshots to the points that a network learns from: chosen, described and measured in one pass on Dask.
+
+A task takes one chunk of a snapshot's LDOS as it lies on disk: it reads the chunk, picks the chosen points, takes their
+stored descriptors or computes them, keeps the rows in files of their own and returns the moments that the scalers are
+fitted from. The rows of a training are kept in random order, so that any part of a file is a fair share of its chunk.
+Where all points of a snapshot with stored descriptors are wanted, nothing is kept: the store itself is read, by chunks.
+Nothing larger than a chunk is ever in memory. A second pass over the same samples finds the rows and computes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import pairwise
+from operator import add
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from distributed import Client
+
+from maladist.datasets.snapshots import Snapshot
+from maladist.descriptors import Spec, evaluate
+from maladist.descriptors.dispatch import BATCH
+from maladist.errors import InputError
+from maladist.grid import Block
+from maladist.io import stores
+from maladist.io.samples import Rows, read_rows, write_rows
+from maladist.learning.scaling import Moments
+from maladist.neighbors import CellList, LocalAtoms
+from maladist.parallel import waves
+
+Indices = npt.NDArray[np.int64]
+
+_LEVELS: Final = 4096  # rows whose deviations exist in float64 at one time
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The chosen points of one chunk of a snapshot, and where their rows are.
+
+    Attributes
+    ----------
+    snapshot
+        Number of the snapshot.
+    rows
+        Chosen points.
+    store, block
+        The snapshot's group, and the part of its arrays that holds what no file of its own does.
+    features, ldos
+        Files of rows; empty where the store's arrays are read.
+    start
+        First of its rows in the files.
+    """
+
+    snapshot: int
+    rows: int
+    store: str
+    block: Block
+    features: str = ""
+    ldos: str = ""
+    start: int = 0
+
+    def split(self, size: int) -> list[Chunk]:
+        """Parts of about ``size`` rows, none smaller; itself where the store is read, which has no smaller parts."""
+        if not self.features:
+            return [self]
+        ends = np.linspace(0, self.rows, max(1, self.rows // size) + 1).astype(int).tolist()
+        return [replace(self, rows=b - a, start=self.start + a) for a, b in pairwise(ends)]
+
+    def read(self) -> tuple[Rows, Rows]:
+        """Descriptors (rows, features) and LDOS (rows, levels, 1/(eV Å³)), float32, in the same order every time."""
+        if not self.features:
+            return read_block(self.store, "descriptors", self.block), read_block(self.store, "ldos", self.block)
+        stop = self.start + self.rows
+        return read_rows(self.features, self.start, stop), read_rows(self.ldos, self.start, stop)
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Chunks of a list of snapshots, and the moments of what is in them.
+
+    Attributes
+    ----------
+    chunks
+        By snapshot, then by place.
+    features, ldos
+        Moments of descriptors and LDOS.
+    hashes
+        SHA-256 of each snapshot's chosen LDOS, hexadecimal.
+    """
+
+    chunks: tuple[Chunk, ...]
+    features: Moments
+    ldos: Moments
+    hashes: tuple[str, ...]
+
+
+def sample(
+    snapshots: Sequence[Snapshot],
+    spec: Spec,
+    points: float,
+    folder: Path,
+    client: Client,
+    *,
+    seed: int = 0,
+    shuffled: bool = False,
+    cross: tuple[bool, bool] = (False, False),
+) -> Sampled:
+    """Choose the points of snapshots and make them ready to be read.
+
+    Parameters
+    ----------
+    spec
+        Descriptors; read where a snapshot holds the same, else computed.
+    points
+        Of each snapshot: a fraction up to 1, or a number above.
+    folder
+        Where rows are kept; files that are there are taken as they are.
+    shuffled
+        Whether kept rows are in random order, else in the order of the grid.
+    cross
+        Whether the moments of descriptors and of the LDOS need the products of features.
+
+    Raises
+    ------
+    BlockError
+        Naming the snapshot and chunk that failed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = (job for i, s in enumerate(snapshots) for job in _jobs(i, s, spec, points, folder, seed, shuffled, cross))
+    found = list(waves.run(client, sample_chunk, jobs, run_key=f"sample-{time.time_ns():x}"))
+    found.sort(key=lambda f: (f.chunk.snapshot, f.chunk.block.index))
+    digests = [hashlib.sha256() for _ in snapshots]
+    for one in found:
+        digests[one.chunk.snapshot].update(one.digest)
+    features, ldos = (reduce(add, (getattr(f, name) for f in found)) for name in ("features", "ldos"))
+    return Sampled(tuple(f.chunk for f in found), features, ldos, tuple(d.hexdigest() for d in digests))
+
+
+def number_of_points(points: float, total: int) -> int:
+    """How many points of a snapshot a fraction or a number stands for, at least one."""
+    return max(1, round(points * total)) if points <= 1 else min(int(points), total)
+
+
+def _jobs(
+    number: int,
+    snapshot: Snapshot,
+    spec: Spec,
+    points: float,
+    folder: Path,
+    seed: int,
+    shuffled: bool,
+    cross: tuple[bool, bool],
+) -> Iterator[waves.NamedJob]:
+    grid, stored = snapshot.grid, snapshot.stored == spec
+    n = number_of_points(points, grid.n_points)
+    every = n == grid.n_points
+    chosen = None if every else _by_block(_choose(snapshot, n, seed), snapshot)
+    cells = CellList(grid.cell_array, snapshot.positions, snapshot.numbers, spec.cutoff)
+    key = _key(snapshot, spec, n, seed, shuffled)
+    for block in grid.blocks(snapshot.chunks):
+        picked = None if chosen is None else chosen.get(block.index)
+        if chosen is not None and picked is None:
+            continue
+        chunk = Chunk(number, block.n_points if picked is None else len(picked), snapshot.path, block)
+        if not (stored and every) or snapshot.resampling is not None:
+            name = str(folder / f"{snapshot.name}-{key}-{block.index}")
+            chunk = replace(chunk, features=f"{name}.features.npy", ldos=f"{name}.ldos.npy")
+        near = None if stored else cells.near_block(grid, block)
+        order = (seed, zlib.crc32(snapshot.name.encode()), block.index) if shuffled else None
+        at = f"{snapshot.name} chunk {block.index} (snapshot {number})"  # data sets may share names
+        yield waves.NamedJob(at, chunk, snapshot, picked, order, spec, near, cross)
+
+
+def _choose(snapshot: Snapshot, n: int, seed: int) -> Indices:
+    """Points drawn without repetition, whatever other snapshots there are."""
+    rng = np.random.default_rng([seed, zlib.crc32(snapshot.name.encode())])
+    return np.sort(rng.choice(snapshot.grid.n_points, n, replace=False))
+
+
+def _by_block(chosen: Indices, snapshot: Snapshot) -> dict[int, Indices]:
+    """Chosen points by the index of their block: their numbers in it, C order."""
+    blocks = snapshot.grid.blocks(snapshot.chunks)
+    at = np.stack(np.unravel_index(chosen, snapshot.grid.shape), axis=-1)
+    owner, inside = np.divmod(at, blocks.block_shape)
+    index = np.ravel_multi_index(tuple(owner.T), blocks.counts)
+    found: dict[int, Indices] = {}
+    for i in np.unique(index):
+        rows = inside[index == i]
+        found[int(i)] = np.ravel_multi_index(tuple(rows.T), blocks[int(i)].shape).astype(np.int64)
+    return found
+
+
+def _key(snapshot: Snapshot, spec: Spec, n: int, seed: int, shuffled: bool) -> str:
+    axis = [snapshot.energies.origin, snapshot.zero]
+    what = json.dumps([snapshot.path, spec.to_dict(), n, seed, shuffled, snapshot.chunks, axis], sort_keys=True)
+    return hashlib.sha256(what.encode()).hexdigest()[:12]
+
+
+# -- on a worker -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a task tells: its chunk, the moments of its rows and the hash of its LDOS."""
+
+    chunk: Chunk
+    features: Moments
+    ldos: Moments
+    digest: bytes
+
+
+def sample_chunk(
+    chunk: Chunk,
+    snapshot: Snapshot,
+    picked: Indices | None,
+    order: tuple[int, ...] | None,
+    spec: Spec,
+    atoms: LocalAtoms | None,
+    cross: tuple[bool, bool],
+) -> Found:
+    """Make one chunk's rows ready, and measure them."""
+    torch.set_num_threads(1)
+    if chunk.features and Path(chunk.features).exists() and Path(chunk.ldos).exists():
+        features, ldos = chunk.read()
+    else:
+        rows = np.arange(chunk.rows) if picked is None else picked
+        if order is not None and chunk.features:
+            rows = np.random.default_rng(order).permutation(rows)
+        ldos = read_block(chunk.store, "ldos", chunk.block)[rows]
+        if snapshot.resampling is not None:
+            ldos = ldos @ snapshot.resampling
+        features = _features(chunk, snapshot, rows, spec, atoms)
+        if chunk.features:
+            write_rows(Path(chunk.features), features)
+            write_rows(Path(chunk.ldos), ldos)
+    for name, values in (("LDOS", ldos), ("descriptors", features)):
+        if not np.isfinite(values).all():
+            raise InputError(snapshot.name, f"{name} that are not finite", "finite numbers", "Convert it again.")
+    digest = hashlib.sha256(np.ascontiguousarray(ldos).tobytes()).digest()
+    return Found(chunk, moments(features, cross[0]), moments(ldos, cross[1]), digest)
+
+
+def _features(chunk: Chunk, snapshot: Snapshot, rows: Indices, spec: Spec, atoms: LocalAtoms | None) -> Rows:
+    if atoms is None:
+        return read_block(chunk.store, "descriptors", chunk.block)[rows]
+    points = snapshot.grid.points(chunk.block)[rows]
+    parts = [evaluate(points[i : i + BATCH], atoms, spec, threads=1).numpy() for i in range(0, len(points), BATCH)]
+    return np.concatenate(parts)
+
+
+def moments(rows: Rows, cross: bool) -> Moments:
+    """Moments of rows, a few thousand in float64 at a time."""
+    parts = (torch.from_numpy(rows[i : i + _LEVELS]) for i in range(0, len(rows), _LEVELS))
+    return reduce(add, (Moments.of(part, cross=cross) for part in parts))
+
+
+def read_block(store: str, name: str, block: Block) -> Rows:
+    """All rows of a block of a snapshot's array, (points, width) float32."""
+    values = np.asarray(stores.open_array(store, name, "r")[block.slices], dtype=np.float32)
+    return values.reshape(block.n_points, -1)

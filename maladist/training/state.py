@@ -1,0 +1,232 @@
+"""What changes while a network is trained: weights, optimiser, schedule, averages, the best so far, what was told.
+
+All of it is in a checkpoint; what is not follows from the configuration and the number of the epoch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from maladist.datasets.snapshots import Snapshot
+from maladist.errors import InputError
+from maladist.learning.model import LDOSModel
+from maladist.learning.network import FeedForward
+from maladist.training.config import TrainConfig
+from maladist.training.metrics import EpochReport, Metrics
+from maladist.training.prepare import Prepared
+from maladist.training.validation import Validated
+
+Told = Callable[[EpochReport | str], None]
+
+
+@dataclass(frozen=True)
+class Rank:
+    """The part of a process in a training by several: everything in which they differ.
+
+    Attributes
+    ----------
+    index, world
+        Number of this process, and how many there are. Only 0 validates and writes.
+    wrap
+        Makes a network whose backward pass averages the gradients over all processes.
+    share
+        Gives every process the number that process 0 has.
+    mean
+        Average of a tensor over all processes.
+    """
+
+    index: int = 0
+    world: int = 1
+    wrap: Callable[[nn.Module], nn.Module] = lambda network: network
+    share: Callable[[float], float] = lambda value: value
+    mean: Callable[[torch.Tensor], torch.Tensor] = lambda tensor: tensor
+
+
+class TrainingState:
+    """What changes while a network is trained, and how it is written down.
+
+    Parameters
+    ----------
+    config, prepared
+        What is trained, and on what.
+    output
+        Folder for the metrics.
+    rank
+        The part of this process; only 0 validates and writes.
+    steps
+        Of an epoch.
+    """
+
+    def __init__(self, config: TrainConfig, prepared: Prepared, output: Path, rank: Rank, *, steps: int) -> None:
+        self.config, self.prepared, self.rank = config, prepared, rank
+        device = config.torch_device
+        torch.manual_seed(config.seed)
+        self.network = prepared.network(config).to(device)
+        self.inputs, self.outputs = prepared.inputs.to(device), prepared.outputs.to(device)
+        self.optimiser = config.optimiser.make(list(self.network.parameters()))
+        schedule, rate = config.schedule, config.optimiser.lr
+        self.schedule = None if schedule is None else schedule.make(self.optimiser, rate, steps * config.epochs)
+        self.autocast = torch.float16 if config.amp == "float16" else torch.bfloat16
+        self.gradients = torch.amp.GradScaler(device.type, enabled=config.amp == "float16")
+        self.average = _average(self.network, config.average)
+        self.validation = prepared.checked_on(config) if rank.index == 0 else None
+        self.metrics = Metrics(output, config.tensorboard) if rank.index == 0 else None
+        self.epoch, self.stopped = 0, False
+        self.best: dict[str, Any] = {"value": float("inf"), "epoch": -1, "weights": None}
+        self.last: Validated | None = None
+
+    @property
+    def averaged(self) -> FeedForward:
+        """The network that is validated and kept."""
+        kept = self.network if self.average is None else self.average.module
+        assert isinstance(kept, FeedForward)
+        return kept
+
+    def step(self, loss: torch.Tensor) -> None:
+        """One step down the gradient."""
+        self.optimiser.zero_grad(set_to_none=True)
+        self.gradients.scale(loss).backward()
+        if self.config.optimiser.clip is not None:
+            self.gradients.unscale_(self.optimiser)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimiser.clip)
+        self.gradients.step(self.optimiser)
+        self.gradients.update()
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        if self.schedule is not None and self.config.schedule is not None and self.config.schedule.per_step:
+            self.schedule.step()
+
+    def end_epoch(self, terms: torch.Tensor, seconds: float) -> EpochReport:
+        """Validate, move the schedule and stop early, each where it is due."""
+        config, rate = self.config, self.optimiser.param_groups[0]["lr"]
+        self.epoch += 1
+        last = self.epoch == config.epochs
+        due = bool(config.data.validation) and (last or self.epoch % config.validate_every == 0)
+        found = self.validation(self._model(self.averaged, {})) if due and self.validation is not None else None
+        if due:
+            self._judge(found)
+        self._move_schedule(due, found)
+        report = EpochReport(self.epoch, config.epochs, seconds, tuple(terms.tolist()), rate, found)
+        if self.metrics is not None:
+            self.metrics.add(report)
+        return report
+
+    def write_metrics(self) -> None:
+        """Write the table of all epochs."""
+        if self.metrics is not None:
+            self.metrics.write()
+
+    def _judge(self, found: Validated | None) -> None:
+        """Keep the best weights, and stop when they have been the best for too long."""
+        self.last = found or self.last
+        stopping = self.config.early_stopping
+        if stopping is None:
+            return
+        if found is not None and found.metric(stopping.metric) < self.best["value"]:
+            weights = {name: w.detach().cpu().clone() for name, w in self.averaged.state_dict().items()}
+            self.best = {"value": found.metric(stopping.metric), "epoch": self.epoch, "weights": weights}
+        waited = self.epoch - max(0, self.best["epoch"])
+        self.stopped = bool(self.rank.share(float(waited >= stopping.patience)))
+
+    def _move_schedule(self, due: bool, found: Validated | None) -> None:
+        if self.schedule is None or self.config.schedule is None or self.config.schedule.per_step:
+            return
+        if isinstance(self.schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            if due:
+                self.schedule.step(self.rank.share(found.loss if found is not None else 0.0))
+        else:
+            self.schedule.step()
+
+    def state(self) -> dict[str, Any]:
+        """All that a run needs to go on."""
+        return {
+            "config": self.config.to_dict(),
+            "data": list(self.prepared.hashes),
+            "epoch": self.epoch,
+            "stopped": self.stopped,
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": None if self.schedule is None else self.schedule.state_dict(),
+            "gradients": self.gradients.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "best": self.best,
+            "rows": [] if self.metrics is None else self.metrics.rows,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from ``state()``.
+
+        Raises
+        ------
+        InputError
+            A state of another configuration or of other data.
+        """
+        _check_same(self.config, state["config"])
+        if state["data"] != list(self.prepared.hashes):
+            came = "snapshots that are not those that the training began with"
+            raise InputError("data.train", came, "the same data", "Take another output folder to begin again.")
+        self.epoch, self.stopped, self.best = state["epoch"], state["stopped"], state["best"]
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.gradients.load_state_dict(state["gradients"])
+        if self.schedule is not None:
+            self.schedule.load_state_dict(state["schedule"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        if self.metrics is not None:
+            self.metrics.rows = state["rows"]
+
+    def model(self) -> LDOSModel:
+        """The trained model: the best weights where they were looked for, else the last."""
+        if self.best["weights"] is not None:
+            self.averaged.load_state_dict(self.best["weights"])
+        return self._model(self.averaged, self._provenance()).to("cpu")
+
+    def _model(self, network: FeedForward, provenance: dict[str, Any]) -> LDOSModel:
+        return self.prepared.model(self.config, network.eval(), provenance)
+
+    def _provenance(self) -> dict[str, Any]:
+        prepared, rows = self.prepared, [] if self.metrics is None else self.metrics.rows
+        best = self.best["epoch"] if self.best["weights"] is not None else self.epoch
+        settings = {k: v for k, v in self.config.to_dict().items() if k != "data"}
+        return {
+            "maladist": version("maladist"),
+            "trained on": dict(zip(_names(prepared.train), prepared.hashes, strict=True)),
+            "validated on": _names(prepared.validation),
+            "points of a snapshot": self.config.data.points,
+            "config": settings,
+            "epochs": best,
+            "errors": next(({k: v for k, v in r.items() if k != "seconds"} for r in rows if r["epoch"] == best), {}),
+        }
+
+
+def _names(snapshots: Sequence[Snapshot]) -> list[str]:
+    """Names of snapshots, or paths where several have a name in common."""
+    counts = Counter(s.name for s in snapshots)
+    return [s.name if counts[s.name] == 1 else s.path for s in snapshots]
+
+
+def _average(network: FeedForward, decay: float | None) -> torch.optim.swa_utils.AveragedModel | None:
+    if decay is None:
+        return None
+    return torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(decay))
+
+
+def _check_same(config: TrainConfig, begun: dict[str, Any]) -> None:
+    """Refuse to go on with another configuration; more epochs may follow where the schedule does not depend on them."""
+    free = {"tensorboard", "checkpoint_every", "device"}
+    if config.schedule is None or not config.schedule.per_step:
+        free |= {"epochs"}
+    now = config.to_dict()
+    for key in now:
+        if key not in free and now[key] != begun.get(key):
+            came = f"{now[key]!r:.80}, where the training began with {begun.get(key)!r:.80}"
+            raise InputError(key, came, "the same configuration", "Take another output folder to begin again.")

@@ -1,0 +1,223 @@
+"""Training: one flat loop over batches, which can be killed at any time and goes on to the same numbers.
+
+In the output folder are ``model.maladist``, ``metrics.csv``, ``checkpoint.pt`` (of the last epoch that was
+checkpointed; a run that goes on begins there) and, if asked for, TensorBoard's files under ``tensorboard``. The random
+numbers of an epoch follow from seed and number of the epoch alone, so nothing is different after an interruption.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import torch
+from distributed import Client
+
+from maladist.cluster import cluster
+from maladist.errors import InputError
+from maladist.io.model_file import save_model
+from maladist.io.samples import read_checkpoint, write_checkpoint
+from maladist.learning.model import LDOSModel
+from maladist.training.config import TrainConfig
+from maladist.training.prepare import Prepared, prepare
+from maladist.training.ranks import run_ranks
+from maladist.training.state import Rank, Told, TrainingState
+
+MODEL: Final = "model.maladist"
+CHECKPOINT: Final = "checkpoint.pt"
+MEMBER: Final = "member-{}"
+
+
+def train(
+    config: TrainConfig,
+    output: str | Path,
+    *,
+    client: Client | None = None,
+    ranks: int = 1,
+    resume: bool = False,
+    told: Told | None = None,
+) -> LDOSModel:
+    """Train a model.
+
+    Parameters
+    ----------
+    config
+        What to do.
+    output
+        Folder to make; holds the model, the metrics and the checkpoint.
+    client
+        Whose workers choose and describe the points; a local cluster where None. The network is trained in this
+        process, or by so many of the workers as there are ``ranks``.
+    ranks
+        Processes that train one network together, each on its part of every batch: `torch.nn.parallel`'s
+        DistributedDataParallel with one rank a worker. They must see ``output``.
+    resume
+        Go on where an earlier call was interrupted; from the beginning where there is no checkpoint.
+    told
+        Is told of every epoch, and what the user should know.
+
+    Returns
+    -------
+    LDOSModel
+        On the CPU; the file ``output/model.maladist`` holds the same.
+
+    Raises
+    ------
+    InputError
+        Data that cannot be learnt from, an output that exists, a checkpoint of another configuration.
+    """
+    output, told = open_output(output, resume), told or (lambda _: None)
+    context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
+    with context as connected:
+        prepared = prepare(config, output, connected, told)
+        one = fit if ranks == 1 else partial(fit_by_ranks, connected, ranks)
+        train_it = one if config.members == 1 else partial(fit_members, one)
+        model = train_it(config, prepared, output, resume=resume, told=told)
+    save_model(model, output / MODEL)
+    if config.data.samples is None:
+        shutil.rmtree(output / "samples", ignore_errors=True)
+    return model
+
+
+def open_output(output: str | Path, resume: bool) -> Path:
+    """The output folder, made; refuses one that an earlier training used, unless it is resumed."""
+    output = Path(output).resolve()
+    if not output.parent.is_dir():
+        raise InputError("output", f"{output.parent} is not a folder", "a path in a folder that exists")
+    if output.exists() and not output.is_dir():
+        raise InputError("output", f"{output} is a file", "a new folder")
+    if not resume and any((output / name).exists() for name in (MODEL, CHECKPOINT, MEMBER.format(0))):
+        raise InputError("output", f"{output} holds a training", "a new folder", "Give --resume to go on with it.")
+    output.mkdir(exist_ok=True)
+    return output
+
+
+def fit_by_ranks(
+    client: Client,
+    ranks: int,
+    config: TrainConfig,
+    prepared: Prepared,
+    output: Path,
+    *,
+    resume: bool = False,
+    told: Told | None = None,
+) -> LDOSModel:
+    """`fit` by several processes at once, the workers of a client; the model is that of rank 0.
+
+    Raises
+    ------
+    ClusterError
+        Fewer workers than ranks.
+    RankError
+        A rank failed or its worker died; the last checkpoint is kept.
+    """
+    prepared.batches(config, 0, ranks)  # refuses what ranks cannot share, here
+    task = partial(fit, config, prepared, output, resume=resume)
+    kept = "Finished epochs are kept: --resume (resume=True) goes on"
+    model = run_ranks(client, ranks, task, device=config.torch_device.type, told=told, kept=kept)
+    assert isinstance(model, LDOSModel)
+    return model
+
+
+def fit_members(
+    fit_one: Callable[..., LDOSModel],
+    config: TrainConfig,
+    prepared: Prepared,
+    output: Path,
+    *,
+    resume: bool = False,
+    told: Told | None = None,
+) -> LDOSModel:
+    """Train ``config.members`` networks on the same points, by seeds that follow one another; return their mean.
+
+    ``fit_one`` is `fit` or what does the same; the other parameters are those of `fit`. Each network has its metrics
+    and checkpoint in a folder of its own, ``member-0`` and so on.
+    """
+    told, models = told or (lambda _: None), []
+    for i in range(config.members):
+        told(f"member {i + 1} of {config.members}")
+        folder = output / MEMBER.format(i)
+        folder.mkdir(exist_ok=True)
+        alone = config.model_copy(update={"seed": config.seed + i, "members": 1})
+        models.append(fit_one(alone, prepared, folder, resume=resume, told=told))
+    model, validation = LDOSModel.mean_of(models), prepared.checked_on(config)
+    errors = {} if validation is None else validation(model.to(config.torch_device)).to_dict()
+    if errors:
+        told("the mean of all members: " + ", ".join(f"{name} {value:.4g}" for name, value in errors.items()))
+    settings = {**model.provenance["config"], "members": config.members}
+    each = [member.provenance["errors"] for member in models]
+    return replace(
+        model, provenance={**model.provenance, "config": settings, "errors": errors, "errors of members": each}
+    )
+
+
+def fit(
+    config: TrainConfig,
+    prepared: Prepared,
+    output: Path,
+    *,
+    resume: bool = False,
+    told: Told | None = None,
+    rank: Rank | None = None,
+) -> LDOSModel:
+    """Train one network on data that are ready, as the only process or as one of several.
+
+    Parameters
+    ----------
+    config, output, resume, told
+        As in `train`; only rank 0 writes and tells.
+    prepared
+        The data.
+    rank
+        The part of this process: which chunks it reads and how its gradients meet those of the others.
+
+    Returns
+    -------
+    LDOSModel
+        On the CPU; that of rank 0 is the one to keep, others do not know which weights were the best.
+
+    Raises
+    ------
+    InputError
+        A loss that is no longer finite, or a checkpoint of another configuration or of other data.
+    """
+    rank, told = rank or Rank(), told or (lambda _: None)
+    with torch.random.fork_rng():
+        batches = prepared.batches(config, rank.index, rank.world)
+        run = TrainingState(config, prepared, output, rank, steps=batches.steps)
+        if resume and (output / CHECKPOINT).exists():
+            run.load(read_checkpoint(output / CHECKPOINT))
+        loss_of = prepared.loss(config, prepared.train, "data.train")
+        inputs, outputs, device = run.inputs, run.outputs, config.torch_device
+        parallel = rank.wrap(run.network)
+        for epoch in range(run.epoch, config.epochs):
+            if run.stopped:
+                break
+            began, terms = time.perf_counter(), torch.zeros(5, device=device)
+            torch.manual_seed((config.seed * 1_000_003 + epoch) * 1009 + rank.index)  # of the dropout
+            parallel.train()
+            for batch in batches.epoch(epoch):
+                batch = batch.to(device)
+                with torch.autocast(device.type, run.autocast, enabled=config.amp != "none"):
+                    y = parallel(inputs.transform(batch.features))
+                found = loss_of.terms_of(loss_of.averages(y.float(), outputs.transform(batch.ldos), batch.snapshots))
+                portions = torch.tensor(float(len(batch.snapshots)), device=device)
+                run.step(found.sum() * (portions / rank.mean(portions)))  # of a ragged last batch a rank may have fewer
+                terms += found.detach()
+            terms = rank.mean(terms)
+            if not all(bool(torch.isfinite(values).all()) for values in (terms, *run.network.parameters())):
+                came = f"a loss that is not finite in epoch {epoch + 1}"
+                raise InputError("optimiser.lr", came, "a smaller one, or optimiser.clip", "The epoch before is kept.")
+            report = run.end_epoch(terms / batches.steps, time.perf_counter() - began)
+            if rank.index == 0:
+                told(report)
+                if run.stopped or run.epoch == config.epochs or run.epoch % config.checkpoint_every == 0:
+                    write_checkpoint(output / CHECKPOINT, run.state())
+                    run.write_metrics()
+        return run.model()

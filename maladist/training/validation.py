@@ -1,0 +1,174 @@
+"""Errors of a model on the validation snapshots of a training: the loss, E_b, A and n(r), chunk by chunk.
+
+From all points of a snapshot D = Ω ⟨d⟩ gives the Fermi level and E_b; with the DFT's pseudopotentials the density gives
+A. Where only some points were chosen, D is the DFT's plus Ω ⟨d − d⁰⟩ over them: the two have their sampling's error in
+common, which so drops out. n(r) and A need all points.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from maladist.datasets.snapshots import Snapshot
+from maladist.elements import Element
+from maladist.errors import AccuracyWarning, EnergyWindowError
+from maladist.io import stores
+from maladist.learning.loss import LDOSLoss
+from maladist.learning.model import LDOSModel
+from maladist.physics.energies import total_free_energy
+from maladist.physics.fermi import FermiWeights, fermi_level, fermi_weights
+from maladist.physics.reciprocal import largest_cutoff
+from maladist.training.samples import Chunk
+
+
+@dataclass(frozen=True)
+class SnapshotErrors:
+    """Of one snapshot, model minus DFT; None where the data do not tell.
+
+    Attributes
+    ----------
+    band_energy, total_energy
+        meV/atom.
+    density
+        Mean |Δn| / mean n.
+    """
+
+    name: str
+    band_energy: float | None = None
+    total_energy: float | None = None
+    density: float | None = None
+
+
+@dataclass(frozen=True)
+class Validated:
+    """Errors of all validation snapshots.
+
+    Attributes
+    ----------
+    loss
+        As in training, of the model as it is used.
+    snapshots
+        Errors by snapshot.
+    """
+
+    loss: float
+    snapshots: tuple[SnapshotErrors, ...]
+
+    def mean(self, name: str) -> float | None:
+        """Mean absolute 'band_energy', 'total_energy' or 'density' error; None unless every snapshot has one."""
+        values = [getattr(s, name) for s in self.snapshots]
+        return None if any(v is None for v in values) else float(np.mean(np.abs(values)))
+
+    def metric(self, name: str) -> float:
+        """The value to be made small, 'loss' or a mean error; infinite where it is not known."""
+        value = self.loss if name == "loss" else self.mean(name)
+        return math.inf if value is None or not math.isfinite(value) else value
+
+    def to_dict(self) -> dict[str, Any]:
+        """For tables: names with their units; what is not known or infinite is left out."""
+        named = {
+            "validation_loss": self.loss,
+            "band_energy_meV_per_atom": self.mean("band_energy"),
+            "total_energy_meV_per_atom": self.mean("total_energy"),
+            "density_relative": self.mean("density"),
+        }
+        return {name: value for name, value in named.items() if value is not None and math.isfinite(value)}
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a training is validated on.
+
+    Attributes
+    ----------
+    snapshots, chunks
+        The snapshots, and the chosen points of all of them.
+    loss
+        The loss, for these snapshots.
+    correction
+        Of the broadening, in the energies.
+    elements
+        Pseudopotentials by symbol, for A.
+    """
+
+    snapshots: Sequence[Snapshot]
+    chunks: Sequence[Chunk]
+    loss: LDOSLoss
+    correction: bool
+    elements: Mapping[str, Element]
+
+    def __call__(self, model: LDOSModel) -> Validated:
+        """Errors of a model."""
+        averages, errors = [], []
+        for number, snapshot in enumerate(self.snapshots):
+            chunks = [c for c in self.chunks if c.snapshot == number]
+            mean, dos = self._averages(model, chunks)
+            averages.append(mean)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", AccuracyWarning)  # of a network that has hardly begun to learn
+                errors.append(self._energies(model, snapshot, chunks, dos))
+        loss = float(self.loss.terms_of(torch.stack(averages)).sum())
+        return Validated(loss, tuple(errors))
+
+    def _averages(self, model: LDOSModel, chunks: Sequence[Chunk]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Averages for the loss, (5,), and means of d and of d − d⁰ over the points, (2, levels) float64."""
+        rows = sum(c.rows for c in chunks)
+        averages, dos = torch.zeros(5), torch.zeros(2, model.energy_grid.levels, dtype=torch.float64)
+        scale = model.output_scaler.transform
+        for chunk in chunks:
+            features, data = (torch.from_numpy(a).to(model.device) for a in chunk.read())
+            ldos = model.ldos(features)
+            number = torch.full((1,), chunk.snapshot, device=model.device)
+            share = self.loss.averages(scale(ldos)[None], scale(data)[None], number)[0]
+            averages += share.cpu() * (chunk.rows / rows)
+            dos[0] += ldos.double().sum(0).cpu() / rows
+            dos[1] += (ldos.double() - data.double()).sum(0).cpu() / rows
+        return averages, dos
+
+    def _energies(
+        self, model: LDOSModel, snapshot: Snapshot, chunks: Sequence[Chunk], means: torch.Tensor
+    ) -> SnapshotErrors:
+        grid, t, n = snapshot.grid, snapshot.temperature, len(snapshot.numbers)
+        every = sum(c.rows for c in chunks) == grid.n_points
+        if t is None or snapshot.n_electrons is None or (snapshot.dos is None and not every):
+            return SnapshotErrors(snapshot.name)
+        dos = grid.volume * means[0] if every else torch.as_tensor(snapshot.dos) + grid.volume * means[1]
+        try:
+            mu = fermi_level(dos, snapshot.energies, snapshot.n_electrons, t, correction=self.correction)
+        except EnergyWindowError:
+            return SnapshotErrors(snapshot.name, math.inf, math.inf, math.inf)
+        w = fermi_weights(snapshot.energies, mu, t, correction=self.correction)
+        band, terms = float(w.band @ dos), snapshot.terms
+        band_error = 1e3 * (band - terms["band_energy_eV"]) / n if "band_energy_eV" in terms else None
+        if not (every and snapshot.has_density):
+            return SnapshotErrors(snapshot.name, band_error)
+        density = self._density(model, snapshot, chunks, w)
+        dft = torch.as_tensor(np.asarray(stores.open_array(snapshot.path, "density", "r")[...], dtype=float))
+        density_error = float((density - dft).abs().mean() / dft.mean())
+        total = self._total(snapshot, band, float(w.entropy @ dos), density)
+        known = total is not None and "total_free_energy_eV" in terms
+        total_error = 1e3 * (total - terms["total_free_energy_eV"]) / n if total is not None and known else None
+        return SnapshotErrors(snapshot.name, band_error, total_error, density_error)
+
+    def _density(self, model: LDOSModel, snapshot: Snapshot, chunks: Sequence[Chunk], w: FermiWeights) -> torch.Tensor:
+        """n(r), (Nx, Ny, Nz) float64: a second pass, now that μ is known."""
+        density = torch.empty(snapshot.grid.shape, dtype=torch.float64)
+        for chunk in chunks:
+            ldos = model.ldos(torch.from_numpy(chunk.read()[0])).cpu().double()
+            density[chunk.block.slices] = (ldos @ w.number).reshape(chunk.block.shape)
+        return density
+
+    def _total(self, snapshot: Snapshot, band: float, entropy: float, density: torch.Tensor) -> float | None:
+        cutoff = snapshot.density_cutoff or largest_cutoff(snapshot.grid)
+        symbols, positions = snapshot.symbols, snapshot.positions
+        found = total_free_energy(
+            band, entropy, density, snapshot.grid, positions, symbols, self.elements, snapshot.xc, cutoff
+        )
+        return found.total

@@ -1,0 +1,246 @@
+"""What a search is told: a training's configuration, the keys to vary and how, checked before anything is computed.
+
+    train: be.yaml                      # what `maladist train` takes; or its keys themselves
+    search:
+      optimiser.lr: {low: 1.0e-4, high: 1.0e-2, log: true}
+      network.hidden: {choices: [[100], [200, 200]]}
+      descriptor.twojmax: {low: 4, high: 10, step: 2}
+    objective: band_energy
+    trials: 30
+    sampler: {name: TPESampler}
+    pruner: {name: MedianPruner, options: {n_startup_trials: 5}}
+
+Paths are relative to the file.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from itertools import product
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from maladist.configuration import Section
+from maladist.errors import InputError
+from maladist.training.config import TrainConfig, input_error
+from maladist.tuning.training_free import orthogonal_array
+
+Objective = Literal["loss", "band_energy", "total_energy", "naswot", "jacobian", "acsd", "mutual_information"]
+TRAINED: Final = ("loss", "band_energy", "total_energy")
+LARGER_IS_BETTER: Final = ("naswot", "jacobian", "mutual_information")
+FEELS: Final = {"naswot": "network", "jacobian": "network", "acsd": "descriptor", "mutual_information": "descriptor"}
+"""The section that a measure without training tells anything of."""
+MOST: Final = 10_000
+"""Combinations in a grid or an orthogonal array."""
+
+
+class Axis(Section):
+    """The values of one key: a list, or a range.
+
+    Attributes
+    ----------
+    choices
+        Any values.
+    low, high
+        Ends of a range, both included; of whole numbers where both are.
+    step
+        Distance of the values of a range.
+    log
+        Whether the range is even in the logarithm.
+    levels
+        How many values of a range a grid or an orthogonal array takes, where there is no step.
+    """
+
+    choices: list[Any] | None = Field(default=None, min_length=2)
+    low: int | float | None = None
+    high: int | float | None = None
+    step: int | float | None = Field(default=None, gt=0)
+    log: bool = False
+    levels: int = Field(default=3, ge=2)
+
+    @property
+    def whole(self) -> bool:
+        """Whether a range holds whole numbers."""
+        return all(isinstance(v, int) for v in (self.low, self.high, self.step) if v is not None)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Axis:
+        if (self.choices is None) == (self.low is None or self.high is None):
+            raise ValueError("either choices, or low and high")
+        if self.choices is not None:
+            if set(self.model_fields_set) != {"choices"}:
+                raise ValueError("choices alone: low, high, step, log and levels are of ranges")
+            return self
+        assert self.low is not None and self.high is not None
+        if not self.low < self.high:
+            raise ValueError("low below high")
+        if self.log and (self.low <= 0 or self.step is not None):
+            raise ValueError("log with a low above zero and without a step")
+        return self
+
+    def values(self) -> list[Any]:
+        """All choices, or the levels of a range."""
+        if self.choices is not None:
+            return list(self.choices)
+        assert self.low is not None and self.high is not None
+        if self.step is not None:
+            steps = math.floor((self.high - self.low) / self.step + 1e-9)
+            return [self.low + i * self.step for i in range(steps + 1)]
+        even = np.geomspace if self.log else np.linspace
+        found = even(self.low, self.high, self.levels).tolist()
+        return sorted({round(v) for v in found}) if self.whole else found
+
+
+class Named(Section):
+    """A class of Optuna by name, and its options."""
+
+    name: str
+    options: dict[str, Any] = Field(default={})
+
+
+class TuneConfig(Section):
+    """All that a search is told.
+
+    Attributes
+    ----------
+    train
+        The training's configuration, or its file.
+    search
+        Values by key of the training's configuration, as ``optimiser.lr``.
+    objective
+        'loss', 'band_energy' or 'total_energy' of the validation snapshots after training, to be made small; or a
+        measure without training: 'naswot' and 'jacobian' of networks, 'acsd' and 'mutual_information' of descriptors.
+    method
+        'optuna': the sampler proposes. 'grid': every combination. 'oat': the runs of an orthogonal array, then the best
+        level of each key by the means, run once more if it was not among them.
+    trials
+        Of 'optuna'; the others have as many as there are.
+    sampler, pruner
+        Classes of optuna.samplers and optuna.pruners. The pruner sees the objective after every validation.
+    parallel
+        Trials at a time; none for as many as there are workers.
+    attempts
+        How often a trial whose worker dies is begun, beyond what Dask itself repeats; a training goes on at its last
+        checkpoint.
+    storage
+        'sqlite' or 'journal': the file in the output folder that Optuna keeps its trials in.
+    points
+        That a measure without training sees.
+    seed
+        Of the sampler, and of the points and networks of measures.
+    """
+
+    train: dict[str, Any]
+    search: dict[str, Axis] = Field(min_length=1)
+    objective: Objective = "loss"
+    method: Literal["optuna", "grid", "oat"] = "optuna"
+    trials: int = Field(default=20, ge=1)
+    sampler: Named = Named(name="TPESampler")
+    pruner: Named = Named(name="NopPruner")
+    parallel: int | None = Field(default=None, ge=1)
+    attempts: int = Field(default=2, ge=1)
+    storage: Literal["sqlite", "journal"] = "sqlite"
+    points: int = Field(default=500, ge=10)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+
+    def check(self, source: str) -> None:
+        """Refuse keys and values that do not go together, naming the key."""
+        for end in (-1, 0):
+            first = self.at({key: axis.values()[end] for key, axis in self.search.items()}, f"{source}: search")
+        if self.objective in TRAINED and not first.data.validation:
+            came = f"snapshots, for the objective {self.objective}"
+            raise InputError(f"{source}: train.data.validation", "none", came)
+        if first.members > 1:
+            why = "Tune one network, then train several."
+            raise InputError(f"{source}: train.members", f"{first.members}", "1", why)
+        section = FEELS.get(self.objective)
+        for key in self.search:
+            if section is not None and key.split(".")[0] != section:
+                came = f"a key that {self.objective} does not feel"
+                raise InputError(f"{source}: search.{key}", came, f"keys of {section}")
+        if self.method == "grid" and math.prod(len(a.values()) for a in self.search.values()) > MOST:
+            came = f"a grid of more than {MOST} combinations"
+            raise InputError(f"{source}: search", came, "fewer", "Or method: optuna.")
+
+    @property
+    def direction(self) -> str:
+        """Optuna's word for which way is better."""
+        return "maximize" if self.objective in LARGER_IS_BETTER else "minimize"
+
+    def at(self, values: dict[str, Any], source: str) -> TrainConfig:
+        """The training's configuration with these keys.
+
+        Raises
+        ------
+        InputError
+            A key that is not one of a training's, or a value that does not fit.
+        """
+        plain = json.loads(json.dumps(self.train))
+        for key, value in values.items():
+            *path, last = key.split(".")
+            section = plain
+            for name in path:
+                if not isinstance(section.setdefault(name, {}), dict):
+                    section[name] = {}
+                section = section[name]
+            section[last] = value
+        return TrainConfig.of(plain, source)
+
+    @property
+    def runs(self) -> int:
+        """Trials of a search; an orthogonal array may add one, of the best levels."""
+        return self.trials if self.method == "optuna" else len(self.design())
+
+    def design(self) -> list[dict[str, Any]]:
+        """The combinations that a grid or an orthogonal array tries."""
+        axes = {key: axis.values() for key, axis in self.search.items()}
+        if self.method == "grid":
+            return [dict(zip(axes, found, strict=True)) for found in product(*axes.values())]
+        runs = orthogonal_array([len(v) for v in axes.values()])
+        found = [{key: axes[key][i] for key, i in zip(axes, run, strict=True)} for run in runs]
+        return [run for i, run in enumerate(found) if run not in found[:i]]
+
+    @classmethod
+    def of(cls, values: Any, source: str = "config", folder: str | Path = ".") -> TuneConfig:
+        """Check a mapping; its paths are taken from a folder.
+
+        Raises
+        ------
+        InputError
+            Naming the first key that is wrong.
+        """
+        if not isinstance(values, dict):
+            raise InputError(source, f"a {type(values).__name__}", "a mapping with keys 'train' and 'search'")
+        train = values.get("train")
+        if isinstance(train, str):
+            values = {**values, "train": TrainConfig.read(Path(folder) / train).to_dict()}
+        elif isinstance(train, dict):
+            checked = TrainConfig.of(train, f"{source}: train").relative_to(folder)
+            values = {**values, "train": checked.to_dict()}
+        try:
+            found = cls.model_validate(values)
+        except ValidationError as error:
+            raise input_error(error, source, cls) from None
+        found.check(source)
+        return found
+
+    @classmethod
+    def read(cls, path: str | Path) -> TuneConfig:
+        """Read a YAML file.
+
+        Raises
+        ------
+        InputError
+            A file that cannot be read, or the first key that is wrong.
+        """
+        path = Path(path)
+        try:
+            values = yaml.safe_load(path.read_text())
+        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+            raise InputError("config", f"{path} cannot be read ({error})".replace("\n", " "), "a YAML file") from error
+        return cls.of(values, str(path), path.parent)

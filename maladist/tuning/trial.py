@@ -1,0 +1,139 @@
+"""One trial, on a worker: a network trained and validated, or a measure that needs no training."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from distributed import Event, get_worker
+
+from maladist.errors import BlockError, InputError
+from maladist.io.samples import Rows
+from maladist.training.config import TrainConfig
+from maladist.training.metrics import EpochReport
+from maladist.training.prepare import Prepared
+from maladist.training.samples import Chunk
+from maladist.training.train import CHECKPOINT, fit
+from maladist.tuning.training_free import acsd, jacobian_score, mutual_information, naswot
+
+DRAWS: Final = 5
+"""Networks whose scores are averaged: one draw of the weights says little."""
+
+_one_at_a_time = threading.Lock()  # torch's random numbers belong to the process
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a trial.
+
+    Attributes
+    ----------
+    value
+        Of the objective; None where the trial failed or was stopped.
+    seconds
+        It took on the worker, since it was last begun.
+    reason
+        Why it failed; empty where it did not.
+    stopped
+        Whether the pruner, or the user, ended it.
+    """
+
+    value: float | None
+    seconds: float
+    reason: str = ""
+    stopped: bool = False
+
+
+class _StoppedError(Exception):
+    """The driver asked this trial to end."""
+
+
+def run_trial(
+    config: TrainConfig, prepared: Prepared, objective: str, folder: str, topic: str, points: int, seed: int
+) -> Outcome:
+    """Run a trial; what is wrong with its values becomes part of the outcome.
+
+    Parameters
+    ----------
+    folder
+        Of the training; a checkpoint that an earlier attempt left there is gone on from.
+    topic
+        Validations are told there, and an `Event` of this name stops the trial.
+    points, seed
+        Of a measure without training.
+    """
+    with _one_at_a_time:
+        torch.set_num_threads(get_worker().state.nthreads)
+        began = time.perf_counter()
+        try:
+            if objective in MEASURES:
+                value = measure(config, prepared, objective, points, seed)
+            else:
+                value = _trained(config, prepared, objective, Path(folder), topic)
+        except _StoppedError:
+            return Outcome(None, time.perf_counter() - began, stopped=True)
+        except (InputError, BlockError, RuntimeError, FloatingPointError, np.linalg.LinAlgError) as error:
+            return Outcome(None, time.perf_counter() - began, f"{type(error).__name__}: {error}")
+        seconds = time.perf_counter() - began
+        if not math.isfinite(value):
+            return Outcome(None, seconds, f"{objective} is not a finite number, or the data do not tell it")
+        return Outcome(value, seconds)
+
+
+def _trained(config: TrainConfig, prepared: Prepared, objective: str, folder: Path, topic: str) -> float:
+    """Train, and validate the network that the training keeps."""
+    worker, stop = get_worker(), Event(topic)
+
+    def told(report: EpochReport | str) -> None:
+        if isinstance(report, EpochReport) and report.validation is not None:
+            worker.log_event(topic, {"epoch": report.epoch, "value": report.validation.metric(objective)})
+        if stop.is_set():
+            raise _StoppedError
+
+    folder.mkdir(parents=True, exist_ok=True)
+    model = fit(config, prepared, folder, resume=True, told=told)
+    validation = prepared.checked_on(config)
+    assert validation is not None
+    value = validation(model).metric(objective)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return value
+
+
+def measure(config: TrainConfig, prepared: Prepared, objective: str, points: int, seed: int) -> float:
+    """A measure without training, of points drawn evenly from all snapshots."""
+    features, ldos = some_rows(prepared.chunks, points, seed)
+    if objective == "acsd":
+        return acsd(features, ldos)
+    if objective == "mutual_information":
+        return mutual_information(features, ldos)
+    score = {"naswot": naswot, "jacobian": jacobian_score}[objective]
+    x = prepared.inputs.transform(torch.from_numpy(features))
+    scores = []
+    with torch.random.fork_rng(devices=[]):
+        for draw in range(DRAWS):
+            torch.manual_seed(seed + draw)
+            scores.append(score(prepared.network(config), x))
+    return float(np.mean(scores))
+
+
+MEASURES: Final = ("naswot", "jacobian", "acsd", "mutual_information")
+
+
+def some_rows(chunks: Sequence[Chunk], points: int, seed: int) -> tuple[Rows, Rows]:
+    """Descriptors and LDOS of points drawn from all chunks without repetition; the same points for the same seed."""
+    ends = np.cumsum([0, *(c.rows for c in chunks)])
+    chosen = np.sort(np.random.default_rng(seed).choice(ends[-1], min(points, int(ends[-1])), replace=False))
+    parts = []
+    for chunk, begin, end in zip(chunks, ends[:-1], ends[1:], strict=True):
+        own = chosen[(chosen >= begin) & (chosen < end)] - begin
+        if len(own):
+            parts.append([rows[own] for rows in chunk.read()])
+    features, ldos = (np.concatenate(side) for side in zip(*parts, strict=True))
+    return features, ldos

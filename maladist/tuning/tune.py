@@ -1,0 +1,282 @@
+"""Searching a training's configuration: trials proposed here, run on the workers, kept in a file as they finish.
+
+The client alone speaks with Optuna and its file; workers train and tell what they find. A trial whose worker dies is
+begun again where its last checkpoint stands. Ctrl-C, or a death of the client, costs what is under way and nothing
+that is finished: the next call with ``resume`` begins those trials again and goes on.
+
+In the output folder are ``study.sqlite`` (or ``study.journal``), ``trials.csv``, ``best.yaml`` (which `train` takes),
+``samples`` (points and descriptors, shared by all trials) and a folder of each trained trial with its metrics.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Final
+
+import numpy as np
+import yaml
+from distributed import Client, Event, Future, KilledWorker, as_completed
+
+from maladist.cluster import cluster
+from maladist.errors import BlockError, InputError
+from maladist.io.samples import write_table, write_whole
+from maladist.parallel.workers import Workers
+from maladist.training.config import TrainConfig
+from maladist.training.prepare import Prepared, prepare
+from maladist.tuning.config import TRAINED, TuneConfig
+from maladist.tuning.study import Study
+from maladist.tuning.trial import Outcome, run_trial
+
+BEST: Final = "best.yaml"
+TRIALS: Final = "trials.csv"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One finished trial.
+
+    Attributes
+    ----------
+    number
+        Of the trial.
+    values
+        By key of the training's configuration.
+    state
+        'complete', 'pruned' or 'failed'.
+    value
+        Of the objective.
+    seconds
+        On its worker.
+    reason
+        Why it failed.
+    """
+
+    number: int
+    values: Mapping[str, Any]
+    state: str
+    value: float | None
+    seconds: float
+    reason: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """A row of a table."""
+        shown = {k: json.dumps(v) if isinstance(v, list | dict) else v for k, v in self.values.items()}
+        value, seconds = self.value, round(self.seconds, 3)
+        return {"trial": self.number, **shown, "state": self.state, "value": value, "seconds": seconds} | (
+            {"reason": self.reason} if self.reason else {}
+        )
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search found.
+
+    Attributes
+    ----------
+    best
+        The best trial.
+    config
+        Its training's configuration.
+    trials
+        All that are finished, the best first.
+    effects
+        Of 'oat': mean objective of each level, as JSON, by key.
+    """
+
+    best: Trial
+    config: TrainConfig
+    trials: tuple[Trial, ...]
+    effects: Mapping[str, Mapping[str, float]]
+
+
+Told = Callable[["Trial | str"], None]
+
+
+def tune(
+    config: TuneConfig,
+    output: str | Path,
+    *,
+    client: Client | None = None,
+    resume: bool = False,
+    told: Told | None = None,
+) -> Tuned:
+    """Search for the best values of some keys of a training's configuration.
+
+    Parameters
+    ----------
+    config
+        What to search.
+    output
+        Folder to make.
+    client
+        Whose workers run the trials; a local cluster where None. They must see the output folder and the data.
+    resume
+        Go on with an interrupted search, or with more trials.
+    told
+        Is told of every finished trial, and what the user should know.
+
+    Raises
+    ------
+    InputError
+        Data that cannot be learnt from, an output of another search, or no trial that gave a number.
+    DependencyError
+        Optuna is not installed.
+    """
+    output, told = Path(output).resolve(), told or (lambda _: None)
+    study = Study(config, output, resume=resume)
+    runs = config.runs
+    context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
+    with context as connected:
+        search = _Search(config, output, connected, study, told)
+        search.run(runs)
+        if config.method == "oat" and (best := _best_levels(config, search.trials())) not in config.design():
+            if not study.holds(best):
+                study.propose(best)
+            search.run(runs + 1)
+    return search.found()
+
+
+class _Search:
+    """The trials that are under way, and how they come and go."""
+
+    def __init__(self, config: TuneConfig, output: Path, client: Client, study: Study, told: Told) -> None:
+        self.config, self.output, self.client, self.study, self.told = config, output, client, study, told
+        self.under_way: dict[str, tuple[Any, int, TrainConfig, Prepared]] = {}
+        self.ready: dict[str, Prepared] = {}
+        self.key = f"tune-{time.time_ns():x}"
+        self.heard: SimpleQueue[tuple[str, dict[str, Any]]] = SimpleQueue()
+
+    def run(self, total: int) -> None:
+        """Run trials until so many are finished."""
+        at_a_time = self.config.parallel or Workers.of(self.client).count
+        flying = as_completed(loop=self.client.loop, raise_errors=False)
+        try:
+            while (left := total - self.study.finished()) > 0:
+                while len(self.under_way) < min(at_a_time, left):
+                    if (future := self._begin()) is not None:
+                        flying.add(future)
+                    left = total - self.study.finished()
+                self._wait(flying)
+        finally:
+            flying.clear()
+            self._abandon()
+
+    def trials(self) -> list[Trial]:
+        """All finished trials, the best first."""
+        better = -1.0 if self.config.direction == "maximize" else 1.0
+        trials = [Trial(**row) for row in self.study.rows()]
+        return sorted(trials, key=lambda t: (t.state != "complete", better * (t.value or 0.0)))
+
+    def found(self) -> Tuned:
+        """What was found."""
+        trials = self.trials()
+        if not trials or trials[0].state != "complete":
+            why = trials[0].reason or trials[0].state if trials else "none was finished"
+            raise InputError("search", f"no trial that gave a number ({why})", "one or more")
+        effects = main_effects(trials) if self.config.method == "oat" else {}
+        return Tuned(trials[0], self._config(trials[0]), tuple(trials), effects)
+
+    def _config(self, trial: Trial) -> TrainConfig:
+        return self.config.at(dict(trial.values), f"trial {trial.number}")
+
+    def _wait(self, flying: as_completed) -> None:
+        """Wait for the end of a trial; meanwhile the pruner looks at validations."""
+        while not (flying.is_empty() or flying.has_ready()):
+            with flying.thread_condition:
+                flying.thread_condition.wait(timeout=0.1)
+            while not self.heard.empty():
+                topic, message = self.heard.get()
+                trial = next((t for key, (t, *_) in self.under_way.items() if key.startswith(f"{topic}-")), None)
+                if trial is not None and self.study.judge(trial, message["epoch"], message["value"]):
+                    Event(topic, self.client).set()
+        if not flying.is_empty():
+            self._end(next(flying), flying)
+
+    def _begin(self) -> Future | None:
+        """Ask for a trial and hand it out; None where its values do not go together."""
+        trial, values = self.study.ask()
+        try:
+            config = self.config.at(values, f"trial {trial.number}")
+            prepared = self._prepared(config)
+        except (InputError, BlockError) as error:
+            self._finish(trial, Outcome(None, 0.0, str(error)))
+            return None
+        return self._submit(trial, 1, config, prepared)
+
+    def _submit(self, trial: Any, attempt: int, config: TrainConfig, prepared: Prepared) -> Future:
+        topic = f"{self.key}-{trial.number}"
+        key = f"{topic}-{attempt}"
+        self.under_way[key] = trial, attempt, config, prepared
+        if attempt == 1:
+            self.client.subscribe_topic(topic, lambda event: self.heard.put((topic, event[1])))
+        folder = str(self.output / f"trial-{self.study.folder(trial)}")
+        c = self.config
+        arguments = (config, prepared, c.objective, folder, topic, c.points, c.seed)
+        return self.client.submit(run_trial, *arguments, key=key, pure=False)
+
+    def _end(self, future: Future, flying: as_completed) -> None:
+        trial, attempt, config, prepared = self.under_way.pop(future.key)
+        try:
+            outcome = future.result()
+        except KilledWorker:
+            if attempt < self.config.attempts:
+                self.told(f"trial {trial.number} lost its workers; it goes on at its last checkpoint")
+                flying.add(self._submit(trial, attempt + 1, config, prepared))
+                return
+            outcome = Outcome(None, 0.0, "its workers died, most likely of too little memory")
+        self.client.unsubscribe_topic(f"{self.key}-{trial.number}")
+        self._finish(trial, outcome)
+
+    def _finish(self, trial: Any, outcome: Outcome) -> None:
+        """Keep what came of a trial."""
+        self.study.tell(trial, outcome)
+        trials = self.trials()
+        write_table(self.output / TRIALS, [t.to_dict() for t in trials])
+        if (best := trials[0]).state == "complete":
+            text = f"# {self.config.objective} {best.value:.6g}: trial {best.number}, the best of {len(trials)}\n"
+            plain = yaml.safe_dump(self._config(best).to_dict(), sort_keys=False)
+            write_whole(self.output / BEST, (text + plain).encode())
+        self.told(next(t for t in trials if t.number == trial.number))
+
+    def _abandon(self) -> None:
+        """End what is under way; its trials are begun again by a call that resumes."""
+        if self.under_way and self.client.status == "running":
+            for key in self.under_way:
+                Event(key.rsplit("-", 1)[0], self.client).set()
+            self.client.cancel([Future(key, self.client) for key in self.under_way], reason="maladist: search ended")
+        self.under_way.clear()
+
+    def _prepared(self, config: TrainConfig) -> Prepared:
+        """Samples and scalers; the same for all trials that differ in nothing that they depend on."""
+        plain = config.to_dict()
+        parts = ("data", "descriptor", "inputs", "outputs", "energy_zero", "seed")
+        key = json.dumps({**{p: plain[p] for p in parts}, "correction": plain["loss"]["correction"]}, sort_keys=True)
+        if key not in self.ready:
+            if self.config.objective not in TRAINED:
+                config = config.model_copy(update={"data": config.data.model_copy(update={"validation": []})})
+            self.ready[key] = prepare(config, self.output, self.client, self.told)
+        return self.ready[key]
+
+
+def main_effects(trials: list[Trial]) -> dict[str, dict[str, float]]:
+    """Mean objective of each level (as JSON) of each key, over the trials that gave a number."""
+    done = [t for t in trials if t.state == "complete" and t.value is not None]
+    found: dict[str, dict[str, float]] = {}
+    for key in trials[0].values if trials else ():
+        levels = dict.fromkeys(json.dumps(t.values[key]) for t in done)
+        by_level = {v: [t.value for t in done if json.dumps(t.values[key]) == v] for v in levels}
+        found[key] = {level: float(np.mean(np.array(values, dtype=float))) for level, values in by_level.items()}
+    return found
+
+
+def _best_levels(config: TuneConfig, trials: list[Trial]) -> dict[str, Any]:
+    """The level of each key with the best mean."""
+    best = max if config.direction == "maximize" else min
+    effects = main_effects(trials)
+    return {key: json.loads(best(of, key=of.__getitem__)) for key, of in effects.items() if of}

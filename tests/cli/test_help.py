@@ -1,0 +1,77 @@
+"""Each command's example can be parsed as it stands, and each shell gets a completion that it can read."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cyclopts import App
+
+from maladist.cli.app import app
+from maladist.cli.help import EXAMPLES
+
+
+def commands(parent: App, words: tuple[str, ...] = ()) -> list[str]:
+    """Every command that does something, by its words."""
+    found: list[str] = []
+    for name in parent:
+        if name.startswith("-"):
+            continue
+        below = commands(parent[name], (*words, name))
+        found += below or [" ".join((*words, name))]
+    return found
+
+
+def test_every_command_has_an_example_and_every_example_its_command() -> None:
+    assert set(commands(app)) == set(EXAMPLES)
+
+
+@pytest.mark.parametrize("words", sorted(EXAMPLES))
+def test_examples_are_parsed_as_they_stand(words: str) -> None:
+    program, *tokens = shlex.split(EXAMPLES[words])
+    assert program == "maladist" and " ".join(tokens).startswith(words)
+    _, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
+    assert bound.arguments
+
+
+def test_help_shows_the_example(capsys: pytest.CaptureFixture[str]) -> None:
+    app(["report", "--help"])
+    assert EXAMPLES["report"] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_installed_and_read_by_its_shell(
+    shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / ".config"))
+    monkeypatch.delenv("ZSH_CUSTOM", raising=False)
+    app(["--install-completion", "--shell", shell])
+    written = [p for p in tmp_path.rglob("*") if p.is_file() and "predict" in p.read_text()]
+    assert len(written) == 1 and written[0].name in capsys.readouterr().out.replace("\n", "")
+    assert all(word in written[0].read_text() for word in ("report", "doctor", "broadening-correction"))
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"no {shell} on this machine; its completion was written and not read")
+    subprocess.run([program, "-n", str(written[0])], check=True, timeout=30)
+
+
+def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
+    script: Any = tmp_path / "completion"
+    script.write_text(app.generate_completion(shell="bash"))
+
+    def complete(*words: str) -> set[str]:
+        line = " ".join(words)
+        asked = (
+            f"source {script}; COMP_WORDS=({line}); test -n '{words[-1]}' || COMP_WORDS+=(''); "
+            f"COMP_CWORD={len(words) - 1}; COMP_LINE='{line}'; COMP_POINT={len(line)}; "
+            "$(complete -p maladist | sed 's/.*-F \\([^ ]*\\).*/\\1/') maladist; printf '%s\\n' \"${COMPREPLY[@]}\""
+        )
+        return set(subprocess.run(["bash", "-c", asked], capture_output=True, text=True, timeout=30).stdout.split())
+
+    assert complete("maladist", "pre") == {"predict"}
+    assert {"--report", "--resume"} <= complete("maladist", "predict", "--re")

@@ -1,0 +1,391 @@
+"""Clusters from descriptions: what is accepted and refused, who listens where, who computes what."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import xarray as xr
+import yaml
+from distributed import Client
+
+import maladist
+from maladist import Prediction
+from maladist.cluster import cluster
+from maladist.cluster.start import batch, describe
+from maladist.errors import BlockError, ClusterError, DependencyError, InputError, StoreError
+from maladist.io import stores
+from maladist.io.model_file import save_model
+from maladist.testing import assert_identical, be_atoms, tiny_model, with_accident
+
+pytestmark = pytest.mark.filterwarnings("ignore:broadening correction")
+
+CUT = {"chunks": (7, 7, 10), "descriptors": "torch"}
+BATCH = {"workers": 2, "cores": 2, "processes": 1, "memory": "4GB", "interface": "lo"}
+
+
+# -- descriptions ----------------------------------------------------------------------------------------------------
+
+
+def test_names_addresses_and_files_are_understood(tmp_path: Path) -> None:
+    file = tmp_path / "here.yaml"
+    file.write_text("kind: local\nworkers: 3\nthreads_per_worker: 2\n")
+    assert describe("local") == {"kind": "local"}
+    assert describe("tcp://10.0.0.1:8786") == {"kind": "address", "address": "tcp://10.0.0.1:8786"}
+    assert describe(file) == {"kind": "local", "workers": 3, "threads_per_worker": 2}
+    assert describe(str(file), workers=5)["workers"] == 5
+    (tmp_path / "s.json").write_text("{}")
+    assert describe(tmp_path / "s.json") == {"kind": "address", "scheduler_file": str(tmp_path / "s.json")}
+    assert describe({"kind": "local", "adaptive": [0, 4]}, workers=2) == {"kind": "local", "workers": 2}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("nowhere.yaml", "nowhere.yaml is not a file"),
+        ({"kind": "abacus"}, "kind 'abacus'; wanted one of local, slurm"),
+        ({}, "kind None"),
+        ({"kind": "local", "workers": 0}, "workers: 0"),
+        ({"kind": "local", "workers": "many"}, "workers: 'many'"),
+        ({"kind": "local", "adaptive": [4, 2]}, "adaptive"),
+        ({"kind": "local", "adaptive": 3}, "adaptive"),
+        ({"kind": "local", "adaptive": [1, 2], "workers": 2}, "either workers or adaptive"),
+        ({"kind": "address"}, "either address or scheduler_file"),
+        ({"kind": "address", "address": "tcp://x:1", "cores": 3}, "cores for an address"),
+        ({**BATCH, "kind": "slurm", "workers": None}, "workers: none for slurm"),
+        ({**BATCH, "kind": "pbs", "interface": None}, "interface: none for pbs"),
+    ],
+)
+def test_a_wrong_description_is_refused_by_what_is_wrong(given: Any, words: str) -> None:
+    with pytest.raises(ClusterError, match=words):
+        describe(given)
+
+
+def test_files_that_are_no_descriptions_are_refused(tmp_path: Path) -> None:
+    for text, words in [("- a\n- b\n", "holds a list"), ("kind: [", "is not YAML")]:
+        (tmp_path / "c.yaml").write_text(text)
+        with pytest.raises(ClusterError, match=words):
+            describe(tmp_path / "c.yaml")
+    with pytest.raises(ClusterError, match="cluster that is running"):
+        describe("tcp://10.0.0.1:8786", workers=2)
+
+
+def test_a_scheduler_that_does_not_answer_is_named() -> None:
+    with (
+        pytest.raises(ClusterError, match=r"no scheduler answers at tcp://127.0.0.1:9"),
+        cluster({"kind": "address", "address": "tcp://127.0.0.1:9", "timeout": "1s"}),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(("kind", "package"), [("cuda", "dask_cuda"), ("kubernetes", "dask_kubernetes.operator")])
+def test_a_kind_whose_package_is_missing_names_the_package(
+    kind: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with (
+        pytest.raises(DependencyError, match=rf"pip install {package.partition('.')[0].replace('_', '-')}"),
+        cluster({"kind": kind, "workers": 1}),
+    ):
+        pass
+
+
+# -- who listens where -----------------------------------------------------------------------------------------------
+
+
+def listeners() -> set[str]:
+    """Addresses on which this process and its descendants listen."""
+    family = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    return {c.laddr.ip for p in family for c in p.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+
+
+@pytest.mark.parametrize("processes", [True, False])
+def test_a_local_cluster_listens_on_loopback_only(processes: bool) -> None:
+    with cluster({"kind": "local", "processes": processes}, workers=1) as client:
+        client.submit(int).result()
+        assert listeners() == {"127.0.0.1"}
+
+
+@pytest.fixture(scope="module")
+def credentials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A certificate that is its own authority, for all three roles."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, certificate = str(folder / "key.pem"), str(folder / "cert.pem")
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=maladist"]
+    try:
+        subprocess.run([*made, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("no openssl to make a certificate with")
+    roles = {f"tls_{role}_{what}": path for role in ("scheduler", "worker", "client")
+             for what, path in (("key", key), ("cert", certificate))}  # fmt: skip
+    return {"tls_ca_file": certificate, **roles}
+
+
+def test_tls_is_a_setting_and_keeps_others_out(credentials: dict[str, str]) -> None:
+    with cluster({"kind": "local", "security": credentials}, workers=1) as client:
+        address = client.scheduler.address
+        assert address.startswith("tls://127.0.0.1")
+        assert client.submit(sum, [1, 2]).result() == 3
+        with cluster({"kind": "address", "address": address, "security": credentials}) as second:
+            assert second.submit(sum, [2, 2]).result() == 4
+        with (
+            pytest.raises(ClusterError, match="no scheduler answers"),
+            cluster({"kind": "address", "address": address.replace("tls", "tcp"), "timeout": "2s"}),
+        ):
+            pass
+    with (
+        pytest.raises(ClusterError, match="security"),
+        cluster({"kind": "local", "security": {"tls_passport": "x"}}, workers=1),
+    ):
+        pass
+
+
+# -- who computes what -----------------------------------------------------------------------------------------------
+
+
+def intervals(prediction: Prediction) -> xr.Dataset:
+    """Which worker computed which block, and when."""
+    return xr.open_zarr(str(prediction.store), group="run", consolidated=False)
+
+
+@contextmanager
+def mixed_workers(folder: Path) -> Iterator[Client]:
+    """Two workers with a made-up GPU and two threads each, and one without a GPU."""
+    file = str(folder / "scheduler.json")
+    loopback = ["--scheduler-file", file, "--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
+    worker = ["dask_worker", *loopback, "--preload", "maladist.testing", "--nthreads", "2", "--no-nanny"]
+    commands = [["dask_scheduler", *loopback, "--port", "0"]]
+    commands += [[*worker, "--resources", "GPU=1", "--name", f"gpu{i}"] for i in range(2)]
+    commands += [[*worker, "--name", "plain"]]
+    quiet = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    processes = [
+        subprocess.Popen([sys.executable, "-m", f"distributed.cli.{name}", *rest], **quiet) for name, *rest in commands
+    ]
+    try:
+        with cluster({"kind": "address", "scheduler_file": file}) as client:
+            client.wait_for_workers(3, timeout=60)
+            yield client
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def test_blocks_go_to_workers_that_declare_a_gpu_and_one_at_a_time(tmp_path: Path) -> None:
+    model = with_accident(tiny_model(), seconds=1.5)
+    with mixed_workers(tmp_path) as client:
+        planned = maladist.plan(be_atoms(), model, client=client, calibrate=False)
+        assert planned.resources == {"GPU": 1.0}
+        got = maladist.predict(be_atoms(), model, client=client, store=tmp_path / "a.zarr", **CUT)
+        names = {w["name"] for w in client.scheduler_info(n_workers=-1)["workers"].values()}
+        assert names == {"gpu0", "gpu1", "plain"}
+        with_gpu = sorted(
+            a for a, w in client.scheduler_info(n_workers=-1)["workers"].items() if w["name"].startswith("gpu")
+        )
+    run = intervals(got)
+    assert set(np.unique(run["worker"])) == {0, 1} and len(with_gpu) == 2
+    for worker in (0, 1):
+        mine = run.isel(task=np.flatnonzero(run["worker"].values == worker)).sortby("start")
+        assert (mine["start"].values[1:] >= mine["stop"].values[:-1]).all(), "two blocks on one GPU at a time"
+
+
+def test_threads_of_a_worker_share_the_blocks_where_there_is_no_gpu(tmp_path: Path) -> None:
+    model = with_accident(tiny_model(), seconds=0.5)
+    with cluster({"kind": "local", "preload": "maladist.testing", "threads_per_worker": 2}, workers=1) as client:
+        run = intervals(maladist.predict(be_atoms(), model, client=client, store=tmp_path / "a.zarr", **CUT))
+    run = run.sortby("start")
+    assert (run["start"].values[1:] < run["stop"].values[:-1]).any(), "the second thread stood idle"
+
+
+def test_scratch_of_workers_goes_where_the_description_says(tmp_path: Path) -> None:
+    with cluster({"kind": "local", "local_directory": str(tmp_path)}, workers=1) as client:
+        (where,) = client.run(lambda dask_worker: dask_worker.local_directory).values()
+    assert Path(where).is_relative_to(tmp_path)
+
+
+# -- many frames -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Client]:
+    """Two processes that know of accidents."""
+    with cluster({"kind": "local", "preload": "maladist.testing"}, workers=2) as client:
+        yield client
+
+
+def frames(n: int) -> list[Any]:
+    """A short walk."""
+    every = [be_atoms() for _ in range(n)]
+    for i, atoms in enumerate(every):
+        atoms.positions[0, 2] += 0.02 * i
+    return every
+
+
+def test_many_frames_give_what_each_gives_and_share_the_queue(workers: Client, tmp_path: Path) -> None:
+    model = with_accident(tiny_model(), seconds=0.1)
+    paths = [tmp_path / f"{i}.zarr" for i in range(4)]
+    told: list[int] = []
+    many = maladist.predict_many(
+        frames(4), model, paths, client=workers, at_once=3, finished=lambda i, _: told.append(i), **CUT
+    )
+    assert sorted(told) == [0, 1, 2, 3]
+    for atoms, prediction in zip(frames(4), many, strict=True):
+        assert_identical(prediction, maladist.predict(atoms, tiny_model(), client=workers, **CUT))
+    spans = [(float(intervals(p)["start"].min()), float(intervals(p)["stop"].max())) for p in many]
+    assert spans[1][0] < spans[0][1] + 0.5, "the workers waited between the first frame and the second"
+
+
+def test_resuming_many_frames_takes_what_is_there(workers: Client, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{i}.zarr" for i in range(3)]
+    maladist.predict_many(frames(2), tiny_model(), paths[:2], client=workers, **CUT)
+    before = (paths[0] / "zarr.json").stat().st_mtime_ns
+    many = maladist.predict_many(frames(3), tiny_model(), paths, client=workers, resume=True, **CUT)
+    assert len(many) == 3 and (paths[0] / "zarr.json").stat().st_mtime_ns == before
+    with pytest.raises(StoreError, match="another atoms"):
+        maladist.predict_many(frames(3)[::-1], tiny_model(), paths, client=workers, resume=True, **CUT)
+
+
+def test_a_bad_frame_is_named_before_anything_is_computed(workers: Client, tmp_path: Path) -> None:
+    bad = frames(3)
+    bad[2].positions[0, 0] = np.nan
+    paths = [tmp_path / f"{i}.zarr" for i in range(3)]
+    with pytest.raises(InputError) as caught:
+        maladist.predict_many(bad, tiny_model(), paths, client=workers, **CUT)
+    assert caught.value.__notes__ == ["frame 2 of 3"]
+    assert not any(p.exists() for p in paths)
+    with pytest.raises(InputError, match="stores_of"):
+        maladist.predict_many(frames(3), tiny_model(), [paths[0]] * 3, client=workers)
+
+
+def test_a_frame_that_fails_is_named_and_the_others_are_kept(workers: Client, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{i}.zarr" for i in range(3)]
+    once = tmp_path / "happened"
+    model = with_accident(tiny_model(), at=(0.0, 0.0, 0.0), once=str(once))
+    with pytest.raises(BlockError) as caught:
+        maladist.predict_many(frames(3), model, paths, client=workers, at_once=1, **CUT)
+    assert "frame 0" in caught.value.__notes__[0]
+    many = maladist.predict_many(frames(3), model, paths, client=workers, resume=True, **CUT)
+    assert all(stores.is_complete(p) for p in paths)
+    assert_identical(many[0], maladist.predict(frames(1)[0], tiny_model(), client=workers, **CUT))
+
+
+# -- a cluster that is held open -------------------------------------------------------------------------------------
+
+
+def test_a_held_cluster_serves_others_and_ends_cleanly(tmp_path: Path) -> None:
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump({"kind": "local", "workers": 2}))
+    file = tmp_path / "two.json"
+    command = [sys.executable, "-m", "maladist", "cluster", "two.yaml"]
+    held = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        for _ in range(600):
+            if file.exists() or held.poll() is not None:
+                break
+            time.sleep(0.1)
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert json.loads(file.read_text())["address"].startswith("tcp://127.0.0.1:")
+        save_model(tiny_model(), tmp_path / "m.maladist")
+        be_atoms().write(tmp_path / "be.extxyz")
+        for frame in frames(2):
+            frame.write(tmp_path / "walk.extxyz", append=True)
+        predict = [sys.executable, "-m", "maladist", "predict", "--model", "m.maladist", "--cluster", file.name]
+        done = subprocess.run(
+            [*predict, "walk.extxyz@:", "--output", "walk", "--json", "walk.json"],
+            cwd=tmp_path, capture_output=True, text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "frame 1 of 2, 2000 K: μ = " in done.stdout and "eV/atom" in done.stdout
+        assert len(json.loads((tmp_path / "walk.json").read_text())["frames"]) == 2
+        assert stores.is_complete(tmp_path / "walk" / "000001.zarr")
+        with cluster(file) as client:  # its workers are the same ones, and warm
+            maladist.predict(be_atoms(), tiny_model(), client=client, **CUT)
+        again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert again.returncode == 2 and "two.json exists" in again.stderr
+        family = psutil.Process(held.pid).children(recursive=True)
+        held.send_signal(signal.SIGTERM)
+        said, complained = held.communicate(timeout=30)
+    finally:
+        held.kill()
+        held.wait()
+    assert held.returncode == 0, complained
+    assert "use it with --cluster two.json" in said and "stopping" in said
+    assert not file.exists()
+    assert not psutil.wait_procs(family, timeout=10)[1]
+
+
+# -- batch systems, without one --------------------------------------------------------------------------------------
+
+
+def test_dashboards_of_batch_jobs_stay_on_loopback() -> None:
+    with batch("slurm", **{k: v for k, v in BATCH.items() if k != "workers"}) as running:
+        assert "--dashboard-address 127.0.0.1:0" in running.job_script()
+        assert "--interface lo" in running.job_script()
+        assert listeners() == {"127.0.0.1"}
+
+
+def test_options_that_a_batch_system_does_not_take_are_named() -> None:
+    with pytest.raises(ClusterError, match=r"SLURMCluster.*partitoin"):
+        batch("slurm", cores=1, memory="1GB", interface="lo", partitoin="x")
+    with pytest.raises(ClusterError, match="how much cores and memory"):
+        batch("slurm", interface="lo")
+    with pytest.raises(ClusterError, match=r"interface: ib7, which this machine does not have; wanted one of .*lo"):
+        batch("slurm", cores=1, processes=1, memory="1GB", interface="ib7")
+
+
+def test_a_machine_without_the_batch_system_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with (
+        pytest.raises(ClusterError, match="bsub is not here; wanted a machine that submits lsf jobs"),
+        cluster({**BATCH, "kind": "lsf"}),
+    ):
+        pass
+
+
+def fake_sbatch(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch system of one shell script."""
+    for name, body in (("sbatch", text), ("scancel", 'kill "$1"')):
+        (folder / name).write_text(f"#!/bin/sh\n{body}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+def test_a_refused_job_is_reported_with_what_the_batch_system_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fake_sbatch(tmp_path, "echo 'sbatch: error: invalid partition specified: nowhere' >&2; exit 1", monkeypatch)
+    with (
+        pytest.raises(ClusterError, match=r"slurm refused the job: .*invalid partition specified: nowhere"),
+        cluster({**BATCH, "kind": "slurm", "queue": "nowhere"}),
+    ):
+        pass
+
+
+def test_a_batch_job_computes_and_a_failure_says_where_its_output_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fake_sbatch(tmp_path, 'cp "$1" job.sh; sh job.sh >job.out 2>&1 & echo "Submitted batch job $!"', monkeypatch)
+    once = tmp_path / "happened"
+    model = with_accident(tiny_model(), at=(0.0, 0.0, 0.0), once=str(once))
+    description = {
+        **BATCH,
+        "kind": "slurm",
+        "workers": 1,
+        "worker_extra_args": ["--preload", "maladist.testing"],
+        "log_directory": str(tmp_path / "logs"),
+    }
+    with pytest.raises(BlockError, match="made to fail") as caught, cluster(description) as client:
+        maladist.predict(be_atoms(), model, client=client, store=tmp_path / "a.zarr", **CUT)
+    assert caught.value.__notes__ == [f"what the workers' jobs wrote: {tmp_path / 'logs'}"]

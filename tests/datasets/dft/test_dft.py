@@ -1,0 +1,245 @@
+"""Runs of Quantum ESPRESSO: the LDOS from the wavefunctions is pp.x's, what fails is named, what is done is kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+import yaml
+from ase import Atoms
+from ase.build import bulk
+from distributed import Client, LocalCluster
+
+from maladist.datasets.dft.dft import _ldos_of_pp, calculate, dft, run_snapshot
+from maladist.datasets.dft.setup import DFTSetup, check_covers
+from maladist.errors import AtomsError, DependencyError, DFTError, InputError
+from maladist.io.datasets import is_complete, open_data_set, read_reference, snapshot_path
+from maladist.io.qe.xml import read_qe_xml
+from maladist.io.stores import open_dataset
+
+qe = [
+    pytest.mark.qe,
+    pytest.mark.skipif(shutil.which("pw.x") is None, reason="no pw.x on this machine"),
+]
+
+
+def needs_qe(test):
+    for mark in qe:
+        test = mark(test)
+    return test
+
+
+@pytest.fixture
+def be2() -> Atoms:
+    return Atoms(
+        "Be2", [[0.02, 0.03, -0.01], [0.01, 1.3, 1.8]], cell=[[2.26, 0, 0], [-1.13, 1.957, 0], [0, 0, 3.57]], pbc=True
+    )
+
+
+@pytest.fixture
+def setup(own_data: Path) -> DFTSetup:
+    energies = {"origin": -6.0, "spacing": 0.5, "levels": 39}
+    return DFTSetup(1000.0, str(own_data / "pseudopotentials"), 18, [2, 2, 1], energies, 0.5)
+
+
+@needs_qe
+def test_ldos_from_wavefunctions_is_that_of_pp(tmp_path: Path, be2: Atoms, setup: DFTSetup) -> None:
+    run, _, ours = calculate(be2, setup, tmp_path)
+    theirs = _ldos_of_pp(tmp_path, run, setup)
+    # pp.x prints five digits.
+    assert np.abs(ours - theirs).max() < 2e-5 * theirs.max()
+
+
+@needs_qe
+def test_a_data_set_whose_failures_are_named_and_whose_second_call_does_the_rest(
+    tmp_path: Path, be2: Atoms, setup: DFTSetup, client: Client
+) -> None:
+    large = be2.copy()
+    large.set_cell(be2.cell * 1.02, scale_atoms=True)
+    output = tmp_path / "d.zarr"
+    # Three bands do not reach the window's top.
+    few = replace(setup, bands=1.5)
+    (failed,) = dft([be2], few, output, names=["a"], client=client)
+    assert failed.reason.startswith("bands: bands up to") and "\n" not in failed.reason
+    never = replace(setup, electrons={"electron_maxstep": 2})
+    (failed,) = dft([be2], never, output, names=["a"], client=client)
+    assert "did not converge" in failed.reason
+    assert not snapshot_path(output, "a").exists()
+    done = dft([be2, large], setup, output, names=["a", "b"], client=client)
+    assert [o.reason for o in done] == ["", ""]
+    assert dft([be2, large], setup, output, names=["a", "b"], client=client) == []
+    group = snapshot_path(output, "a")
+    data, reference = open_dataset(group), read_reference(group)
+    assert reference is not None
+    voxel = abs(np.linalg.det(be2.cell.array)) / data.density.size
+    assert float(data.density.sum()) * voxel == pytest.approx(4.0, abs=1e-6)
+    # QE's own sum: E_b − TS − E_H + E_xc − ∫v_xc n + E_ii, with its eigenvalues not quite those of its last density.
+    r = {k: float(v) for k, v in reference.data_vars.items() if v.ndim == 0}
+    total = r["band_energy_eV"] + r["entropy_contribution_eV"] - r["hartree_eV"] + r["xc_eV"] - r["xc_potential_eV"]
+    assert total + r["ewald_eV"] == pytest.approx(r["total_free_energy_eV"], abs=2e-4)
+
+
+@needs_qe
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_was_killed_or_stopped_is_resumed(
+    how: signal.Signals, tmp_path: Path, be2: Atoms, setup: DFTSetup, client: Client
+) -> None:
+    frames = []
+    for i in range(6):
+        frame = be2.copy()
+        frame.rattle(0.03, seed=i)
+        frames.append(frame)
+    ase.io.write(tmp_path / "frames.extxyz", frames)
+    keys = ("temperature", "pseudopotentials", "ecutwfc", "energies", "broadening")
+    values = {k: getattr(setup, k) for k in keys} | {"kpoints": [4, 4, 3]}
+    (tmp_path / "setup.yaml").write_text(yaml.safe_dump(values))
+    output = tmp_path / "d.zarr"
+    command = [sys.executable, "-m", "maladist", "dft", str(tmp_path / "frames.extxyz"), "--prefix", "s"]
+    command += [
+        "--workers",
+        "1",
+        "--setup",
+        str(tmp_path / "setup.yaml"),
+        "--output",
+        str(output),
+        "--scratch",
+        str(tmp_path),
+    ]
+    process = subprocess.Popen(
+        command,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # as a terminal has it
+    )
+    names = [f"s{i:04d}" for i in range(6)]
+    try:
+        while not is_complete(snapshot_path(output, names[1])):
+            assert process.poll() is None
+            time.sleep(0.05)
+    finally:
+        if how is signal.SIGINT:
+            process.send_signal(how)
+            assert process.wait(60) == 130
+        else:
+            os.killpg(process.pid, how)
+            process.wait()
+    first = [n for n in names if is_complete(snapshot_path(output, n))]
+    assert 2 <= len(first) < 6
+    rest = dft(frames, replace(setup, kpoints=[4, 4, 3]), output, client=client)
+    assert sorted(first + [o.name for o in rest]) == names and not any(o.reason for o in rest)
+
+
+@needs_qe
+def test_ultrasoft_pseudopotentials_go_through_pp(
+    tmp_path: Path, shared_data: Path, be2: Atoms, client: Client
+) -> None:
+    """What the wavefunctions alone would give lacks the augmentation: tenths of an electron."""
+    files = tmp_path / "pp"
+    files.mkdir()
+    shutil.copy(shared_data / "be2" / "Be.pbe-n-rrkjus_psl.1.0.0.UPF", files)
+    energies = {"origin": -8.0, "spacing": 1.0, "levels": 23}
+    setup = DFTSetup(1000.0, str(files), 18, [2, 2, 1], energies, 1.0, ecutrho=90)
+    (done,) = dft([be2], setup, tmp_path / "d.zarr", names=["us"], client=client)
+    assert done.reason == ""
+    data, reference = (f(snapshot_path(tmp_path / "d.zarr", "us")) for f in (open_dataset, read_reference))
+    assert reference.attrs["ultrasoft"] is True
+    voxel = abs(np.linalg.det(be2.cell.array)) / data.density.size
+    np.testing.assert_allclose(data.ldos.sum(("x", "y", "z")) * voxel, data.dos, rtol=1e-5)
+    # D(ε) of the eigenvalues, broadened alike; pp.x prints five digits
+    x = (data.energy.values[:, None, None] - reference.eigenvalue.values) / 1.0
+    dos = (np.exp(-(x**2)) / np.sqrt(np.pi) * reference.k_weight.values[:, None]).sum(axis=(1, 2))
+    assert np.abs(data.dos.values - dos).max() < 2e-3 * dos.max()
+
+
+@needs_qe
+def test_files_that_cannot_grow_are_a_reason_and_leave_nothing(
+    tmp_path: Path, be2: Atoms, setup: DFTSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import resource
+
+    for name, value in {"OMPI_MCA_btl": "self", "PMIX_MCA_gds": "hash"}.items():
+        monkeypatch.setenv(name, value)  # MPI's own shared files would not fit either
+
+    output = tmp_path / "d.zarr"
+    open_data_set(output)
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, old[1]))
+    try:
+        outcome = run_snapshot("a", be2, setup, str(output), str(tmp_path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    assert "SIGXFSZ, a limit on file sizes" in outcome.reason and "\n" not in outcome.reason
+    assert not snapshot_path(output, "a").exists() and [p.name for p in tmp_path.iterdir()] == ["d.zarr"]
+
+
+@needs_qe
+def test_a_scratch_without_room_is_a_reason(tmp_path: Path, be2: Atoms, setup: DFTSetup) -> None:
+    outcome = run_snapshot("a", be2, setup, str(tmp_path / "d.zarr"), str(tmp_path / "nowhere"))
+    assert "nowhere" in outcome.reason
+
+
+def test_without_pw_there_is_one_clear_line(
+    tmp_path: Path, be2: Atoms, setup: DFTSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as there,
+        Client(there) as without,
+        pytest.raises(DependencyError, match=r"pw\.x: not found on a worker; wanted Quantum ESPRESSO"),
+    ):
+        dft([be2], setup, tmp_path / "d.zarr", client=without)
+
+
+@needs_qe
+def test_xml_tells_what_the_calculation_was(tmp_path: Path, be2: Atoms, setup: DFTSetup) -> None:
+    calculate(be2, setup, tmp_path)
+    run = read_qe_xml(tmp_path / "out/m.save/data-file-schema.xml")
+    assert run.temperature == pytest.approx(1000.0, rel=1e-9)
+    assert np.abs(run.atoms.positions - be2.positions).max() < 1e-8
+    assert run.terms["n_electrons"] == pytest.approx(4.0, abs=1e-8)
+    assert (run.xc, run.ultrasoft, run.converged) == ("pbe", False, True)
+
+
+def test_a_window_that_does_not_cover_is_refused(setup: DFTSetup) -> None:
+    check_covers(-2.9, 13.0, 7.0, setup)
+    with pytest.raises(DFTError, match=r"bands up to 11\.00 eV"):
+        check_covers(-2.9, 11.0, 7.0, setup)
+    with pytest.raises(DFTError, match=r"a window of -6.00 to 13.00 eV"):
+        check_covers(-2.9, 13.0, 10.0, setup)
+    with pytest.raises(DFTError, match=r"wanted -6.50 to"):
+        check_covers(-4.5, 13.0, 7.0, setup)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"temprature": 1}, "temprature"),
+        ({"temperature": -1}, "temperature"),
+        ({"energies": {"origin": 1}}, "energies"),
+    ],
+)
+def test_a_bad_setup_names_its_key(change: dict[str, object], message: str, tmp_path: Path, setup: DFTSetup) -> None:
+    keys = ("temperature", "pseudopotentials", "ecutwfc", "kpoints", "energies", "broadening")
+    path = tmp_path / "setup.yaml"
+    path.write_text(yaml.safe_dump({k: getattr(setup, k) for k in keys} | change))
+    with pytest.raises(InputError, match=message):
+        DFTSetup.read(path)
+
+
+def test_a_cell_without_its_mesh_or_pseudopotential_is_refused_before_anything_runs(
+    tmp_path: Path, be2: Atoms, setup: DFTSetup
+) -> None:
+    with pytest.raises(InputError, match="kpoints: None for 2 atoms"):
+        dft([be2], replace(setup, kpoints={8: [4, 4, 6]}), tmp_path / "d.zarr")
+    with pytest.raises(AtomsError, match="Cu"):
+        dft([bulk("Cu")], setup, tmp_path / "d.zarr")
+    assert not (tmp_path / "d.zarr").exists()

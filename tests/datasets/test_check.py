@@ -1,0 +1,136 @@
+"""Every trap of DFT data leaves a pattern that `check` names; good data pass."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from distributed import Client
+
+from maladist import EnergyGrid
+from maladist.cli.app import main
+from maladist.datasets.check import Tolerances, check, likely_reasons
+from maladist.datasets.convert.convert import convert
+from maladist.datasets.convert.source import Source
+from maladist.physics.broadening import broadened_dos
+from tests.datasets.convert.test_convert import own_source
+
+
+@pytest.fixture(scope="module")
+def good(own_data: Path, tmp_path_factory: pytest.TempPathFactory, client: Client) -> Path:
+    folder = tmp_path_factory.mktemp("check")
+    return convert(own_source(own_data, folder), folder / "d.zarr", name="be2", client=client)
+
+
+def test_own_be2_is_within_a_third_of_a_mev(good: Path, own_data: Path, client: Client) -> None:
+    limits = Tolerances(energy=0.3, density=1e-3)
+    (found,) = check(good, pseudopotentials=own_data / "pseudopotentials", tolerances=limits, client=client)
+    assert found.good and found.reasons == ()
+    assert set(found.figures) == {"on", "off"}
+    assert found.figures["on"].density < 0.1 * found.figures["off"].density
+    assert found.figures["on"].electrons == pytest.approx(4.0, abs=1e-3)
+
+
+def test_a_truncated_window_is_named(own_data: Path, tmp_path: Path, client: Client) -> None:
+    source = own_source(own_data, tmp_path)
+    values = np.load(tmp_path / "ldos.npy")
+    np.save(tmp_path / "ldos.npy", values[..., :105])  # ends at 6.5 eV, the Fermi level is at 7.3
+    group = convert(source, tmp_path / "d.zarr", name="short", client=client)
+    (found,) = check(group, client=client)
+    assert not found.good
+    assert any("the window truncates: it ends at 6.50 eV" in reason for reason in found.reasons)
+
+
+def test_a_wrong_width_is_noticed(own_data: Path, tmp_path: Path, client: Client) -> None:
+    """Samples broadened by 0.1 eV that are said to have 0.4: the correction makes them worse."""
+    source = own_source(own_data, tmp_path, width=0.4)
+    group = convert(source, tmp_path / "d.zarr", name="wide", client=client)
+    (found,) = check(group, client=client)
+    assert not found.good
+
+
+def test_the_command_ends_with_status_1(
+    own_data: Path, tmp_path: Path, client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = own_source(own_data, tmp_path, width=0.4)
+    convert(source, tmp_path / "d.zarr", name="wide", client=client)
+    with pytest.raises(SystemExit) as caught:
+        main(["check", str(tmp_path / "d.zarr"), "--cluster", client.scheduler.address])
+    assert caught.value.code == 1
+    assert "0 of 1 snapshots within the tolerances" in capsys.readouterr().out
+
+
+def test_what_is_not_a_data_set_is_status_2(tmp_path: Path, client: Client) -> None:
+    assert main(["check", str(tmp_path), "--cluster", client.scheduler.address]) == 2
+
+
+# -- patterns, on made-up eigenvalues --------------------------------------------------------------------------------
+
+GRID = EnergyGrid(-4.0, 0.1, 180, "gaussian", 0.2)
+RNG = np.random.default_rng(0)
+EIGENVALUES, WEIGHTS = np.sort(RNG.uniform(-3, 13.9, (20, 10)), axis=1), np.full(20, 0.1)
+EIGENVALUES[:, -1] = 13.9
+
+
+def reasons_of(dos_grid: EnergyGrid, *, factor: float = 1.0, **facts: object) -> str:
+    """What is said of a DOS that was made with one broadening and is stated to have GRID's."""
+    dos = factor * broadened_dos(torch.from_numpy(EIGENVALUES), torch.from_numpy(WEIGHTS), dos_grid).numpy()
+    dataset = xr.Dataset({"dos": ("energy", dos)}, attrs={"temperature_K": 1000.0, "density_cutoff_eV": 1000.0})
+    reference = xr.Dataset({"eigenvalue": (("k", "band"), EIGENVALUES), "k_weight": ("k", WEIGHTS)}, attrs=facts)
+    return "; ".join(likely_reasons(dataset, reference, {"fermi_energy_eV": 5.0}, GRID))
+
+
+def test_good_data_have_no_reason() -> None:
+    assert reasons_of(GRID, threshold_Ry_per_atom=1e-9) == ""
+
+
+def test_the_kernel_of_the_fermi_derivative_is_recognised() -> None:
+    assert "the broadening is fermi-derivative, not gaussian" in reasons_of(replace(GRID, kernel="fermi-derivative"))
+
+
+@pytest.mark.parametrize(
+    ("factor", "unit"), [(2.01616, "1/(Ry bohr³) taken for 1/(eV Å³)"), (0.5, "one spin in place of both")]
+)
+def test_units_are_a_constant_factor(factor: float, unit: str) -> None:
+    assert unit in reasons_of(GRID, factor=factor)
+
+
+def test_another_k_mesh_is_named() -> None:
+    other = np.random.default_rng(9).uniform(-3, 13.9, (20, 10))
+    dos = broadened_dos(torch.from_numpy(other), torch.from_numpy(WEIGHTS), GRID).numpy()
+    dataset = xr.Dataset({"dos": ("energy", dos)}, attrs={"temperature_K": 1000.0, "density_cutoff_eV": 1000.0})
+    reference = xr.Dataset({"eigenvalue": (("k", "band"), EIGENVALUES), "k_weight": ("k", WEIGHTS)})
+    assert "another k-mesh" in "; ".join(likely_reasons(dataset, reference, {"fermi_energy_eV": 5.0}, GRID))
+    with_pools = reference.assign_attrs(ultrasoft=True, pools=2)
+    assert "pools of k-points and an ultrasoft" in "; ".join(
+        likely_reasons(dataset, with_pools, {"fermi_energy_eV": 5.0}, GRID)
+    )
+
+
+def test_loose_convergence_is_named() -> None:
+    assert "loosely converged (0.01 Ry/atom)" in reasons_of(GRID, threshold_Ry_per_atom=0.01)
+
+
+def test_the_reference_data_of_a_coarse_run_are_refused_with_their_reasons(
+    tmp_path: Path, shared_data: Path, client: Client
+) -> None:
+    folder = shared_data / "be2"
+    source = Source(folder / "Be_snapshot0.out", sorted((folder / "cubes").iterdir()))
+    convert(source, tmp_path / "d.zarr", name="s", client=client)
+    (found,) = check(tmp_path / "d.zarr", client=client)
+    text = "; ".join(found.reasons)
+    assert not found.good
+    assert "the window truncates" in text and "too few bands" in text and "loosely converged" in text
+
+
+def test_the_small_data_set_is_within_half_a_mev(small_data_set: Path, own_data: Path, client: Client) -> None:
+    """Five snapshots of two sizes from nested meshes of k-points, LDOS rounded to ten bits."""
+    limits = Tolerances(energy=1.0, density=1e-3)
+    found = check(small_data_set, pseudopotentials=own_data / "pseudopotentials", tolerances=limits, client=client)
+    assert [one.name for one in found] == ["test-4-atoms", "train-0", "train-1", "train-2", "valid-0"]
+    assert all(one.good for one in found)
+    assert max(abs(one.figures["on"].terms["total_free_energy"]) for one in found) < 0.5

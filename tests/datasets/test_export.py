@@ -1,0 +1,86 @@
+"""A snapshot written out and converted again is what it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from distributed import Client
+
+from maladist import BispectrumSpec
+from maladist.datasets.convert.convert import convert
+from maladist.datasets.convert.source import Source, array_shape
+from maladist.datasets.export import export
+from maladist.errors import InputError
+from maladist.io.stores import open_dataset
+from tests.datasets.convert.test_convert import own_source
+
+
+@pytest.fixture(scope="module")
+def snapshot(own_data: Path, tmp_path_factory: pytest.TempPathFactory, client: Client) -> Path:
+    folder = tmp_path_factory.mktemp("export")
+    values = own_source(own_data, folder)
+    cut = np.load(folder / "ldos.npy")[..., ::10]  # 13 levels are as good as 130
+    np.save(folder / "ldos.npy", cut)
+    source = Source(values.run, values.ldos, density=values.density, energies=(-3.9, 1.0), kernel="gaussian", width=0.1)
+    spec = BispectrumSpec(twojmax=2, cutoff=3.0)
+    return convert(source, folder / "d.zarr", name="be2", spec=spec, client=client)
+
+
+@pytest.mark.parametrize("to", ["cube", "xsf"])
+def test_round_trip_through_text(to: str, snapshot: Path, tmp_path: Path, client: Client) -> None:
+    data = open_dataset(snapshot)
+    paths = export(snapshot, tmp_path / "out", to=to, client=client)
+    levels = [p for p in paths if "ldos" in p.name]
+    assert len(levels) == data.sizes["energy"]
+    source = Source(levels[0], levels, density=paths[-1], energies=(-3.9, 1.0))
+    back = open_dataset(convert(source, tmp_path / "d.zarr", name="s", client=client))
+    assert np.abs(back.ldos.values - data.ldos.values).max() <= 2e-7 * data.ldos.values.max()
+    assert np.abs(back.density.values - data.density.values).max() < 1e-8
+    assert np.allclose(back.energy, data.energy, atol=1e-9)
+
+
+@pytest.mark.parametrize("to", ["npy", "h5"])
+def test_round_trip_through_malas_formats(to: str, snapshot: Path, tmp_path: Path, client: Client) -> None:
+    data = open_dataset(snapshot)
+    export(snapshot, tmp_path, to=to, client=client)
+    assert array_shape(tmp_path / f"be2.in.{to}")[-1] == data.sizes["feature"] + 3
+    source = Source(
+        tmp_path / "be2.info.json",
+        [tmp_path / f"be2.out.{to}"],
+        density=tmp_path / f"be2.dens.{to}",
+        descriptors=tmp_path / f"be2.in.{to}",
+        energies=(-3.9, 1.0),
+    )
+    spec = BispectrumSpec(twojmax=2, cutoff=3.0)
+    back = open_dataset(convert(source, tmp_path / "d.zarr", name="s", spec=spec, client=client))
+    for name in ("ldos", "density", "descriptors"):
+        assert np.array_equal(back[name].values, data[name].values)
+    assert back.attrs["temperature_K"] == data.attrs["temperature_K"]
+
+
+def test_ase_reads_our_cubes_and_xsf(snapshot: Path, tmp_path: Path, client: Client) -> None:
+    density = open_dataset(snapshot).density.values
+    for to in ("cube", "xsf"):
+        path = export(snapshot, tmp_path, to=to, client=client)[-1]
+        if to == "cube":
+            with path.open() as stream:
+                values = ase.io.cube.read_cube(stream)["data"]
+        else:
+            with path.open() as stream:
+                values, *_ = ase.io.xsf.read_xsf(stream, read_data=True)
+            values = np.asarray(values)[tuple(slice(0, n) for n in density.shape)]
+        assert np.abs(values / values.mean() - density / density.mean()).max() < 1e-6
+
+
+def test_files_that_are_there_are_kept(snapshot: Path, tmp_path: Path, client: Client) -> None:
+    export(snapshot, tmp_path, to="npy", client=client)
+    with pytest.raises(InputError, match="--overwrite"):
+        export(snapshot, tmp_path, to="npy", client=client)
+
+
+def test_bp_is_refused_with_the_way_around(snapshot: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="openpmd-pipe"):
+        export(snapshot, tmp_path, to="bp")  # type: ignore[arg-type]

@@ -1,0 +1,214 @@
+"""A model held against data whose errors are known: its own predictions, whole or spoilt by a known bit."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from distributed import Client
+
+from maladist import LDOSModel, Prediction, evaluate, predict
+from maladist.cli.app import main
+from maladist.datasets.snapshots import find_snapshots
+from maladist.errors import InputError
+from maladist.evaluation.statistics import Evaluated, baselines, spread_says, summary
+from maladist.io import datasets, stores
+from maladist.io.model_file import save_model
+from maladist.report.evaluation import write_plots
+from maladist.testing import be_atoms
+
+GRID = (10, 9, 14)
+SINGLE = 1e-7  # the LDOS is kept in float32
+
+
+def as_snapshot(prediction: Prediction, shift: float = 0.0, without: str = "") -> Path:
+    """The prediction with a reference: its own energies, moved by so many eV."""
+    values = {n: (v + shift if n.endswith("_eV") else v) for n, v in prediction._scalars().items() if v is not None}
+    values.pop(without, None)
+    reference = prediction.store / datasets.REFERENCE
+    stores.create(reference, {}, {})
+    stores.write_values(reference, {n: ((), np.float64(v), "eV") for n, v in values.items()})
+    stores.finish(reference)
+    return prediction.store
+
+
+@pytest.fixture
+def made(model: LDOSModel, client: Client, tmp_path: Path) -> Callable[..., Path]:
+    """Makes a snapshot of what the model predicts."""
+
+    def make(name: str = "a", atoms: Atoms | None = None, shift: float = 0.0, without: str = "") -> Path:
+        store = tmp_path / f"{name}.zarr"
+        found = predict(atoms or be_atoms(), model, grid=GRID, store=store, keep=("ldos",), client=client)
+        return as_snapshot(found, shift, without)
+
+    return make
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_what_the_model_itself_predicts_has_no_errors(
+    made: Callable[..., Path], model: LDOSModel, client: Client
+) -> None:
+    (one,) = evaluate(model, made(), client=client)
+    assert one.n_atoms == 2
+    assert one.ldos_rmse < SINGLE
+    assert one.dos_relative < SINGLE
+    assert one.density_relative is not None and one.density_relative < 1e-12
+    assert one.electrons is not None and abs(one.electrons) < 1e-9
+    assert set(one.terms) >= {"band_energy", "entropy_contribution", "hartree", "xc", "ewald", "total_free_energy"}
+    assert max(map(abs, one.terms.values())) < 1e-6
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_known_perturbation_gives_the_known_errors(
+    made: Callable[..., Path], model: LDOSModel, client: Client
+) -> None:
+    """All energies 0.01 eV too high in the DFT, its LDOS scaled by 1.1 and its density by 1.02."""
+    path = made(shift=0.01)
+    stored = stores.open_dataset(path)
+    ldos, density = stored["ldos"].values, stored["density"].values
+    stores.write_region(path, "ldos", (...,), 1.1 * ldos)
+    stores.write_region(path, "density", (...,), 1.02 * density)
+    (one,) = evaluate(model, path, client=client)
+    assert one.terms == pytest.approx(dict.fromkeys(one.terms, -5.0), abs=1e-6)  # of two atoms
+    assert one.fermi_level == pytest.approx(-10.0, abs=1e-6)
+    assert one.ldos_mae == pytest.approx(0.1 * np.abs(ldos).mean(), rel=1e-5)
+    assert one.ldos_rmse == pytest.approx(0.1 * math.sqrt((ldos.astype(float) ** 2).mean()), rel=1e-5)
+    assert one.dos_relative == pytest.approx(0.1 / 1.1, rel=1e-5)
+    assert one.density_relative == pytest.approx(0.02 / 1.02, rel=1e-9)
+    assert one.density_percentage == pytest.approx(100 * 0.02 / 1.02, rel=1e-9)
+    assert one.density_mae == pytest.approx(0.02 * density.mean(), rel=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_errors_do_not_depend_on_the_blocks(
+    made: Callable[..., Path], model: LDOSModel, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = made(shift=0.01)
+    stores.write_region(path, "ldos", (...,), 1.1 * stores.open_dataset(path)["ldos"].values)
+    (whole,) = evaluate(model, path, client=client, precision="float64")
+    monkeypatch.setattr("maladist.evaluation.evaluate._POINTS", 200)
+    (parts,) = evaluate(model, path, client=client, precision="float64", chunks=(4, 3, 14))
+    for name, error in whole.figures().items():
+        assert parts.figures()[name] == pytest.approx(error, rel=1e-6, abs=1e-6), name
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_model_with_a_zero_of_energy_is_compared_in_the_energies_of_the_data(
+    made: Callable[..., Path], model: LDOSModel, client: Client
+) -> None:
+    """c/Ω of whole levels: the model's energies are the data's in this cell, and nothing else changes."""
+    path, levels = made(), 3
+    grid, atoms = model.energy_grid, be_atoms()
+    c = levels * grid.spacing * atoms.get_volume() / 2
+    moved = replace(model, energy_grid=replace(grid, origin=grid.origin - levels * grid.spacing), energy_zero={"Be": c})
+    (one,) = evaluate(moved, path, client=client)
+    assert one.ldos_rmse < 1e-5  # the cubature of the spline, of an LDOS of order 1
+    assert abs(one.terms["band_energy"]) < 1e-3
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_data_that_the_model_cannot_be_held_against_are_refused_in_a_line(
+    made: Callable[..., Path], model: LDOSModel, client: Client, tmp_path: Path
+) -> None:
+    path = made("x", without="band_energy_eV")
+    with pytest.raises(InputError, match="without reference energies"):
+        evaluate(model, path, client=client)
+    other = made("y")
+    grid = model.energy_grid
+    with pytest.raises(InputError, match="with the energies"):
+        evaluate(replace(model, energy_grid=replace(grid, origin=grid.origin + 0.1)), other, client=client)
+    known = replace(model.elements["Be"], symbol="Al")
+    with pytest.raises(InputError, match="with Be"):
+        evaluate(replace(model, elements={"Al": known}, descriptor=model.descriptor), other, client=client)
+    with pytest.raises(InputError, match="matches nothing"):
+        evaluate(model, tmp_path / "absent-*", client=client)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_command_writes_all_figures_and_pictures(
+    made: Callable[..., Path], model: LDOSModel, client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, stretch in (("s0", 1.0), ("s1", 1.02), ("s2", 0.98)):
+        atoms = be_atoms()
+        atoms.set_cell(atoms.cell * stretch, scale_atoms=True)
+        made(name, atoms)
+    save_model(model, tmp_path / "be.maladist")
+    wanted, address = tmp_path / "all.json", client.scheduler.address
+    arguments = ["evaluate", str(tmp_path / "be.maladist"), str(tmp_path / "s*.zarr"), "--cluster", address]
+    arguments += ["--train", str(tmp_path / "s*.zarr"), "--json", str(wanted), "--plots", str(tmp_path / "plots")]
+    assert main(arguments) == 0
+    values = json.loads(wanted.read_text())
+    assert [s["name"] for s in values["snapshots"]] == ["s0.zarr", "s1.zarr", "s2.zarr"]
+    assert values["summary"]["all"]["total_free_energy_meV_per_atom"]["count"] == 3
+    assert set(values["baselines"]["errors"]) >= {"A: mean of training", "A: linear", "E_b: linear"}
+    assert all((tmp_path / "plots" / f"{n}.png").stat().st_size > 10_000 for n in ("parity", "errors"))
+    assert "snapshots: 3 of 3" in capsys.readouterr().err
+    assert main([*arguments[:2], str(tmp_path / "none"), "--cluster", address]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def evaluated(name: str, n: int, error: float, volume: float = 8.0, ewald: float = -40.0, **rest: object) -> Evaluated:
+    """Made up: A and E_b are linear in volume and Ewald, the model's A is off by so many meV/atom."""
+    energy = 1.0 + 0.3 * volume + 0.2 * ewald
+    dft = {"total_free_energy": energy, "band_energy": -energy}
+    ours = {k: v + error / 1e3 for k, v in dft.items()}
+    figures = (0.1, 0.2, 0.01, 0.02, 0.001, 0.01, 1.0, 0.0, 1.0)
+    return Evaluated(name, name, n, volume, ewald, *figures, ours, dft, **rest)  # type: ignore[arg-type]
+
+
+def test_the_summary_is_by_size_too_and_names_bias_and_spread() -> None:
+    found = summary([evaluated("a", 8, 3.0), evaluated("b", 8, -1.0), evaluated("c", 16, 10.0)])
+    eight = found["8 atoms"]["total_free_energy_meV_per_atom"]
+    assert (eight.mean_abs, eight.bias, eight.std, eight.max) == pytest.approx((2.0, 1.0, 2.0, 3.0))
+    assert found["16 atoms"]["total_free_energy_meV_per_atom"].count == 1
+    assert found["all"]["total_free_energy_meV_per_atom"].mean_abs == pytest.approx(14 / 3)
+
+
+def test_the_linear_baseline_is_exact_where_the_energies_are_linear(small_data_set: Path) -> None:
+    """Training snapshots of two atoms whose energies are made to follow volume and Ewald; others are predicted."""
+    base = find_snapshots([str(small_data_set)], "train")[0]
+    rng, training = np.random.default_rng(0), []
+    for _ in range(6):
+        cell = base.grid.cell_array * (1 + 0.05 * rng.standard_normal())
+        n, grid, ewald = len(base.numbers), replace(base.grid, cell=cell.tolist()), -40.0 + rng.standard_normal()
+        energy = 1.0 + 0.3 * grid.volume / n + 0.2 * ewald
+        terms = {"total_free_energy_eV": n * energy, "band_energy_eV": -n * energy, "ewald_eV": n * ewald}
+        training.append(replace(base, grid=grid, terms=terms))
+    found = baselines([evaluated("a", 8, 3.0, 8.3, -39.0), evaluated("b", 16, 3.0, 7.5, -41.5)], training, {})
+    assert found.errors["A: linear"] == pytest.approx((0.0, 0.0), abs=1e-6)
+    mean = np.mean([s.terms["total_free_energy_eV"] / len(s.numbers) for s in training])
+    assert found.errors["A: mean of training"][0] == pytest.approx(1e3 * (mean - (1 + 0.3 * 8.3 - 0.2 * 39)))
+    assert found.summary["16 atoms"]["A: linear"].count == 1
+    with pytest.raises(InputError, match="three or more"):
+        baselines([evaluated("a", 8, 3.0)], training[:2], {})
+
+
+def test_the_spread_of_an_ensemble_that_knows_its_error_says_so(tmp_path: Path) -> None:
+    """Errors drawn with the spread as their σ; and errors that the spread does not know of."""
+    rng = np.random.default_rng(1)
+    sigma = rng.uniform(1, 20, 300)
+    draws = rng.standard_normal(300)
+
+    def ensemble(scale: np.ndarray) -> list[Evaluated]:
+        return [
+            evaluated(f"{i}", 8, e * d, spread={"total_free_energy": s})
+            for i, (e, d, s) in enumerate(zip(scale, draws, sigma, strict=True))
+        ]
+
+    knows = spread_says(ensemble(sigma))["total_free_energy"]
+    assert knows.spearman > 0.4
+    assert knows.ratio == pytest.approx(1.0, abs=0.1)  # 300 draws: 1 ± 0.04
+    assert knows.within == pytest.approx(0.954, abs=0.04)
+    ignorant = spread_says(ensemble(np.full(300, 50.0)))["total_free_energy"]
+    assert abs(ignorant.spearman) < 0.2  # of 300 independent pairs, 0.06 is σ
+    assert ignorant.ratio > 3
+    pictures = write_plots(ensemble(sigma)[:30], tmp_path / "p", spread=True)
+    assert [p.name for p in pictures] == ["parity.png", "errors.png", "spread.png"]
+    with pytest.raises(InputError, match="without a spread"):
+        spread_says([evaluated("a", 8, 1.0)] * 3)

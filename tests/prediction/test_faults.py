@@ -1,0 +1,444 @@
+"""Accidents of real machines, on real processes: the numbers are right in the end, or an error names what is kept.
+
+Every run here is held, bit by bit, against `straight`: the same blocks without an accident.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+import psutil
+import pytest
+from ase import Atoms
+from distributed import Client
+
+import maladist
+from maladist import Prediction
+from maladist.errors import BlockError, ClusterError, StoreError
+from maladist.io import stores
+from maladist.io.model_file import save_model
+from maladist.io.structures import read_atoms
+from maladist.parallel.progress import Silent
+from maladist.prediction.pilot import pilot_points
+from maladist.prediction.run import Run
+from maladist.prediction.setup import choose_grid
+from maladist.testing import assert_identical, be_atoms, tiny_model, with_accident
+
+pytestmark = pytest.mark.filterwarnings("ignore:broadening correction")
+
+CHUNKS = (7, 7, 12)  # 32 blocks, ragged in z
+BLOCKS = 32
+CUT = {"chunks": CHUNKS, "descriptors": "torch"}  # no compiler in the way of workers that start often
+PRELOAD = {"kind": "local", "preload": "maladist.testing"}
+
+
+@pytest.fixture(scope="module")
+def structure(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight Be atoms in a file, so that all runs read the same digits."""
+    path = tmp_path_factory.mktemp("atoms") / "be8.extxyz"
+    ase.io.write(path, be_atoms((2, 2, 1)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def atoms(structure: Path) -> Atoms:
+    """The eight atoms."""
+    return read_atoms(str(structure))
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Client]:
+    """Two processes that know of accidents."""
+    with maladist.cluster(PRELOAD, workers=2) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def straight(atoms: Atoms, workers: Client) -> Prediction:
+    """The run without an accident."""
+    prediction = maladist.predict(atoms, tiny_model(), client=workers, **CUT)
+    assert prediction.dataset.attrs["blocks"] == BLOCKS
+    return prediction
+
+
+@pytest.fixture(scope="module")
+def quiet_point(atoms: Atoms) -> tuple[float, ...]:
+    """A point of the grid that the pilot does not draw: an accident there happens to one block."""
+    grid = choose_grid(atoms, tiny_model(), None)
+    drawn, points = pilot_points(grid), grid.points()
+    free = next(p for p in points[len(points) // 2 :] if np.abs(drawn - p).max(axis=1).min() > 1e-3)
+    return tuple(map(float, free))
+
+
+class Watch(Silent):
+    """Counts finished blocks and does something once after some of them."""
+
+    def __init__(self, after: int = 0, then: Callable[[], Any] = lambda: None) -> None:
+        self.after, self.then, self.computed, self.notes = after, then, list[int](), list[str]()
+        self.stage_name, self.earlier = "", 0
+
+    def stage(self, name: str, total: int, done: int = 0) -> None:
+        self.stage_name = name
+        if name == "blocks":
+            self.earlier = done
+
+    def advance(self, report: Any) -> None:
+        if self.stage_name == "blocks":
+            self.computed.append(report.block)
+            if len(self.computed) == self.after:
+                self.then()
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def worker_pids(client: Client) -> list[int]:
+    """Processes of the workers that answer."""
+    answers = client.run(os.getpid, on_error="ignore")
+    return [pid for pid in answers.values() if isinstance(pid, int)]
+
+
+@contextmanager
+def killer(client: Client, every: float, at_most: int) -> Iterator[list[int]]:
+    """Kill -9 a random worker process every some seconds, from another thread.
+
+    Not one that has only just begun: Dask's nanny does not restart a worker that dies before it has said that it runs.
+    """
+    killed: list[int] = []
+    stop = threading.Event()
+
+    def go() -> None:
+        chance = random.Random(7)
+        while not stop.wait(every if killed else 0.5) and len(killed) < at_most:
+            with suppress(Exception):  # no worker answers just now
+                old = [pid for pid in worker_pids(client) if time.time() - psutil.Process(pid).create_time() > 6]
+                pid = chance.choice(old)
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
+
+    thread = threading.Thread(target=go)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        stop.set()
+        thread.join()
+
+
+# -- workers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "every", "at_most", "least"),
+    [(0.6, 1.5, 2, 1), pytest.param(3.0, 4.0, 99, 5, marks=pytest.mark.slow)],
+    ids=["quick", "long"],
+)
+def test_workers_killed_again_and_again(
+    seconds: float, every: float, at_most: int, least: int, atoms: Atoms, straight: Prediction
+) -> None:
+    model = with_accident(tiny_model(), seconds=seconds)
+    with maladist.cluster(PRELOAD, workers=2) as client:
+        with killer(client, every, at_most) as killed:
+            got = maladist.predict(atoms, model, client=client, **CUT)
+        assert len(killed) >= least
+    assert_identical(got, straight)
+
+
+def test_a_worker_that_runs_out_of_memory_once(
+    atoms: Atoms, straight: Prediction, quiet_point: tuple[float, ...], tmp_path: Path
+) -> None:
+    once = tmp_path / "happened"
+    model = with_accident(tiny_model(), at=quiet_point, accident="eat", gigabytes=1.5, once=str(once))
+    with maladist.cluster({**PRELOAD, "memory_limit": "800MB"}, workers=2) as client:
+        got = maladist.predict(atoms, model, client=client, **CUT)
+    assert once.exists()
+    assert_identical(got, straight)
+
+
+@pytest.mark.slow
+def test_a_block_that_no_worker_can_hold_ends_with_one_error_and_the_rest_kept(
+    atoms: Atoms, quiet_point: tuple[float, ...], tmp_path: Path
+) -> None:
+    model = with_accident(tiny_model(), at=quiet_point, accident="eat", gigabytes=1.5)
+    store = tmp_path / "run.zarr"
+    few_deaths = {"distributed.scheduler.allowed-failures": 1}
+    with maladist.cluster({**PRELOAD, "memory_limit": "800MB", "config": few_deaths}, workers=2) as client:
+        named = r"block block\d+ failed: .*too little memory.* kept in .*--resume"
+        with pytest.raises(BlockError, match=named):
+            maladist.predict(atoms, model, client=client, **CUT, store=store)
+    assert done(store) > BLOCKS // 2
+
+
+def test_a_run_that_has_lost_all_workers_ends_after_a_while(
+    atoms: Atoms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("maladist.parallel.waves.PATIENCE", 1.0)
+    monkeypatch.setattr("maladist.parallel.waves._LOOK", 0.5)
+    with maladist.cluster({"kind": "local", "processes": False}, workers=1) as client:
+        watch = Watch(3, lambda: client.sync(client.cluster.workers[0].close))
+        model = with_accident(tiny_model(), seconds=0.2)
+        with pytest.raises(ClusterError, match=r"no worker since \d s.* of 32 blocks are kept .*--resume"):
+            maladist.predict(atoms, model, client=client, **CUT, store=tmp_path / "run.zarr", observer=watch)
+
+
+def test_workers_that_join_and_leave(atoms: Atoms, straight: Prediction) -> None:
+    model = with_accident(tiny_model(), seconds=0.6)
+    seen: set[int] = set()
+    with maladist.cluster({**PRELOAD, "adaptive": [0, 2]}) as client:
+        watch = Watch(4, lambda: seen.add(len(client.nthreads())))
+        got = maladist.predict(atoms, model, client=client, **CUT, observer=watch)
+    assert seen and min(seen) >= 1
+    assert_identical(got, straight)
+
+
+@pytest.mark.slow
+def test_a_worker_that_retires_before_its_limit_hands_its_blocks_on(
+    atoms: Atoms, straight: Prediction, tmp_path: Path
+) -> None:
+    model = with_accident(tiny_model(), seconds=0.8)
+    lifetime = ("--lifetime", "6s", "--lifetime-stagger", "1s")
+    with separate_cluster(tmp_path / "it", *lifetime) as (_, file), maladist.cluster(file) as client:
+        client.wait_for_workers(2, timeout=60)
+        got = maladist.predict(atoms, model, client=client, **CUT)
+        assert len(client.nthreads()) == 1
+    assert_identical(got, straight)
+
+
+# -- blocks ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_block_that_raises_is_named_and_the_run_continues_when_the_cause_is_gone(
+    atoms: Atoms, workers: Client, straight: Prediction, quiet_point: tuple[float, ...], tmp_path: Path
+) -> None:
+    store, once = tmp_path / "run.zarr", tmp_path / "happened"
+    model = with_accident(tiny_model(), seconds=0.02, at=quiet_point, once=str(once))
+    with pytest.raises(
+        BlockError, match=r"block block\d+ failed: ArithmeticError: made to fail here\. \d+ of 32 blocks"
+    ):
+        maladist.predict(atoms, model, client=workers, **CUT, store=store)
+    kept = done(store)
+    assert 0 < kept < BLOCKS
+    watch = Watch()
+    again = maladist.predict(atoms, model, client=workers, store=store, resume=True, **CUT, observer=watch)
+    assert watch.earlier >= kept and len(watch.computed) == BLOCKS - watch.earlier
+    assert_identical(again, straight)
+
+
+def done(store: Path) -> int:
+    """Number of blocks in the record of a store."""
+    folder = store / "work" / "tally" / "c"
+    return sum(1 for _ in folder.glob("*/0")) if folder.exists() else 0
+
+
+# -- the client and the scheduler ------------------------------------------------------------------------------------
+
+
+def predict_command(structure: Path, model: Path, store: Path, *more: str) -> list[str]:
+    """`maladist predict` in a process that knows of accidents."""
+    code = "import sys, maladist.testing; from maladist.cli.app import main; sys.exit(main())"
+    chunks = [str(n) for n in CHUNKS]
+    given = [
+        str(structure),
+        "--model",
+        str(model),
+        "--output",
+        str(store),
+        "--chunks",
+        *chunks,
+        "--descriptors",
+        "torch",
+        *more,
+    ]
+    return [sys.executable, "-c", code, "predict", *given]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    for _ in itertools.takewhile(lambda _: not condition(), range(int(seconds / 0.05))):
+        time.sleep(0.05)
+    assert condition(), f"waited {seconds} s in vain"
+
+
+def test_a_killed_client_is_resumed_to_the_same_bits(
+    structure: Path, workers: Client, straight: Prediction, tmp_path: Path
+) -> None:
+    store, model, yaml = tmp_path / "run.zarr", tmp_path / "slow.maladist", tmp_path / "local.yaml"
+    save_model(with_accident(tiny_model(), seconds=0.6), model)
+    yaml.write_text("kind: local\npreload: maladist.testing\nworkers: 2\n")
+    command = predict_command(structure, model, store, "--cluster", str(yaml))
+    client = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: done(store) >= 3)
+        family = psutil.Process(client.pid).children(recursive=True)
+    finally:
+        client.kill()
+        client.wait()
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert not alive, "workers outlive the client that started them"
+    kept = done(store)
+    assert kept < BLOCKS
+    address = workers.scheduler.address
+    again = subprocess.run(
+        predict_command(structure, model, store, "--cluster", address, "--resume"), capture_output=True, text=True
+    )
+    assert again.returncode == 0, again.stderr
+    assert f"blocks: {kept} of {BLOCKS} were done by an earlier run" in again.stderr
+    assert_identical(Prediction.open(store), straight)
+
+
+@contextmanager
+def separate_cluster(folder: Path, *first: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A scheduler and two workers, each a process of its own, the first with options; yields scheduler and file."""
+    folder.mkdir()
+    file = str(folder / "scheduler.json")
+
+    def start(what: str, *options: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", f"distributed.cli.{what}", "--scheduler-file", file, *options]
+        return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    scheduler = start("dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+    options = ("--nthreads", "1", "--host", "127.0.0.1", "--no-dashboard", "--preload", "maladist.testing")
+    every = [scheduler, start("dask_worker", *options, *first), start("dask_worker", *options)]
+    try:
+        wait_for(Path(file).exists)
+        yield scheduler, file
+    finally:
+        for process in every:
+            for child in psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []:
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
+            process.kill()
+            process.wait()
+
+
+def test_a_killed_scheduler_ends_the_run_with_one_error_and_another_one_resumes_it(
+    atoms: Atoms, workers: Client, straight: Prediction, tmp_path: Path
+) -> None:
+    store, model = tmp_path / "run.zarr", with_accident(tiny_model(), seconds=0.3)
+    said = r"scheduler at tcp.* went away .* \d+ of 32 blocks are kept .*--resume"
+    first = separate_cluster(tmp_path / "first")
+    with first as (scheduler, file), pytest.raises(ClusterError, match=said), maladist.cluster(file) as client:
+        killed = Watch(5, scheduler.kill)
+        maladist.predict(atoms, model, client=client, **CUT, store=store, observer=killed)
+    kept = done(store)
+    assert 5 <= kept < BLOCKS
+    watch = Watch()
+    again = maladist.predict(atoms, model, client=workers, store=store, resume=True, **CUT, observer=watch)
+    assert len(watch.computed) == BLOCKS - kept
+    assert_identical(again, straight)
+
+
+# -- the store -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one megabyte."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("mounting a small tmpfs needs root")
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"a tmpfs cannot be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_ends_the_run_with_one_error_and_room_continues_it(
+    atoms: Atoms, workers: Client, straight: Prediction, small_disk: Path
+) -> None:
+    store = small_disk / "run.zarr"
+    with pytest.raises(BlockError, match=r"No space left on device.*blocks are kept in .*--resume"):
+        maladist.predict(atoms, tiny_model(), client=workers, **CUT, store=store)
+    time.sleep(0.5)  # the tasks that were running when the run ended
+    kept = done(store)
+    assert 0 < kept < BLOCKS
+    subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+    watch = Watch()
+    again = maladist.predict(atoms, tiny_model(), client=workers, store=store, resume=True, **CUT, observer=watch)
+    assert len(watch.computed) <= BLOCKS - kept
+    assert_identical(again, straight)
+
+
+def test_a_disk_that_is_full_from_the_start_is_named(atoms: Atoms, workers: Client, small_disk: Path) -> None:
+    (small_disk / "rubbish").write_bytes(b"x" * (2**20 - 4096))
+    with pytest.raises(StoreError, match=r"cannot be written \(No space left on device\)"):
+        maladist.predict(atoms, tiny_model(), client=workers, **CUT, store=small_disk / "run.zarr")
+
+
+@pytest.fixture
+def unfinished(atoms: Atoms, workers: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store whose blocks are all done, and nothing else."""
+
+    def dies(*_: Any) -> None:
+        raise RuntimeError("power cut")
+
+    store = tmp_path / "run.zarr"
+    with monkeypatch.context() as broken:
+        broken.setattr(Run, "_density", dies)
+        with pytest.raises(RuntimeError, match="power cut"):
+            maladist.predict(atoms, tiny_model(), client=workers, **CUT, store=store, keep=("ldos",))
+    return store
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def test_what_a_power_cut_left_half_written_is_computed_again(
+    atoms: Atoms, workers: Client, straight: Prediction, unfinished: Path
+) -> None:
+    work = unfinished / "work"
+    (work / "tally" / "c" / "2" / "0").unlink()
+    cut(work / "tally" / "c" / "5" / "0")
+    cut(chunk(work / "modes", 7))
+    chunk(work / "modes", 11).unlink()
+    os.truncate(chunk(work / "modes", 13), 0)
+    cut(chunk(unfinished / "ldos", 30))
+    watch = Watch()
+    options = {"client": workers, "store": unfinished, "resume": True, "keep": ("ldos",), **CUT}
+    again = maladist.predict(atoms, tiny_model(), observer=watch, **options)
+    assert sorted(watch.computed) == [2, 5, 7, 11, 13, 30]
+    assert watch.notes == ["4 blocks of the earlier run cannot be read and are computed again"]
+    assert bool(np.isfinite(again.dataset["ldos"]).all())
+    assert_identical(Prediction(again.dataset.drop_vars("ldos"), again.store), straight)
+
+
+def chunk(array: Path, block: int) -> Path:
+    """File of a block's chunk: 4 × 4 × 2 blocks."""
+    return array / "c" / "/".join(map(str, np.unravel_index(block, (4, 4, 2)))) / "0"
+
+
+@pytest.mark.parametrize("lost", ["work", "work/basis", "work/basis/c", "work/tally/zarr.json"])
+def test_a_run_that_died_before_its_first_block_starts_again(
+    lost: str, atoms: Atoms, workers: Client, unfinished: Path
+) -> None:
+    gone = unfinished / lost
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    watch = Watch()
+    options = {"client": workers, "store": unfinished, **CUT, "keep": ("ldos",)}
+    maladist.predict(atoms, tiny_model(), resume=True, observer=watch, **options)
+    assert len(watch.computed) == BLOCKS
+
+
+def test_a_store_whose_description_is_cut_off_is_refused_by_name(
+    atoms: Atoms, workers: Client, unfinished: Path
+) -> None:
+    cut(unfinished / "zarr.json")
+    with pytest.raises(StoreError, match=r"resume: .* cannot be read as a store"):
+        maladist.predict(atoms, tiny_model(), client=workers, store=unfinished, resume=True)
+    assert stores.open_array(unfinished, "work/tally", "r").shape[0] == BLOCKS  # and left as it is

@@ -1,0 +1,82 @@
+"""The energies that need the whole density: by slabs they are what they are in one task."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from distributed import Client
+
+import maladist
+from maladist import LDOSModel
+from maladist.grid import Grid
+from maladist.io import stores
+from maladist.io.stores import field_template
+from maladist.physics.system import Physics, physics_of
+from maladist.prediction.fields import terms_of_store
+from maladist.testing import be_element
+
+pytestmark = pytest.mark.filterwarnings("ignore:broadening correction")
+
+GRID = (15, 14, 18)
+
+
+def make_store(path: Path, physics: Physics, seed: int = 0) -> np.ndarray:
+    """A store with a made-up density of two temperatures."""
+    rng = np.random.default_rng(seed)
+    shape = physics.grid.shape
+    x, y, z = np.meshgrid(*(2 * np.pi * np.arange(n) / n for n in shape), indexing="ij")
+    n = 0.25 + 0.1 * np.cos(x + 0.3) * np.cos(y) + 0.05 * np.sin(2 * z - x) + 0.002 * rng.standard_normal(shape)
+    density = np.stack([n, 1.1 * n])
+    stores.create(path, {"density": field_template("density", shape, (4, 14, 18), 2)}, {})
+    stores.open_array(path, "density")[...] = density
+    return density
+
+
+def make_physics(atoms: Atoms, xc: str | None, core: bool) -> Physics:
+    element = be_element()
+    if not core:
+        element = replace(element, core_radii=None, core_rab=None, core_density=None)
+    return physics_of(
+        atoms,
+        Grid(atoms.cell.array.tolist(), GRID),
+        temperatures=[300.0, 1000.0],
+        elements={"Be": element},
+        xc=xc,  # type: ignore[arg-type]
+        density_cutoff=250.0,
+        correction=(False, ""),
+    )
+
+
+@pytest.mark.parametrize(("xc", "core"), [("pbe", True), ("pbe", False), ("pw92", True), ("pz", False), (None, True)])
+@pytest.mark.parametrize("points", [1, 5 * 14 * 18, 10**6])
+def test_slabs_of_any_thickness_give_the_terms_of_one_task(
+    xc: str | None, core: bool, points: int, atoms: Atoms, client: Client, tmp_path: Path
+) -> None:
+    physics = make_physics(atoms, xc, core)
+    make_store(tmp_path / "n.zarr", physics)
+    one = terms_of_store(client, tmp_path / "n.zarr", physics, distributed=False, room=2**40, run_key=f"one{tmp_path}")
+    room = 8 * 24 * points
+    many = terms_of_store(client, tmp_path / "n.zarr", physics, distributed=True, room=room, run_key=f"many{tmp_path}")
+    for a, b in zip(one, many, strict=True):
+        assert a.keys() == b.keys()
+        for name, value in a.items():
+            assert (value is None) == (b[name] is None) == (xc is None and name.startswith("xc")), name
+            assert value is None or b[name] == pytest.approx(value, rel=1e-11, abs=1e-9), name
+    assert one[0]["hartree_eV"] != one[1]["hartree_eV"]
+
+
+def test_a_worker_too_small_for_one_task_gets_slabs_and_the_same_energies(
+    atoms: Atoms, model: LDOSModel, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = maladist.predict(atoms, model, client=client, precision="float64")
+    planned = maladist.plan(atoms, model, client=client, calibrate=False)
+    assert not planned.distributed_fields
+    # Blocks fit this room, the terms in one task do not.
+    monkeypatch.setattr("maladist.prediction.plan.one_task_bytes", lambda *_: 2**62)
+    assert maladist.plan(atoms, model, client=client, calibrate=False).distributed_fields
+    slabs = maladist.predict(atoms, model, client=client, precision="float64")
+    assert slabs.energies.total == pytest.approx(whole.energies.total, abs=1e-9)

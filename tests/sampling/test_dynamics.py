@@ -1,0 +1,128 @@
+"""MD through ASE: seeded, at its temperature, with built-in calculators and with LAMMPS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.lj import LennardJones
+from ase.io import read
+
+from maladist.cli.app import main
+from maladist.errors import InputError
+from maladist.sampling.dynamics import calculator_of, molecular_dynamics
+
+ALUMINIUM = bulk("Al", cubic=True) * (2, 2, 2)
+
+
+def test_aluminium_holds_its_temperature(tmp_path: Path) -> None:
+    with calculator_of("emt", ALUMINIUM) as emt:
+        frames = molecular_dynamics(
+            ALUMINIUM, emt, temperature=600, steps=800, timestep=3, friction=0.03, trajectory=tmp_path / "al.traj"
+        )
+    assert len(frames) == 80
+    # Kinetic energy of 96 degrees of freedom: 14 % a sample, one every 10 frames or so of the last 1.8 ps.
+    assert np.mean([f.get_temperature() for f in frames[20:]]) == pytest.approx(600, rel=0.12)
+    assert frames[0].get_potential_energy() < frames[-1].get_potential_energy()
+
+
+def test_a_seed_gives_the_same_trajectory_and_a_file_is_never_replaced(tmp_path: Path) -> None:
+    def run(seed: int, name: str) -> np.ndarray:
+        with calculator_of("emt", ALUMINIUM) as emt:
+            frames = molecular_dynamics(
+                ALUMINIUM, emt, temperature=300, steps=20, seed=seed, trajectory=tmp_path / name, every=5
+            )
+        return frames[-1].positions
+
+    first = run(1, "a.traj")
+    np.testing.assert_array_equal(first, run(1, "b.traj"))
+    assert np.abs(first - run(2, "c.traj")).max() > 1e-3
+    with pytest.raises(InputError, match="exists"):
+        run(1, "a.traj")
+
+
+@pytest.mark.lammps
+def test_lammps_has_the_forces_of_ase(tmp_path: Path) -> None:
+    pytest.importorskip("lammps")
+    (tmp_path / "ar.lmp").write_text("# argon\npair_style lj/cut 8.0\npair_coeff 1 1 0.0104 3.4  # eV, Å\n")
+    argon = bulk("Ar", "fcc", a=5.3) * (3, 3, 3)
+    argon.rattle(0.1, seed=1)
+    with calculator_of(str(tmp_path / "ar.lmp"), argon) as potential:
+        argon.calc = potential
+        theirs = argon.get_forces()
+        frames = molecular_dynamics(
+            argon, potential, temperature=40, steps=20, timestep=4, trajectory=tmp_path / "ar.traj"
+        )
+    argon.calc = LennardJones(sigma=3.4, epsilon=0.0104, rc=8.0)
+    np.testing.assert_allclose(theirs, argon.get_forces(), atol=1e-9)
+    assert len(frames) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"temperature": -1}, "temperature"),
+        ({"steps": 5}, "steps"),
+        ({"timestep": 0}, "timestep"),
+    ],
+)
+def test_a_wrong_argument_is_named(change: dict[str, float], message: str, tmp_path: Path) -> None:
+    options = {"temperature": 300, "steps": 20, **change}
+    with pytest.raises(InputError, match=message), calculator_of("emt", ALUMINIUM) as emt:
+        molecular_dynamics(ALUMINIUM, emt, trajectory=tmp_path / "x.traj", **options)  # type: ignore[arg-type]
+    assert not (tmp_path / "x.traj").exists()
+
+
+def test_a_calculator_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"emt fails for Be2 \(NotImplementedError"), calculator_of("emt", bulk("Be")):
+        pass
+    with pytest.raises(InputError, match="pair commands"), calculator_of("vasp", ALUMINIUM):
+        pass
+    (tmp_path / "x.txt").touch()
+    with pytest.raises(InputError, match=r"ends in \.alloy"), calculator_of(str(tmp_path / "x.txt"), ALUMINIUM):
+        pass
+
+
+# -- the command -----------------------------------------------------------------------------------------------------
+
+
+def test_the_command_draws_around_a_crystal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "x.extxyz"
+    arguments = [
+        "sample",
+        "crystal",
+        "Be",
+        "--repeat",
+        "2",
+        "2",
+        "1",
+        "--vacancies",
+        "1",
+        "--count",
+        "3",
+        "--seed",
+        "4",
+    ]
+    assert main([*arguments, "--output", str(output)]) == 0
+    assert [len(a) for a in read(output, ":")] == [7, 7, 7]
+    assert main([*arguments, "--output", str(output)]) == 2
+    assert main([*arguments, "--output", str(tmp_path / "x.nonsense")]) == 2
+    assert main(["sample", "crystal", "H", "--count", "1", "--output", str(tmp_path / "h.xyz")]) == 2
+    said = capsys.readouterr().err
+    assert "exists" in said and "an ending of a format" in said and len(said.splitlines()) == 3
+
+
+def test_the_command_runs_md_and_takes_from_its_trajectory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output, again = tmp_path / "md.extxyz", tmp_path / "again.extxyz"
+    arguments = ["--calculator", "emt", "--temperature", "500", "--steps", "400", "--every", "4", "--timestep", "4"]
+    assert main(["sample", "md", "Al", "--repeat", "2", "2", "2", *arguments, "--output", str(output)]) == 0
+    trajectory = str(output) + ".md.traj"
+    assert len(read(trajectory, ":")) == 100
+    assert main(["sample", "trajectory", trajectory, "--output", str(again)]) == 0
+    chosen = read(output, ":")
+    assert 2 <= len(chosen) < 60
+    for a, b in zip(chosen, read(again, ":"), strict=True):
+        np.testing.assert_allclose(a.positions, b.positions, atol=1e-7)
+    assert "equilibrated from frame" in capsys.readouterr().out

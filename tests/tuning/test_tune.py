@@ -1,0 +1,265 @@
+"""Searches: find what is better, lose nothing to deaths and Ctrl-C, name wrong keys, write what `train` takes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributed import Client
+
+from maladist import TrainConfig, TuneConfig, cluster, tune
+from maladist.cli.app import main
+from maladist.errors import InputError
+from maladist.tuning.tune import BEST, TRIALS, Trial
+
+pytest.importorskip("optuna")
+
+
+def training(store: Path, **more: Any) -> dict[str, Any]:
+    where = {"train": str(store / "snapshots/train-*"), "points": 64}
+    where |= {"validation": str(store / "snapshots/valid-0"), "validation_points": 64}
+    return {
+        "data": where,
+        "descriptor": {"family": "bispectrum", "twojmax": 2, "cutoff": 3.5},
+        "network": {"hidden": [8]},
+        "batch": {"snapshots": 2, "points": 32},
+        "epochs": 2,
+        "validate_every": 1,
+        "device": "cpu",
+        **more,
+    }
+
+
+LR = {"optimiser.lr": {"low": 1e-5, "high": 1e-2, "log": True}}
+
+
+def search(store: Path, search: dict[str, Any] | None = None, train: dict[str, Any] | None = None, **more: Any) -> Any:
+    return TuneConfig.of({"train": training(store, **(train or {})), "search": search or LR, **more})
+
+
+def numbers(trials: tuple[Trial, ...]) -> list[int]:
+    return sorted(t.number for t in trials)
+
+
+# -- what it is told --------------------------------------------------------------------------------------------------
+
+TRAIN = {"data": {"train": "a.zarr", "validation": "b.zarr"}}
+BAD: list[tuple[dict[str, Any], str, str]] = [
+    ({"search": LR}, "train", "missing"),
+    ({"train": TRAIN}, "search", "missing"),
+    ({"train": TRAIN, "search": LR, "trails": 3}, "trails", "objective"),
+    ({"train": {**TRAIN, "epochs": 0}, "search": LR}, "train: epochs", "greater than or equal to 1"),
+    ({"train": TRAIN, "search": {"optimiser.lrr": {"choices": [1, 2]}}}, "search: optimiser.lrr", "name, lr"),
+    ({"train": TRAIN, "search": {"epochs": {"low": 0, "high": 3}}}, "search: epochs", "greater than or equal to 1"),
+    ({"train": TRAIN, "search": {"optimiser.lr": {"low": 1, "high": 1}}}, "search.optimiser.lr", "low below high"),
+    ({"train": TRAIN, "search": {"optimiser.lr": {"low": 0, "high": 1, "log": True}}}, "search.optimiser.lr", "log"),
+    ({"train": TRAIN, "search": {"optimiser.lr": {"low": 1e-4}}}, "search.optimiser.lr", "either choices, or low"),
+    ({"train": TRAIN, "search": {"seed": {"choices": [1, 2], "log": True}}}, "search.seed", "choices alone"),
+    ({"train": TRAIN, "search": LR, "objective": "dos"}, "objective", "band_energy"),
+    ({"train": TRAIN, "search": LR, "objective": "naswot"}, "search.optimiser.lr", "keys of network"),
+    ({"train": {"data": {"train": "a"}}, "search": LR}, "train.data.validation", "for the objective loss"),
+    ({"train": {**TRAIN, "members": 3}, "search": LR}, "train.members", "Tune one network"),
+]
+
+
+@pytest.mark.parametrize(("values", "key", "said"), BAD, ids=[f"{key}-{said[:9]}" for _, key, said in BAD])
+def test_a_wrong_key_is_named_in_one_line(values: dict[str, Any], key: str, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        TuneConfig.of(values, "t.yaml")
+    line = str(caught.value)
+    assert "\n" not in line
+    assert key in caught.value.argument
+    assert said in line
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"sampler": {"name": "TPE"}}, r"sampler\.name: 'TPE'; wanted one of .*TPESampler"),
+        ({"sampler": {"name": "GridSampler"}}, r"sampler\.name: GridSampler.*method: grid"),
+        ({"sampler": {"name": "TPESampler", "options": {"foo": 1}}}, r"sampler\.options: .*foo"),
+        ({"pruner": {"name": "TPESampler"}}, r"pruner\.name: .*MedianPruner"),
+        ({"pruner": {"name": "MedianPruner", "options": {"n_warmup_steps": -1}}}, r"pruner\.options: "),
+    ],
+)
+def test_what_optuna_does_not_have_is_refused_at_once(
+    small_data_set: Path, tmp_path: Path, more: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        tune(search(small_data_set, **more), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_values_of_axes_reach_both_ends() -> None:
+    axes = {
+        "optimiser.lr": {"low": 1e-4, "high": 1e-2, "log": True},
+        "epochs": {"low": 1, "high": 9, "step": 3},
+        "seed": {"low": 0, "high": 10},
+    }
+    config = TuneConfig.of({"train": TRAIN, "search": axes, "method": "oat"})
+    assert config.search["optimiser.lr"].values() == pytest.approx([1e-4, 1e-3, 1e-2])
+    assert config.search["epochs"].values() == [1, 4, 7]
+    assert config.search["seed"].values() == [0, 5, 10]
+    runs = config.design()
+    assert len(runs) == 9
+    assert {(r["epochs"], r["seed"]) for r in runs} == {(e, s) for e in (1, 4, 7) for s in (0, 5, 10)}
+
+
+# -- searches ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_search_prefers_a_rate_that_learns_and_writes_what_train_takes(
+    small_data_set: Path, tmp_path: Path, client: Client
+) -> None:
+    axes = {"optimiser.lr": {"choices": [1e-9, 1e-2]}, "network.hidden": {"choices": [[4], [8, 8]]}}
+    found = tune(search(small_data_set, axes, method="grid"), tmp_path / "out", client=client)
+    assert len(found.trials) == 4
+    values = [t.value for t in found.trials]
+    assert values == sorted(values)  # type: ignore[type-var]
+    assert found.best.values["optimiser.lr"] == 1e-2
+    again = TrainConfig.read(tmp_path / "out" / BEST)
+    assert again == found.config
+    assert (again.optimiser.lr, again.network.hidden) == (1e-2, found.best.values["network.hidden"])
+    assert len((tmp_path / "out" / TRIALS).read_text().splitlines()) == 5
+
+
+@pytest.mark.parametrize("storage", ["sqlite", "journal"])
+def test_a_stopped_search_keeps_what_is_finished_and_goes_on(
+    small_data_set: Path, tmp_path: Path, client: Client, storage: str
+) -> None:
+    seen: list[Trial] = []
+
+    def stop_after_two(trial: Trial | str) -> None:
+        assert isinstance(trial, Trial)
+        seen.append(trial)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    config = search(small_data_set, trials=5, storage=storage)
+    with pytest.raises(KeyboardInterrupt):
+        tune(config, tmp_path / "out", client=client, told=stop_after_two)
+    TrainConfig.read(tmp_path / "out" / BEST)
+    with pytest.raises(InputError, match=r"holds a search.*--resume"):
+        tune(config, tmp_path / "out", client=client)
+    with pytest.raises(InputError, match="seed: 1, where the search began with 0"):
+        tune(config.model_copy(update={"seed": 1}), tmp_path / "out", client=client, resume=True)
+    found = tune(config, tmp_path / "out", client=client, resume=True)
+    assert len(found.trials) == 5
+    kept = {t.number: t for t in found.trials}
+    assert all(kept[t.number] == t for t in seen)
+    assert len({t.values["optimiser.lr"] for t in found.trials}) == 5
+    assert max(numbers(found.trials)) >= 5  # what was under way was begun again, as a trial of its own
+    more = tune(config.model_copy(update={"trials": 6}), tmp_path / "out", client=client, resume=True)
+    assert len(more.trials) == 6
+
+
+def test_a_killed_workers_trial_goes_on_and_ends_with_the_same_number(small_data_set: Path, tmp_path: Path) -> None:
+    """Dask is told to give up at the first death, so that it is the search that begins the trial again."""
+    train = {"epochs": 60, "validate_every": 20}
+    config = search(small_data_set, {"optimiser.lr": {"choices": [1e-4, 1e-2]}}, train, method="grid", parallel=1)
+    lost: list[str] = []
+    with cluster("local", workers=2) as client:
+        client.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", 0))
+        whole = tune(config, tmp_path / "whole", client=client)
+        killed = threading.Thread(target=_kill_the_worker_of_a_trial, args=(client, tmp_path / "out"))
+        killed.start()
+        found = tune(config, tmp_path / "out", client=client, told=lambda t: lost.append(str(t)))
+        killed.join()
+    assert any("lost its workers" in text for text in lost)
+    assert [t.value for t in found.trials] == [t.value for t in whole.trials]
+    for number in (0, 1):
+        rows = (tmp_path / "out" / f"trial-{number}" / "metrics.csv").read_text().splitlines()
+        assert [int(row.split(",")[0]) for row in rows[1:]] == list(range(1, 61))
+
+
+def _kill_the_worker_of_a_trial(client: Client, output: Path) -> None:
+    """SIGKILL to the process that runs the first trial, once that has a checkpoint."""
+    pids = client.run(os.getpid)
+    while not (output / "trial-0" / "checkpoint.pt").exists():
+        time.sleep(0.002)
+    busy = [address for address, keys in client.processing().items() if any(str(k).startswith("tune-") for k in keys)]
+    os.kill(pids[busy[0]], signal.SIGKILL)
+
+
+def test_a_trial_whose_values_do_not_go_together_costs_only_itself(
+    small_data_set: Path, tmp_path: Path, client: Client
+) -> None:
+    axes = {"network.hidden": {"choices": [[8, 8], [8]]}, "batch.points": {"choices": [64, 2000, 32]}}
+    found = tune(search(small_data_set, axes, method="grid"), tmp_path / "out", client=client)
+    states = {t.values["batch.points"]: t for t in found.trials}
+    assert states[2000].state == "failed"
+    assert "batch.points" in states[2000].reason
+    assert states[64].state == states[32].state == "complete"
+    nothing = search(small_data_set, {"batch.points": {"choices": [1000, 2000]}}, method="grid")
+    with pytest.raises(InputError, match=r"no trial that gave a number \(batch.points"):
+        tune(nothing, tmp_path / "none", client=client)
+
+
+def test_a_pruner_ends_hopeless_trials_early(small_data_set: Path, tmp_path: Path, client: Client) -> None:
+    axes = {"optimiser.lr": {"choices": [1e-2, 1e-8]}}
+    pruner = {"name": "MedianPruner", "options": {"n_startup_trials": 1}}
+    config = search(small_data_set, axes, {"epochs": 100}, method="grid", parallel=1, pruner=pruner)
+    found = tune(config, tmp_path / "out", client=client)
+    assert [(t.state, t.values["optimiser.lr"]) for t in found.trials] == [("complete", 1e-2), ("pruned", 1e-8)]
+    metrics = tmp_path / "out" / "trial-1" / "metrics.csv"
+    assert len(metrics.read_text().splitlines() if metrics.exists() else []) < 101
+
+
+def test_an_orthogonal_array_finds_the_best_levels(small_data_set: Path, tmp_path: Path, client: Client) -> None:
+    axes = {
+        "optimiser.lr": {"choices": [1e-9, 1e-2]},
+        "network.hidden": {"choices": [[8], [4]]},
+        "batch.points": {"choices": [64, 32]},
+    }
+    found = tune(search(small_data_set, axes, {"epochs": 4}, method="oat"), tmp_path / "out", client=client)
+    assert len(found.trials) in (4, 5)  # the fifth is the best level of each, where it was not among the four
+    assert found.effects["optimiser.lr"]["0.01"] < found.effects["optimiser.lr"]["1e-09"]
+    assert found.best.values["optimiser.lr"] == 1e-2
+
+
+@pytest.mark.parametrize(
+    ("objective", "axes"),
+    [
+        ("naswot", {"network.hidden": {"choices": [[4], [64]]}}),
+        ("jacobian", {"network.hidden": {"choices": [[4], [64]]}}),
+        ("acsd", {"descriptor.cutoff": {"low": 2.5, "high": 3.5, "levels": 2}}),
+        ("mutual_information", {"descriptor.twojmax": {"low": 2, "high": 4, "step": 2}}),
+    ],
+)
+def test_measures_without_training_rank_without_training(
+    small_data_set: Path, tmp_path: Path, client: Client, objective: str, axes: dict[str, Any]
+) -> None:
+    config = search(small_data_set, axes, objective=objective, method="grid", points=100)
+    found = tune(config, tmp_path / "out", client=client)
+    assert [t.state for t in found.trials] == ["complete"] * 2
+    first, second = (t.value for t in found.trials)
+    assert first is not None and second is not None
+    assert first < second if objective == "acsd" else first > second
+    if objective in ("naswot", "jacobian"):
+        assert found.best.values["network.hidden"] == [64]
+    assert not list((tmp_path / "out").glob("trial-*"))
+    twice = tune(config, tmp_path / "again", client=client)
+    assert [t.value for t in twice.trials] == [first, second]
+
+
+def test_the_command_searches_and_a_bad_file_is_one_line(
+    small_data_set: Path, tmp_path: Path, client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "train.yaml").write_text(json.dumps(training(small_data_set)))
+    told = {"train": "train.yaml", "search": {"network.hidden": {"choices": [[4], [8]]}}, "method": "grid"}
+    (tmp_path / "t.yaml").write_text(json.dumps(told))
+    run = ["--output", str(tmp_path / "out"), "--cluster", client.scheduler.address]
+    assert main(["tune", str(tmp_path / "t.yaml"), *run]) == 0
+    shown = capsys.readouterr()
+    assert "2 best of 2 trials" in shown.out and "best.yaml" in shown.out
+    assert "trial 1: complete" in shown.err
+    (tmp_path / "t.yaml").write_text(json.dumps({**told, "search": {"optimiser.lrr": {"choices": [1, 2]}}}))
+    assert main(["tune", str(tmp_path / "t.yaml"), *run]) == 2
+    said = capsys.readouterr().err.strip()
+    assert "optimiser.lrr: is not a key" in said and "\n" not in said
