@@ -95,7 +95,7 @@ def predict(
         member_setups(ready)
     if not resume:
         check_target(output, overwrite)
-    for note in ready.physics.notes:
+    for note in ready.system.notes:
         err.print(f"note: {note}", highlight=False, soft_wrap=True)
     with maladist.cluster(options.cluster, options.workers) as client, TerminalObserver(err) as observer:
         prediction = maladist.predict(

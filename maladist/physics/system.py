@@ -20,7 +20,7 @@ XC: Final = ("pbe", "pw92", "pz")
 
 
 @dataclass(frozen=True)
-class Physics:
+class System:
     """What turns D(ε) and n(r) into energies, whatever the LDOS came from.
 
     Attributes
@@ -94,7 +94,7 @@ class Physics:
         }
 
 
-def physics_of(
+def system_of(
     atoms: ase.Atoms,
     grid: Grid,
     *,
@@ -105,7 +105,7 @@ def physics_of(
     correction: tuple[bool, str],
     n_electrons: float | None = None,
     electrons_per_atom: float | None = None,
-) -> Physics:
+) -> System:
     """Check and complete what the energies need.
 
     Raises
@@ -148,7 +148,7 @@ def physics_of(
             f"the grid holds a sphere of {largest_cutoff(grid):.0f} eV, not the density cutoff of {density_cutoff:.0f}"
             " eV: XC is uncertain by meV/atom (a finer --grid)"
         )
-    return Physics(
+    return System(
         grid,
         np.asarray(atoms.get_scaled_positions(wrap=True) @ grid.cell_array),
         atoms.numbers.astype(np.int16),

@@ -30,7 +30,7 @@ from maladist.physics.ewald import ewald_grid, real_space_energy, reciprocal_ene
 from maladist.physics.functionals import integrate, needs_gradient
 from maladist.physics.hartree import hartree_energy_of
 from maladist.physics.reciprocal import ReciprocalSlab, half_shape
-from maladist.physics.system import Physics
+from maladist.physics.system import System
 from maladist.physics.xc import gradient_of
 
 Terms = dict[str, float | None]
@@ -51,7 +51,7 @@ def one_task_bytes(grid: Grid, n_atoms: int) -> int:
 
 
 def terms_of_store(
-    client: Client, path: Path, physics: Physics, *, distributed: bool, room: int, run_key: str
+    client: Client, path: Path, system: System, *, distributed: bool, room: int, run_key: str
 ) -> list[Terms]:
     """Hartree, XC and Ewald terms of the densities in a store.
 
@@ -61,7 +61,7 @@ def terms_of_store(
         Whose workers compute.
     path
         Store with ``density`` (and, where it is distributed, with room for ``work``).
-    physics
+    system
         Atoms, elements, functional, cutoff and temperatures.
     distributed
         Whether by slabs.
@@ -79,20 +79,20 @@ def terms_of_store(
     def run(function: Any, jobs: Sequence[waves.NamedJob]) -> Iterator[Any]:
         return waves.run(client, function, jobs, run_key=run_key)
 
-    nt = len(physics.temperatures)
+    nt = len(system.temperatures)
     if distributed:
-        slabs = _Slabs(path, physics, room)
+        slabs = _Slabs(path, system, room)
         ewald = slabs.ewald(run)
         return [{**slabs.density_terms(run, t), "ewald_eV": ewald} for t in range(nt)]
-    jobs = [waves.NamedJob(f"terms{t}", str(path), physics, t) for t in range(nt)]
-    jobs.append(waves.NamedJob("ewald", str(path), physics, None))
+    jobs = [waves.NamedJob(f"terms{t}", str(path), system, t) for t in range(nt)]
+    jobs.append(waves.NamedJob("ewald", str(path), system, None))
     found = dict(run(_one_task, jobs))
     return [{**found[t], **found[None]} for t in range(nt)]
 
 
-def _one_task(store: str, physics: Physics, t: int | None) -> tuple[int | None, Terms]:
+def _one_task(store: str, system: System, t: int | None) -> tuple[int | None, Terms]:
     torch.set_num_threads(1)
-    p = physics
+    p = system
     if t is None:
         return None, {"ewald_eV": ion_energy(p.positions, p.symbols, p.elements, p.grid)}
     density = _density(store, t, 0, p.grid.shape[0])
@@ -108,12 +108,12 @@ class _Slabs:
     """The terms by slabs of x and of y, thick enough for ``room`` bytes and no thicker."""
 
     path: Path
-    physics: Physics
+    system: System
     room: int
 
     @property
     def _grid(self) -> Grid:
-        return self.physics.grid
+        return self.system.grid
 
     def _ranges(self, axis: int, grid: Grid) -> list[tuple[int, int]]:
         plane = grid.n_points // grid.shape[axis]
@@ -123,15 +123,15 @@ class _Slabs:
 
     def density_terms(self, run: Run, t: int) -> Terms:
         xs, ys = self._ranges(0, self._grid), self._ranges(1, self._grid)
-        fields = _fields(self.physics)
+        fields = _fields(self.system)
         thick = (xs[0][1], ys[0][1])
         stores.add_arrays(self.path, {f"work/g_{name}": self._template(thick) for name in ("density", *fields)})
-        store, physics = str(self.path), self.physics
+        store, system = str(self.path), self.system
         _drain(run(_forward, [waves.NamedJob(f"fft{t}x{a}", store, t, a, b) for a, b in xs]))
-        hartree = run(_reciprocal, [waves.NamedJob(f"fft{t}y{a}", store, physics, a, b, fields) for a, b in ys])
+        hartree = run(_reciprocal, [waves.NamedJob(f"fft{t}y{a}", store, system, a, b, fields) for a, b in ys])
         terms: Terms = {"hartree_eV": _in_order(hartree)[0], "xc_eV": None, "xc_potential_eV": None}
-        if physics.xc is not None and physics.knows_core:
-            xc = run(_real, [waves.NamedJob(f"xc{t}x{a}", store, physics, t, a, b, fields) for a, b in xs])
+        if system.xc is not None and system.knows_core:
+            xc = run(_real, [waves.NamedJob(f"xc{t}x{a}", store, system, t, a, b, fields) for a, b in xs])
             terms["xc_eV"], terms["xc_potential_eV"] = _in_order(xc)
         return terms
 
@@ -140,19 +140,19 @@ class _Slabs:
         return ArrayTemplate((nx, ny, nh), (*thick, nh), ("gx", "gy", "gz"), "complex128")
 
     def ewald(self, run: Run) -> float | None:
-        if self.physics.charges is None:
+        if self.system.charges is None:
             return None
         grid = ewald_grid(self._grid.cell_array)
-        jobs = [waves.NamedJob(f"ewald{a}", self.physics, grid, a, b) for a, b in self._ranges(1, grid)]
-        return _in_order(run(_ewald_slab, [*jobs, waves.NamedJob("ewald-pairs", self.physics, None, -1, 0)]))[0]
+        jobs = [waves.NamedJob(f"ewald{a}", self.system, grid, a, b) for a, b in self._ranges(1, grid)]
+        return _in_order(run(_ewald_slab, [*jobs, waves.NamedJob("ewald-pairs", self.system, None, -1, 0)]))[0]
 
 
-def _fields(physics: Physics) -> tuple[str, ...]:
+def _fields(system: System) -> tuple[str, ...]:
     """What must come back to real space for XC, by name."""
-    if physics.xc is None or not physics.knows_core:
+    if system.xc is None or not system.knows_core:
         return ()
-    gradients = tuple(f"rho{a}" for a in range(3)) if needs_gradient(physics.xc) else ()
-    if not physics.has_core:
+    gradients = tuple(f"rho{a}" for a in range(3)) if needs_gradient(system.xc) else ()
+    if not system.has_core:
         return gradients
     return ("core", *gradients, *(f"n{a}" for a in range(len(gradients))))
 
@@ -167,10 +167,10 @@ def _forward(store: str, t: int, a: int, b: int) -> int:
     return a
 
 
-def _reciprocal(store: str, physics: Physics, a: int, b: int, fields: Sequence[str]) -> tuple[int, list[float]]:
+def _reciprocal(store: str, system: System, a: int, b: int, fields: Sequence[str]) -> tuple[int, list[float]]:
     """A slab of y: transform along x, Hartree's share, and the fields that XC needs, half way back."""
     torch.set_num_threads(1)
-    grid = physics.grid
+    grid = system.grid
     nx, _, nh = half_shape(grid)
     slab = ReciprocalSlab(grid, (0, a, 0), (nx, b, nh))
     mixed = torch.from_numpy(np.asarray(stores.open_array(store, "work/g_density", "r")[:, a:b]))
@@ -178,9 +178,9 @@ def _reciprocal(store: str, physics: Physics, a: int, b: int, fields: Sequence[s
     del mixed
     hartree = float(hartree_energy_of(n_g, slab))
     if fields:
-        sphere = slab.sphere(physics.density_cutoff)
-        positions = torch.as_tensor(physics.positions)
-        core_g = core_charge_of(positions, physics.symbols, physics.elements, slab, physics.density_cutoff)
+        sphere = slab.sphere(system.density_cutoff)
+        positions = torch.as_tensor(system.positions)
+        core_g = core_charge_of(positions, system.symbols, system.elements, slab, system.density_cutoff)
         rho_g = n_g if core_g is None else n_g + core_g
         for name in fields:
             source = {"c": core_g, "r": rho_g, "n": n_g}[name[0]]
@@ -191,10 +191,10 @@ def _reciprocal(store: str, physics: Physics, a: int, b: int, fields: Sequence[s
     return a, [hartree]
 
 
-def _real(store: str, physics: Physics, t: int, a: int, b: int, fields: Sequence[str]) -> tuple[int, list[float]]:
+def _real(store: str, system: System, t: int, a: int, b: int, fields: Sequence[str]) -> tuple[int, list[float]]:
     """A slab of x: the rest of the way back, and XC point by point."""
     torch.set_num_threads(1)
-    grid = physics.grid
+    grid = system.grid
 
     def field(name: str) -> Tensor:
         part = torch.from_numpy(np.asarray(stores.open_array(store, f"work/g_{name}", "r")[a:b]))
@@ -210,15 +210,15 @@ def _real(store: str, physics: Physics, t: int, a: int, b: int, fields: Sequence
             sigma.addcmul_(of_rho, of_rho)
             overlap.addcmul_(of_rho, field(f"n{axis}") if "n0" in fields else of_rho)
         gradients = (sigma, overlap)
-    assert physics.xc is not None
-    return a, (integrate(physics.xc, rho, n, *gradients) * grid.voxel_volume).tolist()
+    assert system.xc is not None
+    return a, (integrate(system.xc, rho, n, *gradients) * grid.voxel_volume).tolist()
 
 
-def _ewald_slab(physics: Physics, grid: Grid | None, a: int, b: int) -> tuple[int, list[float]]:
+def _ewald_slab(system: System, grid: Grid | None, a: int, b: int) -> tuple[int, list[float]]:
     torch.set_num_threads(1)
-    positions, charges = torch.as_tensor(physics.positions), torch.as_tensor(physics.charges)
+    positions, charges = torch.as_tensor(system.positions), torch.as_tensor(system.charges)
     if grid is None:
-        return a, [float(real_space_energy(positions, charges, physics.grid.cell_array))]
+        return a, [float(real_space_energy(positions, charges, system.grid.cell_array))]
     nx, _, nh = half_shape(grid)
     return a, [float(reciprocal_energy_of(positions, charges, ReciprocalSlab(grid, (0, a, 0), (nx, b, nh))))]
 

@@ -97,8 +97,8 @@ def ldos(
         device=device,
         precision=precision,
     )
-    physics, known = ready.physics, ready.model
-    blocks = _blocks(physics.grid, chunks)
+    system, known = ready.system, ready.model
+    blocks = _blocks(system.grid, chunks)
     data = _map(
         _ldos_block,
         blocks,
@@ -111,7 +111,7 @@ def ldos(
         precision,
     )
     attrs = {
-        **physics.attributes(),
+        **system.attributes(),
         **schema.energy_attributes(known.energy_grid),
         "model_hash": ready.model_hash,
         "units": "1/(eV Å^3)",

@@ -107,7 +107,7 @@ def _ready(frames: Sequence[ase.Atoms], model: LDOSModel | str | Path, options: 
             error.add_note(f"frame {i} of {len(frames)}")
             raise
         model, options = ready[0].model, {**options, "pseudopotentials": None}
-    announce(sorted({note for one in ready for note in one.physics.notes}))
+    announce(sorted({note for one in ready for note in one.system.notes}))
     return ready
 
 

@@ -27,7 +27,7 @@ from maladist.io.stores import field_template
 from maladist.parallel.workers import Workers
 from maladist.physics.fermi import CorrectionMode, fermi_level, fermi_weights, use_correction
 from maladist.physics.functionals import Functional
-from maladist.physics.system import Physics, common_functional, physics_of
+from maladist.physics.system import System, common_functional, system_of
 from maladist.prediction.fields import one_task_bytes, terms_of_store
 from maladist.prediction.provenance import provenance
 from maladist.prediction.result import Prediction, temporary_store
@@ -84,12 +84,12 @@ def observe(
     """
     began = time.perf_counter()
     dataset = _open(ldos)
-    physics = _physics(dataset, atoms, temperature, pseudopotentials, xc, density_cutoff, correction)
+    system = _system(dataset, atoms, temperature, pseudopotentials, xc, density_cutoff, correction)
     path = temporary_store() if store is None else stores.check_target(Path(store).resolve(), overwrite)
     _refuse_to_replace(path, ldos, dataset)
     context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
     with context as connected:
-        _observe(dataset, physics, connected, path, overwrite, began)
+        _observe(dataset, system, connected, path, overwrite, began)
     return Prediction.open(path)
 
 
@@ -118,7 +118,7 @@ def _refuse_to_replace(path: Path, ldos: Any, dataset: xr.Dataset) -> None:
         raise StoreError("output", f"{path} holds the LDOS that is read", "another path", "The LDOS is left as it is.")
 
 
-def _physics(
+def _system(
     dataset: xr.Dataset,
     atoms: ase.Atoms | None,
     temperature: float | Sequence[float] | None,
@@ -126,7 +126,7 @@ def _physics(
     xc: Functional | None,
     density_cutoff: float | None,
     correction: CorrectionMode,
-) -> Physics:
+) -> System:
     attrs, grid = dataset.attrs, schema.grid_of(dataset)
     if atoms is None:
         if "position" not in dataset or "number" not in dataset:
@@ -145,7 +145,7 @@ def _physics(
         elements = (
             pseudopotentials if isinstance(pseudopotentials, Mapping) else read_pseudopotentials(pseudopotentials)
         )
-    return physics_of(
+    return system_of(
         atoms,
         grid,
         temperatures=np.atleast_1d(temperature).tolist(),
@@ -157,29 +157,29 @@ def _physics(
     )
 
 
-def _observe(dataset: xr.Dataset, physics: Physics, client: Client, path: Path, overwrite: bool, began: float) -> None:
+def _observe(dataset: xr.Dataset, system: System, client: Client, path: Path, overwrite: bool, began: float) -> None:
     field, energies = dataset["ldos"].transpose("x", "y", "z", "energy"), schema.energy_grid_of(dataset)
     clock = time.perf_counter()
     dos = (
         np.asarray(client.compute(field.data.sum(axis=(0, 1, 2), dtype=np.float64), sync=True))
-        * physics.grid.voxel_volume
+        * system.grid.voxel_volume
     )
     weights = []
-    for t in physics.temperatures:
-        mu = fermi_level(torch.as_tensor(dos), energies, physics.n_electrons, t, correction=physics.correction)
-        weights.append((mu, fermi_weights(energies, mu, t, correction=physics.correction)))
+    for t in system.temperatures:
+        mu = fermi_level(torch.as_tensor(dos), energies, system.n_electrons, t, correction=system.correction)
+        weights.append((mu, fermi_weights(energies, mu, t, correction=system.correction)))
     number = np.stack([w.number.numpy() for _, w in weights])
 
     several = len(weights) if len(weights) > 1 else 0
     block = tuple(max(c) for c in field.chunks[:3])
     attributes = {
-        **physics.attributes(),
+        **system.attributes(),
         **schema.energy_attributes(energies),
         "source": f"maladist {version('maladist')} observe",
         "of": str(dataset.attrs.get("source", "an LDOS")),
     }
     stores.create(
-        path, {"density": field_template("density", physics.grid.shape, block, several)}, attributes, overwrite
+        path, {"density": field_template("density", system.grid.shape, block, several)}, attributes, overwrite
     )
     density = _density(field.data.rechunk((*block, -1)), number)
     da.store(density if several else density[0], stores.open_array(path, "density"), lock=False, scheduler=client)
@@ -187,11 +187,11 @@ def _observe(dataset: xr.Dataset, physics: Physics, client: Client, path: Path, 
 
     clock = time.perf_counter()
     room = Workers.of(client).room(0)
-    distributed = one_task_bytes(physics.grid, len(physics.numbers)) > room
+    distributed = one_task_bytes(system.grid, len(system.numbers)) > room
     terms = terms_of_store(
-        client, path, physics, distributed=distributed, room=room, run_key=f"observe-{time.time_ns():x}"
+        client, path, system, distributed=distributed, room=room, run_key=f"observe-{time.time_ns():x}"
     )
-    stores.write_values(path, result_values(physics, energies, dos, weights, terms))
+    stores.write_values(path, result_values(system, energies, dos, weights, terms))
     seconds = {"reductions": reductions, "energies": time.perf_counter() - clock, "wall": time.perf_counter() - began}
     stores.set_attributes(
         path,

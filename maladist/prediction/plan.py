@@ -143,7 +143,7 @@ def make_plan(setup: Setup, workers: Workers, chunks: str | Sequence[int] = "aut
     WorkerTooSmallError
         A block's task that cannot fit the memory of the smallest worker.
     """
-    grid, model, modes = setup.physics.grid, setup.model, expected_modes(setup)
+    grid, model, modes = setup.system.grid, setup.model, expected_modes(setup)
     room = workers.room(len(setup.blob.data))
     if isinstance(chunks, str):
         if chunks != "auto":
@@ -155,7 +155,7 @@ def make_plan(setup: Setup, workers: Workers, chunks: str | Sequence[int] = "aut
             raise GridError("chunks", f"{tuple(chunks)}", "'auto' or three numbers of points")
         shape = grid.blocks(chunks).block_shape
     points = math.prod(shape)
-    blocks, levels, nt = grid.blocks(shape), model.energy_grid.levels, len(setup.physics.temperatures)
+    blocks, levels, nt = grid.blocks(shape), model.energy_grid.levels, len(setup.system.temperatures)
     kept = 4 * (
         (levels if "ldos" in setup.keep else 0) + (model.descriptor.n_features if "descriptors" in setup.keep else 0)
     )
@@ -163,15 +163,15 @@ def make_plan(setup: Setup, workers: Workers, chunks: str | Sequence[int] = "aut
     plan = Plan(
         grid=grid,
         block_shape=shape,
-        n_atoms=len(setup.physics.numbers),
-        temperatures=setup.physics.temperatures,
+        n_atoms=len(setup.system.numbers),
+        temperatures=setup.system.temperatures,
         n_workers=workers.count,
         n_threads=workers.threads,
         worker_memory=workers.memory,
         task_bytes=task_bytes(points, model, modes, setup.keep, setup.itemsize),
         argument_bytes=26 * len(seen) + 1000,
         model_bytes=len(setup.blob.data),
-        fields_bytes=one_task_bytes(grid, len(setup.physics.numbers)),
+        fields_bytes=one_task_bytes(grid, len(setup.system.numbers)),
         room=room,
         output_bytes=(8 * nt + kept) * grid.n_points + 8 * nt * levels,
         work_bytes=8 * modes * grid.n_points + 8 * len(blocks) * (levels + 1 + len(STAGES)),
@@ -220,7 +220,7 @@ def _forecast(ready: Setup, planned: Plan, client: Client) -> float:
     """Wall seconds: the middle block's, warmed up, times the number of blocks over the number of threads."""
     block = planned.blocks[len(planned.blocks) // 2]
     seen = ready.cell_list.near_block(planned.grid, block)
-    arguments = (ready.physics.grid, block, seen, ready.blob, ready.backend, ready.device, ready.dtype)
+    arguments = (ready.system.grid, block, seen, ready.blob, ready.backend, ready.device, ready.dtype)
     key = f"maladist-plan-{time.time_ns():x}"
     for i in range(2):
         jobs = [waves.NamedJob(f"calibration{i}", *arguments)]
@@ -241,7 +241,7 @@ def task_bytes(n_points: int, model: LDOSModel, n_modes: int, keep: Sequence[str
 
 def expected_modes(setup: Setup) -> int:
     """Projections of an LDOS that a run will keep: the rank of the Fermi weights over a window of ±0.3 eV."""
-    energies, p = setup.model.energy_grid, setup.physics
+    energies, p = setup.model.energy_grid, setup.system
     middle = energies.origin + 0.5 * energies.spacing * energies.levels
     basis = window_modes(energies, p.temperatures, middle - 0.3, middle + 0.3, correction=p.correction)
     return int(basis.shape[1])

@@ -121,7 +121,7 @@ def predict(
         keep=keep,
     )
     if observer is None:
-        announce(ready.physics.notes)
+        announce(ready.system.notes)
     members = member_setups(ready) if spread else []
     path = temporary_store() if store is None else Path(store).resolve()
     if not (resume and path.exists()):

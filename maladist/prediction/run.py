@@ -105,15 +105,15 @@ class Run:
     def _start_store(self) -> Array:
         """Make the template with everything that the blocks write to; return the basis of the window."""
         basis = self._pilot()
-        physics, model, plan = self.setup.physics, self.setup.model, self.plan
-        shape, chunks, nt = physics.grid.shape, plan.block_shape, len(physics.temperatures)
+        system, model, plan = self.setup.system, self.setup.model, self.plan
+        shape, chunks, nt = system.grid.shape, plan.block_shape, len(system.temperatures)
         arrays = {"density": field_template("density", shape, chunks, nt if nt > 1 else 0)}
         for name, width in (("ldos", model.energy_grid.levels), ("descriptors", model.descriptor.n_features)):
             if name in self.setup.keep:
                 arrays[name] = field_template(name, (*shape, width), (*chunks, width))
         arrays |= self._work_arrays(basis)
         attributes = {
-            **physics.attributes(),
+            **system.attributes(),
             **schema.energy_attributes(model.energy_grid),
             "descriptors": model.descriptor.to_dict(),
             "model_hash": self.setup.model_hash,
@@ -125,7 +125,7 @@ class Run:
         return basis
 
     def _work_arrays(self, basis: Array) -> dict[str, ArrayTemplate]:
-        shape, chunks = self.setup.physics.grid.shape, self.plan.block_shape
+        shape, chunks = self.setup.system.grid.shape, self.plan.block_shape
         levels, modes = basis.shape
         row = levels + 1 + len(STAGES)
         return {
@@ -141,7 +141,7 @@ class Run:
     def _blocks_of(self, record: dict[str, Any]) -> Sequence[int]:
         """Block shape of the run that is continued; other chunks that were asked for are refused."""
         shape = tuple(record["block_shape"])
-        if not isinstance(self.chunks, str) and self.setup.physics.grid.blocks(self.chunks).block_shape != shape:
+        if not isinstance(self.chunks, str) and self.setup.system.grid.blocks(self.chunks).block_shape != shape:
             raise StoreError("chunks", f"{tuple(self.chunks)} to resume", f"{shape}, with which the run began")
         return shape
 
@@ -149,7 +149,7 @@ class Run:
 
     def _pilot(self) -> Array:
         """Basis of the Fermi weights over the window that a random sample of the points gives."""
-        s, p = self.setup, self.setup.physics
+        s, p = self.setup, self.setup.system
         jobs = pilot_jobs(pilot_points(p.grid), s.cell_list)
         self.observer.stage("first Fermi level", len(jobs))
         shared = (self.blob, s.backend, s.device, s.dtype)
@@ -168,13 +168,13 @@ class Run:
         blocks, s = self.plan.blocks, self.setup
         done = self._done()
         self.observer.stage("blocks", len(blocks), int(done.sum()))
-        work = Work(str(self.path), s.physics.grid, s.backend, s.device, s.dtype, basis, s.keep)
+        work = Work(str(self.path), s.system.grid, s.backend, s.device, s.dtype, basis, s.keep)
         shared = self.client.submit(_same, work, key=f"{self.key}-work-{next(_passes)}")
 
         def jobs() -> Iterator[waves.NamedJob]:
             for index in np.flatnonzero(~done):
                 block = blocks[int(index)]
-                seen = s.cell_list.near_block(s.physics.grid, block)
+                seen = s.cell_list.near_block(s.system.grid, block)
                 few = LocalAtoms(seen.positions, seen.numbers, seen.indices[:0])
                 yield waves.NamedJob(f"block{index}", block, few, self.blob, shared)
 
@@ -204,7 +204,7 @@ class Run:
 
     def _weights(self, dos: Array) -> list[tuple[float, FermiWeights]]:
         """μ and the weights at it, for every temperature."""
-        p, energies = self.setup.physics, self.setup.model.energy_grid
+        p, energies = self.setup.system, self.setup.model.energy_grid
         levels = [
             fermi_level(torch.as_tensor(dos), energies, p.n_electrons, t, correction=p.correction)
             for t in p.temperatures
@@ -237,20 +237,20 @@ class Run:
         )
 
     def _finish(self, tally: Tally, weights: Sequence[tuple[float, FermiWeights]]) -> None:
-        physics = self.setup.physics
+        system = self.setup.system
         self.observer.stage("energies", 1)
         clock = time.perf_counter()
         terms = terms_of_store(
             self.client,
             self.path,
-            physics,
+            system,
             distributed=self.plan.distributed_fields,
             room=self.plan.room,
             run_key=self.key,
         )
         seconds_energies = time.perf_counter() - clock
         self.observer.advance(None)
-        values = result_values(physics, self.setup.model.energy_grid, tally.dos, weights, terms)
+        values = result_values(system, self.setup.model.energy_grid, tally.dos, weights, terms)
         stores.write_values(self.path, values | self._run_values())
         stores.set_attributes(self.path, self._run_attributes(tally, seconds_energies))
         stores.finish(self.path)

@@ -22,7 +22,7 @@ from maladist.io.qe.upf import read_pseudopotentials
 from maladist.learning.model import LDOSModel
 from maladist.neighbors import CellList
 from maladist.physics.fermi import CorrectionMode, use_correction
-from maladist.physics.system import Physics, physics_of
+from maladist.physics.system import System, system_of
 from maladist.prediction.block import ModelBlob
 
 KEEPABLE: Final = ("ldos", "descriptors")
@@ -34,7 +34,7 @@ class Setup:
 
     Attributes
     ----------
-    physics
+    system
         The cell and what its energies need.
     model
         The model, with the elements as they are used and the energies of this cell.
@@ -46,7 +46,7 @@ class Setup:
         Of the model as it was given, whatever the cell.
     """
 
-    physics: Physics
+    system: System
     model: LDOSModel
     backend: str
     device: str
@@ -63,7 +63,7 @@ class Setup:
     @cached_property
     def cell_list(self) -> CellList:
         """The atoms, binned."""
-        p = self.physics
+        p = self.system
         return CellList(p.grid.cell_array, p.positions, p.numbers, self.model.descriptor.cutoff)
 
     @property
@@ -73,7 +73,7 @@ class Setup:
 
     def fingerprint(self) -> dict[str, Any]:
         """What a resumed run must have in common with the one that it continues."""
-        p = self.physics
+        p = self.system
         atoms = hashlib.sha256(p.positions.tobytes() + p.numbers.tobytes() + p.grid.cell_array.tobytes()).hexdigest()
         return {
             "model": self.blob.content_hash,
@@ -121,7 +121,7 @@ def setup(
             )
         temperature = model.temperature
     temperatures = [float(temperature)] if np.isscalar(temperature) else [float(t) for t in temperature]  # type: ignore[arg-type, union-attr]
-    physics = physics_of(
+    system = system_of(
         atoms,
         choose_grid(atoms, model, grid),
         temperatures=temperatures,
@@ -132,7 +132,7 @@ def setup(
         electrons_per_atom=model.electrons_per_atom,
     )
     placed = model.placed(atoms.get_chemical_symbols(), atoms.get_volume())
-    return Setup(physics, placed, descriptors, device, precision, keep, model.content_hash)
+    return Setup(system, placed, descriptors, device, precision, keep, model.content_hash)
 
 
 def known_elements(model: LDOSModel) -> set[str] | None:

@@ -12,13 +12,13 @@ from maladist import schema
 from maladist.grid import EnergyGrid
 from maladist.physics.energies import Energies
 from maladist.physics.fermi import FermiWeights
-from maladist.physics.system import Physics
+from maladist.physics.system import System
 
 Values = dict[str, tuple[tuple[str, ...], npt.NDArray[Any], str]]
 
 
 def result_values(
-    physics: Physics,
+    system: System,
     energy_grid: EnergyGrid,
     dos: npt.NDArray[np.float64],
     weights: Sequence[tuple[float, FermiWeights]],
@@ -39,14 +39,14 @@ def result_values(
     for (mu, w), of_density in zip(weights, terms, strict=True):
         band, entropy = float(w.band.numpy() @ dos), float(w.entropy.numpy() @ dos)
         energies = Energies.from_dict(
-            {**of_density, "band_energy_eV": band, "entropy_contribution_eV": entropy}, len(physics.numbers)
+            {**of_density, "band_energy_eV": band, "entropy_contribution_eV": entropy}, len(system.numbers)
         )
         rows.append({"fermi_energy_eV": mu, "n_electrons": float(w.number.numpy() @ dos), **energies.to_dict()})
     several = len(rows) > 1
     dims: tuple[str, ...] = ("temperature",) if several else ()
     values: Values = {
-        "position": (("atom", "xyz"), physics.positions, "Å"),
-        "number": (("atom",), physics.numbers, "1"),
+        "position": (("atom", "xyz"), system.positions, "Å"),
+        "number": (("atom",), system.numbers, "1"),
         "energy": (("energy",), energy_grid.values, "eV"),
         "dos": ((*dims, "energy"), np.tile(dos, (len(rows), 1)) if several else dos, "1/eV"),
     }
@@ -54,5 +54,5 @@ def result_values(
         column = np.array([np.nan if row[name] is None else row[name] for row in rows], dtype=np.float64)
         values[name] = (dims, column if several else column[0], "1" if name == "n_electrons" else "eV")
     if several:
-        values["temperature"] = (("temperature",), np.array(physics.temperatures), "K")
+        values["temperature"] = (("temperature",), np.array(system.temperatures), "K")
     return values

@@ -15,7 +15,7 @@ from maladist import LDOSModel
 from maladist.grid import Grid
 from maladist.io import stores
 from maladist.io.stores import field_template
-from maladist.physics.system import Physics, physics_of
+from maladist.physics.system import System, system_of
 from maladist.prediction.fields import terms_of_store
 from maladist.testing import be_element
 
@@ -24,10 +24,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:broadening correction")
 GRID = (15, 14, 18)
 
 
-def make_store(path: Path, physics: Physics, seed: int = 0) -> np.ndarray:
+def make_store(path: Path, system: System, seed: int = 0) -> np.ndarray:
     """A store with a made-up density of two temperatures."""
     rng = np.random.default_rng(seed)
-    shape = physics.grid.shape
+    shape = system.grid.shape
     x, y, z = np.meshgrid(*(2 * np.pi * np.arange(n) / n for n in shape), indexing="ij")
     n = 0.25 + 0.1 * np.cos(x + 0.3) * np.cos(y) + 0.05 * np.sin(2 * z - x) + 0.002 * rng.standard_normal(shape)
     density = np.stack([n, 1.1 * n])
@@ -36,11 +36,11 @@ def make_store(path: Path, physics: Physics, seed: int = 0) -> np.ndarray:
     return density
 
 
-def make_physics(atoms: Atoms, xc: str | None, core: bool) -> Physics:
+def make_system(atoms: Atoms, xc: str | None, core: bool) -> System:
     element = be_element()
     if not core:
         element = replace(element, core_radii=None, core_rab=None, core_density=None)
-    return physics_of(
+    return system_of(
         atoms,
         Grid(atoms.cell.array.tolist(), GRID),
         temperatures=[300.0, 1000.0],
@@ -56,11 +56,11 @@ def make_physics(atoms: Atoms, xc: str | None, core: bool) -> Physics:
 def test_slabs_of_any_thickness_give_the_terms_of_one_task(
     xc: str | None, core: bool, points: int, atoms: Atoms, client: Client, tmp_path: Path
 ) -> None:
-    physics = make_physics(atoms, xc, core)
-    make_store(tmp_path / "n.zarr", physics)
-    one = terms_of_store(client, tmp_path / "n.zarr", physics, distributed=False, room=2**40, run_key=f"one{tmp_path}")
+    system = make_system(atoms, xc, core)
+    make_store(tmp_path / "n.zarr", system)
+    one = terms_of_store(client, tmp_path / "n.zarr", system, distributed=False, room=2**40, run_key=f"one{tmp_path}")
     room = 8 * 24 * points
-    many = terms_of_store(client, tmp_path / "n.zarr", physics, distributed=True, room=room, run_key=f"many{tmp_path}")
+    many = terms_of_store(client, tmp_path / "n.zarr", system, distributed=True, room=room, run_key=f"many{tmp_path}")
     for a, b in zip(one, many, strict=True):
         assert a.keys() == b.keys()
         for name, value in a.items():
