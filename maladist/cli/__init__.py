@@ -7,3 +7,5 @@ options  options that several verbs share
 console  progress on a terminal, plain lines elsewhere
 help     examples and completion
 """
+
+from maladist.cli.app import main as main  # what the script `maladist` calls
