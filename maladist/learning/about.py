@@ -26,6 +26,7 @@ def model_rows(model: LDOSModel) -> list[tuple[str, str]]:
             f"{grid.levels} levels from {grid.origin:g} eV by {grid.spacing:g} eV,"
             f" broadening {grid.kernel} {grid.width:g} eV",
         ),
+        ("density channel", "yes" if model.has_density_channel else "no"),
         ("zero of energy", ", ".join(f"{s} {c:g} eV Å³" for s, c in model.energy_zero.items()) or "the data's"),
         ("temperature", "not told" if model.temperature is None else f"{model.temperature:g} K"),
         ("functional", model.xc or "not told"),

@@ -1,6 +1,11 @@
 """The model: all that is needed to go from descriptors to the LDOS, and from there to energies, in one object and file.
 
     d(ε, r) = restrict(unscale(network(scale(B(r)))))
+    n₀(r)   = unscale(last output of the network), where the model has a density channel
+
+The density channel is the self-consistent density of the training's DFT at the model's temperature. The energies of an
+LDOS belong to the potential that this density made, so it is where the double counting −E_H + E_xc − ∫ v_xc n is to be
+taken: an error of n enters A to first order there, and f(ε) applied to a broadened LDOS does not give n well.
 
 **What is bitwise the same.** The same descriptors in the same batches give the same bits on one machine, before and
 after saving. Split into other batches they agree to rounding: matrix products sum in another order at the edges of a
@@ -14,21 +19,21 @@ import copy
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, get_args
 
-import numpy as np
 import torch
 
-from maladist.descriptors import Spec, spec_from_dict
+from maladist.descriptors import Spec
 from maladist.elements import Element
 from maladist.errors import InputError, ModelError
 from maladist.grid import EnergyGrid
 from maladist.learning.about import model_rows
-from maladist.learning.ensemble import EnsembleNetwork, network_from_config
+from maladist.learning.ensemble import EnsembleNetwork
 from maladist.learning.network import FeedForward
 from maladist.learning.packing import pack, unpack
 from maladist.learning.scaling import Scaler
+from maladist.learning.serialisation import SCALERS, metadata_of, parts_of, scalers_of, tensors_of
 from maladist.physics.energy_zero import zero_of_energy
 from maladist.reprs import html_table
 
@@ -37,10 +42,6 @@ Functional = Literal["pbe", "pw92", "pz"]
 
 _BATCH: Final = {"cpu": 4096}  # larger ones leave the cache: 200 thousand points take 0.44 s, in one batch 1.1 s
 _BATCH_OTHER: Final = 65536
-
-_SCALERS: Final = ("input_scaler", "output_scaler")
-_KNOWN: Final = ("valence", "pseudopotential", "sha256", "xc")
-_CORE: Final = ("core_radii", "core_rab", "core_density")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +75,8 @@ class LDOSModel:
     energy_zero
         c by element, eV Å³: ``energy_grid`` is that of a cell whose Σ c/Ω is zero, :meth:`placed` that of a real one;
         see :mod:`maladist.physics.energy_zero`. Empty where the energies are those of every cell.
+    density_scaler
+        Between the density n₀, 1/Å³, and the network's last output, where that is a density channel; else None.
     provenance
         Where the model comes from; anything that JSON can hold.
 
@@ -96,6 +99,7 @@ class LDOSModel:
     restrict: Restrict = "none"
     electrons_per_atom: float | None = None
     energy_zero: Mapping[str, float] = field(default_factory=dict)
+    density_scaler: Scaler | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -113,9 +117,12 @@ class LDOSModel:
 
     def _check_fit(self) -> None:
         features, levels = self.descriptor.n_features, self.energy_grid.levels
+        outputs = (levels, "levels of the energy grid")
+        if self.density_scaler is not None:
+            outputs = (levels + 1, "levels of the energy grid and a density")
         pairs = [
             ("network", self.network.n_inputs, features, "features of the descriptor"),
-            ("network", self.network.n_outputs, levels, "levels of the energy grid"),
+            ("network", self.network.n_outputs, *outputs),
             ("input scaler", self.input_scaler.n_features, features, "features of the descriptor"),
             ("output scaler", self.output_scaler.n_features, levels, "levels of the energy grid"),
         ]
@@ -138,6 +145,7 @@ class LDOSModel:
         layers, members = "-".join(map(str, self.network.layer_sizes)), len(self.members())
         layers = layers if members == 1 else f"{members} × {layers}"
         energies = f"{grid.origin:g} to {grid.values[-1]:g} eV"
+        energies += ", density channel" if self.has_density_channel else ""
         at = "" if self.temperature is None else f", trained at {self.temperature:g} K"
         return f"LDOS model of {symbols}: {self.descriptor.family}, network {layers}, {energies}{at}"
 
@@ -146,6 +154,11 @@ class LDOSModel:
 
     def _repr_html_(self) -> str:
         return html_table(str(self), model_rows(self))
+
+    @property
+    def has_density_channel(self) -> bool:
+        """Whether the network also gives the self-consistent density n₀ of its training's DFT."""
+        return self.density_scaler is not None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -161,7 +174,7 @@ class LDOSModel:
         """Copy of the model on a device and with a floating point type; this one is left as it is."""
         device = self.device if device is None else device
         network = copy.deepcopy(self.network).to(device=device, dtype=dtype or self.dtype)
-        scalers = {name: getattr(self, name).to(device) for name in _SCALERS}
+        scalers: dict[str, Any] = {name: scaler.to(device) for name, scaler in scalers_of(self).items()}
         return replace(self, network=network, **scalers)
 
     def members(self) -> list[LDOSModel]:
@@ -182,12 +195,15 @@ class LDOSModel:
         """
         if len(models) < 2:
             raise ModelError("models", f"{len(models)}", "two or more")
-        first = models[0]
+        first, mine = models[0], tensors_of(models[0])
         for other in models[1:]:
             for what in ("descriptor", "energy_grid", "energy_zero", "restrict"):
                 if getattr(first, what) != getattr(other, what):
                     raise ModelError("models", f"models of another {what}", "models that differ by the seed only")
-            if any(not torch.equal(t, _tensors(other).get(n, t.new_empty(0))) for n, t in _scaling(first).items()):
+            theirs = tensors_of(other)
+            if any(
+                n.startswith(SCALERS) and not torch.equal(t, theirs.get(n, t.new_empty(0))) for n, t in mine.items()
+            ):
                 raise ModelError("models", "models of other scalers", "models trained on the same samples")
         networks = [n for m in models for n in (one.network for one in m.members()) if isinstance(n, FeedForward)]
         return replace(first, network=EnsembleNetwork(copy.deepcopy(networks)).eval())
@@ -208,7 +224,13 @@ class LDOSModel:
         return replace(self, energy_grid=replace(grid, origin=grid.origin + zero), energy_zero={})
 
     def ldos(self, descriptors: torch.Tensor, *, batch: int | None = None, grad: bool = False) -> torch.Tensor:
-        """Local density of states at points from their descriptors.
+        """Local density of states at points from their descriptors: the first of :meth:`fields`."""
+        return self.fields(descriptors, batch=batch, grad=grad)[0]
+
+    def fields(
+        self, descriptors: torch.Tensor, *, batch: int | None = None, grad: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Local density of states and, from a model with a density channel, the density n₀ at points.
 
         Parameters
         ----------
@@ -221,31 +243,42 @@ class LDOSModel:
 
         Returns
         -------
-        torch.Tensor
+        ldos
             (n, levels) in 1/(eV Å³), of the model's dtype, on its device.
+        density
+            (n,) in 1/Å³, not yet scaled to the number of electrons; None where the model has no density channel.
 
         Raises
         ------
         ModelError
             Descriptors of another shape.
         """
-        features, levels = self.network.n_inputs, self.network.n_outputs
+        features = self.network.n_inputs
         if descriptors.ndim != 2 or descriptors.shape[1] != features:
             raise ModelError("descriptors", f"an array of shape {tuple(descriptors.shape)}", f"(points, {features})")
         batch = batch or _BATCH.get(self.device.type, _BATCH_OTHER)
         self.network.eval()
         if grad:
-            return torch.cat([self._evaluate(part) for part in descriptors.split(batch)])
-        # Made outside of inference mode, so that the caller may differentiate with respect to the LDOS.
-        out = torch.empty((len(descriptors), levels), dtype=self.dtype, device=self.device)
-        with torch.inference_mode():
-            for start in range(0, len(descriptors), batch):
-                out[start : start + batch] = self._evaluate(descriptors[start : start + batch])
-        return out
+            out = torch.cat([self._evaluate(part) for part in descriptors.split(batch)])
+        else:
+            # Made outside of inference mode, so that the caller may differentiate with respect to the LDOS.
+            out = torch.empty((len(descriptors), self.network.n_outputs), dtype=self.dtype, device=self.device)
+            with torch.inference_mode():
+                for start in range(0, len(descriptors), batch):
+                    out[start : start + batch] = self._evaluate(descriptors[start : start + batch])
+        levels = self.energy_grid.levels
+        return out[:, :levels], out[:, levels] if self.has_density_channel else None
 
     def _evaluate(self, descriptors: torch.Tensor) -> torch.Tensor:
+        """LDOS and, in the last column, the density where there is a channel for it."""
         scaled = self.input_scaler.transform(descriptors.to(self.device, self.dtype))
-        ldos = self.output_scaler.inverse(self.network(scaled))
+        outputs = self.network(scaled)
+        ldos = self._restricted(self.output_scaler.inverse(outputs[:, : self.energy_grid.levels]))
+        if self.density_scaler is None:
+            return ldos
+        return torch.cat([ldos, self.density_scaler.inverse(outputs[:, -1:])], dim=1)
+
+    def _restricted(self, ldos: torch.Tensor) -> torch.Tensor:
         if self.restrict == "zero_out_negative":
             return ldos.clamp(min=0)
         return ldos.abs() if self.restrict == "absolute_values" else ldos
@@ -282,7 +315,7 @@ class LDOSModel:
         ModelError
             A provenance that JSON cannot hold.
         """
-        return pack(_metadata(self), _tensors(self))
+        return pack(metadata_of(self), tensors_of(self))
 
     @classmethod
     def from_bytes(cls, content: bytes) -> LDOSModel:
@@ -295,7 +328,7 @@ class LDOSModel:
         """
         metadata, tensors = unpack(content)
         try:
-            return _assemble(metadata, tensors)
+            return cls(**parts_of(metadata, tensors))
         except ModelError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -306,72 +339,6 @@ class LDOSModel:
     def content_hash(self) -> str:
         """SHA-256 of the serialised model, hexadecimal: the same on any device, and after saving and loading."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
-
-
-def _tensors(model: LDOSModel) -> dict[str, torch.Tensor]:
-    found = {f"network.{name}": weight for name, weight in model.network.state_dict().items()}
-    for name in _SCALERS:
-        scaler: Scaler = getattr(model, name)
-        found |= {f"{name}.shift": scaler.shift, f"{name}.scale": scaler.scale}
-        if scaler.rotation is not None:
-            found[f"{name}.rotation"] = scaler.rotation
-    for symbol, element in model.elements.items():
-        for name in _CORE:
-            if (values := getattr(element, name)) is not None:
-                found[f"element.{symbol}.{name}"] = torch.from_numpy(np.array(values, dtype=np.float64))
-    return found
-
-
-def _scaling(model: LDOSModel) -> dict[str, torch.Tensor]:
-    return {name: t for name, t in _tensors(model).items() if name.startswith(_SCALERS)}
-
-
-def _metadata(model: LDOSModel) -> dict[str, Any]:
-    return {
-        "network": model.network.config(),
-        **{n: {"kind": getattr(model, n).kind, "feature_wise": getattr(model, n).feature_wise} for n in _SCALERS},
-        "descriptor": model.descriptor.to_dict(),
-        "energy_grid": asdict(model.energy_grid),
-        "elements": {s: {k: getattr(e, k) for k in _KNOWN} for s, e in model.elements.items()},
-        "xc": model.xc,
-        "temperature_K": model.temperature,
-        "spacing_A": None if model.spacing is None else list(model.spacing),
-        "density_cutoff_eV": model.density_cutoff,
-        "restrict": model.restrict,
-        "electrons_per_atom": model.electrons_per_atom,
-        **({"energy_zero_eV_A3": dict(model.energy_zero)} if model.energy_zero else {}),
-        "provenance": dict(model.provenance),
-    }
-
-
-def _assemble(metadata: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> LDOSModel:
-    weights = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
-    spacing = metadata["spacing_A"]
-    return LDOSModel(
-        network=network_from_config(metadata["network"], weights),
-        **{n: _scaler(n, metadata[n], tensors) for n in _SCALERS},
-        descriptor=spec_from_dict(metadata["descriptor"]),
-        energy_grid=EnergyGrid(**metadata["energy_grid"]),
-        elements={s: Element(s, **known, **_core(s, tensors)) for s, known in metadata["elements"].items()},
-        xc=metadata["xc"],
-        temperature=metadata["temperature_K"],
-        spacing=None if spacing is None else tuple(spacing),
-        density_cutoff=metadata["density_cutoff_eV"],
-        restrict=metadata["restrict"],
-        electrons_per_atom=metadata["electrons_per_atom"],
-        energy_zero=metadata.get("energy_zero_eV_A3", {}),
-        provenance=metadata["provenance"],
-    )
-
-
-def _scaler(name: str, known: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Scaler:
-    rotation = tensors.get(f"{name}.rotation")
-    return Scaler(**known, shift=tensors[f"{name}.shift"], scale=tensors[f"{name}.scale"], rotation=rotation)
-
-
-def _core(symbol: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    found = {name: tensors.get(f"element.{symbol}.{name}") for name in _CORE}
-    return {name: None if tensor is None else tensor.numpy() for name, tensor in found.items()}
 
 
 def _one_of(name: str, value: object, allowed: Sequence[object]) -> None:

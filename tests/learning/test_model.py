@@ -224,3 +224,58 @@ def test_placed_model_has_the_energies_of_the_cell_and_survives_saving(tmp_path)
 def test_energy_zero_must_know_every_element():
     with pytest.raises(ModelError, match="energy_zero"):
         replace(made(), energy_zero={"Al": 70.0})
+
+
+def with_channel(**changes: Any) -> LDOSModel:
+    """The same with a density channel: one output more, scaled by 0.1 ± 0.02 1/Å³."""
+    torch.manual_seed(3)
+    scaler = Scaler("standard", False, torch.tensor([0.1]).double(), torch.tensor([0.02]).double())
+    network = FeedForward((SPEC.n_features, 16, 16, LEVELS + 1), "SiLU")
+    return made(network=network, density_scaler=scaler, **changes)
+
+
+def test_the_density_channel_is_the_last_output_between_its_own_scaler() -> None:
+    model = with_channel().to(dtype=torch.float64)
+    x = points(9, dtype=torch.float64)
+    outputs = model.network.eval()((x - model.input_scaler.shift) / model.input_scaler.scale).detach()
+    ldos, density = model.fields(x)
+    assert density is not None and model.has_density_channel
+    torch.testing.assert_close(ldos, outputs[:, :-1] * 0.3 - 0.1, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(density, outputs[:, -1] * 0.02 + 0.1, rtol=1e-12, atol=1e-14)
+    assert torch.equal(model.ldos(x), ldos)
+
+
+def test_what_is_done_to_a_negative_ldos_is_not_done_to_the_density() -> None:
+    far = Scaler("standard", False, torch.tensor([-5.0]).double(), torch.tensor([0.02]).double())
+    model = replace(with_channel(restrict="zero_out_negative"), density_scaler=far)
+    ldos, density = model.fields(points(20))
+    assert density is not None
+    assert (ldos >= 0).all() and (density < 0).all()
+
+
+def test_a_model_without_a_channel_gives_no_density() -> None:
+    assert made().fields(points(3))[1] is None
+
+
+def test_a_density_channel_survives_saving_and_moving() -> None:
+    model, x = with_channel(), points(20)
+    again = LDOSModel.from_bytes(model.to_bytes())
+    assert again.content_hash == model.content_hash
+    for one, other in zip(model.fields(x), again.to(dtype=torch.float32).fields(x), strict=True):
+        assert one is not None and other is not None and torch.equal(one, other)
+
+
+def test_a_channel_without_its_output_is_refused() -> None:
+    with pytest.raises(ModelError, match="levels of the energy grid and a density"):
+        replace(made(), density_scaler=Scaler())
+    with pytest.raises(ModelError, match="levels of the energy grid"):
+        replace(with_channel(), density_scaler=None)
+
+
+def test_gradients_flow_through_the_density_channel() -> None:
+    model = with_channel().to(dtype=torch.float64)
+    x = points(4, dtype=torch.float64).requires_grad_()
+    _, density = model.fields(x, grad=True)
+    assert density is not None
+    density.sum().backward()
+    assert x.grad is not None and bool((x.grad != 0).any())

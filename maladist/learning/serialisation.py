@@ -1,0 +1,92 @@
+"""A model as metadata and tensors, and back: what its file holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+
+from maladist.descriptors import spec_from_dict
+from maladist.elements import Element
+from maladist.grid import EnergyGrid
+from maladist.learning.ensemble import network_from_config
+from maladist.learning.scaling import Scaler
+
+if TYPE_CHECKING:
+    from maladist.learning.model import LDOSModel
+
+SCALERS: Final = ("input_scaler", "output_scaler", "density_scaler")
+_KNOWN: Final = ("valence", "pseudopotential", "sha256", "xc")
+_CORE: Final = ("core_radii", "core_rab", "core_density")
+
+
+def scalers_of(model: LDOSModel) -> dict[str, Scaler]:
+    """Scalers that the model has, by the name of their attribute."""
+    return {name: scaler for name in SCALERS if (scaler := getattr(model, name)) is not None}
+
+
+def tensors_of(model: LDOSModel) -> dict[str, torch.Tensor]:
+    """Every tensor of the model by its name in the file."""
+    found = {f"network.{name}": weight for name, weight in model.network.state_dict().items()}
+    for name, scaler in scalers_of(model).items():
+        found |= {f"{name}.shift": scaler.shift, f"{name}.scale": scaler.scale}
+        if scaler.rotation is not None:
+            found[f"{name}.rotation"] = scaler.rotation
+    for symbol, element in model.elements.items():
+        for name in _CORE:
+            if (values := getattr(element, name)) is not None:
+                found[f"element.{symbol}.{name}"] = torch.from_numpy(np.array(values, dtype=np.float64))
+    return found
+
+
+def metadata_of(model: LDOSModel) -> dict[str, Any]:
+    """All that is not a tensor, JSON-able."""
+    return {
+        "network": model.network.config(),
+        **{n: {"kind": s.kind, "feature_wise": s.feature_wise} for n, s in scalers_of(model).items()},
+        "descriptor": model.descriptor.to_dict(),
+        "energy_grid": asdict(model.energy_grid),
+        "elements": {s: {k: getattr(e, k) for k in _KNOWN} for s, e in model.elements.items()},
+        "xc": model.xc,
+        "temperature_K": model.temperature,
+        "spacing_A": None if model.spacing is None else list(model.spacing),
+        "density_cutoff_eV": model.density_cutoff,
+        "restrict": model.restrict,
+        "electrons_per_atom": model.electrons_per_atom,
+        **({"energy_zero_eV_A3": dict(model.energy_zero)} if model.energy_zero else {}),
+        "provenance": dict(model.provenance),
+    }
+
+
+def parts_of(metadata: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """Arguments that make the model again: the inverse of the two above."""
+    weights = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
+    spacing = metadata["spacing_A"]
+    return dict(
+        network=network_from_config(metadata["network"], weights),
+        **{n: _scaler(n, metadata[n], tensors) for n in SCALERS if n in metadata},
+        descriptor=spec_from_dict(metadata["descriptor"]),
+        energy_grid=EnergyGrid(**metadata["energy_grid"]),
+        elements={s: Element(s, **known, **_core(s, tensors)) for s, known in metadata["elements"].items()},
+        xc=metadata["xc"],
+        temperature=metadata["temperature_K"],
+        spacing=None if spacing is None else tuple(spacing),
+        density_cutoff=metadata["density_cutoff_eV"],
+        restrict=metadata["restrict"],
+        electrons_per_atom=metadata["electrons_per_atom"],
+        energy_zero=metadata.get("energy_zero_eV_A3", {}),
+        provenance=metadata["provenance"],
+    )
+
+
+def _scaler(name: str, known: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Scaler:
+    rotation = tensors.get(f"{name}.rotation")
+    return Scaler(**known, shift=tensors[f"{name}.shift"], scale=tensors[f"{name}.scale"], rotation=rotation)
+
+
+def _core(symbol: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    found = {name: tensors.get(f"element.{symbol}.{name}") for name in _CORE}
+    return {name: None if tensor is None else tensor.numpy() for name, tensor in found.items()}
