@@ -114,7 +114,8 @@ def md(
         Of the radial distribution functions that are compared, Å.
     """
     from maladist.io.structures import check_writable, read_crystal
-    from maladist.sampling.dynamics import calculator_of, molecular_dynamics
+    from maladist.sampling.calculators import calculator_of
+    from maladist.sampling.dynamics import molecular_dynamics
 
     check_writable(output)
     start, path = read_crystal(atoms, repeat), output.with_name(output.name + ".md.traj")

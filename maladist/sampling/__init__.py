@@ -3,4 +3,5 @@
 crystal     displacements, strains and vacancies around a crystal
 trajectory  uncorrelated frames of an MD trajectory
 dynamics    a new MD run
+calculators forces for it: built in, or a file that can run no code
 """

@@ -1,70 +1,17 @@
-"""Molecular dynamics for configurations to train on, through ASE, with any calculator of ASE's or with LAMMPS."""
+"""Molecular dynamics for configurations to train on, through ASE."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import ase
 import numpy as np
 from ase import units
-from ase.calculators.eam import EAM
-from ase.calculators.emt import EMT
-from ase.calculators.lammpslib import LAMMPSlib
 from ase.io.trajectory import Trajectory
 from ase.md.langevin import Langevin
 
-from maladist.descriptors.bispectrum.lammps import lammps_library, no_launcher
 from maladist.errors import InputError
-
-
-@contextmanager
-def calculator_of(name: str, atoms: ase.Atoms) -> Iterator[Any]:
-    """A calculator by its name, for as long as the context lasts.
-
-    Parameters
-    ----------
-    name
-        'emt' (ASE's effective medium theory: Al, Ni, Cu, Pd, Ag, Pt, Au), a table of an EAM potential (ending in .alloy
-        or .fs) for ASE's own EAM, or a text file (.lmp) of LAMMPS' commands pair_style and pair_coeff in units
-        metal, types numbered as the elements' symbols sort.
-    atoms
-        What it is for.
-
-    Raises
-    ------
-    InputError
-        Another name, a file that is not there, atoms that the calculator does not know.
-    """
-    path = Path(name)
-    if name != "emt" and not path.is_file():
-        raise InputError(
-            "calculator", name, "emt, a file .eam.alloy or .eam.fs, or a file .lmp of LAMMPS' pair commands"
-        )
-    with ExitStack() as stack:
-        if name == "emt":
-            calculator = EMT()
-        elif path.suffix in (".alloy", ".fs"):
-            calculator = EAM(potential=str(path))
-        elif path.suffix == ".lmp":
-            lammps_library()
-            stack.enter_context(no_launcher())
-            commands = [line for raw in path.read_text().splitlines() if (line := raw.partition("#")[0].strip())]
-            types = {s: i + 1 for i, s in enumerate(sorted(set(atoms.get_chemical_symbols())))}
-            calculator = LAMMPSlib(lmpcmds=commands, atom_types=types, keep_alive=True, log_file=None)
-            stack.callback(calculator.clean)
-        else:
-            raise InputError("calculator", name, "a file that ends in .alloy, .fs or .lmp")
-        try:
-            energy = calculator.get_potential_energy(atoms.copy())
-        except Exception as error:  # calculators raise what they like
-            came = f"{path.name} fails for {atoms.get_chemical_formula()} ({type(error).__name__}: {error})"
-            raise InputError("calculator", came.replace("\n", " "), "one that knows these atoms") from error
-        if not np.isfinite(energy):
-            raise InputError("calculator", f"an energy of {energy}", "a finite energy of the crystal")
-        yield calculator
 
 
 def molecular_dynamics(

