@@ -13,8 +13,11 @@ import ase
 import numpy as np
 import xarray as xr
 
+from maladist.elements import Element
 from maladist.errors import AtomsError, StoreError
 from maladist.grid import EnergyGrid, Grid
+from maladist.physics.energies import TERMS, TOTAL
+from maladist.physics.system import System, wrapped
 
 SCHEMA_VERSION: Final = 1
 
@@ -39,15 +42,7 @@ VARIABLES: Final[Mapping[str, Variable]] = {
     "number": Variable(("atom",), "int16", "1", "atomic numbers"),
 }
 
-ENERGY_TERMS: Final = (
-    "band_energy_eV",
-    "entropy_contribution_eV",
-    "hartree_eV",
-    "xc_eV",
-    "xc_potential_eV",
-    "ewald_eV",
-    "total_free_energy_eV",
-)
+ENERGY_TERMS: Final = tuple(term.name for term in (*TERMS, TOTAL))
 SCALARS: Final = ("fermi_energy_eV", "n_electrons", *ENERGY_TERMS)
 """Scalar float64 variables of a Prediction, of its store and of a group ``reference``."""
 
@@ -117,6 +112,55 @@ def atoms_of(dataset: xr.Dataset) -> ase.Atoms:
     """Atoms of a data set."""
     cell = np.asarray(dataset.attrs["cell"], dtype=float).reshape(3, 3)
     return ase.Atoms(numbers=dataset["number"].values, positions=dataset["position"].values, cell=cell, pbc=True)
+
+
+def read_system(
+    dataset: xr.Dataset, elements: Mapping[str, Element], atoms: ase.Atoms | None = None, source: str = "data set"
+) -> System:
+    """The system of a data set, with what the data set tells of it; the inverse of :func:`system_attributes`.
+
+    Parameters
+    ----------
+    dataset
+        With the sizes of x, y, z, the attribute ``cell`` and the variables ``position`` and ``number``.
+    elements
+        Elements by symbol; a store has no more than the names of the pseudopotentials.
+    atoms
+        Atoms in place of the data set's.
+    source
+        Its name in error messages.
+    """
+    attrs, grid, t = dataset.attrs, grid_of(dataset, source), dataset.attrs.get("temperature_K", ())
+    return System(
+        grid,
+        np.asarray(dataset["position"].values, dtype=float) if atoms is None else wrapped(atoms, grid),
+        np.asarray(dataset["number"].values if atoms is None else atoms.numbers, dtype=np.int16),
+        elements,
+        attrs.get("xc"),
+        attrs.get("density_cutoff_eV"),
+        attrs.get("n_electrons"),
+        tuple(np.atleast_1d(t).astype(float).tolist()),
+        bool(attrs.get("broadening_correction", False)),
+    )
+
+
+def system_attributes(system: System) -> dict[str, Any]:
+    """Attributes of a store of what was computed for a system; its atoms are variables."""
+    t = system.temperatures
+    return {
+        **grid_attributes(system.grid),
+        "temperature_K": t[0] if len(t) == 1 else list(t),
+        "n_electrons": system.n_electrons,
+        "xc": system.xc,
+        "pseudopotentials": {
+            s: {"file": e.pseudopotential, "sha256": e.sha256}
+            for s, e in system.elements.items()
+            if e.has_pseudopotential
+        },
+        "density_cutoff_eV": system.density_cutoff,
+        "broadening_correction": system.correction,
+        "notes": list(system.notes),
+    }
 
 
 def grid_attributes(grid: Grid) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ from hypothesis import strategies as st
 
 from maladist import schema
 from maladist.errors import AtomsError, GridError, StoreError
+from maladist.grid import Grid
+from maladist.physics.system import System, wrapped
+from maladist.testing import be_atoms
 
 
 def dataset() -> xr.Dataset:
@@ -75,3 +79,28 @@ def test_what_is_not_atoms_is_refused(tmp_path: Path) -> None:
         schema.check_atoms("be.xyz")  # type: ignore[arg-type]
     with pytest.raises(AtomsError, match="no atoms"):
         schema.check_atoms(Atoms(cell=[1, 1, 1], pbc=True))
+
+
+def test_a_system_comes_back_from_the_attributes_that_were_written() -> None:
+    grid = Grid(be_atoms().cell.array.tolist(), (3, 4, 5))
+    numbers = np.array([4, 4], np.int16)
+    for temperatures in ((), (300.0,), (300.0, 1000.0)):
+        written = System(grid, wrapped(be_atoms(), grid), numbers, {}, "pbe", 250.0, 4.0, temperatures, True)
+        stored = xr.Dataset(
+            {
+                "density": (("x", "y", "z"), np.zeros(grid.shape)),
+                "position": (("atom", "xyz"), written.positions),
+                "number": (("atom",), numbers),
+            },
+            attrs=json.loads(json.dumps(schema.system_attributes(written))),
+        )
+        back = schema.read_system(stored, {})
+        for name in ("grid", "xc", "density_cutoff", "n_electrons", "temperatures", "correction"):
+            assert getattr(back, name) == getattr(written, name), name
+        np.testing.assert_array_equal(back.positions, written.positions)
+
+
+def test_a_system_of_data_that_tell_nothing_says_so() -> None:
+    bare = dataset().assign(position=(("atom", "xyz"), np.zeros((1, 3))), number=(("atom",), np.array([4])))
+    known = schema.read_system(bare, {})
+    assert (known.xc, known.density_cutoff, known.n_electrons, known.temperatures) == (None, None, None, ())

@@ -7,9 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import ase.data
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -18,11 +16,12 @@ import xarray as xr
 from maladist import schema
 from maladist.descriptors import Spec, spec_from_dict
 from maladist.errors import InputError, StoreError
-from maladist.grid import EnergyGrid, Grid
+from maladist.grid import EnergyGrid
 from maladist.io import datasets, stores
 from maladist.learning.loss import Sensitivity
 from maladist.physics.energy_zero import resampling, zero_of_energy
-from maladist.physics.fermi import fermi_level
+from maladist.physics.fermi import fermi_states
+from maladist.physics.system import System
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,8 @@ class Snapshot:
     ----------
     path
         Its group.
-    grid, positions, numbers
-        The cell: grid, (n, 3) Å, (n,) int16.
+    system
+        The cell and what the DFT did with it, as far as the data tell; without pseudopotentials.
     energies
         Energy grid that the LDOS is learnt on, the same for all snapshots of a training.
     zero
@@ -44,8 +43,6 @@ class Snapshot:
         (levels on disk, levels) matrix from the LDOS on disk to that on ``energies``; None where they are the same.
     chunks
         Points of a chunk of the LDOS on disk.
-    temperature, n_electrons, xc, density_cutoff
-        As in the data contract; None where not known.
     stored
         Descriptors that are stored with it, if any.
     terms
@@ -57,17 +54,11 @@ class Snapshot:
     """
 
     path: str
-    grid: Grid
-    positions: npt.NDArray[np.float64]
-    numbers: npt.NDArray[np.int16]
+    system: System
     energies: EnergyGrid
     zero: float
     resampling: npt.NDArray[np.float32] | None
     chunks: tuple[int, int, int]
-    temperature: float | None
-    n_electrons: float | None
-    xc: Any
-    density_cutoff: float | None
     stored: Spec | None
     terms: Mapping[str, float]
     dos: npt.NDArray[np.float64] | None
@@ -79,9 +70,9 @@ class Snapshot:
         return Path(self.path).name
 
     @property
-    def symbols(self) -> list[str]:
-        """Chemical symbol of each atom."""
-        return [ase.data.chemical_symbols[z] for z in self.numbers]
+    def temperature(self) -> float | None:
+        """Temperature of the electrons, K; None where it is not known."""
+        return self.system.temperatures[0] if self.system.temperatures else None
 
     def sensitivity(self, *, correction: bool) -> Sensitivity | None:
         """What N and E_b feel of the LDOS, at the DFT's μ, or at that of its D(ε); None where neither is known."""
@@ -89,11 +80,11 @@ class Snapshot:
             return None
         mu = self.terms.get("fermi_energy_eV")
         if mu is None:
-            if self.dos is None or self.n_electrons is None:
+            if self.dos is None or self.system.n_electrons is None:
                 return None
-            d = torch.as_tensor(self.dos)
-            mu = fermi_level(d, self.energies, self.n_electrons, self.temperature, correction=correction)
-        return Sensitivity(self.grid.volume / len(self.numbers), float(mu), self.temperature)
+            corrected = replace(self.system, correction=correction)
+            ((mu, _),) = fermi_states(torch.as_tensor(self.dos), self.energies, corrected)
+        return Sensitivity(self.system.grid.volume / self.system.n_atoms, float(mu), self.temperature)
 
     def on_local_energies(self, energy_zero: Mapping[str, float], energies: EnergyGrid) -> Snapshot:
         """The snapshot with the cell's zero of energy taken out.
@@ -108,7 +99,8 @@ class Snapshot:
         zero = self.zero_of(energy_zero)
         on_disk = replace(self.energies, origin=self.energies.origin - zero)
         matrix = resampling(on_disk, energies).numpy()
-        felt = {"fermi_energy_eV": 1.0, "band_energy_eV": self.n_electrons, "total_free_energy_eV": self.n_electrons}
+        n_electrons = self.system.n_electrons
+        felt = {"fermi_energy_eV": 1.0, "band_energy_eV": n_electrons, "total_free_energy_eV": n_electrons}
         moved = {k: v - zero * n if (n := felt.get(k, 0.0)) is not None else math.nan for k, v in self.terms.items()}
         terms = {k: v for k, v in moved.items() if math.isfinite(v)}
         dos = None if self.dos is None else self.dos @ matrix
@@ -116,7 +108,7 @@ class Snapshot:
 
     def zero_of(self, energy_zero: Mapping[str, float]) -> float:
         """Zero of energy of the cell, eV."""
-        return zero_of_energy(energy_zero, self.symbols, self.grid.volume)
+        return zero_of_energy(energy_zero, self.system.symbols, self.system.grid.volume)
 
     @classmethod
     def read(cls, group: Path) -> Snapshot:
@@ -129,20 +121,14 @@ class Snapshot:
         """
         dataset = stores.open_dataset(group)
         schema.validate(dataset, ("ldos", "energy", "position", "number", "cell"), str(group))
-        attrs, spec = dataset.attrs, dataset.attrs.get("descriptor_spec")
+        spec = dataset.attrs.get("descriptor_spec")
         return cls(
             path=str(group),
-            grid=schema.grid_of(dataset, str(group)),
-            positions=np.asarray(dataset["position"].values, dtype=float),
-            numbers=np.asarray(dataset["number"].values, dtype=np.int16),
+            system=schema.read_system(dataset, {}, source=str(group)),
             energies=schema.energy_grid_of(dataset),
             zero=0.0,
             resampling=None,
             chunks=_chunks(dataset),
-            temperature=attrs.get("temperature_K"),
-            n_electrons=attrs.get("n_electrons"),
-            xc=attrs.get("xc"),
-            density_cutoff=attrs.get("density_cutoff_eV"),
             stored=spec_from_dict(spec) if spec is not None and "descriptors" in dataset else None,
             terms=datasets.reference_terms(datasets.read_reference(group)),
             dos=np.asarray(dataset["dos"].values, dtype=float) if "dos" in dataset else None,
@@ -196,8 +182,8 @@ def check_alike(snapshots: Sequence[Snapshot], key: str) -> None:
     for other in snapshots[1:]:
         for what, a, b in (
             ("an energy grid", first.energies, other.energies),
-            ("a functional", first.xc, other.xc),
-            ("a density cutoff", first.density_cutoff, other.density_cutoff),
+            ("a functional", first.system.xc, other.system.xc),
+            ("a density cutoff", first.system.density_cutoff, other.system.density_cutoff),
         ):
             if a != b:
                 raise InputError(key, f"{other.name} with {what} {b}", f"{a}, as {first.name} has")

@@ -12,10 +12,10 @@ import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-import ase
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -114,7 +114,7 @@ def evaluate(
 def _check(snapshot: Snapshot, model: LDOSModel) -> None:
     """Refuse, before anything is computed, a snapshot that the model cannot be held against."""
     name, known = snapshot.name, known_elements(model)
-    if known is not None and (unknown := sorted(set(snapshot.symbols) - known)):
+    if known is not None and (unknown := sorted(set(snapshot.system.symbols) - known)):
         raise InputError(
             "data", f"{name} with {', '.join(unknown)}", f"the model's elements: {', '.join(sorted(known))}"
         )
@@ -133,20 +133,19 @@ def _short(e: EnergyGrid) -> str:
 
 
 def _evaluate(snapshot: Snapshot, model: LDOSModel, client: Client, options: dict[str, Any]) -> Evaluated:
-    atoms = ase.Atoms(snapshot.symbols, positions=snapshot.positions, cell=snapshot.grid.cell_array, pbc=True)
     predicted = predict(
-        atoms,
+        snapshot.system.atoms,
         model,
         temperature=snapshot.temperature,
-        grid=snapshot.grid,
-        density_cutoff=snapshot.density_cutoff,
+        grid=snapshot.system.grid,
+        density_cutoff=snapshot.system.density_cutoff,
         keep=("ldos",),
         client=client,
         observer=Silent(),
         **options,
     )
     try:
-        placed = model.placed(snapshot.symbols, snapshot.grid.volume).energy_grid
+        placed = model.placed(snapshot.system.symbols, snapshot.system.grid.volume).energy_grid
         levels = _inside(placed, snapshot.energies) if model.energy_zero else slice(0, placed.levels)
         matrix = resampling(snapshot.energies, placed).numpy()[:, levels] if model.energy_zero else None
         dos, sums = _compare(snapshot, predicted, matrix, levels, client)
@@ -166,7 +165,7 @@ def _compare(
     snapshot: Snapshot, predicted: Prediction, matrix: Array | None, levels: slice, client: Client
 ) -> tuple[Array, Array]:
     """The data's D(ε) at the levels, 1/eV, and the sums of the errors over the cell."""
-    grid = snapshot.grid
+    grid = snapshot.system.grid
     shared = (snapshot.path, str(predicted.store), matrix, levels, snapshot.has_density)
     jobs = (waves.NamedJob(f"block{b.index}", b, *shared) for b in grid.blocks(choose_block(grid, 1, _POINTS)))
     key = f"evaluate-{snapshot.name}-{time.time_ns():x}"
@@ -196,13 +195,13 @@ def compare_block(
 def _errors(
     snapshot: Snapshot, model: LDOSModel, predicted: Prediction, dos: Array, sums: Array, levels: slice
 ) -> Evaluated:
-    grid, n = snapshot.grid, len(snapshot.numbers)
+    grid, n = snapshot.system.grid, snapshot.system.n_atoms
     values = grid.n_points * len(dos)
     ours, mu = predicted.energies.to_dict(), snapshot.terms.get("fermi_energy_eV")
     found, electrons = predicted.dos.values[levels], _electrons(snapshot, predicted)
     ewald = snapshot.terms.get("ewald_eV")
     if ewald is None:
-        ewald = ion_energy(snapshot.positions, snapshot.symbols, model.elements, grid)
+        ewald = ion_energy(replace(snapshot.system, elements=model.elements))
     known = snapshot.has_density
     return Evaluated(
         name=snapshot.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -179,7 +179,7 @@ def baselines(
             continue
         if missing := [s.name for s in training if f"{name}_eV" not in s.terms]:
             raise InputError("train", f"{missing[0]} without {name}_eV in its reference", "snapshots with energies")
-        y = np.array([s.terms[f"{name}_eV"] / len(s.numbers) for s in training])
+        y = np.array([s.terms[f"{name}_eV"] / s.system.n_atoms for s in training])
         dft = np.array([one.reference[name] for one in evaluated])
         guesses = {"mean of training": np.full(len(dft), y.mean()), "linear": _linear(x, y, at)}
         for label, guess in guesses.items():
@@ -190,10 +190,10 @@ def baselines(
 
 
 def _coordinates(snapshot: Snapshot, elements: Mapping[str, Element]) -> tuple[float, float, float]:
-    n, ewald = len(snapshot.numbers), snapshot.terms.get("ewald_eV")
+    n, ewald = snapshot.system.n_atoms, snapshot.terms.get("ewald_eV")
     if ewald is None:
-        ewald = ion_energy(snapshot.positions, snapshot.symbols, elements, snapshot.grid)
-    return 1.0, snapshot.grid.volume / n, np.nan if ewald is None else ewald / n
+        ewald = ion_energy(replace(snapshot.system, elements=elements))
+    return 1.0, snapshot.system.grid.volume / n, np.nan if ewald is None else ewald / n
 
 
 def _linear(x: Array, y: Array, at: Array) -> Array:

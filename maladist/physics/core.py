@@ -7,7 +7,7 @@ conventions of Quantum ESPRESSO, whose energies depend on them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,9 @@ from torch import Tensor
 
 from maladist.elements import Element
 from maladist.errors import PseudopotentialError
-from maladist.grid import Grid
 from maladist.physics.reciprocal import ReciprocalSlab, to_real
 from maladist.physics.structure_factor import structure_factors
+from maladist.physics.system import System
 from maladist.units import BOHR, RYDBERG_BOHR2
 
 Array = npt.NDArray[np.float64]
@@ -57,23 +57,17 @@ def form_factor(element: Element, g: npt.ArrayLike) -> Array:
     return np.asarray(np.sinc(np.outer(np.asarray(g, dtype=float), r[:n]) / np.pi) @ weight)
 
 
-def core_charge_of(
-    positions: Tensor, symbols: Sequence[str], elements: Mapping[str, Element], slab: ReciprocalSlab, cutoff: float
-) -> Tensor | None:
-    """Coefficients n_core(G) on one slab, zero outside the sphere.
+def core_charge_of(system: System, slab: ReciprocalSlab, positions: Tensor | None = None) -> Tensor | None:
+    """Coefficients n_core(G) on one slab, zero outside the sphere of the density cutoff.
 
     Parameters
     ----------
-    positions
-        (n_atoms, 3) float64, Å.
-    symbols
-        Chemical symbols, n_atoms of them.
-    elements
-        The elements by symbol; every one must have its pseudopotential.
+    system
+        The cell; every element must have its pseudopotential.
     slab
         The G wanted.
-    cutoff
-        Density cutoff, eV.
+    positions
+        (n_atoms, 3) float64, Å, in place of the system's: with a graph, or on another device.
 
     Returns
     -------
@@ -85,32 +79,31 @@ def core_charge_of(
     PseudopotentialError
         An element whose pseudopotential is not known.
     """
+    r = torch.as_tensor(system.positions, dtype=torch.float64) if positions is None else positions
     total: Tensor | None = None
-    kinds = np.asarray(symbols)
-    magnitude = slab.squared(positions.device).sqrt()
+    symbols = np.asarray(system.symbols)
+    magnitude = slab.squared(r.device).sqrt()
     largest = float(np.linalg.norm(slab.grid.reciprocal, axis=1) @ np.array(slab.grid.shape)) / 2
-    for symbol in dict.fromkeys(symbols):
-        element = _known(elements, symbol)
+    for symbol in dict.fromkeys(system.symbols):
+        element = _known(system.elements, symbol)
         if element.core_density is None:
             continue
-        of_kind = positions[torch.as_tensor(np.flatnonzero(kinds == symbol), device=positions.device)]
-        ones = torch.ones(len(of_kind), dtype=torch.float64, device=positions.device)
-        term = structure_factors(of_kind, ones, slab) * _interpolated(element, magnitude, cutoff, largest)
+        of_kind = r[torch.as_tensor(np.flatnonzero(symbols == symbol), device=r.device)]
+        ones = torch.ones(len(of_kind), dtype=torch.float64, device=r.device)
+        term = structure_factors(of_kind, ones, slab) * _interpolated(element, magnitude, system.sphere, largest)
         total = term if total is None else total + term
     if total is None:
         return None
-    return torch.where(slab.sphere(cutoff, positions.device), total / slab.grid.volume, 0.0)
+    return torch.where(slab.sphere(system.sphere, r.device), total / slab.grid.volume, 0.0)
 
 
-def core_charge(
-    positions: Tensor, symbols: Sequence[str], elements: Mapping[str, Element], grid: Grid, cutoff: float
-) -> Tensor | None:
+def core_charge(system: System, positions: Tensor | None = None) -> Tensor | None:
     """n_core(r) on the whole grid, (Nx, Ny, Nz) float64, 1/Å³; arguments and errors of :func:`core_charge_of`.
 
     Like the Fourier series that it is, it may be slightly negative between the atoms.
     """
-    coefficients = core_charge_of(positions, symbols, elements, ReciprocalSlab.whole(grid), cutoff)
-    return None if coefficients is None else to_real(coefficients, grid)
+    coefficients = core_charge_of(system, ReciprocalSlab.whole(system.grid), positions)
+    return None if coefficients is None else to_real(coefficients, system.grid)
 
 
 def _known(elements: Mapping[str, Element], symbol: str) -> Element:

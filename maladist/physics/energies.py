@@ -8,76 +8,72 @@ A term that needs what is not known (a pseudopotential's core charge, the functi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, NamedTuple
 
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from maladist.elements import Element
-from maladist.grid import Grid
-from maladist.physics.core import core_charge
+from maladist.physics.core import core_charge_of
 from maladist.physics.ewald import ewald_energy
-from maladist.physics.functionals import Functional
 from maladist.physics.hartree import hartree_energy
+from maladist.physics.reciprocal import ReciprocalSlab
+from maladist.physics.system import System
 from maladist.physics.xc import xc_terms
 from maladist.reprs import html_table
 
-_TERMS: dict[str, tuple[str, float]] = {  # attribute: its name where results are written, its sign in the sum
-    "band": ("band_energy_eV", 1.0),
-    "entropy": ("entropy_contribution_eV", 1.0),
-    "hartree": ("hartree_eV", -1.0),
-    "xc": ("xc_eV", 1.0),
-    "xc_potential": ("xc_potential_eV", -1.0),
-    "ewald": ("ewald_eV", 1.0),
-}
-_TOTAL = "total_free_energy_eV"
+
+class Term(NamedTuple):
+    """What stands in one place for a term of A.
+
+    Attributes
+    ----------
+    attribute
+        Its name in :class:`Energies`.
+    name
+        Its name in stores and JSON; the unit, eV, is its end.
+    sign
+        Its sign in the sum.
+    label
+        What it is, in a line; ``_`` begins an index.
+    """
+
+    attribute: str
+    name: str
+    sign: float
+    label: str
+
+
+def _term(name: str, sign: float, label: str) -> Any:
+    return field(default=None, metadata={"name": name, "sign": sign, "label": label})
 
 
 @dataclass(frozen=True)
 class Energies:
-    """The terms of A[n], eV for the whole cell; None where unknown.
-
-    Attributes
-    ----------
-    n_atoms
-        Number of atoms.
-    band
-        E_b = ∫ ε f D.
-    entropy
-        −TS.
-    hartree
-        E_H; it enters the sum with a minus, because E_b counts it twice.
-    xc
-        E_xc[n + n_core].
-    xc_potential
-        ∫ v_xc[n + n_core] n; enters with a minus.
-    ewald
-        E_ii.
-    """
+    """The terms of A[n], eV for the whole cell, in the order of the sum; None where unknown."""
 
     n_atoms: int
-    band: float | None = None
-    entropy: float | None = None
-    hartree: float | None = None
-    xc: float | None = None
-    xc_potential: float | None = None
-    ewald: float | None = None
+    band: float | None = _term("band_energy_eV", 1.0, "E_b = ∫ ε f D, band energy")
+    entropy: float | None = _term("entropy_contribution_eV", 1.0, "−TS, electronic entropy")
+    hartree: float | None = _term("hartree_eV", -1.0, "E_H, Hartree")  # E_b counts it twice
+    xc: float | None = _term("xc_eV", 1.0, "E_xc, exchange and correlation")
+    xc_potential: float | None = _term("xc_potential_eV", -1.0, "∫ v_xc n")
+    ewald: float | None = _term("ewald_eV", 1.0, "E_ii, ions (Ewald)")
 
     @property
     def total(self) -> float | None:
         """The total free energy A, eV; None where any term is."""
-        terms = [getattr(self, name) for name in _TERMS]
-        if any(term is None for term in terms):
+        values = [getattr(self, term.attribute) for term in TERMS]
+        if any(value is None for value in values):
             return None
-        return math.fsum(sign * term for term, (_, sign) in zip(terms, _TERMS.values(), strict=True))
+        return math.fsum(term.sign * value for term, value in zip(TERMS, values, strict=True))
 
     def __iter__(self) -> Iterator[tuple[str, float | None]]:
         """Terms in their order by the names of the results, the total last."""
-        for attribute, (name, _) in _TERMS.items():
-            yield name, getattr(self, attribute)
-        yield _TOTAL, self.total
+        for term in TERMS:
+            yield term.name, getattr(self, term.attribute)
+        yield TOTAL.name, self.total
 
     def to_dict(self) -> dict[str, float | None]:
         """The terms and the total by the names of the results, ready for JSON."""
@@ -86,11 +82,11 @@ class Energies:
     @classmethod
     def from_dict(cls, terms: Mapping[str, float | None], n_atoms: int) -> Energies:
         """The inverse of :meth:`to_dict`; other names are ignored, the total is made anew."""
-        return cls(n_atoms, **{attribute: terms.get(name) for attribute, (name, _) in _TERMS.items()})
+        return cls(n_atoms, **{term.attribute: terms.get(term.name) for term in TERMS})
 
     def per_atom(self) -> Energies:
         """The same energies divided by the number of atoms."""
-        terms = {name: getattr(self, name) for name in _TERMS}
+        terms = {term.attribute: getattr(self, term.attribute) for term in TERMS}
         return Energies(1, **{name: None if x is None else x / self.n_atoms for name, x in terms.items()})
 
     def __repr__(self) -> str:
@@ -112,17 +108,11 @@ class Energies:
         return "\n".join(lines)
 
 
-def total_free_energy(
-    band: float,
-    entropy: float,
-    density: Tensor,
-    grid: Grid,
-    positions: npt.ArrayLike,
-    symbols: Sequence[str],
-    elements: Mapping[str, Element],
-    functional: Functional | None,
-    density_cutoff: float,
-) -> Energies:
+TERMS: Final = tuple(Term(f.name, **f.metadata) for f in fields(Energies) if f.metadata)
+TOTAL: Final = Term("total", "total_free_energy_eV", 1.0, "A, total free energy")
+
+
+def total_free_energy(band: float, entropy: float, density: Tensor, system: System) -> Energies:
     """Every term of A from the band energy, the entropy, the density and the atoms, in one task.
 
     Parameters
@@ -131,61 +121,39 @@ def total_free_energy(
         E_b and −TS, eV.
     density
         n, (Nx, Ny, Nz) float64, 1/Å³, on the device where the work is to be done.
-    grid
-        Its grid.
-    positions
-        (n_atoms, 3), Å.
-    symbols
-        Chemical symbols, n_atoms of them.
-    elements
-        Elements by symbol. Without valence no Ewald sum; without pseudopotential no XC.
-    functional
-        None where unknown: no XC.
-    density_cutoff
-        Kinetic energy of the sphere of core charge and gradient, eV.
+    system
+        The cell. Without the valences no Ewald sum; without functional or core charges no XC.
 
     Returns
     -------
     Energies
         With None for what cannot be known.
     """
-    ions = ion_energy(positions, symbols, elements, grid)
-    hartree, xc, xc_potential = density_terms(density, grid, positions, symbols, elements, functional, density_cutoff)
-    return Energies(len(symbols), band, entropy, hartree, xc, xc_potential, ions)
+    hartree, xc, xc_potential = density_terms(density, system)
+    return Energies(system.n_atoms, band, entropy, hartree, xc, xc_potential, ion_energy(system))
 
 
-def density_terms(
-    density: Tensor,
-    grid: Grid,
-    positions: npt.ArrayLike,
-    symbols: Sequence[str],
-    elements: Mapping[str, Element],
-    functional: Functional | None,
-    density_cutoff: float,
-) -> tuple[float, float | None, float | None]:
+def density_terms(density: Tensor, system: System) -> tuple[float, float | None, float | None]:
     """E_H, E_xc and ∫ v_xc n of a density, eV; the last two None where functional or core charge are not known.
 
     Parameters are those of :func:`total_free_energy`.
     """
-    hartree = float(hartree_energy(density, grid))
-    known = [elements.get(symbol) for symbol in symbols]
-    if functional is None or not all(e is not None and e.has_pseudopotential for e in known):
+    hartree = float(hartree_energy(density, system.grid))
+    if system.functional is None:
         return hartree, None, None
-    r = torch.as_tensor(positions, dtype=torch.float64, device=density.device)
-    core = core_charge(r, symbols, elements, grid, density_cutoff)
-    return hartree, *xc_terms(density, core, grid, functional, density_cutoff)
+    positions = torch.as_tensor(system.positions, device=density.device)
+    core_g = core_charge_of(system, ReciprocalSlab.whole(system.grid), positions)
+    energy, potential = xc_terms(density, core_g, system.grid, system.functional, system.sphere).tolist()
+    return hartree, energy, potential
 
 
-def ion_energy(
-    positions: npt.ArrayLike, symbols: Sequence[str], elements: Mapping[str, Element], grid: Grid
-) -> float | None:
-    """E_ii, eV; None where a valence is not known. Parameters are those of :func:`total_free_energy`."""
-    known = [elements.get(symbol) for symbol in symbols]
-    valences = [e.valence for e in known if e is not None and e.valence is not None]
-    if len(valences) < len(known):
+def ion_energy(system: System) -> float | None:
+    """E_ii, eV; None where a valence is not known."""
+    charges = system.charges
+    if charges is None:
         return None
-    r = torch.as_tensor(positions, dtype=torch.float64)
-    return float(ewald_energy(r, torch.tensor(valences, dtype=torch.float64, device=r.device), grid.cell_array))
+    positions = torch.as_tensor(system.positions, dtype=torch.float64)
+    return float(ewald_energy(positions, torch.from_numpy(charges), system.grid.cell_array))
 
 
 def _number(value: float | None) -> str:

@@ -23,11 +23,13 @@ from maladist.physics.fermi_weights import (
     number_weights,
     thermal_energy,
 )
+from maladist.physics.system import System
 
 __all__ = [
     "CorrectionMode",
     "FermiWeights",
     "fermi_level",
+    "fermi_states",
     "fermi_weights",
     "number_weights",
     "use_correction",
@@ -127,6 +129,25 @@ def fermi_level(
         )
         return plain
     return root
+
+
+def fermi_states(dos: Tensor, energy_grid: EnergyGrid, system: System) -> list[tuple[float, FermiWeights]]:
+    """The Fermi level of a DOS at each temperature of a system, eV, and the weights at it.
+
+    Raises
+    ------
+    InputError
+        A number of electrons that is not known.
+    EnergyWindowError
+        As :func:`fermi_level`.
+    """
+    if system.n_electrons is None:
+        raise InputError("n_electrons", "none", "the number of electrons in the cell")
+    states = []
+    for t in system.temperatures:
+        mu = fermi_level(dos, energy_grid, system.n_electrons, t, correction=system.correction)
+        states.append((mu, fermi_weights(energy_grid, mu, t, correction=system.correction)))
+    return states
 
 
 def window_modes(

@@ -3,40 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, get_args
 
 import ase
 import numpy as np
 
-from maladist import schema
 from maladist.elements import Element
 from maladist.errors import InputError
 from maladist.grid import Grid
 from maladist.physics.functionals import Functional
 from maladist.physics.reciprocal import largest_cutoff
 
-XC: Final = ("pbe", "pw92", "pz")
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class System:
     """What turns D(ε) and n(r) into energies, whatever the LDOS came from.
+
+    Data on disk tell some of it only; what is not known is None or empty, and :func:`complete` makes it whole.
 
     Attributes
     ----------
     grid, positions, numbers
-        The cell: grid, (n, 3) Å wrapped into the cell, (n,) int16.
-    temperatures
-        K.
-    n_electrons
-        In the cell.
+        The cell: grid, (n, 3) Å, (n,) int16.
     elements
-        By symbol; with the core charge where the pseudopotential is known.
+        Elements by symbol; with the core charge where the pseudopotential is known.
     xc
-        'pbe', 'pw92', 'pz', or None where it is not known.
+        Functional, 'pbe', 'pw92' or 'pz'; None where it is not known.
     density_cutoff
-        Sphere of n_core, of the gradient and of XC, eV.
+        Sphere of n_core, of the gradient and of XC, eV; None where it is not known.
+    n_electrons
+        Electrons in the cell; None where nothing tells.
+    temperatures
+        Temperatures of the electrons, K; empty where nothing tells.
     correction
         Whether the broadening of the LDOS is corrected.
     notes
@@ -46,18 +45,28 @@ class System:
     grid: Grid
     positions: np.ndarray[Any, np.dtype[np.float64]]
     numbers: np.ndarray[Any, np.dtype[np.int16]]
-    temperatures: tuple[float, ...]
-    n_electrons: float
     elements: Mapping[str, Element]
-    xc: Functional | None
-    density_cutoff: float
-    correction: bool
+    xc: Functional | None = None
+    density_cutoff: float | None = None
+    n_electrons: float | None = None
+    temperatures: tuple[float, ...] = ()
+    correction: bool = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def n_atoms(self) -> int:
+        """Number of atoms."""
+        return len(self.numbers)
 
     @property
     def symbols(self) -> list[str]:
         """Chemical symbol of each atom."""
         return [ase.data.chemical_symbols[z] for z in self.numbers]
+
+    @property
+    def atoms(self) -> ase.Atoms:
+        """The cell as ASE has it."""
+        return ase.Atoms(numbers=self.numbers, positions=self.positions, cell=self.grid.cell_array, pbc=True)
 
     @property
     def charges(self) -> np.ndarray[Any, np.dtype[np.float64]] | None:
@@ -73,46 +82,68 @@ class System:
     @property
     def has_core(self) -> bool:
         """Whether any element has a core charge."""
-        return any(e.core_density is not None for e in self.elements.values())
+        return any(self.elements[s].core_density is not None for s in set(self.symbols) & self.elements.keys())
 
-    def attributes(self) -> dict[str, Any]:
-        """Attributes of a store that holds the result."""
-        t = self.temperatures
-        return {
-            **schema.grid_attributes(self.grid),
-            "temperature_K": t[0] if len(t) == 1 else list(t),
-            "n_electrons": self.n_electrons,
-            "xc": self.xc,
-            "pseudopotentials": {
-                s: {"file": e.pseudopotential, "sha256": e.sha256}
-                for s, e in self.elements.items()
-                if e.has_pseudopotential
-            },
-            "density_cutoff_eV": self.density_cutoff,
-            "broadening_correction": self.correction,
-            "notes": list(self.notes),
-        }
+    @property
+    def functional(self) -> Functional | None:
+        """Functional of an XC that can be computed: None where it, or the core charge of an element, is not known."""
+        return self.xc if self.knows_core else None
+
+    @property
+    def sphere(self) -> float:
+        """Kinetic energy of the sphere of n_core, of the gradient and of XC, eV: the cutoff, or what the grid holds."""
+        return largest_cutoff(self.grid) if self.density_cutoff is None else self.density_cutoff
 
 
-def system_of(
-    atoms: ase.Atoms,
-    grid: Grid,
-    *,
-    temperatures: Sequence[float],
-    elements: Mapping[str, Element],
-    xc: Functional | None,
-    density_cutoff: float | None,
-    correction: tuple[bool, str],
-    n_electrons: float | None = None,
-    electrons_per_atom: float | None = None,
-) -> System:
+def wrapped(atoms: ase.Atoms, grid: Grid) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Positions of atoms inside of a grid's cell, (n, 3) float64, Å; in fractions they stay where they are."""
+    return np.asarray(atoms.get_scaled_positions(wrap=True) @ grid.cell_array)
+
+
+def complete(system: System, not_corrected: str = "", electrons_per_atom: float | None = None) -> System:
     """Check and complete what the energies need.
+
+    Parameters
+    ----------
+    system
+        What is known.
+    not_corrected
+        Why the broadening is not corrected, where it is not.
+    electrons_per_atom
+        Electrons where the elements' valences do not tell.
 
     Raises
     ------
     InputError
         A temperature that is not positive, an unknown functional, a number of electrons that nothing tells.
     """
+    _check_temperatures(system.temperatures)
+    if system.xc is not None and system.xc not in get_args(Functional):
+        raise InputError("xc", repr(system.xc), f"one of {', '.join(get_args(Functional))}")
+    # That it is on is as it should be; that it is off changes the energies.
+    notes = [] if system.correction or not not_corrected else [f"broadening correction off: {not_corrected}"]
+    here = sorted(set(system.symbols))
+    n_electrons = system.n_electrons
+    if n_electrons is None:
+        n_electrons = _count_electrons(system, electrons_per_atom)
+    missing = [s for s in here if s not in system.elements or not system.elements[s].has_pseudopotential]
+    if missing:
+        notes.append(
+            f"no pseudopotential for {', '.join(missing)}: the terms that need its core charge are left out"
+            " (--pseudopotentials DIR)"
+        )
+    elif system.xc is None:
+        notes.append("the exchange-correlation functional is not known: XC terms are left out")
+    return replace(
+        system,
+        elements={s: system.elements[s] for s in here if s in system.elements},
+        density_cutoff=float(system.sphere),
+        n_electrons=float(n_electrons),
+        notes=(*system.notes, *notes, *_on_the_sphere(system)),
+    )
+
+
+def _check_temperatures(temperatures: Sequence[float]) -> None:
     if not temperatures:
         raise InputError("temperature", "an empty list", "at least one temperature in K")
     for t in temperatures:
@@ -120,65 +151,42 @@ def system_of(
             raise InputError("temperature", f"{t} K", "a positive temperature in K")
     if len(set(temperatures)) != len(temperatures):
         raise InputError("temperature", f"{tuple(temperatures)}", "each temperature once")
-    if xc is not None and xc not in XC:
-        raise InputError("xc", repr(xc), f"one of {', '.join(XC)}")
-    # That it is on is as it should be; that it is off changes the energies.
-    notes = [f"broadening correction off: {correction[1]}"] if correction[1] and not correction[0] else []
-    here = sorted(set(atoms.get_chemical_symbols()))
-    if n_electrons is None:
-        n_electrons = _count_electrons(atoms, elements, electrons_per_atom)
-    missing = [s for s in here if s not in elements or not elements[s].has_pseudopotential]
-    if missing:
-        notes.append(
-            f"no pseudopotential for {', '.join(missing)}: the terms that need its core charge are left out"
-            " (--pseudopotentials DIR)"
-        )
-    elif xc is None:
-        notes.append("the exchange-correlation functional is not known: XC terms are left out")
-    if density_cutoff is None:
-        density_cutoff = largest_cutoff(grid)
-        notes.append(
-            f"no density cutoff is known: XC uses the grid's largest sphere, {density_cutoff:.0f} eV, "
+
+
+def _on_the_sphere(system: System) -> list[str]:
+    """What the user should know of the density cutoff."""
+    cutoff, largest = system.density_cutoff, largest_cutoff(system.grid)
+    if cutoff is None:
+        return [
+            f"no density cutoff is known: XC uses the grid's largest sphere, {largest:.0f} eV, "
             "and is uncertain by meV/atom (--density-cutoff EV)"
-        )
-    elif not (np.isfinite(density_cutoff) and density_cutoff > 0):
-        raise InputError("density_cutoff", f"{density_cutoff} eV", "a positive cutoff in eV")
-    elif density_cutoff > 1.05 * largest_cutoff(grid):  # a DFT code's own grid may fall short by a percent
-        notes.append(
-            f"the grid holds a sphere of {largest_cutoff(grid):.0f} eV, not the density cutoff of {density_cutoff:.0f}"
+        ]
+    if not (np.isfinite(cutoff) and cutoff > 0):
+        raise InputError("density_cutoff", f"{cutoff} eV", "a positive cutoff in eV")
+    if cutoff > 1.05 * largest:  # a DFT code's own grid may fall short by a percent
+        return [
+            f"the grid holds a sphere of {largest:.0f} eV, not the density cutoff of {cutoff:.0f}"
             " eV: XC is uncertain by meV/atom (a finer --grid)"
-        )
-    return System(
-        grid,
-        np.asarray(atoms.get_scaled_positions(wrap=True) @ grid.cell_array),
-        atoms.numbers.astype(np.int16),
-        tuple(map(float, temperatures)),
-        float(n_electrons),
-        {s: elements[s] for s in here if s in elements},
-        xc,
-        float(density_cutoff),
-        correction[0],
-        tuple(notes),
-    )
+        ]
+    return []
 
 
-def common_functional(atoms: ase.Atoms, elements: Mapping[str, Element]) -> Functional | None:
+def common_functional(system: System) -> Functional | None:
     """The functional that all elements' pseudopotentials were made for; None where they do not agree or tell."""
-    kinds = {elements[s].xc if s in elements else None for s in atoms.get_chemical_symbols()}
+    kinds = {system.elements[s].xc if s in system.elements else None for s in system.symbols}
     return kinds.pop() if len(kinds) == 1 else None
 
 
-def _count_electrons(atoms: ase.Atoms, elements: Mapping[str, Element], electrons_per_atom: float | None) -> float:
-    symbols = atoms.get_chemical_symbols()
-    valences = [elements[s].valence if s in elements else None for s in symbols]
-    if all(v is not None for v in valences):
-        return float(sum(v for v in valences if v is not None))
+def _count_electrons(system: System, electrons_per_atom: float | None) -> float:
+    charges = system.charges
+    if charges is not None:
+        return float(sum(charges.tolist()))
     if electrons_per_atom is None:
-        unknown = sorted({s for s, v in zip(symbols, valences, strict=True) if v is None})
+        known = {s for s, e in system.elements.items() if e.valence is not None}
         raise InputError(
             "n_electrons",
-            f"no valence for {', '.join(unknown)}",
+            f"no valence for {', '.join(sorted(set(system.symbols) - known))}",
             "pseudopotentials that tell it",
             "Give --pseudopotentials DIR.",
         )
-    return electrons_per_atom * len(atoms)
+    return electrons_per_atom * system.n_atoms

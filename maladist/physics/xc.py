@@ -6,6 +6,9 @@ sphere the energy of a GGA is off by milli-electronvolts an atom.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -75,44 +78,94 @@ def xc_potential(density: Tensor, grid: Grid, functional: Functional, density_cu
         return torch.autograd.grad(energy, rho)[0] / grid.voxel_volume
 
 
-def xc_terms(
-    density: Tensor, core: Tensor | None, grid: Grid, functional: Functional, density_cutoff: float
-) -> tuple[float, float]:
-    """E_xc[n + n_core] and ∫ v_xc[n + n_core] n, without a graph: at the peak twelve float64 a point.
+class XCField(NamedTuple):
+    """A field that XC needs in real space: a charge, or a component of the gradient of one.
+
+    Attributes
+    ----------
+    charge
+        'core' for n_core, 'all' for ρ = n + n_core, 'valence' for n.
+    axis
+        Component of the gradient, 0, 1, 2 for x, y, z; None for the charge itself.
+    """
+
+    charge: Literal["core", "all", "valence"]
+    axis: int | None = None
+
+    def __str__(self) -> str:
+        return self.charge if self.axis is None else f"gradient_{'xyz'[self.axis]}_of_{self.charge}"
+
+    def coefficients(self, density_g: Tensor, core_g: Tensor | None, slab: ReciprocalSlab, sphere: Tensor) -> Tensor:
+        """The field's coefficients on one slab from those of n and n_core, (slab.shape) complex128, zero outside."""
+        source = density_g
+        if core_g is not None and self.charge != "valence":
+            source = core_g if self.charge == "core" else density_g + core_g
+        return source if self.axis is None else gradient_of(source, slab, self.axis, sphere)
+
+
+def xc_fields(functional: Functional, has_core: bool) -> tuple[XCField, ...]:
+    """What must come from reciprocal to real space for :func:`xc_share`."""
+    charges: tuple[Literal["all", "valence"], ...] = ("all", "valence") if has_core else ("all",)
+    gradients = [XCField(c, a) for a in range(3) for c in charges] if needs_gradient(functional) else []
+    return (*([XCField("core")] if has_core else []), *gradients)
+
+
+def xc_share(
+    functional: Functional, has_core: bool, density: Tensor, field: Callable[[XCField], Tensor], voxel_volume: float
+) -> Tensor:
+    """Shares of E_xc[n + n_core] and of ∫ v_xc[n + n_core] n that some points carry; the shares add up.
+
+    Parameters
+    ----------
+    functional
+        'pbe', 'pw92' or 'pz'.
+    has_core
+        Whether there is a core charge.
+    density
+        n at the points, any shape, float64, 1/Å³, without a graph.
+    field
+        Gives each of :func:`xc_fields` at the points, when it is asked for: one at a time is held.
+    voxel_volume
+        Volume of a point, Å³.
+
+    Returns
+    -------
+    Tensor
+        (2,) float64, eV.
+    """
+    rho = density + field(XCField("core")) if has_core else density
+    if not needs_gradient(functional):
+        return integrate(functional, rho, density) * voxel_volume
+    sigma = torch.zeros_like(density)
+    overlap = torch.zeros_like(density) if has_core else sigma  # ∇ρ·∇n is |∇ρ|² where ρ is n
+    for axis in range(3):
+        of_rho = field(XCField("all", axis))
+        sigma.addcmul_(of_rho, of_rho)
+        if has_core:
+            overlap.addcmul_(of_rho, field(XCField("valence", axis)))
+    return integrate(functional, rho, density, sigma, overlap) * voxel_volume
+
+
+def xc_terms(density: Tensor, core_g: Tensor | None, grid: Grid, functional: Functional, cutoff: float) -> Tensor:
+    """E_xc[n + n_core] and ∫ v_xc[n + n_core] n of a whole grid, (2,) float64, eV, without a graph.
 
     Parameters
     ----------
     density
         n, (Nx, Ny, Nz) float64, 1/Å³.
-    core
-        n_core, the same, or None where there is none.
+    core_g
+        n_core(G) on the whole half space, or None where there is none.
     grid
         Their grid.
     functional
         'pbe', 'pw92' or 'pz'.
-    density_cutoff
+    cutoff
         Kinetic energy of the sphere of the gradient, eV; not looked at by LDA.
-
-    Returns
-    -------
-    tuple
-        E_xc and ∫ v_xc n, eV.
     """
-    n = density.detach()
-    rho = n if core is None else n + core.detach()
-    gradients: tuple[Tensor, ...] = ()
-    if needs_gradient(functional):
-        slab = ReciprocalSlab.whole(grid)
-        sphere = slab.sphere(density_cutoff, n.device)
-        sigma, overlap = torch.zeros_like(n), torch.zeros_like(n)
-        n_g = to_reciprocal(n)
-        rho_g = n_g if core is None else to_reciprocal(rho)
-        for axis in range(3):
-            of_rho = to_real(gradient_of(rho_g, slab, axis, sphere), grid)
-            sigma.addcmul_(of_rho, of_rho)
-            if core is not None:
-                overlap.addcmul_(of_rho, to_real(gradient_of(n_g, slab, axis, sphere), grid))
-        gradients = (sigma, sigma if core is None else overlap)
-        del n_g, rho_g, overlap, sphere
-    energy, potential = (integrate(functional, rho, n, *gradients) * grid.voxel_volume).tolist()
-    return energy, potential
+    slab, n = ReciprocalSlab.whole(grid), density.detach()
+    density_g, sphere = to_reciprocal(n), slab.sphere(cutoff, n.device)
+
+    def field(wanted: XCField) -> Tensor:
+        return to_real(wanted.coefficients(density_g, core_g, slab, sphere), grid)
+
+    return xc_share(functional, core_g is not None, n, field, grid.voxel_volume)

@@ -25,15 +25,14 @@ from maladist.io import stores
 from maladist.io.stores import ArrayTemplate
 from maladist.parallel import waves
 from maladist.physics.core import core_charge_of
-from maladist.physics.energies import density_terms, ion_energy
+from maladist.physics.energies import Energies, density_terms, ion_energy
 from maladist.physics.ewald import ewald_grid, real_space_energy, reciprocal_energy_of
-from maladist.physics.functionals import integrate, needs_gradient
 from maladist.physics.hartree import hartree_energy_of
 from maladist.physics.reciprocal import ReciprocalSlab, half_shape
 from maladist.physics.system import System
-from maladist.physics.xc import gradient_of
+from maladist.physics.xc import XCField, xc_fields, xc_share
 
-Terms = dict[str, float | None]
+DensityTerms = tuple[float, float | None, float | None]
 Run = Callable[[Any, Sequence[waves.NamedJob]], Iterator[Any]]
 
 ONE_TASK_REALS: Final = 14
@@ -52,7 +51,7 @@ def one_task_bytes(grid: Grid, n_atoms: int) -> int:
 
 def terms_of_store(
     client: Client, path: Path, system: System, *, distributed: bool, room: int, run_key: str
-) -> list[Terms]:
+) -> list[Energies]:
     """Hartree, XC and Ewald terms of the densities in a store.
 
     Parameters
@@ -72,8 +71,8 @@ def terms_of_store(
 
     Returns
     -------
-    list of dict
-        For each temperature: ``hartree_eV``, ``xc_eV``, ``xc_potential_eV``, ``ewald_eV``; None where not known.
+    list of Energies
+        For each temperature, without band energy and entropy.
     """
 
     def run(function: Any, jobs: Sequence[waves.NamedJob]) -> Iterator[Any]:
@@ -83,21 +82,22 @@ def terms_of_store(
     if distributed:
         slabs = _Slabs(path, system, room)
         ewald = slabs.ewald(run)
-        return [{**slabs.density_terms(run, t), "ewald_eV": ewald} for t in range(nt)]
-    jobs = [waves.NamedJob(f"terms{t}", str(path), system, t) for t in range(nt)]
-    jobs.append(waves.NamedJob("ewald", str(path), system, None))
-    found = dict(run(_one_task, jobs))
-    return [{**found[t], **found[None]} for t in range(nt)]
+        terms = [slabs.density_terms(run, t) for t in range(nt)]
+    else:
+        jobs = [waves.NamedJob(f"terms{t}", str(path), system, t) for t in range(nt)]
+        found = dict(run(_one_task, [*jobs, waves.NamedJob("ewald", str(path), system, None)]))
+        ewald, terms = found[None], [found[t] for t in range(nt)]
+    return [
+        Energies(system.n_atoms, hartree=h, xc=xc, xc_potential=xc_potential, ewald=ewald)
+        for h, xc, xc_potential in terms
+    ]
 
 
-def _one_task(store: str, system: System, t: int | None) -> tuple[int | None, Terms]:
+def _one_task(store: str, system: System, t: int | None) -> tuple[int | None, DensityTerms | float | None]:
     torch.set_num_threads(1)
-    p = system
     if t is None:
-        return None, {"ewald_eV": ion_energy(p.positions, p.symbols, p.elements, p.grid)}
-    density = _density(store, t, 0, p.grid.shape[0])
-    terms = density_terms(density, p.grid, p.positions, p.symbols, p.elements, p.xc, p.density_cutoff)
-    return t, dict(zip(("hartree_eV", "xc_eV", "xc_potential_eV"), terms, strict=True))
+        return None, ion_energy(system)
+    return t, density_terms(_density(store, t, 0, system.grid.shape[0]), system)
 
 
 # -- by slabs --------------------------------------------------------------------------------------------------------
@@ -121,19 +121,17 @@ class _Slabs:
         n = grid.shape[axis]
         return [(a, min(a + thick, n)) for a in range(0, n, thick)]
 
-    def density_terms(self, run: Run, t: int) -> Terms:
+    def density_terms(self, run: Run, t: int) -> DensityTerms:
         xs, ys = self._ranges(0, self._grid), self._ranges(1, self._grid)
-        fields = _fields(self.system)
-        thick = (xs[0][1], ys[0][1])
-        stores.add_arrays(self.path, {f"work/g_{name}": self._template(thick) for name in ("density", *fields)})
         store, system = str(self.path), self.system
+        template = self._template((xs[0][1], ys[0][1]))
+        stores.add_arrays(self.path, {f"work/g_{name}": template for name in ("density", *_fields(system))})
         _drain(run(_forward, [waves.NamedJob(f"fft{t}x{a}", store, t, a, b) for a, b in xs]))
-        hartree = run(_reciprocal, [waves.NamedJob(f"fft{t}y{a}", store, system, a, b, fields) for a, b in ys])
-        terms: Terms = {"hartree_eV": _in_order(hartree)[0], "xc_eV": None, "xc_potential_eV": None}
-        if system.xc is not None and system.knows_core:
-            xc = run(_real, [waves.NamedJob(f"xc{t}x{a}", store, system, t, a, b, fields) for a, b in xs])
-            terms["xc_eV"], terms["xc_potential_eV"] = _in_order(xc)
-        return terms
+        hartree = _in_order(run(_reciprocal, [waves.NamedJob(f"fft{t}y{a}", store, system, a, b) for a, b in ys]))
+        if system.functional is None:
+            return hartree[0], None, None
+        xc = _in_order(run(_real, [waves.NamedJob(f"xc{t}x{a}", store, system, t, a, b) for a, b in xs]))
+        return hartree[0], xc[0], xc[1]
 
     def _template(self, thick: tuple[int, int]) -> ArrayTemplate:
         nx, ny, nh = half_shape(self._grid)
@@ -147,14 +145,9 @@ class _Slabs:
         return _in_order(run(_ewald_slab, [*jobs, waves.NamedJob("ewald-pairs", self.system, None, -1, 0)]))[0]
 
 
-def _fields(system: System) -> tuple[str, ...]:
-    """What must come back to real space for XC, by name."""
-    if system.xc is None or not system.knows_core:
-        return ()
-    gradients = tuple(f"rho{a}" for a in range(3)) if needs_gradient(system.xc) else ()
-    if not system.has_core:
-        return gradients
-    return ("core", *gradients, *(f"n{a}" for a in range(len(gradients))))
+def _fields(system: System) -> tuple[XCField, ...]:
+    """What must come back to real space."""
+    return () if system.functional is None else xc_fields(system.functional, system.has_core)
 
 
 def _forward(store: str, t: int, a: int, b: int) -> int:
@@ -167,51 +160,34 @@ def _forward(store: str, t: int, a: int, b: int) -> int:
     return a
 
 
-def _reciprocal(store: str, system: System, a: int, b: int, fields: Sequence[str]) -> tuple[int, list[float]]:
+def _reciprocal(store: str, system: System, a: int, b: int) -> tuple[int, list[float]]:
     """A slab of y: transform along x, Hartree's share, and the fields that XC needs, half way back."""
     torch.set_num_threads(1)
-    grid = system.grid
-    nx, _, nh = half_shape(grid)
-    slab = ReciprocalSlab(grid, (0, a, 0), (nx, b, nh))
+    nx, _, nh = half_shape(system.grid)
+    slab = ReciprocalSlab(system.grid, (0, a, 0), (nx, b, nh))
     mixed = torch.from_numpy(np.asarray(stores.open_array(store, "work/g_density", "r")[:, a:b]))
     n_g = torch.fft.fft(mixed, dim=0, norm="forward")
     del mixed
     hartree = float(hartree_energy_of(n_g, slab))
-    if fields:
-        sphere = slab.sphere(system.density_cutoff)
-        positions = torch.as_tensor(system.positions)
-        core_g = core_charge_of(positions, system.symbols, system.elements, slab, system.density_cutoff)
-        rho_g = n_g if core_g is None else n_g + core_g
-        for name in fields:
-            source = {"c": core_g, "r": rho_g, "n": n_g}[name[0]]
-            assert source is not None
-            field = source if name == "core" else gradient_of(source, slab, int(name[-1]), sphere)
-            back = torch.fft.ifft(field, dim=0, norm="forward").numpy()
-            stores.write_region(store, f"work/g_{name}", (slice(None), slice(a, b)), back)
+    if fields := _fields(system):
+        core_g, sphere = core_charge_of(system, slab), slab.sphere(system.sphere)
+        for field in fields:
+            half_way = torch.fft.ifft(field.coefficients(n_g, core_g, slab, sphere), dim=0, norm="forward")
+            stores.write_region(store, f"work/g_{field}", (slice(None), slice(a, b)), half_way.numpy())
     return a, [hartree]
 
 
-def _real(store: str, system: System, t: int, a: int, b: int, fields: Sequence[str]) -> tuple[int, list[float]]:
+def _real(store: str, system: System, t: int, a: int, b: int) -> tuple[int, list[float]]:
     """A slab of x: the rest of the way back, and XC point by point."""
     torch.set_num_threads(1)
-    grid = system.grid
+    assert system.functional is not None
 
-    def field(name: str) -> Tensor:
-        part = torch.from_numpy(np.asarray(stores.open_array(store, f"work/g_{name}", "r")[a:b]))
-        return torch.fft.irfftn(part, s=grid.shape[1:], dim=(1, 2), norm="forward")
+    def field(wanted: XCField) -> Tensor:
+        part = torch.from_numpy(np.asarray(stores.open_array(store, f"work/g_{wanted}", "r")[a:b]))
+        return torch.fft.irfftn(part, s=system.grid.shape[1:], dim=(1, 2), norm="forward")
 
-    n = _density(store, t, a, b)
-    rho = n + field("core") if "core" in fields else n
-    gradients: tuple[Tensor, ...] = ()
-    if "rho0" in fields:
-        sigma, overlap = torch.zeros_like(n), torch.zeros_like(n)
-        for axis in range(3):
-            of_rho = field(f"rho{axis}")
-            sigma.addcmul_(of_rho, of_rho)
-            overlap.addcmul_(of_rho, field(f"n{axis}") if "n0" in fields else of_rho)
-        gradients = (sigma, overlap)
-    assert system.xc is not None
-    return a, (integrate(system.xc, rho, n, *gradients) * grid.voxel_volume).tolist()
+    density = _density(store, t, a, b)
+    return a, xc_share(system.functional, system.has_core, density, field, system.grid.voxel_volume).tolist()
 
 
 def _ewald_slab(system: System, grid: Grid | None, a: int, b: int) -> tuple[int, list[float]]:

@@ -111,7 +111,7 @@ def ldos(
         precision,
     )
     attrs = {
-        **system.attributes(),
+        **schema.system_attributes(system),
         **schema.energy_attributes(known.energy_grid),
         "model_hash": ready.model_hash,
         "units": "1/(eV Å^3)",

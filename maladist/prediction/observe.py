@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,9 @@ from maladist.io import stores
 from maladist.io.qe.upf import read_pseudopotentials
 from maladist.io.stores import field_template
 from maladist.parallel.workers import Workers
-from maladist.physics.fermi import CorrectionMode, fermi_level, fermi_weights, use_correction
+from maladist.physics.fermi import CorrectionMode, fermi_states, use_correction
 from maladist.physics.functionals import Functional
-from maladist.physics.system import System, common_functional, system_of
+from maladist.physics.system import System, common_functional, complete
 from maladist.prediction.fields import one_task_bytes, terms_of_store
 from maladist.prediction.provenance import provenance
 from maladist.prediction.result import Prediction, temporary_store
@@ -127,34 +128,30 @@ def _system(
     density_cutoff: float | None,
     correction: CorrectionMode,
 ) -> System:
-    attrs, grid = dataset.attrs, schema.grid_of(dataset)
-    if atoms is None:
-        if "position" not in dataset or "number" not in dataset:
-            raise StoreError("ldos", "no atoms", "variables position and number", "Give the atoms (--atoms).")
-        atoms = schema.atoms_of(dataset)
+    if atoms is None and ("position" not in dataset or "number" not in dataset):
+        raise StoreError("ldos", "no atoms", "variables position and number", "Give the atoms (--atoms).")
+    atoms = schema.atoms_of(dataset) if atoms is None else atoms
     schema.check_atoms(atoms)
-    if not np.allclose(atoms.cell.array, grid.cell_array, atol=1e-3):
-        raise InputError(
-            "atoms", "a cell that is not that of the LDOS", f"the cell {grid.cell_array.round(4).tolist()}"
-        )
-    temperature = attrs.get("temperature_K") if temperature is None else temperature
-    if temperature is None:
-        raise InputError("temperature", "none, and the data name none", "a temperature in K", "Give --temperature.")
     elements: Mapping[str, Element] = {}
     if pseudopotentials is not None:
         elements = (
             pseudopotentials if isinstance(pseudopotentials, Mapping) else read_pseudopotentials(pseudopotentials)
         )
-    return system_of(
-        atoms,
-        grid,
-        temperatures=np.atleast_1d(temperature).tolist(),
-        elements=elements,
-        xc=xc or attrs.get("xc") or common_functional(atoms, elements),
-        density_cutoff=density_cutoff if density_cutoff is not None else attrs.get("density_cutoff_eV"),
-        correction=use_correction(correction, schema.energy_grid_of(dataset)),
-        n_electrons=attrs.get("n_electrons"),
+    known = schema.read_system(dataset, elements, atoms)
+    if not np.allclose(atoms.cell.array, known.grid.cell_array, atol=1e-3):
+        cell = known.grid.cell_array.round(4).tolist()
+        raise InputError("atoms", "a cell that is not that of the LDOS", f"the cell {cell}")
+    if temperature is None and not known.temperatures:
+        raise InputError("temperature", "none, and the data name none", "a temperature in K", "Give --temperature.")
+    corrected, not_corrected = use_correction(correction, schema.energy_grid_of(dataset))
+    system = replace(
+        known,
+        temperatures=known.temperatures if temperature is None else tuple(np.atleast_1d(temperature).tolist()),
+        xc=xc or known.xc or common_functional(known),
+        density_cutoff=known.density_cutoff if density_cutoff is None else density_cutoff,
+        correction=corrected,
     )
+    return complete(system, not_corrected)
 
 
 def _observe(dataset: xr.Dataset, system: System, client: Client, path: Path, overwrite: bool, began: float) -> None:
@@ -164,16 +161,13 @@ def _observe(dataset: xr.Dataset, system: System, client: Client, path: Path, ov
         np.asarray(client.compute(field.data.sum(axis=(0, 1, 2), dtype=np.float64), sync=True))
         * system.grid.voxel_volume
     )
-    weights = []
-    for t in system.temperatures:
-        mu = fermi_level(torch.as_tensor(dos), energies, system.n_electrons, t, correction=system.correction)
-        weights.append((mu, fermi_weights(energies, mu, t, correction=system.correction)))
+    weights = fermi_states(torch.as_tensor(dos), energies, system)
     number = np.stack([w.number.numpy() for _, w in weights])
 
     several = len(weights) if len(weights) > 1 else 0
     block = tuple(max(c) for c in field.chunks[:3])
     attributes = {
-        **system.attributes(),
+        **schema.system_attributes(system),
         **schema.energy_attributes(energies),
         "source": f"maladist {version('maladist')} observe",
         "of": str(dataset.attrs.get("source", "an LDOS")),
@@ -187,7 +181,7 @@ def _observe(dataset: xr.Dataset, system: System, client: Client, path: Path, ov
 
     clock = time.perf_counter()
     room = Workers.of(client).room(0)
-    distributed = one_task_bytes(system.grid, len(system.numbers)) > room
+    distributed = one_task_bytes(system.grid, system.n_atoms) > room
     terms = terms_of_store(
         client, path, system, distributed=distributed, room=room, run_key=f"observe-{time.time_ns():x}"
     )

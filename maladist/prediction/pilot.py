@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -12,7 +13,8 @@ from scipy.spatial import cKDTree
 from maladist.grid import EnergyGrid, Grid
 from maladist.neighbors import CellList, LocalAtoms
 from maladist.parallel.waves import NamedJob
-from maladist.physics.fermi import fermi_level
+from maladist.physics.fermi import fermi_states, number_weights
+from maladist.physics.system import System
 
 Array = npt.NDArray[np.float64]
 
@@ -44,33 +46,30 @@ def pilot_jobs(points: Array, atoms: CellList) -> list[NamedJob]:
     return jobs
 
 
-def window(
-    means: Array, volume: float, energies: EnergyGrid, n_electrons: float, temperature: float
-) -> tuple[float, float]:
-    """Window of μ from the mean LDOS of each group of points.
+def window(means: Array, energies: EnergyGrid, system: System) -> tuple[float, float]:
+    """Window of μ at all temperatures, from the mean LDOS of each group of points.
 
     Parameters
     ----------
     means
         (groups, levels) float64, 1/(eV Å³).
-    volume
-        Of the cell, Å³.
 
     Returns
     -------
     tuple
         Lower and upper end, eV: six standard errors of μ to either side, at least NARROWEST.
     """
-    dos = means.mean(axis=0) * volume
-    mu = fermi_level(torch.as_tensor(dos), energies, n_electrons, temperature, correction=False)
-    # dμ = −dN(μ)/D(μ), with N(μ) of each group; D averaged over ±k_BT by a difference of N.
-    from maladist.physics.fermi import fermi_weights
-
-    def number(at: float) -> Array:
-        return np.asarray(means @ fermi_weights(energies, at, temperature, correction=False).number.numpy()) * volume
-
-    step = energies.spacing
-    slope = max(float((number(mu + step) - number(mu - step)).mean()) / (2 * step), 1e-3 * n_electrons / step)
-    error = float(number(mu).std(ddof=1)) / np.sqrt(len(means)) / slope
-    half = max(NARROWEST, 6 * error)
-    return mu - half, mu + half
+    plain, volume = replace(system, correction=False), system.grid.volume
+    states = fermi_states(torch.as_tensor(means.mean(axis=0) * volume), energies, plain)
+    ends = []
+    for (mu, weights), t in zip(states, system.temperatures, strict=True):
+        # dμ = −dN(μ)/D(μ), with N(μ) of each group; D averaged over ±k_BT by a difference of N.
+        step = energies.spacing
+        above, below = (number_weights(energies, mu + s, t, correction=False).numpy() for s in (step, -step))
+        slope = float((means @ (above - below)).mean()) * volume / (2 * step)
+        slope = max(slope, 1e-3 * float(system.n_electrons or 0.0) / step)
+        number = means @ weights.number.numpy() * volume
+        error = float(number.std(ddof=1)) / np.sqrt(len(means)) / slope
+        half = max(NARROWEST, 6 * error)
+        ends += [mu - half, mu + half]
+    return min(ends), max(ends)

@@ -18,7 +18,7 @@ from maladist import schema
 from maladist.errors import DependencyError, InputError
 from maladist.grid import Grid
 from maladist.io import stores
-from maladist.physics.energies import Energies
+from maladist.physics.energies import TERMS, Energies
 
 _temporary: dict[Path, tempfile.TemporaryDirectory[str]] = {}
 
@@ -130,8 +130,8 @@ class Prediction:
 
     @property
     def energies(self) -> Energies:
-        """Terms of the total free energy, eV; None where a term could not be known."""
-        terms = {n: self._one(n) for n in schema.ENERGY_TERMS[:-1]}
+        """Terms of the total free energy, eV; None for a term that was not known, or not in use, when it was made."""
+        terms = {t.name: self._one(t.name) for t in TERMS if t.name in self.dataset}
         return Energies.from_dict({n: None if np.isnan(v) else v for n, v in terms.items()}, self.dataset.sizes["atom"])
 
     def to_dict(self) -> dict[str, Any]:

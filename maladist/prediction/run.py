@@ -32,7 +32,7 @@ from maladist.neighbors import LocalAtoms
 from maladist.parallel import waves
 from maladist.parallel.progress import Observer
 from maladist.parallel.workers import Workers
-from maladist.physics.fermi import FermiWeights, fermi_level, fermi_weights, window_modes
+from maladist.physics.fermi import FermiWeights, fermi_states, window_modes
 from maladist.prediction.block import Report, Work, compute_block, density_blocks, pilot_batch
 from maladist.prediction.fields import terms_of_store
 from maladist.prediction.pilot import pilot_jobs, pilot_points, window
@@ -113,7 +113,7 @@ class Run:
                 arrays[name] = field_template(name, (*shape, width), (*chunks, width))
         arrays |= self._work_arrays(basis)
         attributes = {
-            **system.attributes(),
+            **schema.system_attributes(system),
             **schema.energy_attributes(model.energy_grid),
             "descriptors": model.descriptor.to_dict(),
             "model_hash": self.setup.model_hash,
@@ -159,8 +159,7 @@ class Run:
             found[i] = mean
             self.observer.advance(None)
         means = np.array([found[i] for i in sorted(found)])  # in this order, whoever was first: the bits depend on it
-        windows = [window(means, p.grid.volume, s.model.energy_grid, p.n_electrons, t) for t in p.temperatures]
-        low, high = min(w[0] for w in windows), max(w[1] for w in windows)
+        low, high = window(means, s.model.energy_grid, p)
         return window_modes(s.model.energy_grid, p.temperatures, low, high, correction=p.correction).numpy()
 
     def _blocks(self, basis: Array) -> None:
@@ -204,15 +203,7 @@ class Run:
 
     def _weights(self, dos: Array) -> list[tuple[float, FermiWeights]]:
         """μ and the weights at it, for every temperature."""
-        p, energies = self.setup.system, self.setup.model.energy_grid
-        levels = [
-            fermi_level(torch.as_tensor(dos), energies, p.n_electrons, t, correction=p.correction)
-            for t in p.temperatures
-        ]
-        return [
-            (mu, fermi_weights(energies, mu, t, correction=p.correction))
-            for mu, t in zip(levels, p.temperatures, strict=True)
-        ]
+        return fermi_states(torch.as_tensor(dos), self.setup.model.energy_grid, self.setup.system)
 
     def _outside(self, weights: Sequence[tuple[float, FermiWeights]], basis: Array, coefficients: Array) -> bool:
         """Whether the weights at μ do not lie in the span of the basis: μ has left the window."""

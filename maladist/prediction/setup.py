@@ -22,7 +22,7 @@ from maladist.io.qe.upf import read_pseudopotentials
 from maladist.learning.model import LDOSModel
 from maladist.neighbors import CellList
 from maladist.physics.fermi import CorrectionMode, use_correction
-from maladist.physics.system import System, system_of
+from maladist.physics.system import System, complete, wrapped
 from maladist.prediction.block import ModelBlob
 
 KEEPABLE: Final = ("ldos", "descriptors")
@@ -121,16 +121,19 @@ def setup(
             )
         temperature = model.temperature
     temperatures = [float(temperature)] if np.isscalar(temperature) else [float(t) for t in temperature]  # type: ignore[arg-type, union-attr]
-    system = system_of(
-        atoms,
-        choose_grid(atoms, model, grid),
-        temperatures=temperatures,
-        elements=model.elements,
-        xc=model.xc,
-        density_cutoff=model.density_cutoff if density_cutoff is None else density_cutoff,
-        correction=use_correction(correction, model.energy_grid),
-        electrons_per_atom=model.electrons_per_atom,
+    cell = choose_grid(atoms, model, grid)
+    corrected, not_corrected = use_correction(correction, model.energy_grid)
+    system = System(
+        cell,
+        wrapped(atoms, cell),
+        atoms.numbers.astype(np.int16),
+        model.elements,
+        model.xc,
+        model.density_cutoff if density_cutoff is None else density_cutoff,
+        temperatures=tuple(temperatures),
+        correction=corrected,
     )
+    system = complete(system, not_corrected, model.electrons_per_atom)
     placed = model.placed(atoms.get_chemical_symbols(), atoms.get_volume())
     return Setup(system, placed, descriptors, device, precision, keep, model.content_hash)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ def result_values(
     energy_grid: EnergyGrid,
     dos: npt.NDArray[np.float64],
     weights: Sequence[tuple[float, FermiWeights]],
-    terms: Sequence[Mapping[str, float | None]],
+    terms: Sequence[Energies],
 ) -> Values:
     """Variables of the data contract: atoms, energies, DOS and the scalars, with a dim for several temperatures.
 
@@ -33,14 +34,11 @@ def result_values(
     weights
         μ (eV) and the Fermi weights at it, for each temperature.
     terms
-        Hartree, XC and Ewald terms by name, eV, for each temperature.
+        Energies at each temperature, all but band energy and entropy.
     """
     rows = []
     for (mu, w), of_density in zip(weights, terms, strict=True):
-        band, entropy = float(w.band.numpy() @ dos), float(w.entropy.numpy() @ dos)
-        energies = Energies.from_dict(
-            {**of_density, "band_energy_eV": band, "entropy_contribution_eV": entropy}, len(system.numbers)
-        )
+        energies = replace(of_density, band=float(w.band.numpy() @ dos), entropy=float(w.entropy.numpy() @ dos))
         rows.append({"fermi_energy_eV": mu, "n_electrons": float(w.number.numpy() @ dos), **energies.to_dict()})
     several = len(rows) > 1
     dims: tuple[str, ...] = ("temperature",) if several else ()

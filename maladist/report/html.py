@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -17,22 +18,13 @@ from matplotlib.figure import Figure
 from maladist import schema
 from maladist.errors import InputError, StoreError
 from maladist.io import stores
+from maladist.physics.energies import TERMS, TOTAL
 from maladist.prediction.provenance import versions
 from maladist.prediction.result import Prediction
 from maladist.report.charts import stages_axes, timeline_axes
 from maladist.report.figures import dos_axes, draw_plane, plane_across, plane_through
 from maladist.report.isosurface import Isosurface, html_page, resource
 from maladist.reprs import size
-
-_TERMS: Final = {
-    "band_energy_eV": "E<sub>b</sub> = ∫ ε f D, band energy",
-    "entropy_contribution_eV": "−TS, electronic entropy",
-    "hartree_eV": "E<sub>H</sub>, Hartree (enters with −)",
-    "xc_eV": "E<sub>xc</sub>, exchange and correlation",
-    "xc_potential_eV": "∫ v<sub>xc</sub> n (enters with −)",
-    "ewald_eV": "E<sub>ii</sub>, ions (Ewald)",
-    "total_free_energy_eV": "A, total free energy",
-}
 
 
 def report(store: Prediction | str | Path, path: str | Path | None = None, *, overwrite: bool = True) -> Path:
@@ -154,7 +146,7 @@ def _energies(prediction: Prediction) -> str:
     if len(prediction.temperatures) > 1:
         levels = "".join(f"<td>{_number(x, None, 4)}</td><td></td>" for x in _values(prediction, "fermi_energy_eV"))
         rows.append(f"<tr><td>μ, Fermi level</td>{levels}</tr>")
-    for name, label in _TERMS.items():
+    for _, name, sign, label in (*TERMS, TOTAL):
         values, spreads = _values(prediction, name), _values(prediction, f"{name}_std")
         if not values:
             continue
@@ -163,7 +155,8 @@ def _energies(prediction: Prediction) -> str:
             spread = spreads[i] if spreads else None
             cells += [_number(x, spread, 4), _number(x / n, None if spread is None else spread / n, 6)]
         kind = ' class="total"' if name.startswith("total") else ""
-        rows.append(f"<tr{kind}><td>{label}</td>{''.join(f'<td>{c}</td>' for c in cells)}</tr>")
+        enters = " (enters with −)" if sign < 0 else ""
+        rows.append(f"<tr{kind}><td>{_indices(label)}{enters}</td>{''.join(f'<td>{c}</td>' for c in cells)}</tr>")
     if not rows:
         return _section("Energies", '<p class="said">The store holds no energies.</p>')
     table = f"<table><thead><tr><th>term</th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
@@ -171,6 +164,10 @@ def _energies(prediction: Prediction) -> str:
     if "–</td>" in table:
         said += " A dash: a term that needs what is not known (a pseudopotential or the functional)."
     return _section("Energies", f'<div class="scroll">{table}</div><p class="said">{said}</p>')
+
+
+def _indices(label: str) -> str:
+    return re.sub(r"_(\w+)", r"<sub>\1</sub>", label)
 
 
 def _number(value: float, spread: float | None, digits: int) -> str:

@@ -117,10 +117,10 @@ class Prepared:
         """The model of a network on the training's device."""
         first, snapshots = self.train[0], self.train
         temperatures = {None if s.temperature is None else round(s.temperature, 6) for s in snapshots}
-        atoms, electrons = sum(len(s.numbers) for s in snapshots), [s.n_electrons for s in snapshots]
-        here = sorted({symbol for s in snapshots for symbol in s.symbols})
+        atoms, electrons = sum(s.system.n_atoms for s in snapshots), [s.system.n_electrons for s in snapshots]
+        here = sorted({symbol for s in snapshots for symbol in s.system.symbols})
         # The coarsest of the data's spacings: a cell of the data gets the data's grid again, not a finer one.
-        spacing = np.max([s.grid.spacing for s in snapshots], axis=0)
+        spacing = np.max([s.system.grid.spacing for s in snapshots], axis=0)
         return LDOSModel(
             network=network,
             input_scaler=self.inputs.to(network.device),
@@ -128,10 +128,10 @@ class Prepared:
             descriptor=self.spec,
             energy_grid=first.energies,
             elements={s: self.elements.get(s, Element(s)) for s in here},
-            xc=first.xc,
+            xc=first.system.xc,
             temperature=temperatures.pop() if len(temperatures) == 1 else None,
             spacing=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
-            density_cutoff=first.density_cutoff,
+            density_cutoff=first.system.density_cutoff,
             restrict=config.restrict,
             electrons_per_atom=None if None in electrons else sum(e for e in electrons if e is not None) / atoms,
             energy_zero=config.energy_zero,
@@ -164,7 +164,7 @@ def prepare(config: TrainConfig, folder: Path, client: Client, note: Callable[[s
         train, validation = _on_local_energies(config.energy_zero, train, validation)
     spec = _spec(config, train)
     for snapshot in train:
-        if (n := number_of_points(data.points, snapshot.grid.n_points)) < config.batch.points:
+        if (n := number_of_points(data.points, snapshot.system.grid.n_points)) < config.batch.points:
             raise InputError("batch.points", f"{config.batch.points}", f"at most {n}, the points of {snapshot.name}")
     elements = {} if data.pseudopotentials is None else read_pseudopotentials(data.pseudopotentials)
     correction, why = use_correction(config.loss.correction, train[0].energies)

@@ -160,11 +160,11 @@ def _jobs(
     shuffled: bool,
     cross: tuple[bool, bool],
 ) -> Iterator[waves.NamedJob]:
-    grid, stored = snapshot.grid, snapshot.stored == spec
+    grid, stored = snapshot.system.grid, snapshot.stored == spec
     n = number_of_points(points, grid.n_points)
     every = n == grid.n_points
     chosen = None if every else _by_block(_choose(snapshot, n, seed), snapshot)
-    cells = CellList(grid.cell_array, snapshot.positions, snapshot.numbers, spec.cutoff)
+    cells = CellList(grid.cell_array, snapshot.system.positions, snapshot.system.numbers, spec.cutoff)
     key = _key(snapshot, spec, n, seed, shuffled)
     for block in grid.blocks(snapshot.chunks):
         picked = None if chosen is None else chosen.get(block.index)
@@ -183,13 +183,13 @@ def _jobs(
 def _choose(snapshot: Snapshot, n: int, seed: int) -> Indices:
     """Points drawn without repetition, whatever other snapshots there are."""
     rng = np.random.default_rng([seed, zlib.crc32(snapshot.name.encode())])
-    return np.sort(rng.choice(snapshot.grid.n_points, n, replace=False))
+    return np.sort(rng.choice(snapshot.system.grid.n_points, n, replace=False))
 
 
 def _by_block(chosen: Indices, snapshot: Snapshot) -> dict[int, Indices]:
     """Chosen points by the index of their block: their numbers in it, C order."""
-    blocks = snapshot.grid.blocks(snapshot.chunks)
-    at = np.stack(np.unravel_index(chosen, snapshot.grid.shape), axis=-1)
+    blocks = snapshot.system.grid.blocks(snapshot.chunks)
+    at = np.stack(np.unravel_index(chosen, snapshot.system.grid.shape), axis=-1)
     owner, inside = np.divmod(at, blocks.block_shape)
     index = np.ravel_multi_index(tuple(owner.T), blocks.counts)
     found: dict[int, Indices] = {}
@@ -252,7 +252,7 @@ def sample_chunk(
 def _features(chunk: Chunk, snapshot: Snapshot, rows: Indices, spec: Spec, atoms: LocalAtoms | None) -> Rows:
     if atoms is None:
         return read_block(chunk.store, "descriptors", chunk.block)[rows]
-    points = snapshot.grid.points(chunk.block)[rows]
+    points = snapshot.system.grid.points(chunk.block)[rows]
     parts = [evaluate(points[i : i + BATCH], atoms, spec, threads=1).numpy() for i in range(0, len(points), BATCH)]
     return np.concatenate(parts)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,7 @@ from maladist.io import stores
 from maladist.learning.loss import LDOSLoss
 from maladist.learning.model import LDOSModel
 from maladist.physics.energies import total_free_energy
-from maladist.physics.fermi import FermiWeights, fermi_level, fermi_weights
-from maladist.physics.reciprocal import largest_cutoff
+from maladist.physics.fermi import FermiWeights, fermi_states
 from maladist.training.samples import Chunk
 
 
@@ -135,16 +134,16 @@ class Validation:
     def _energies(
         self, model: LDOSModel, snapshot: Snapshot, chunks: Sequence[Chunk], means: torch.Tensor
     ) -> SnapshotErrors:
-        grid, t, n = snapshot.grid, snapshot.temperature, len(snapshot.numbers)
+        system = replace(snapshot.system, elements=self.elements, correction=self.correction)
+        grid, n = system.grid, system.n_atoms
         every = sum(c.rows for c in chunks) == grid.n_points
-        if t is None or snapshot.n_electrons is None or (snapshot.dos is None and not every):
+        if not system.temperatures or system.n_electrons is None or (snapshot.dos is None and not every):
             return SnapshotErrors(snapshot.name)
         dos = grid.volume * means[0] if every else torch.as_tensor(snapshot.dos) + grid.volume * means[1]
         try:
-            mu = fermi_level(dos, snapshot.energies, snapshot.n_electrons, t, correction=self.correction)
+            ((_, w),) = fermi_states(dos, snapshot.energies, system)
         except EnergyWindowError:
             return SnapshotErrors(snapshot.name, math.inf, math.inf, math.inf)
-        w = fermi_weights(snapshot.energies, mu, t, correction=self.correction)
         band, terms = float(w.band @ dos), snapshot.terms
         band_error = 1e3 * (band - terms["band_energy_eV"]) / n if "band_energy_eV" in terms else None
         if not (every and snapshot.has_density):
@@ -152,23 +151,15 @@ class Validation:
         density = self._density(model, snapshot, chunks, w)
         dft = torch.as_tensor(np.asarray(stores.open_array(snapshot.path, "density", "r")[...], dtype=float))
         density_error = float((density - dft).abs().mean() / dft.mean())
-        total = self._total(snapshot, band, float(w.entropy @ dos), density)
+        total = total_free_energy(band, float(w.entropy @ dos), density, system).total
         known = total is not None and "total_free_energy_eV" in terms
         total_error = 1e3 * (total - terms["total_free_energy_eV"]) / n if total is not None and known else None
         return SnapshotErrors(snapshot.name, band_error, total_error, density_error)
 
     def _density(self, model: LDOSModel, snapshot: Snapshot, chunks: Sequence[Chunk], w: FermiWeights) -> torch.Tensor:
         """n(r), (Nx, Ny, Nz) float64: a second pass, now that μ is known."""
-        density = torch.empty(snapshot.grid.shape, dtype=torch.float64)
+        density = torch.empty(snapshot.system.grid.shape, dtype=torch.float64)
         for chunk in chunks:
             ldos = model.ldos(torch.from_numpy(chunk.read()[0])).cpu().double()
             density[chunk.block.slices] = (ldos @ w.number).reshape(chunk.block.shape)
         return density
-
-    def _total(self, snapshot: Snapshot, band: float, entropy: float, density: torch.Tensor) -> float | None:
-        cutoff = snapshot.density_cutoff or largest_cutoff(snapshot.grid)
-        symbols, positions = snapshot.symbols, snapshot.positions
-        found = total_free_energy(
-            band, entropy, density, snapshot.grid, positions, symbols, self.elements, snapshot.xc, cutoff
-        )
-        return found.total

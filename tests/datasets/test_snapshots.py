@@ -29,9 +29,9 @@ def test_local_energies_leave_errors_against_the_dft_as_they_are(snapshots: list
         local = snapshot.on_local_energies(COEFFICIENTS, window)
         errors = []
         for one in (snapshot, local):
-            assert one.dos is not None and one.n_electrons is not None and one.temperature is not None
+            assert one.dos is not None and one.system.n_electrons is not None and one.temperature is not None
             dos = torch.as_tensor(np.array(one.dos))
-            mu = fermi_level(dos, one.energies, one.n_electrons, one.temperature, correction=False)
+            mu = fermi_level(dos, one.energies, one.system.n_electrons, one.temperature, correction=False)
             band = float(fermi_weights(one.energies, mu, one.temperature, correction=False).band @ dos)
             errors.append((mu - one.terms["fermi_energy_eV"], band - one.terms["band_energy_eV"]))
         assert abs(local.terms["fermi_energy_eV"] - snapshot.terms["fermi_energy_eV"]) > 1.0

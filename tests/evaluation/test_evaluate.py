@@ -175,14 +175,18 @@ def test_the_linear_baseline_is_exact_where_the_energies_are_linear(small_data_s
     base = find_snapshots([str(small_data_set)], "train")[0]
     rng, training = np.random.default_rng(0), []
     for _ in range(6):
-        cell = base.grid.cell_array * (1 + 0.05 * rng.standard_normal())
-        n, grid, ewald = len(base.numbers), replace(base.grid, cell=cell.tolist()), -40.0 + rng.standard_normal()
+        cell = base.system.grid.cell_array * (1 + 0.05 * rng.standard_normal())
+        n, grid, ewald = (
+            base.system.n_atoms,
+            replace(base.system.grid, cell=cell.tolist()),
+            -40.0 + rng.standard_normal(),
+        )
         energy = 1.0 + 0.3 * grid.volume / n + 0.2 * ewald
         terms = {"total_free_energy_eV": n * energy, "band_energy_eV": -n * energy, "ewald_eV": n * ewald}
-        training.append(replace(base, grid=grid, terms=terms))
+        training.append(replace(base, system=replace(base.system, grid=grid), terms=terms))
     found = baselines([evaluated("a", 8, 3.0, 8.3, -39.0), evaluated("b", 16, 3.0, 7.5, -41.5)], training, {})
     assert found.errors["A: linear"] == pytest.approx((0.0, 0.0), abs=1e-6)
-    mean = np.mean([s.terms["total_free_energy_eV"] / len(s.numbers) for s in training])
+    mean = np.mean([s.terms["total_free_energy_eV"] / s.system.n_atoms for s in training])
     assert found.errors["A: mean of training"][0] == pytest.approx(1e3 * (mean - (1 + 0.3 * 8.3 - 0.2 * 39)))
     assert found.summary["16 atoms"]["A: linear"].count == 1
     with pytest.raises(InputError, match="three or more"):

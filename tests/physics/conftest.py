@@ -14,25 +14,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from maladist.elements import Element
 from maladist.grid import EnergyGrid, Grid
 from maladist.io.qe.upf import read_pseudopotentials
+from maladist.physics.system import System
 from maladist.units import RYDBERG
 
 
 @dataclass(frozen=True)
 class QECase:
     grid: Grid
-    positions: np.ndarray
-    symbols: list[str]
-    elements: dict[str, Element]
+    system: System
     density: Tensor
     reference: dict[str, Any]
     ldos: Tensor | None
-
-    @property
-    def density_cutoff(self) -> float:
-        return self.reference["ecutrho_Ry"] * RYDBERG
 
     @property
     def energy_grid(self) -> EnergyGrid:
@@ -55,15 +49,13 @@ def read_case(folder: Path, pseudopotentials: Path) -> QECase:
         ldos = torch.from_numpy(unpack_float32(np.load(folder / "ldos.npz")["byte_planes"]))
     elif (folder / "ldos.npy").exists():
         ldos = torch.from_numpy(np.load(folder / "ldos.npy"))
-    return QECase(
+    grid, reference = (
         Grid(atoms.cell.array.tolist(), density.shape),
-        atoms.positions,
-        atoms.get_chemical_symbols(),
-        read_pseudopotentials(pseudopotentials),
-        torch.from_numpy(density),
         json.loads((folder / "reference.json").read_text()),
-        ldos,
     )
+    elements, cutoff = read_pseudopotentials(pseudopotentials), reference["ecutrho_Ry"] * RYDBERG
+    system = System(grid, atoms.positions, atoms.numbers.astype(np.int16), elements, "pbe", cutoff)
+    return QECase(grid, system, torch.from_numpy(density), reference, ldos)
 
 
 @pytest.fixture(scope="session")

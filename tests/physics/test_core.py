@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from ase.data import atomic_numbers
 
 from maladist.elements import Element
 from maladist.errors import PseudopotentialError
@@ -12,11 +15,18 @@ from maladist.grid import Grid
 from maladist.io.qe.upf import read_pseudopotentials
 from maladist.physics.core import LARGEST_RADIUS, core_charge, core_charge_of, form_factor
 from maladist.physics.reciprocal import ReciprocalSlab, largest_cutoff, to_reciprocal
+from maladist.physics.system import System
 
 GRID = Grid([[3.0, 0.2, 0.0], [-1.1, 2.7, 0.3], [0.4, 0.9, 4.1]], (18, 15, 20))
 CUTOFF = 0.8 * largest_cutoff(GRID)
 POSITIONS = torch.from_numpy(np.random.default_rng(0).uniform(0, 4, (4, 3)))
 SYMBOLS = ["Al", "Be", "Al", "Be"]
+
+
+def cell(elements: dict[str, Element], atoms: Sequence[int] = (0, 1, 2, 3)) -> System:
+    """The four atoms, or some of them."""
+    numbers = np.array([atomic_numbers[SYMBOLS[i]] for i in atoms], np.int16)
+    return System(GRID, POSITIONS[list(atoms)].numpy(), numbers, elements, density_cutoff=CUTOFF)
 
 
 def gaussian_element(sigma: float = 0.3, charge: float = 2.0, n: int = 1201) -> Element:
@@ -57,14 +67,14 @@ def test_coefficients_are_form_factors_times_structure_factors_on_the_sphere(ele
         factor = form_factor(elements[symbol], slab.squared().sqrt().numpy().ravel()).reshape(slab.shape)
         wanted += torch.from_numpy(factor) * waves[..., k] / GRID.volume
     wanted = wanted * slab.sphere(CUTOFF)
-    found = core_charge_of(POSITIONS, SYMBOLS, elements, slab, CUTOFF)
+    found = core_charge_of(cell(elements), slab)
     assert found is not None
     assert float((found - wanted).abs().max() / wanted.abs().max()) < 1e-11
 
 
 def test_the_core_charge_in_space_is_the_series_of_its_coefficients(elements: dict[str, Element]) -> None:
-    n_core = core_charge(POSITIONS, SYMBOLS, elements, GRID, CUTOFF)
-    coefficients = core_charge_of(POSITIONS, SYMBOLS, elements, ReciprocalSlab.whole(GRID), CUTOFF)
+    n_core = core_charge(cell(elements))
+    coefficients = core_charge_of(cell(elements), ReciprocalSlab.whole(GRID))
     assert n_core is not None
     assert coefficients is not None
     torch.testing.assert_close(to_reciprocal(n_core), coefficients, rtol=0, atol=1e-12)
@@ -73,8 +83,8 @@ def test_the_core_charge_in_space_is_the_series_of_its_coefficients(elements: di
 
 
 def test_a_slab_is_cut_out_of_the_whole(elements: dict[str, Element]) -> None:
-    whole = core_charge_of(POSITIONS, SYMBOLS, elements, ReciprocalSlab.whole(GRID), CUTOFF)
-    part = core_charge_of(POSITIONS, SYMBOLS, elements, ReciprocalSlab(GRID, (0, 4, 0), (18, 9, 11)), CUTOFF)
+    whole = core_charge_of(cell(elements), ReciprocalSlab.whole(GRID))
+    part = core_charge_of(cell(elements), ReciprocalSlab(GRID, (0, 4, 0), (18, 9, 11)))
     assert whole is not None
     assert part is not None
     torch.testing.assert_close(part, whole[:, 4:9], rtol=0, atol=1e-11)
@@ -82,9 +92,9 @@ def test_a_slab_is_cut_out_of_the_whole(elements: dict[str, Element]) -> None:
 
 def test_elements_without_nlcc_have_no_core_charge(elements: dict[str, Element]) -> None:
     bare = elements | {"Be": Element("Be", 2.0, "Be.upf")}
-    assert core_charge(POSITIONS[1:2], ["Be"], bare, GRID, CUTOFF) is None
-    mixed = core_charge(POSITIONS, SYMBOLS, bare, GRID, CUTOFF)
-    only_al = core_charge(POSITIONS[[0, 2]], ["Al", "Al"], elements, GRID, CUTOFF)
+    assert core_charge(cell(bare, [1])) is None
+    mixed = core_charge(cell(bare))
+    only_al = core_charge(cell(elements, [0, 2]))
     assert mixed is not None
     assert only_al is not None
     torch.testing.assert_close(mixed, only_al, rtol=0, atol=1e-12)
@@ -93,7 +103,7 @@ def test_elements_without_nlcc_have_no_core_charge(elements: dict[str, Element])
 @pytest.mark.parametrize("missing", [{}, {"Be": Element("Be", 2.0)}])
 def test_an_element_without_a_pseudopotential_is_refused(missing: dict[str, Element]) -> None:
     with pytest.raises(PseudopotentialError, match="none for Be"):
-        core_charge(POSITIONS[:1], ["Be"], missing, GRID, CUTOFF)
+        core_charge(cell(missing, [1]))
 
 
 def test_moving_an_atom_moves_its_core_charge(elements: dict[str, Element]) -> None:
@@ -101,7 +111,7 @@ def test_moving_an_atom_moves_its_core_charge(elements: dict[str, Element]) -> N
     field = torch.rand(GRID.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
     def overlap(positions: torch.Tensor) -> torch.Tensor:
-        n_core = core_charge(positions, SYMBOLS, elements, GRID, CUTOFF)
+        n_core = core_charge(cell(elements), positions)
         assert n_core is not None
         return (n_core * field).sum()
 
@@ -123,7 +133,7 @@ def test_a_cutoff_far_beyond_the_grid_costs_no_more_than_the_grid(
         return form_factor(element, g)
 
     monkeypatch.setattr("maladist.physics.core.form_factor", counted)
-    far = core_charge(POSITIONS, SYMBOLS, elements, GRID, 1e9)
-    every = core_charge(POSITIONS, SYMBOLS, elements, GRID, 10 * largest_cutoff(GRID))
+    far = core_charge(replace(cell(elements), density_cutoff=1e9))
+    every = core_charge(replace(cell(elements), density_cutoff=10 * largest_cutoff(GRID)))
     assert far is not None and every is not None and torch.equal(far, every)
     assert max(asked) < 5000

@@ -16,6 +16,7 @@ from maladist.grid import EnergyGrid, Grid
 from maladist.physics import ldos
 from maladist.physics.energies import Energies, total_free_energy
 from maladist.physics.fermi import fermi_level, fermi_weights, use_correction
+from maladist.physics.system import System
 
 MEV = 1e-3
 
@@ -54,12 +55,7 @@ def test_from_the_density_of_quantum_espresso(qe_case: Callable, name: str, shar
         r["band_energy_eV"],
         r["entropy_contribution_eV"],
         case.density,
-        case.grid,
-        case.positions,
-        case.symbols,
-        case.elements,
-        "pbe",
-        case.density_cutoff,
+        case.system,
     )
     assert_within(errors_per_atom(energies, r), {"hartree": 0.01, "ewald": 0.01, "xc": 0.03, "total": 0.15})
 
@@ -77,12 +73,7 @@ def test_from_the_ldos_alone_with_the_broadening_corrected(qe_case: Callable, na
         float(w.band @ dos),
         float(w.entropy @ dos),
         ldos.density(case.ldos, w.number),
-        case.grid,
-        case.positions,
-        case.symbols,
-        case.elements,
-        "pbe",
-        case.density_cutoff,
+        case.system,
     )
     bounds = {"hartree": 0.05, "xc": 0.05, "ewald": 0.01, "band": 0.15, "entropy": 0.15, "total": 0.15}
     assert_within(errors_per_atom(energies, r), bounds)
@@ -112,12 +103,12 @@ def test_figures_of_mala_from_the_stored_ldos(shared_data: Path, snapshot: int) 
 
 GRID = Grid([[3.0, 0, 0], [0, 3.0, 0], [0, 0, 3.0]], (8, 8, 8))
 DENSITY = torch.full(GRID.shape, 4 / 27, dtype=torch.float64)
-POSITIONS = [[0.0, 0, 0], [1.5, 1.5, 1.5]]
+POSITIONS = np.array([[0.0, 0, 0], [1.5, 1.5, 1.5]])
 
 
 def of_made_up_cell(elements: dict[str, Element], functional: str | None = "pbe") -> Energies:
-    symbols = ["Be", "Be"]
-    return total_free_energy(3.0, -0.1, DENSITY, GRID, POSITIONS, symbols, elements, functional, 500.0)  # type: ignore[arg-type]
+    system = System(GRID, POSITIONS, np.array([4, 4], np.int16), elements, functional, 500.0)  # type: ignore[arg-type]
+    return total_free_energy(3.0, -0.1, DENSITY, system)
 
 
 def test_without_a_pseudopotential_what_needs_it_is_none_and_the_rest_is_there() -> None:

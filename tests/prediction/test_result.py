@@ -1,4 +1,4 @@
-"""A prediction goes to netCDF whole, its nested attributes as JSON text."""
+"""A prediction goes to netCDF whole, its nested attributes as JSON text; an older store is read too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from distributed import Client
 
-from maladist import observe
+from maladist import Prediction, observe
 from maladist.errors import StoreError
 
 
@@ -28,3 +28,12 @@ def test_netcdf_has_every_variable_and_attribute(
         assert set(back.attrs) == {k for k, v in found.dataset.attrs.items() if v is not None}
     with pytest.raises(StoreError, match="exists"):
         found.to_netcdf(tmp_path / "a.nc")
+
+
+def test_a_term_that_an_older_store_lacks_is_none_and_the_others_are_read(tmp_path: Path) -> None:
+    dataset = xr.Dataset(
+        {"band_energy_eV": 1.5, "hartree_eV": np.nan, "number": (("atom",), np.array([4, 4]))},
+        attrs={"temperature_K": 300.0},
+    )
+    energies = Prediction(dataset, tmp_path).energies
+    assert (energies.band, energies.hartree, energies.ewald, energies.total) == (1.5, None, None, None)

@@ -152,7 +152,7 @@ def test_what_validation_says_is_what_predict_gives(small_data_set: Path, tmp_pa
     (errors,) = told[-1].validation.snapshots
     (snapshot,) = find_snapshots([str(small_data_set / "snapshots/valid-0")], "data")
     atoms = maladist.schema.atoms_of(stores.open_dataset(snapshot.path))
-    found = maladist.predict(atoms, model, grid=snapshot.grid.shape, client=client)
+    found = maladist.predict(atoms, model, grid=snapshot.system.grid.shape, client=client)
     n, terms = len(atoms), snapshot.terms
     # Float32 networks in other batches, descriptors in other blocks: 1e-5 of energies of tens of eV.
     assert errors.band_energy == pytest.approx(1e3 * (found.energies.band - terms["band_energy_eV"]) / n, abs=0.5)
@@ -205,13 +205,13 @@ def test_stored_descriptors_are_read_and_give_the_same_model(
 
 def store_descriptors(snapshot: Snapshot, spec: BispectrumSpec) -> None:
     """Descriptors beside the LDOS, in its chunks, as `convert` stores them."""
-    shape = (*snapshot.grid.shape, spec.n_features)
+    shape = (*snapshot.system.grid.shape, spec.n_features)
     template = stores.field_template("descriptors", shape, (*snapshot.chunks, spec.n_features))
     stores.add_arrays(snapshot.path, {"descriptors": template})
-    cells = CellList(snapshot.grid.cell_array, snapshot.positions, snapshot.numbers, spec.cutoff)
-    for block in snapshot.grid.blocks(snapshot.chunks):
-        near = cells.near_block(snapshot.grid, block)
-        compute_descriptors(block, snapshot.grid, near, spec, snapshot.path)
+    cells = CellList(snapshot.system.grid.cell_array, snapshot.system.positions, snapshot.system.numbers, spec.cutoff)
+    for block in snapshot.system.grid.blocks(snapshot.chunks):
+        near = cells.near_block(snapshot.system.grid, block)
+        compute_descriptors(block, snapshot.system.grid, near, spec, snapshot.path)
     stores.set_attributes(snapshot.path, {"descriptor_spec": spec.to_dict()})
 
 
