@@ -19,6 +19,7 @@ from maladist import schema
 from maladist.errors import StoreError
 from maladist.grid import EnergyGrid, Grid
 from maladist.io.fields import cube
+from maladist.io.targets import whole
 from maladist.physics.fermi import fermi_level, fermi_weights, use_correction
 from maladist.units import BOHR, LDOS_QE
 
@@ -144,7 +145,7 @@ class FieldAccessor:
             width = float(array.attrs.get("broadening_width_eV", 0.0))
             title = cube.level_title(float(array["energy"]), width)
         step = max(1, _SLAB // (grid.shape[1] * grid.shape[2]))
-        with path.open("w") as stream:
+        with whole([path]) as (beside,), beside.open("w") as stream:
             cube.write_header(stream, atoms, grid, title)
             for first in range(0, grid.shape[0], step):
                 slab = np.asarray(array[first : first + step], dtype=np.float64)

@@ -28,6 +28,7 @@ from maladist.descriptors.bispectrum.cpu import operations
 from maladist.descriptors.bispectrum.su2 import quadrature
 from maladist.errors import DependencyError
 from maladist.grid import EnergyGrid, Grid
+from maladist.io.targets import write_whole
 from maladist.learning.model import LDOSModel
 from maladist.learning.network import FeedForward
 from maladist.learning.scaling import Moments, Scaler
@@ -178,7 +179,7 @@ def bench(*, twojmax: Sequence[int] = (6, 8, 10, 12), json: Path | None = None) 
     found = measure(twojmax)
     show(found, Console())
     if json is not None:
-        json.write_text(json_module.dumps(found, indent=1) + "\n")
+        write_whole(json, json_module.dumps(found, indent=1) + "\n", "json")
     return found
 
 

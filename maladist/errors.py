@@ -58,6 +58,10 @@ class StoreError(InputError):
     """A data set or result store that breaks the data contract or belongs to another run."""
 
 
+class OutputError(InputError):
+    """A file or folder that cannot be written: its place is absent, full, read-only, or holds something else."""
+
+
 class EnergyWindowError(InputError):
     """An energy grid whose window does not bracket the Fermi level."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import zipfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -22,7 +24,7 @@ from maladist.testing import be_atoms, tiny_model
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A skip counts as a failure where the environment says that what the test needs is installed.
 
-    MALADIST_NO_SKIP names markers: ``lammps slurm qe chromium``.
+    MALADIST_NO_SKIP names markers: ``lammps slurm qe chromium disks``.
     """
     report = yield
     promised = set(os.environ.get("MALADIST_NO_SKIP", "").split()) & {mark.name for mark in item.iter_markers()}
@@ -61,6 +63,43 @@ def small_data_set(own_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     with zipfile.ZipFile(own_data / "be_small.zarr.zip") as packed:
         packed.extractall(folder)
     return folder / "be_small.zarr"
+
+
+class Disk:
+    """A file system of its own, small and in memory, that can be filled and made read-only."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def leave(self, room: int) -> Path:
+        """Fill it, up to so many bytes."""
+        with (self.path / "fill").open("ab") as file:
+            free = os.statvfs(self.path).f_bavail * os.statvfs(self.path).f_frsize
+            os.posix_fallocate(file.fileno(), file.tell(), max(1, free - room))
+        return self.path
+
+    def free(self) -> None:
+        """Take away what `leave` put there."""
+        (self.path / "fill").unlink()
+
+    def read_only(self) -> Path:
+        """Make it read-only, for root too."""
+        subprocess.run(["mount", "-o", "remount,ro", str(self.path)], check=True)
+        return self.path
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """A disk of 24 MiB; its tests are marked ``disks``."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(path)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no right to mount a file system")
+    try:
+        yield Disk(path)
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)
 
 
 DEVICES = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import warnings
 from dataclasses import asdict
@@ -25,6 +24,7 @@ from maladist.cli import tune as cli_tune
 from maladist.cli.options import Correction, RunOptions, Temperature
 from maladist.errors import BlockError, InputError
 from maladist.io.stores import check_target
+from maladist.io.targets import check_file, check_folder, refusal, write_whole
 from maladist.prediction.setup import setup
 from maladist.prediction.spread import member_setups
 
@@ -77,8 +77,7 @@ def predict(
     from maladist.cli.console import TerminalObserver
     from maladist.io.structures import names_several, read_atoms, read_frames
 
-    _check_json(json)
-    _check_json(report, "report")
+    _check_files(json=json, report=report)
     may: dict[str, Any] = {"resume": resume, "overwrite": overwrite}
     if names_several(atoms):
         if report is not None:
@@ -136,7 +135,7 @@ def plan(
     """
     from maladist.io.structures import read_atoms
 
-    _check_json(json)
+    _check_files(json=json)
     if output is not None and not resume:
         check_target(output, overwrite)
     with maladist.cluster(options.cluster, options.workers) as client:
@@ -147,7 +146,7 @@ def plan(
     out.print(table)
     if json is not None:
         values = {**asdict(planned), "blocks": len(planned.blocks), "tasks": planned.n_tasks}
-        json.write_text(_dumps(values))
+        write_whole(json, _dumps(values), "json")
 
 
 @app.command
@@ -178,7 +177,7 @@ def observe(
     """
     from maladist.io.structures import read_atoms
 
-    _check_json(json)
+    _check_files(json=json)
     with maladist.cluster(cluster, workers) as client:
         prediction = maladist.observe(
             ldos,
@@ -221,8 +220,7 @@ def import_mala(
     from maladist.io.model_file import load_model, save_model
 
     target = output or zip.with_suffix(".maladist")
-    if target.exists() and not overwrite:
-        raise InputError("output", f"{target} exists", "a new file", "Give --overwrite to replace it.")
+    check_file(target, overwrite=overwrite)
     model = load_model(zip, pseudopotentials=pseudopotentials)
     save_model(model, target)
     out.print(f"{target}: {model}", highlight=False, soft_wrap=True)
@@ -250,7 +248,7 @@ def bench(*, twojmax: list[int] | None = None, json: Path | None = None) -> None
     """
     from maladist.bench import bench as run
 
-    _check_json(json)
+    _check_files(json=json)
     run(twojmax=tuple(twojmax or (6, 8, 10, 12)), json=json)
 
 
@@ -277,9 +275,7 @@ def _predict_frames(
     frames: list[Any], model: Path, folder: Path, client: Any, json: Path | None, **options: Any
 ) -> None:
     """One store a frame in a folder, a line for each as it is finished."""
-    if folder.is_file() or not folder.parent.is_dir():
-        raise InputError("output", f"{folder} cannot be a folder", "a folder, or a new name in a folder that exists")
-    folder.mkdir(exist_ok=True)
+    check_folder(folder).mkdir(exist_ok=True)
     paths = [folder / f"{i:06d}.zarr" for i in range(len(frames))]
 
     def say(i: int, prediction: Any) -> None:
@@ -292,7 +288,7 @@ def _predict_frames(
     found = maladist.predict_many(frames, model, paths, client=client, finished=say, **options)
     out.print(f"stores: {folder}", highlight=False, soft_wrap=True)
     if json is not None:
-        json.write_text(_dumps({"frames": [p.to_dict() for p in found]}))
+        write_whole(json, _dumps({"frames": [p.to_dict() for p in found]}), "json")
 
 
 app.command(cli_sample.app)
@@ -315,16 +311,16 @@ def _show(prediction: Any, store: Path | None) -> None:
         out.print(f"store: {store}", highlight=False, soft_wrap=True)
 
 
-def _check_json(path: Path | None, name: str = "json") -> None:
-    if path is not None and not path.resolve().parent.is_dir():
-        raise InputError(name, f"{path.parent} is not a folder", "a file in a folder that exists")
-    if path is not None and (path.is_dir() or not os.access(path if path.exists() else path.resolve().parent, os.W_OK)):
-        raise InputError(name, f"{path} cannot be written", "a file that can be")
+def _check_files(**paths: Path | None) -> None:
+    """Refuse, before anything is computed, files of these options that could not be written in the end."""
+    for name, path in paths.items():
+        if path is not None:
+            check_file(path, name)
 
 
 def _write_json(prediction: Any, path: Path | None) -> None:
     if path is not None:
-        path.write_text(prediction.to_json() + "\n")
+        write_whole(path, prediction.to_json() + "\n", "json")
 
 
 def _dumps(values: Any) -> str:
@@ -340,10 +336,11 @@ def main(arguments: list[str] | None = None) -> int:
         warnings.simplefilter("ignore")
     try:
         app(tokens, exit_on_error=False, print_error=False)
-    except (InputError, BlockError, CycloptsError) as error:
+    except (InputError, BlockError, CycloptsError, OSError) as error:
         if debug:
             raise
-        err.print(f"maladist: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        said = refusal(error) if isinstance(error, OSError) else error
+        err.print(f"maladist: {said}", style="red", highlight=False, markup=False, soft_wrap=True)
         for note in getattr(error, "__notes__", ()):
             err.print(f"  {note}", highlight=False, markup=False, soft_wrap=True)
         status = 2

@@ -12,6 +12,8 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
+from maladist.io.targets import check_file, check_folder, write_whole
+
 if TYPE_CHECKING:
     from maladist.datasets.check import Checked
 
@@ -178,6 +180,8 @@ def check(
     from maladist.datasets.check import Tolerances
     from maladist.datasets.check import check as run_check
 
+    if json is not None:
+        check_file(json, "json")
     limits = Tolerances(tolerance, density_tolerance)
     with maladist.cluster(cluster, workers) as client:
         checked = run_check(data, pseudopotentials=pseudopotentials, tolerances=limits, client=client)
@@ -189,7 +193,7 @@ def check(
     good = len(checked) - len(bad)
     out.print(f"{good} of {len(checked)} snapshots within the tolerances", highlight=False)
     if json is not None:
-        json.write_text(dumps([asdict(one) for one in checked], indent=1) + "\n")
+        write_whole(json, dumps([asdict(one) for one in checked], indent=1) + "\n", "json")
     if bad:
         raise SystemExit(1)
 
@@ -285,6 +289,7 @@ def export(
     import maladist
     from maladist.datasets.export import export as run_export
 
+    check_folder(output, parents=True)
     with maladist.cluster(cluster, workers) as client:
         paths = run_export(snapshot, output, to=to, client=client, overwrite=overwrite)
     out.print(f"{len(paths)} files in {output}", highlight=False, soft_wrap=True)

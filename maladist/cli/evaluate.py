@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from maladist.cli.options import Backend, Precision
-from maladist.errors import InputError
+from maladist.io.targets import check_file, check_folder, write_whole
 
 if TYPE_CHECKING:
     from maladist.evaluation.statistics import Evaluated, SpreadSays, Statistics
@@ -63,8 +63,10 @@ def evaluate(
     from maladist.evaluation.statistics import baselines, spread_says, summary
     from maladist.io.model_file import load_model
 
-    if json is not None and not json.resolve().parent.is_dir():
-        raise InputError("json", f"{json.parent} is not a folder", "a file in a folder that exists")
+    if json is not None:
+        check_file(json, "json")
+    if plots is not None:
+        check_folder(plots, "plots")
     loaded = load_model(model, pseudopotentials=pseudopotentials)
     training = None if train is None else find_snapshots([train], "train")
     with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
@@ -95,7 +97,7 @@ def evaluate(
         out.print(_spread(says))
         values["spread"] = {name: asdict(one) for name, one in says.items()}
     if json is not None:
-        json.write_text(dumps(_finite(values), indent=1, allow_nan=False) + "\n")
+        write_whole(json, dumps(_finite(values), indent=1, allow_nan=False) + "\n", "json")
     if plots is not None:
         from maladist.report.evaluation import write_plots
 

@@ -1,6 +1,7 @@
 """A snapshot back out of a data set, for VESTA, OVITO, XCrySDen and MALA, in bounded memory.
 
-A task writes a group of levels to cube or xsf files, slab by slab, or a block to a mapped .npy file.
+A task writes a group of levels to cube or xsf files, slab by slab, or a block to its place in .npy or .h5 files, whose
+room on the disk is taken first. The files get their names when all of them are whole.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from maladist.cluster import cluster
 from maladist.errors import InputError, StoreError
 from maladist.grid import Block, Grid
 from maladist.io import datasets, stores
-from maladist.io.fields import cube, openpmd, xsf
+from maladist.io.fields import cube, openpmd, raw, xsf
 from maladist.io.mala import data as mala_data
+from maladist.io.targets import check_folder, explained, whole
 from maladist.parallel import waves
 from maladist.units import BOHR, LDOS_QE
 
@@ -64,102 +66,93 @@ def export(
     ]
     if not fields:
         raise StoreError(str(group), "no ldos, density or descriptors", "DATA.zarr/snapshots/NAME")
-    folder.mkdir(parents=True, exist_ok=True)
-    levels = dataset.sizes.get("energy", 0)
-    if to == "npy":
-        paths, jobs = _to_npy(group, folder, dataset, fields)
-    elif to == "h5":
-        paths, jobs = _to_h5(group, folder, fields)
-    else:
-        paths, jobs = _to_text(group, folder, fields, to, levels)
+    if "temperature" in dataset.dims:
+        raise StoreError(str(group), f"{dataset.sizes['temperature']} temperatures", "a field at one temperature")
+    names = _names(group.name, to, fields, dataset.sizes.get("energy", 0))
+    check_folder(folder, "folder", parents=True)
+    paths = [folder / name for name in names]
     there = [p for p in paths if p.exists()]
     if there and not overwrite:
         raise InputError("folder", f"{there[0]} exists", "a folder without these files", "Give --overwrite.")
-    if to == "npy":
-        _make_npy(group, folder, dataset, fields)
-    if to in ("npy", "h5"):
-        _write_info(group, folder, dataset)
+    with explained(folder, "folder"):
+        folder.mkdir(parents=True, exist_ok=True)
     context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
-    with context as connected:
-        for function, many in jobs:
-            for _ in waves.run(connected, function, many, run_key=f"export-{time.time_ns():x}"):
-                pass
+    with context as connected, whole(paths, "folder") as beside:
+        function, jobs = _jobs(group, dataset, to, fields, beside)
+        for _ in waves.run(connected, function, jobs, run_key=f"export-{time.time_ns():x}"):
+            pass
     return paths
 
 
-_Jobs = list[tuple[Callable[..., Any], Sequence[waves.NamedJob]]]
+_Jobs = tuple[Callable[..., Any], Sequence[waves.NamedJob]]
 
 
-def _to_text(group: Path, folder: Path, fields: Sequence[str], to: str, levels: int) -> tuple[list[Path], _Jobs]:
-    paths, jobs = [], []
-    if "ldos" in fields:
-        names = [folder / f"{group.name}.pp{i + 1:04d}_ldos.{to}" for i in range(levels)]
-        paths += names
-        many = max(1, min(32, -(-levels // 8)))
-        for first in range(0, levels, many):
-            part = [str(p) for p in names[first : first + many]]
-            jobs.append(waves.NamedJob(f"levels{first}", str(group), "ldos", part, first, to))
-    if "density" in fields:
-        paths.append(folder / f"{group.name}_density.{to}")
-        jobs.append(waves.NamedJob("density", str(group), "density", [str(paths[-1])], 0, to))
-    return paths, [(write_text, jobs)]
+def _names(group: str, to: str, fields: Sequence[str], levels: int) -> list[str]:
+    """Names of the files, field by field."""
+    if to in ("npy", "h5"):
+        end = {"ldos": "out", "descriptors": "in", "density": "dens"}
+        return [f"{group}.{end[f]}.{to}" for f in fields] + [f"{group}.info.json"]
+    by_level = [f"{group}.pp{i + 1:04d}_ldos.{to}" for i in range(levels)] if "ldos" in fields else []
+    return by_level + ([f"{group}_density.{to}"] if "density" in fields else [])
 
 
-def _npy_name(group: str, field: str) -> str:
-    return f"{group}.{ {'ldos': 'out', 'descriptors': 'in', 'density': 'dens'}[field] }.npy"
-
-
-def _to_npy(group: Path, folder: Path, dataset: xr.Dataset, fields: Sequence[str]) -> tuple[list[Path], _Jobs]:
-    grid = schema.grid_of(dataset)
-    chunks = dataset[fields[0]].encoding["chunks"][:3]
-    paths = [folder / _npy_name(group.name, f) for f in fields] + [folder / f"{group.name}.info.json"]
-    jobs = [
-        waves.NamedJob(f"{f}{b.index}", str(group), f, b, str(p))
-        for f, p in zip(fields, paths, strict=False)
-        for b in grid.blocks(chunks)
-    ]
-    return paths, [(write_npy, jobs)]
-
-
-def _make_npy(group: Path, folder: Path, dataset: xr.Dataset, fields: Sequence[str]) -> None:
-    grid = schema.grid_of(dataset)
+def _jobs(group: Path, dataset: xr.Dataset, to: str, fields: Sequence[str], files: Sequence[Path]) -> _Jobs:
+    """What fills the files, those of .npy and .h5 made with their room on the disk."""
+    if to not in ("npy", "h5"):
+        return write_text, _text_jobs(group, dataset, to, fields, [str(p) for p in files])
+    grid, jobs = schema.grid_of(dataset), []
     widths = {"ldos": dataset.sizes.get("energy", 0), "density": 1, "descriptors": dataset.sizes.get("feature", 0) + 3}
-    for field in fields:
-        dtype = "float64" if field == "density" else "float32"
-        mala_data.create_field(folder / _npy_name(group.name, field), (*grid.shape, widths[field]), dtype)
+    for field, path in zip(fields, files, strict=False):
+        x, y, z = grid.shape
+        shape, dtype = (x, y, z, widths[field]), "float64" if field == "density" else "float32"
+        offsets = (
+            openpmd.create(path, shape, field, dtype) if to == "h5" else mala_data.create_field(path, shape, dtype)
+        )
+        at = (str(group), field, grid, str(path), shape, dtype, offsets)
+        blocks = grid.blocks(dataset[field].encoding["chunks"][:3])
+        jobs += [waves.NamedJob(f"{field}{b.index}", b, *at) for b in blocks]
+    _write_info(files[-1], group, dataset)
+    return write_block, jobs
 
 
-def _to_h5(group: Path, folder: Path, fields: Sequence[str]) -> tuple[list[Path], _Jobs]:
-    paths = [(folder / _npy_name(group.name, f)).with_suffix(".h5") for f in fields]
-    jobs = [waves.NamedJob(f, str(group), f, str(p)) for f, p in zip(fields, paths, strict=True)]
-    return [*paths, folder / f"{group.name}.info.json"], [(write_h5, jobs)]
+def _text_jobs(
+    group: Path, dataset: xr.Dataset, to: str, fields: Sequence[str], files: Sequence[str]
+) -> list[waves.NamedJob]:
+    """Tasks of some levels each, and one of the density, which comes last."""
+    levels = dataset.sizes["energy"] if "ldos" in fields else 0
+    many = max(1, min(32, -(-levels // 8)))
+    jobs = [
+        waves.NamedJob(f"levels{first}", str(group), "ldos", files[first : min(first + many, levels)], first, to)
+        for first in range(0, levels, many)
+    ]
+    if "density" in fields:
+        jobs.append(waves.NamedJob("density", str(group), "density", files[levels:], 0, to))
+    return jobs
 
 
-def _write_info(group: Path, folder: Path, dataset: xr.Dataset) -> None:
+def _write_info(path: Path, group: Path, dataset: xr.Dataset) -> None:
     grid = schema.grid_of(dataset)
     terms = datasets.reference_terms(datasets.read_reference(group))
-    mala_data.write_info(folder / f"{group.name}.info.json", schema.atoms_of(dataset), grid, dict(dataset.attrs), terms)
+    mala_data.write_info(path, schema.atoms_of(dataset), grid, dict(dataset.attrs), terms)
 
 
 # -- on a worker -----------------------------------------------------------------------------------------------------
 
 
-def write_npy(group: str, field: str, block: Block, path: str) -> None:
-    """Write a block of a field to its place in a .npy file; descriptors get their positions before them."""
+def write_block(
+    block: Block,
+    group: str,
+    field: str,
+    grid: Grid,
+    path: str,
+    shape: tuple[int, ...],
+    dtype: str,
+    offsets: tuple[int, ...],
+) -> None:
+    """Write a block of a field to its place in a file; descriptors get their positions before them."""
     values = np.asarray(stores.open_array(group, field, "r")[block.slices])
-    grid = schema.grid_of(stores.open_dataset(group))
-    mala_data.write_region(Path(path), block.slices, _with_positions(values, field, grid, block))
-
-
-def write_h5(group: str, field: str, path: str) -> None:
-    """Write a field to an openPMD file, a block of the store at a time; descriptors get their positions before them."""
-    dataset, array = stores.open_dataset(group), stores.open_array(group, field, "r")
-    grid = schema.grid_of(dataset)
-    extra = mala_data.POSITION_COLUMNS if field == "descriptors" else 0
-    width = extra + (array.shape[3] if array.ndim == 4 else 1)
-    with openpmd.writing(Path(path), (*grid.shape, width), field, str(array.dtype)) as write:
-        for block in grid.blocks(array.chunks[:3]):
-            write(block.slices, _with_positions(np.asarray(array[block.slices]), field, grid, block))
+    values = _with_positions(values, field, grid, block).astype(dtype, copy=False)
+    raw.write_region(Path(path), offsets, shape, block.slices, values)
 
 
 def _with_positions(values: npt.NDArray[Any], field: str, grid: Grid, block: Block) -> npt.NDArray[Any]:

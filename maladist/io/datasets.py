@@ -19,6 +19,7 @@ from maladist import schema
 from maladist.errors import StoreError
 from maladist.io import stores
 from maladist.io.qe.run import DFTRun
+from maladist.io.targets import check_place
 
 SNAPSHOTS = "snapshots"
 REFERENCE = "reference"
@@ -33,8 +34,7 @@ def open_data_set(path: Path) -> None:
         The path is something else.
     """
     if not path.exists():
-        if not path.parent.is_dir():
-            raise StoreError("output", f"{path.parent} is not a folder", "a path in a folder that exists")
+        check_place(path)
         root = zarr.create_group(str(path), attributes={"schema_version": schema.SCHEMA_VERSION, "kind": "data set"})
         root.create_group(SNAPSHOTS)
     elif not (path / SNAPSHOTS / "zarr.json").is_file():

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import uuid
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +11,7 @@ from maladist.elements import Element
 from maladist.errors import ModelError
 from maladist.io.mala.model import import_mala
 from maladist.io.qe.upf import read_pseudopotentials
+from maladist.io.targets import write_whole
 from maladist.learning.model import LDOSModel
 
 # Models that come with the package: name to file; each has its model card beside it.
@@ -37,24 +35,10 @@ def save_model(model: LDOSModel, path: str | Path) -> Path:
 
     Raises
     ------
-    ModelError
-        A folder that does not exist or cannot be written.
+    OutputError
+        A place that is absent, full or cannot be written.
     """
-    path = Path(path)
-    content = model.to_bytes()
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise ModelError("output", f"{path}: {error.strerror or error}", "a path that can be written") from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-    return path
+    return write_whole(path, model.to_bytes())
 
 
 def load_model(path: str | Path, pseudopotentials: Mapping[str, Element] | str | Path | None = None) -> LDOSModel:

@@ -1,15 +1,13 @@
 """Files of a training: samples (rows of descriptors or LDOS, one .npy file a chunk), checkpoints, tables of metrics.
 
-Each is written to a temporary name and renamed, so that it is there whole or not at all, whenever a process dies.
+Each is there whole or not at all, whenever a process dies: see `maladist.io.targets`.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import os
 import pickle
-import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ import numpy.typing as npt
 import torch
 
 from maladist.errors import DataFileError
+from maladist.io.targets import write_whole
 
 Rows = npt.NDArray[np.float32]
 
@@ -69,16 +68,3 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_whole(path, buffer.getvalue().encode())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

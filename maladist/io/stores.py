@@ -20,6 +20,7 @@ import zarr
 import zarr.errors
 
 from maladist.errors import StoreError
+from maladist.io.targets import check_place
 from maladist.schema import VARIABLES
 
 WORK = "work"
@@ -43,11 +44,12 @@ def check_target(path: str | Path, overwrite: bool, name: str = "output") -> Pat
     Raises
     ------
     StoreError
-        The path exists and may not be, or must not be, replaced; or its folder does not exist.
+        The path exists and may not be, or must not be, replaced.
+    OutputError
+        Its folder does not exist or cannot be written.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise StoreError(name, f"{path.parent} is not a folder", "a path in a folder that exists")
+    check_place(path, name)
     if path.exists() and not overwrite:
         raise StoreError(name, f"{path} exists", "a new store", "Give --overwrite (overwrite=True) to replace it.")
     if path.exists() and not (path / "zarr.json").exists():

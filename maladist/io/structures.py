@@ -12,7 +12,8 @@ import ase.io
 from ase.build import bulk
 from ase.io.formats import UnknownFileTypeError, filetype, ioformats
 
-from maladist.errors import AtomsError
+from maladist.errors import AtomsError, OutputError
+from maladist.io.targets import check_file, whole
 
 
 def read_atoms(name: str) -> ase.Atoms:
@@ -84,20 +85,19 @@ def check_writable(path: str | Path) -> None:
 
     Raises
     ------
-    AtomsError
+    OutputError
         Naming it.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise AtomsError("output", f"{path.parent} is not a folder", "a path in a folder that exists")
     if path.exists():
-        raise AtomsError("output", f"{path} exists", "a new file", "It is left as it is.")
+        raise OutputError("output", f"{path} exists", "a new file", "It is left as it is.")
+    check_file(path)
     try:
         known = ioformats[filetype(str(path), read=False)]
     except (UnknownFileTypeError, KeyError):
         known = None
     if known is None or not known.can_write or known.single:
-        raise AtomsError("output", path.name, "an ending of a format for many frames, such as .extxyz or .traj")
+        raise OutputError("output", path.name, "an ending of a format for many frames, such as .extxyz or .traj")
 
 
 def write_frames(frames: Sequence[ase.Atoms], path: str | Path) -> None:
@@ -105,9 +105,10 @@ def write_frames(frames: Sequence[ase.Atoms], path: str | Path) -> None:
 
     Raises
     ------
-    AtomsError
+    OutputError
         As `check_writable`.
     """
     check_writable(path)
     bare = [ase.Atoms(f.numbers, f.positions, cell=f.cell, pbc=f.pbc) for f in frames]
-    ase.io.write(str(path), bare)
+    with whole([path]) as (beside,):
+        ase.io.write(str(beside), bare)

@@ -18,6 +18,7 @@ from maladist import schema
 from maladist.errors import DependencyError, InputError
 from maladist.grid import Grid
 from maladist.io import stores
+from maladist.io.targets import check_file, whole
 from maladist.physics.energies import TERMS, Energies
 
 _temporary: dict[Path, tempfile.TemporaryDirectory[str]] = {}
@@ -163,17 +164,18 @@ class Prediction:
 
         Raises
         ------
-        StoreError
-            The file exists or its folder does not.
+        OutputError
+            The file exists, or its folder does not or cannot be written.
         DependencyError
             netCDF4 is not installed.
         """
         if find_spec("netCDF4") is None:
             raise DependencyError("netCDF4", "it is not installed", "it, to write netCDF", "pip install netCDF4")
-        path = stores.check_target(path, overwrite=False)
+        path = check_file(path, "path", overwrite=False)
         plain = {k: json.dumps(v) if isinstance(v, dict | list | bool) else v for k, v in self.dataset.attrs.items()}
         known = {k: v for k, v in plain.items() if v is not None}
-        self.dataset.drop_attrs(deep=False).assign_attrs(known).to_netcdf(path, engine="netcdf4")
+        with whole([path], "path") as (beside,):
+            self.dataset.drop_attrs(deep=False).assign_attrs(known).to_netcdf(beside, engine="netcdf4")
 
     def __repr__(self) -> str:
         return f"Prediction in {self.store}\n{self}"

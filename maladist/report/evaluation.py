@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from maladist.errors import InputError
 from maladist.evaluation.statistics import BAND, TOTAL, Baselines, Evaluated, spread_says
+from maladist.io.targets import check_folder, explained, whole
 
 # Sizes of cells differ in marker and in lightness: they are told apart without colour vision and in print.
 _MARKS: Final = ("o", "s", "^", "D", "v", "P", "X")
@@ -42,19 +42,18 @@ def write_plots(
 
     Raises
     ------
-    InputError
-        A folder that cannot be made.
+    OutputError
+        A folder that cannot be made or written.
     """
     folder = Path(folder)
-    if folder.is_file() or not folder.resolve().parent.is_dir():
-        raise InputError("plots", f"{folder} cannot be a folder", "a folder, or a new name in a folder that exists")
-    folder.mkdir(exist_ok=True)
+    with explained(check_folder(folder, "plots"), "plots"):
+        folder.mkdir(exist_ok=True)
     names = [n for n in (TOTAL, BAND) if all(n in one.predicted for one in evaluated)]
     figure = Figure(figsize=(5.2 * len(names), 4.8), layout="constrained")
     for ax, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
         parity_axes(ax, evaluated, name)
     pictures = [folder / "parity.png"]
-    figure.savefig(pictures[0], dpi=130)
+    _save(figure, pictures[0])
 
     figure = Figure(figsize=(max(7.0, 0.24 * len(evaluated) + 3), 2.7 * len(names) + 2.9), layout="constrained")
     axes = np.atleast_1d(figure.subplots(len(names) + 1, 1, sharex=True))
@@ -62,7 +61,7 @@ def write_plots(
         error_axes(ax, evaluated, name, baselines)
     density_error_axes(axes[-1], evaluated)
     pictures.append(folder / "errors.png")
-    figure.savefig(pictures[-1], dpi=130)
+    _save(figure, pictures[-1])
     if spread:
         pictures.append(_write_spread(evaluated, folder / "spread.png"))
     return pictures
@@ -141,8 +140,13 @@ def _write_spread(evaluated: Sequence[Evaluated], path: Path) -> Path:
     figure = Figure(figsize=(4.6 * len(names), 4.4), layout="constrained")
     for ax, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
         spread_axes(ax, evaluated, name)
-    figure.savefig(path, dpi=130)
+    _save(figure, path)
     return path
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with whole([path], "plots") as (beside,):
+        figure.savefig(beside, dpi=130)
 
 
 def _sizes(evaluated: Sequence[Evaluated]) -> list[tuple[int, str, str]]:

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from scipy.ndimage import map_coordinates
 
 from maladist.grid import Grid
+from maladist.io.targets import whole
 from maladist.prediction.result import Prediction
 from maladist.units import BOLTZMANN
 
@@ -172,5 +173,6 @@ def overview(prediction: Prediction, path: str | Path) -> Path:
     dos_axes(axes[0], prediction)
     density_axes(axes[1], prediction, axis=2)
     density_axes(axes[2], prediction, axis=1)
-    figure.savefig(path, dpi=130)
+    with whole([path]) as (beside,):
+        figure.savefig(beside, dpi=130)
     return Path(path)

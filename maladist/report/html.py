@@ -16,8 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from maladist import schema
-from maladist.errors import InputError, StoreError
+from maladist.errors import StoreError
 from maladist.io import stores
+from maladist.io.targets import check_file, write_whole
 from maladist.physics.energies import TERMS, TOTAL
 from maladist.prediction.provenance import versions
 from maladist.prediction.result import Prediction
@@ -51,12 +52,8 @@ def report(store: Prediction | str | Path, path: str | Path | None = None, *, ov
     """
     prediction = store if isinstance(store, Prediction) else _open(Path(store))
     target = Path(path) if path is not None else prediction.store.with_suffix(".html")
-    if not target.resolve().parent.is_dir() or target.is_dir():
-        raise InputError("report", f"{target} cannot be written", "a file in a folder that exists")
-    if target.exists() and not overwrite:
-        raise InputError("report", f"{target} exists", "a new file", "Give overwrite=True to replace it.")
-    target.write_text(page(prediction), encoding="utf-8")
-    return target
+    check_file(target, "report", overwrite=overwrite)
+    return write_whole(target, page(prediction), "report")
 
 
 def _open(path: Path) -> Prediction:

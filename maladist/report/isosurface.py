@@ -16,6 +16,7 @@ import ase
 import xarray as xr
 
 from maladist.grid import Grid
+from maladist.io.targets import write_whole
 from maladist.report.volume import volume_json
 
 POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -82,8 +83,7 @@ class Isosurface:
 
     def save(self, path: str | Path) -> Path:
         """Write the page to a file."""
-        Path(path).write_text(self.html(), encoding="utf-8")
-        return Path(path)
+        return write_whole(path, self.html())
 
     def _repr_html_(self) -> str:
         frame = 'style="width:100%;height:620px;border:0" title="isosurface"'

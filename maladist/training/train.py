@@ -23,6 +23,7 @@ from maladist.cluster import cluster
 from maladist.errors import InputError
 from maladist.io.model_file import save_model
 from maladist.io.samples import read_checkpoint, write_checkpoint
+from maladist.io.targets import check_folder, explained
 from maladist.learning.model import LDOSModel
 from maladist.training.config import TrainConfig
 from maladist.training.prepare import Prepared, prepare
@@ -87,14 +88,11 @@ def train(
 
 def open_output(output: str | Path, resume: bool) -> Path:
     """The output folder, made; refuses one that an earlier training used, unless it is resumed."""
-    output = Path(output).resolve()
-    if not output.parent.is_dir():
-        raise InputError("output", f"{output.parent} is not a folder", "a path in a folder that exists")
-    if output.exists() and not output.is_dir():
-        raise InputError("output", f"{output} is a file", "a new folder")
+    output = check_folder(Path(output).resolve())
     if not resume and any((output / name).exists() for name in (MODEL, CHECKPOINT, MEMBER.format(0))):
         raise InputError("output", f"{output} holds a training", "a new folder", "Give --resume to go on with it.")
-    output.mkdir(exist_ok=True)
+    with explained(output):
+        output.mkdir(exist_ok=True)
     return output
 
 

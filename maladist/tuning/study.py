@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from maladist.errors import DependencyError, InputError
+from maladist.io.targets import check_folder
 from maladist.tuning.config import Axis, Named, TuneConfig
 from maladist.tuning.trial import Outcome
 
@@ -162,10 +163,7 @@ def check_output(config: TuneConfig, output: Path, resume: bool) -> Path:
         raise InputError("sampler.name", config.sampler.name, "a sampler that proposes", _OWN_LOOP[config.sampler.name])
     _make(optuna.samplers, config.sampler, "sampler", {"seed": config.seed})
     _make(optuna.pruners, config.pruner, "pruner")
-    if not output.absolute().parent.is_dir():
-        raise InputError("output", f"{output.parent} is not a folder", "a path in a folder that exists")
-    if output.exists() and not output.is_dir():
-        raise InputError("output", f"{output} is a file", "a new folder")
+    check_folder(output)
     file = output / f"study.{config.storage}"
     other = output / ("study.journal" if config.storage == "sqlite" else "study.sqlite")
     if other.exists():

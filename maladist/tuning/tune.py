@@ -25,7 +25,8 @@ from distributed import Client, Event, Future, KilledWorker, as_completed
 
 from maladist.cluster import cluster
 from maladist.errors import BlockError, InputError
-from maladist.io.samples import write_table, write_whole
+from maladist.io.samples import write_table
+from maladist.io.targets import write_whole
 from maladist.parallel.workers import Workers
 from maladist.training.config import TrainConfig
 from maladist.training.prepare import Prepared, prepare

@@ -12,7 +12,7 @@ from safetensors.torch import save
 
 from maladist.descriptors import BispectrumSpec
 from maladist.elements import Element
-from maladist.errors import ModelError
+from maladist.errors import ModelError, OutputError
 from maladist.grid import EnergyGrid
 from maladist.io.model_file import load_model, save_model
 from maladist.learning import packing
@@ -77,14 +77,14 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ModelError, match="No space left"):
+    with pytest.raises(OutputError, match="No space left"):
         save_model(model.to(dtype=torch.float64), file)
     assert file.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["be.model"]
 
 
 def test_a_folder_that_is_not_there_is_named(model: LDOSModel, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="nowhere"):
+    with pytest.raises(OutputError, match="nowhere"):
         save_model(model, tmp_path / "nowhere" / "be.model")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maladist.errors import StoreError
+from maladist.errors import OutputError, StoreError
 from maladist.io import stores
 from maladist.io.stores import ArrayTemplate, field_template
 
@@ -65,7 +65,7 @@ def test_what_is_not_a_store_is_refused_in_one_line(content: str | None, tmp_pat
 
 
 def test_a_target_in_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="not a folder"):
+    with pytest.raises(OutputError, match="not a folder"):
         stores.check_target(tmp_path / "no" / "a.zarr", overwrite=False)
 
 

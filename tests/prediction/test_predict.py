@@ -14,7 +14,7 @@ from distributed import Client
 
 import maladist
 from maladist import LDOSModel, Prediction
-from maladist.errors import AtomsError, EnergyWindowError, GridError, InputError, StoreError
+from maladist.errors import AtomsError, EnergyWindowError, GridError, InputError, OutputError, StoreError
 from maladist.grid import EnergyGrid
 from maladist.io import stores
 from maladist.prediction.run import Run
@@ -317,7 +317,7 @@ def test_resuming_what_is_not_there_checks_its_folder_first(
     atoms: Atoms, model: LDOSModel, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Run, "execute", _dies)
-    with pytest.raises(StoreError, match="is not a folder"):
+    with pytest.raises(OutputError, match="is not a folder"):
         maladist.predict(atoms, model, client=client, store=tmp_path / "no" / "run.zarr", resume=True)
 
 

@@ -7,8 +7,7 @@ is not read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from maladist.errors import DataFileError
+from maladist.io.fields import raw
 
 _SI: Final = {"ldos": 1 / (1.602176634e-19 * 1e-30), "density": 1e30, "descriptors": 1.0}
 _MESHES: Final = {"ldos": "LDOS", "density": "Density", "descriptors": "Bispectrum"}
@@ -25,6 +25,7 @@ _DIMENSIONS: Final = {  # powers of length, mass, time, ...
     "density": np.array([-3.0, 0, 0, 0, 0, 0, 0]),
     "descriptors": np.zeros(7),
 }
+_OVERHEAD: Final = 2**14  # of what HDF5 writes beside the numbers, for a component and for the file: above it, bytes
 
 
 def _mesh(file: h5py.File, path: Path) -> h5py.Group:
@@ -76,17 +77,28 @@ def read_region(path: Path, region: tuple[slice, slice, slice], kind: str) -> np
     return np.stack(parts, axis=-1)
 
 
-@contextmanager
-def writing(
-    path: Path, shape: tuple[int, int, int, int], kind: str, dtype: str
-) -> Iterator[Callable[[tuple[slice, slice, slice], npt.NDArray[Any]], None]]:
-    """Make a file as MALA does; the context gives what writes a region of it, (x, y, z, features).
+def create(path: Path, shape: tuple[int, int, int, int], kind: str, dtype: str) -> tuple[int, ...]:
+    """Make a file as MALA does, to be filled through `maladist.io.fields.raw`; its room on the disk is taken.
 
     Parameters
     ----------
+    shape
+        (x, y, z, features).
     kind
         'ldos', 'density' or 'descriptors': decides the mesh's name and unitSI.
+
+    Returns
+    -------
+    tuple of int
+        Where each component's numbers begin in the file, bytes.
+
+    Raises
+    ------
+    OSError
+        There is no room.
     """
+    # The library ends the process where it finds no room: see that there is some before it writes its few kilobytes.
+    raw.allocate(path, prod(shape) * np.dtype(dtype).itemsize + _OVERHEAD * (1 + shape[3]))
     with h5py.File(path, "w") as file:
         _write_attributes(file)
         iteration = file.create_group("data/0")
@@ -96,15 +108,15 @@ def writing(
         mesh.attrs["axisLabels"] = np.array([b"x", b"y", b"z"])
         mesh.attrs["gridSpacing"], mesh.attrs["gridGlobalOffset"] = np.ones(3), np.zeros(3)
         mesh.attrs.update({"gridUnitSI": 1e-10, "timeOffset": np.float32(0), "unitDimension": _DIMENSIONS[kind]})
-        components = [mesh.create_dataset(str(i), shape=shape[:3], dtype=dtype) for i in range(shape[3])]
+        early = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        early.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)  # a place in the file, nothing written there
+        early.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        components = [mesh.create_dataset(str(i), shape=shape[:3], dtype=dtype, dcpl=early) for i in range(shape[3])]
         for component in components:
             component.attrs.update({"unitSI": _SI[kind], "position": np.zeros(3)})
-
-        def write(region: tuple[slice, slice, slice], values: npt.NDArray[Any]) -> None:
-            for i, component in enumerate(components):
-                component[region] = values[..., i]
-
-        yield write
+        offsets = tuple(int(component.id.get_offset()) for component in components)
+    raw.allocate(path, path.stat().st_size)
+    return offsets
 
 
 def _write_attributes(file: h5py.File) -> None:
@@ -118,5 +130,5 @@ def _write_attributes(file: h5py.File) -> None:
 def write_field(path: Path, values: npt.NDArray[Any], kind: str) -> None:
     """Write a whole field, (x, y, z, features), in the units that MALA has; for small fields."""
     x, y, z, n = values.shape
-    with writing(path, (x, y, z, n), kind, str(values.dtype)) as write:
-        write((slice(0, x), slice(0, y), slice(0, z)), values)
+    offsets = create(path, (x, y, z, n), kind, str(values.dtype))
+    raw.write_region(path, offsets, values.shape, (slice(0, x), slice(0, y), slice(0, z)), values)

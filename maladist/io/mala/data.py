@@ -7,6 +7,7 @@ The LDOS is in 1/(eV Å³), the density in 1/Å³ with a trailing axis of one; d
 from __future__ import annotations
 
 import json
+from math import prod
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,9 @@ import numpy.typing as npt
 
 from maladist.errors import DataFileError
 from maladist.grid import Grid
+from maladist.io.fields import raw
 from maladist.io.qe.run import DFTRun
+from maladist.io.targets import write_whole
 from maladist.units import RYDBERG
 
 POSITION_COLUMNS: Final = 3
@@ -110,16 +113,25 @@ def check_positions(array: npt.NDArray[Any], grid: Grid, path: Path) -> None:
             raise DataFileError(str(path), came, "the grid of the calculation", "It belongs to another snapshot.")
 
 
-def create_field(path: Path, shape: tuple[int, ...], dtype: str = "float32") -> None:
-    """Make an empty .npy file, to be filled by regions through `write_region`."""
-    np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=shape).flush()
+def create_field(path: Path, shape: tuple[int, ...], dtype: str = "float32") -> tuple[int]:
+    """Make an empty .npy file, to be filled through `maladist.io.fields.raw`; its room on the disk is taken.
 
+    Returns
+    -------
+    tuple of int
+        Where the numbers begin in the file, bytes.
 
-def write_region(path: Path, region: tuple[slice, ...], values: npt.NDArray[Any]) -> None:
-    """Write a region of a .npy file that `create_field` made."""
-    array = np.lib.format.open_memmap(path, mode="r+")
-    array[region] = values
-    array.flush()
+    Raises
+    ------
+    OSError
+        There is no room.
+    """
+    with path.open("wb") as file:
+        header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        begin = file.tell()
+    raw.allocate(path, begin + prod(shape) * np.dtype(dtype).itemsize)
+    return (begin,)
 
 
 def write_info(path: Path, atoms: ase.Atoms, grid: Grid, facts: dict[str, Any], terms: dict[str, float]) -> None:
@@ -146,4 +158,4 @@ def write_info(path: Path, atoms: ase.Atoms, grid: Grid, facts: dict[str, Any], 
             "pbc": [True, True, True],
         },
     }
-    path.write_text(json.dumps(content, indent=1) + "\n")
+    write_whole(path, json.dumps(content, indent=1) + "\n")
