@@ -92,7 +92,7 @@ def test_an_unfinished_or_foreign_store_is_refused_in_one_line(
         assert main(["report", str(path)]) == 2
         said = capsys.readouterr().err.strip()
         assert why in said and "\n" not in said
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="is not a folder"):
         report(result, tmp_path / "nowhere" / "a.html")
 
 
