@@ -108,7 +108,9 @@ def _head(prediction: Prediction) -> str:
     seconds = prediction.dataset.attrs.get("seconds", {}).get("wall")
     if seconds is not None:
         facts.append((f"{seconds:.1f} s", f"on {prediction.dataset.attrs.get('workers', '?')} workers"))
-    cards = "".join(f'<div class="fact"><b>{value}</b><span>{what}</span></div>' for value, what in facts)
+    cards = "".join(
+        f'<div class="fact"><b>{escape(value)}</b><span>{escape(what)}</span></div>' for value, what in facts
+    )
     where = escape(str(prediction.store.name))
     return f'<h1>{title}</h1>\n<p class="under">Electronic structure in {where}</p>\n<div class="facts">{cards}</div>'
 
@@ -129,7 +131,7 @@ def _values(prediction: Prediction, name: str) -> list[float]:
 
 def _notes(prediction: Prediction) -> str:
     notes = prediction.dataset.attrs.get("notes", [])
-    return f'<div class="notes">{"".join(f"<p>{escape(n)}</p>" for n in notes)}</div>' if notes else ""
+    return f'<div class="notes">{"".join(f"<p>{escape(str(n))}</p>" for n in notes)}</div>' if notes else ""
 
 
 def _energies(prediction: Prediction) -> str:
@@ -250,11 +252,11 @@ def _tasks(store: Path) -> xr.Dataset | None:
 def _provenance(prediction: Prediction) -> str:
     attrs = prediction.dataset.attrs
     known: list[tuple[str, Any]] = [
-        ("command", f"<code>{escape(attrs['command'])}</code>" if "command" in attrs else None),
-        ("model", escape(str(attrs["model"])) if "model" in attrs else None),
-        ("model's SHA-256", f"<code>{attrs['model_hash']}</code>" if "model_hash" in attrs else None),
-        ("made by", escape(str(attrs.get("source", "")))),
-        ("on", escape(str(attrs.get("host", "")))),
+        ("command", attrs.get("command")),
+        ("model", attrs.get("model")),
+        ("model's SHA-256", attrs.get("model_hash")),
+        ("made by", attrs.get("source")),
+        ("on", attrs.get("host")),
         ("finished", attrs.get("finished")),
         ("versions", ", ".join(f"{k} {v}" for k, v in attrs.get("versions", {}).items())),
         ("functional", attrs.get("xc")),
@@ -262,7 +264,7 @@ def _provenance(prediction: Prediction) -> str:
         ("density cutoff", f"{attrs['density_cutoff_eV']:.6g} eV" if attrs.get("density_cutoff_eV") else None),
         ("broadening", f"{attrs.get('broadening_kernel', 'unknown')}, {attrs.get('broadening_width_eV', 0):g} eV"),
         ("broadening corrected", {True: "yes", False: "no"}.get(attrs.get("broadening_correction"))),
-        *((f"pseudopotential {s}", escape(str(p.get("file")))) for s, p in attrs.get("pseudopotentials", {}).items()),
+        *((f"pseudopotential {s}", p.get("file")) for s, p in attrs.get("pseudopotentials", {}).items()),
         ("this report by", f"maladist {versions(('maladist',)).get('maladist', '')}"),
     ]
     return _section("Provenance", _plain([(what, str(value)) for what, value in known if value]))
@@ -276,7 +278,12 @@ def _section(title: str, body: str) -> str:
 
 
 def _plain(rows: Sequence[tuple[str, str]]) -> str:
-    body = "".join(f"<tr><td>{what}</td><td>{value}</td></tr>" for what, value in rows)
+    """A table of texts. A store is somebody else's file: none of its words may become a page's markup or script."""
+
+    def cell(what: str, value: str) -> str:
+        return f"<code>{escape(value)}</code>" if what in ("command", "model's SHA-256") else escape(value)
+
+    body = "".join(f"<tr><td>{escape(what)}</td><td>{cell(what, value)}</td></tr>" for what, value in rows)
     return f'<table class="plain"><tbody>{body}</tbody></table>'
 
 
