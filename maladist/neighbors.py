@@ -28,15 +28,20 @@ class LocalAtoms:
     numbers
         Atomic numbers, (n,) int16.
     indices
-        Index of each atom (of which it is an image) in the whole cell, (n,) int64.
+        Index of each atom (of which it is an image) in the whole cell, (n,) int64; None where it was left out, since
+        descriptors do not ask which atom it was.
     """
 
     positions: Array
     numbers: npt.NDArray[np.int16]
-    indices: npt.NDArray[np.int64]
+    indices: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+    def without_indices(self) -> LocalAtoms:
+        """The same without the indices: a quarter less to send to a worker."""
+        return LocalAtoms(self.positions, self.numbers)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,6 @@ hold    a cluster kept open, so that many runs share warm workers
 """
 
 from maladist.cluster.hold import hold
-from maladist.cluster.start import cluster, job_script
+from maladist.cluster.start import client_or_local, cluster, job_script
 
-__all__ = ["cluster", "hold", "job_script"]
+__all__ = ["client_or_local", "cluster", "hold", "job_script"]

@@ -149,6 +149,16 @@ def _listens_on(kind: str, description: Mapping[str, Any]) -> str | None:
 
 
 @contextmanager
+def client_or_local(client: Client | None) -> Iterator[Client]:
+    """The caller's client, which stays open; or that of a local cluster, which ends with the context."""
+    if client is not None:
+        yield client
+        return
+    with cluster("local") as own:
+        yield own
+
+
+@contextmanager
 def cluster(description: str | Path | Mapping[str, Any] = "local", workers: int | None = None) -> Iterator[Client]:
     """Start, or reach, a cluster; yield its client; close what was started.
 

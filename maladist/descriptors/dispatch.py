@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ import torch
 from maladist.descriptors.spec import Kernel, Request, Spec
 from maladist.errors import AtomsError, GridError, InputError
 from maladist.neighbors import LocalAtoms
+from maladist.numerics import Numerics
 
 Array = npt.NDArray[np.float64]
 
@@ -80,6 +82,22 @@ def evaluate(
     if not len(request.points):
         return torch.empty(0, spec.n_features, device=request.device, dtype=dtype)
     return kernel(request)
+
+
+def batches(points: Array, atoms: LocalAtoms, spec: Spec, numerics: Numerics) -> Iterator[tuple[slice, torch.Tensor]]:
+    """Descriptors of any number of points, on one thread, BATCH points at a time: (rows, (n, n_features))."""
+    for first in range(0, len(points), BATCH):
+        rows = slice(first, min(first + BATCH, len(points)))
+        features = evaluate(
+            points[rows],
+            atoms,
+            spec,
+            backend=numerics.backend,
+            device=numerics.device,
+            dtype=numerics.dtype,
+            threads=1,
+        )
+        yield rows, features
 
 
 def _kernel(spec: Spec, backend: str, request: Request) -> Kernel:

@@ -4,6 +4,9 @@ A hundred thousand blocks put into the scheduler at once would cost it hundreds 
 flat. A task whose worker dies is given to another by Dask, and after `allowed-failures` deaths (3 of Dask's) once more
 by us: where workers come and go, some task is always unlucky. One whose workers keep dying, or that raises, ends the
 run with the block's name, and everything that was finished stays in the store.
+
+A worker runs as many tasks as it has threads, so a task begins with torch on one thread; one that has the worker to
+itself sets their number.
 """
 
 from __future__ import annotations
@@ -11,12 +14,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count, islice
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
+import torch
 from distributed import Client, Future, KilledWorker, as_completed
 from distributed.client import FutureCancelledError
 
 from maladist.errors import BlockError, ClusterError
+
+R = TypeVar("R")
 
 ATTEMPTS: Final = 2
 """How often a task whose workers died is put into the scheduler."""
@@ -51,15 +57,20 @@ def in_flight(client: Client) -> int:
     return max(64, 16 * threads)
 
 
+def share(client: Client, value: Any, *, run_key: str) -> Future:
+    """A value that many tasks take: sent to a worker once, computed again where the worker that holds it is lost."""
+    return client.submit(_same, value, key=f"{run_key}-shared-{next(_serial)}")
+
+
 def run(
     client: Client,
-    function: Callable[..., Any],
+    function: Callable[..., R],
     jobs: Iterable[Job],
     *,
     run_key: str,
     resources: dict[str, float] | None = None,
     priority: int = 0,
-) -> Iterator[Any]:
+) -> Iterator[R]:
     """Run a function over jobs; yield results as they come, in no order.
 
     Raises
@@ -69,36 +80,80 @@ def run(
     ClusterError
         The scheduler went away.
     """
-    jobs = iter(jobs)
-    call = f"{run_key}-{next(_serial)}"
-    under_way: dict[tuple[str, int, str], tuple[Job, int]] = {}
+    for _, result in _numbered(client, function, jobs, run_key, resources, priority):
+        yield result
 
-    def submit(job: Job, attempt: int = 1) -> Future:
+
+def in_order(
+    client: Client,
+    function: Callable[..., R],
+    jobs: Iterable[Job],
+    *,
+    run_key: str,
+    resources: dict[str, float] | None = None,
+    priority: int = 0,
+    finished: Callable[[R], object] = lambda _: None,
+) -> list[R]:
+    """Results of `run` in the order of the jobs, whoever was first: the bits of a sum depend on it.
+
+    ``finished`` is told of each as it comes.
+    """
+    found: dict[int, R] = {}
+    for i, result in _numbered(client, function, jobs, run_key, resources, priority):
+        found[i] = result
+        finished(result)
+    return [found[i] for i in sorted(found)]
+
+
+def _numbered(
+    client: Client,
+    function: Callable[..., R],
+    jobs: Iterable[Job],
+    run_key: str,
+    resources: dict[str, float] | None,
+    priority: int,
+) -> Iterator[tuple[int, R]]:
+    """Results as they come, each with the number of its job."""
+    numbered = enumerate(jobs)
+    call = f"{run_key}-{next(_serial)}"
+    under_way: dict[tuple[str, int, str], tuple[int, Job, int]] = {}
+
+    def submit(number: int, job: Job, attempt: int = 1) -> Future:
         key = (call, attempt, job.name)  # one group: Dask then queues the tasks, and a death touches those that run
-        under_way[key] = job, attempt
-        return client.submit(function, *job.arguments, key=key, pure=False, resources=resources, priority=priority)
+        under_way[key] = number, job, attempt
+        how = {"pure": False, "resources": resources, "priority": priority}
+        return client.submit(_on_one_thread, function, *job.arguments, key=key, **how)
 
     limit = in_flight(client)
-    flying = as_completed([submit(job) for job in islice(jobs, limit)], loop=client.loop, raise_errors=False)
+    flying = as_completed([submit(*job) for job in islice(numbered, limit)], loop=client.loop, raise_errors=False)
     try:
         for n, future in enumerate(_watched(flying, client), start=1):
-            job, attempt = under_way.pop(future.key)
+            number, job, attempt = under_way.pop(future.key)
             try:
                 result = future.result()
             except Exception as error:
                 if not (isinstance(error, KilledWorker) and attempt < ATTEMPTS):
                     raise _failure(job.name, error, client) from error
-                flying.add(submit(job, attempt + 1))
+                flying.add(submit(number, job, attempt + 1))
             else:
                 del future
-                yield result
+                yield number, result
             if n % limit == 0:
                 limit = in_flight(client)  # workers join and leave
-            flying.update([submit(job) for job in islice(jobs, max(0, limit - len(under_way)))])
+            flying.update([submit(*job) for job in islice(numbered, max(0, limit - len(under_way)))])
     finally:
         flying.clear()
         if under_way and client.status == "running":
             client.cancel([Future(key, client) for key in under_way], reason="maladist: run ended")
+
+
+def _on_one_thread(function: Callable[..., R], *arguments: Any) -> R:
+    torch.set_num_threads(1)
+    return function(*arguments)
+
+
+def _same(value: R) -> R:
+    return value
 
 
 def _watched(flying: as_completed, client: Client) -> Iterator[Future]:

@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Literal, get_args
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from scipy.optimize import brentq
 from torch import Tensor
@@ -31,6 +33,7 @@ __all__ = [
     "fermi_level",
     "fermi_states",
     "fermi_weights",
+    "number_rows",
     "number_weights",
     "use_correction",
     "window_modes",
@@ -148,6 +151,11 @@ def fermi_states(dos: Tensor, energy_grid: EnergyGrid, system: System) -> list[t
         mu = fermi_level(dos, energy_grid, system.n_electrons, t, correction=system.correction)
         states.append((mu, fermi_weights(energy_grid, mu, t, correction=system.correction)))
     return states
+
+
+def number_rows(states: Sequence[tuple[float, FermiWeights]]) -> npt.NDArray[np.float64]:
+    """The weights that turn an LDOS into n(r) at each temperature, (temperatures, levels) float64."""
+    return np.stack([weights.number.numpy() for _, weights in states])
 
 
 def window_modes(

@@ -11,18 +11,19 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from maladist.descriptors.dispatch import BATCH, evaluate
+from maladist.descriptors.dispatch import batches
 from maladist.grid import Block, Grid
 from maladist.io import stores
 from maladist.learning.model import LDOSModel
 from maladist.neighbors import LocalAtoms
+from maladist.numerics import Numerics
 from maladist.parallel.workers import peak_memory, worker_name
+from maladist.prediction.record import MODES, TALLY
 from maladist.prediction.tally import STAGES, Tally
 
 Array = npt.NDArray[np.float64]
@@ -46,8 +47,8 @@ class Work:
         Path of the result store.
     grid
         The whole grid.
-    backend, device, dtype
-        Of descriptors and network; device 'auto' is decided by each worker.
+    numerics
+        How descriptors and network are computed.
     basis
         Span of the Fermi weights over the window of μ, (levels, modes) float64.
     keep
@@ -56,9 +57,7 @@ class Work:
 
     store: str
     grid: Grid
-    backend: str
-    device: str
-    dtype: str
+    numerics: Numerics
     basis: Array
     keep: tuple[str, ...] = ()
 
@@ -75,17 +74,10 @@ class Report:
     seconds: dict[str, float] = field(default_factory=dict)
 
 
-def choose_device(device: str) -> str:
-    """The device that 'auto' means here: the first GPU where there is one."""
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 @lru_cache(maxsize=4)
-def worker_model(blob: ModelBlob, device: str, dtype: str) -> LDOSModel:
-    """The model on a device, decoded once a process."""
-    return LDOSModel.from_bytes(blob.data).to(device, getattr(torch, dtype))
+def worker_model(blob: ModelBlob, numerics: Numerics) -> LDOSModel:
+    """The model on its device, decoded once a process."""
+    return LDOSModel.from_bytes(blob.data).to(numerics.device, numerics.dtype)
 
 
 class Clock:
@@ -103,21 +95,12 @@ class Clock:
 
 
 def ldos_batches(
-    points: Array, atoms: LocalAtoms, model: LDOSModel, backend: str, device: str, dtype: str, clock: Clock
+    points: Array, atoms: LocalAtoms, blob: ModelBlob, numerics: Numerics, clock: Clock
 ) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor]]:
     """Descriptors and LDOS of points, batch by batch: (rows, (n, features), (n, levels))."""
-    torch.set_num_threads(1)  # a Dask worker runs as many tasks as it has threads
-    for first in range(0, len(points), BATCH):
-        rows = slice(first, min(first + BATCH, len(points)))
-        features = evaluate(
-            points[rows],
-            atoms,
-            model.descriptor,
-            backend=backend,
-            device=device,
-            dtype=getattr(torch, dtype),
-            threads=1,
-        )
+    here = numerics.here()
+    model = worker_model(blob, here)
+    for rows, features in batches(points, atoms, model.descriptor, here):
         clock.lap("descriptors")
         ldos = model.ldos(features)
         clock.lap("network")
@@ -127,14 +110,11 @@ def ldos_batches(
 def compute_block(block: Block, atoms: LocalAtoms, blob: ModelBlob, work: Work) -> Report:
     """Compute a block and write its fields, then its tally, which is the record that it is done."""
     start, clock = time.time(), Clock()
-    device = choose_device(work.device)
-    model = worker_model(blob, device, work.dtype)
-    basis = torch.as_tensor(work.basis, device=device)
+    basis = torch.as_tensor(work.basis, device=work.numerics.here().device)
     modes = np.empty((block.n_points, basis.shape[1]))
-    dos = torch.zeros(basis.shape[0], dtype=torch.float64, device=device)
+    dos = torch.zeros(basis.shape[0], dtype=torch.float64, device=basis.device)
     kept: dict[str, npt.NDArray[np.float32]] = {}
-    points = work.grid.points(block)
-    for rows, features, ldos in ldos_batches(points, atoms, model, work.backend, device, work.dtype, clock):
+    for rows, features, ldos in ldos_batches(work.grid.points(block), atoms, blob, work.numerics, clock):
         wide = ldos.double()
         dos += wide.sum(0)
         modes[rows] = (wide @ basis).cpu().numpy()
@@ -145,27 +125,29 @@ def compute_block(block: Block, atoms: LocalAtoms, blob: ModelBlob, work: Work) 
                 whole[rows] = values.float().cpu().numpy()
     if not bool(torch.isfinite(dos).all()):
         raise FloatingPointError("the network's LDOS is not finite")
-    fields: dict[str, npt.NDArray[Any]] = {"work/modes": modes, **kept}
-    for name, field_values in fields.items():
+    stores.write_region(work.store, MODES, block.slices, modes.reshape(*block.shape, -1))
+    for name, field_values in kept.items():
         stores.write_region(work.store, name, block.slices, field_values.reshape(*block.shape, -1))
     clock.lap("io")
     tally = Tally(
         (dos * work.grid.voxel_volume).cpu().numpy(), block.n_points, np.array([clock.seconds[s] for s in STAGES])
     )
-    stores.write_region(work.store, "work/tally", (slice(block.index, block.index + 1),), tally.row()[None])
+    stores.write_region(work.store, TALLY, (slice(block.index, block.index + 1),), tally.row()[None])
     return Report(block.index, worker_name(), start, time.time(), peak_memory(), clock.seconds)
 
 
-def time_block(
-    grid: Grid, block: Block, atoms: LocalAtoms, blob: ModelBlob, backend: str, device: str, dtype: str
-) -> float:
-    """Seconds that a block's descriptors and LDOS take here; nothing is kept."""
-    start, device = time.perf_counter(), choose_device(device)
-    for _ in ldos_batches(
-        grid.points(block), atoms, worker_model(blob, device, dtype), backend, device, dtype, Clock()
-    ):
+def time_ldos(points: Array, atoms: LocalAtoms, blob: ModelBlob, numerics: Numerics) -> float:
+    """Seconds that descriptors and LDOS of points take here; nothing is kept."""
+    start = time.perf_counter()
+    for _ in ldos_batches(points, atoms, blob, numerics, Clock()):
         pass
     return time.perf_counter() - start
+
+
+def mean_ldos(points: Array, atoms: LocalAtoms, blob: ModelBlob, numerics: Numerics) -> Array:
+    """Mean LDOS of points, (levels,) float64: of points drawn at random, what a first μ comes from."""
+    sums = [ldos.double().sum(0) for _, _, ldos in ldos_batches(points, atoms, blob, numerics, Clock())]
+    return np.asarray((sum(sums[1:], sums[0]) / len(points)).cpu().numpy())
 
 
 def density_blocks(blocks: Sequence[Block], store: str, coefficients: Array) -> Report:
@@ -177,7 +159,7 @@ def density_blocks(blocks: Sequence[Block], store: str, coefficients: Array) -> 
         Fermi weights in the basis of the modes, (temperatures, modes) float64.
     """
     start, clock = time.time(), Clock()
-    modes, density = stores.open_array(store, "work/modes", "r"), stores.open_array(store, "density")
+    modes, density = stores.open_array(store, MODES, "r"), stores.open_array(store, "density")
     for block in blocks:
         projections = np.asarray(modes[block.slices])
         clock.lap("io")
@@ -189,15 +171,3 @@ def density_blocks(blocks: Sequence[Block], store: str, coefficients: Array) -> 
             density[block.slices] = values[0]
         clock.lap("io")
     return Report(blocks[0].index, worker_name(), start, time.time(), peak_memory(), clock.seconds)
-
-
-def pilot_batch(
-    index: int, points: Array, atoms: LocalAtoms, blob: ModelBlob, backend: str, device: str, dtype: str
-) -> tuple[int, Array]:
-    """Mean LDOS of points drawn at random, (levels,) float64: what a first μ comes from; with the batch's number."""
-    device = choose_device(device)
-    model = worker_model(blob, device, dtype)
-    total: Any = 0.0
-    for _, _, ldos in ldos_batches(points, atoms, model, backend, device, dtype, Clock()):
-        total = total + ldos.double().sum(0)
-    return index, np.asarray((total / len(points)).cpu().numpy())

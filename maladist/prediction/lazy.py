@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ase
 import dask
@@ -15,15 +15,16 @@ import torch
 import xarray as xr
 
 from maladist import schema
-from maladist.descriptors import Spec
-from maladist.errors import GridError
+from maladist.descriptors import Spec, evaluate
 from maladist.grid import Block, Blocks, Grid
 from maladist.learning.model import LDOSModel
 from maladist.neighbors import CellList
+from maladist.numerics import Numerics, Precision
 from maladist.parallel.blocking import choose_block
-from maladist.prediction.block import Clock, ModelBlob, choose_device, ldos_batches, worker_model
-from maladist.prediction.setup import setup
+from maladist.prediction.block import Clock, ModelBlob, ldos_batches
+from maladist.prediction.setup import Chunks, check_chunks, setup
 
+T = TypeVar("T")
 _TARGET = 16384  # points of a block: a slice should not wait long for its first block
 
 
@@ -32,10 +33,10 @@ def describe(
     spec: Spec,
     grid: Grid,
     *,
-    chunks: str | Sequence[int] = "auto",
+    chunks: Chunks = "auto",
     backend: str = "auto",
     device: str = "auto",
-    precision: str = "float32",
+    precision: Precision = "float32",
 ) -> xr.DataArray:
     """Descriptors at every point of a grid, lazily.
 
@@ -60,7 +61,8 @@ def describe(
     schema.check_atoms(atoms)
     cell_list = CellList(grid.cell_array, atoms.positions, atoms.numbers.astype(np.int16), spec.cutoff)
     blocks = _blocks(grid, chunks)
-    data = _map(_descriptor_block, blocks, spec.n_features, precision, cell_list, spec, backend, device, precision)
+    numerics = Numerics(backend, device, precision)
+    data = _map(_descriptor_block, blocks, (spec.n_features, precision), (cell_list, spec, numerics))
     return xr.DataArray(data, dims=("x", "y", "z", "feature"), name="descriptors", attrs=schema.grid_attributes(grid))
 
 
@@ -69,10 +71,10 @@ def ldos(
     model: LDOSModel | str | Path,
     *,
     grid: Grid | Sequence[int] | None = None,
-    chunks: str | Sequence[int] = "auto",
+    chunks: Chunks = "auto",
     backend: str = "auto",
     device: str = "auto",
-    precision: str = "float32",
+    precision: Precision = "float32",
 ) -> xr.DataArray:
     """Local density of states of a cell, lazily.
 
@@ -96,20 +98,11 @@ def ldos(
         descriptors=backend,
         device=device,
         precision=precision,
+        chunks=chunks,
     )
     system, known = ready.system, ready.model
-    blocks = _blocks(system.grid, chunks)
-    data = _map(
-        _ldos_block,
-        blocks,
-        known.energy_grid.levels,
-        precision,
-        ready.cell_list,
-        ready.blob,
-        backend,
-        device,
-        precision,
-    )
+    shared = (ready.cell_list, ready.blob, ready.numerics)
+    data = _map(_ldos_block, _blocks(system.grid, chunks), (known.energy_grid.levels, precision), shared)
     attrs = {
         **schema.system_attributes(system),
         **schema.energy_attributes(known.energy_grid),
@@ -128,52 +121,49 @@ def _any_temperature(model: LDOSModel | str | Path) -> float | None:
     return 300.0 if isinstance(model, LDOSModel) and model.temperature is None else None
 
 
-def _blocks(grid: Grid, chunks: str | Sequence[int]) -> Blocks:
-    if isinstance(chunks, str):
-        if chunks != "auto":
-            raise GridError("chunks", repr(chunks), "'auto' or three numbers of points")
-        return grid.blocks(choose_block(grid, 1, _TARGET))
-    if len(chunks) != 3 or min(chunks) < 1:
-        raise GridError("chunks", f"{tuple(chunks)}", "'auto' or three numbers of points")
-    return grid.blocks(chunks)
+def _blocks(grid: Grid, chunks: Chunks) -> Blocks:
+    check_chunks(chunks)
+    return grid.blocks(choose_block(grid, 1, _TARGET) if isinstance(chunks, str) else chunks)
 
 
-def _map(function: Any, blocks: Blocks, width: int, dtype: str, *shared: Any) -> da.Array:
+Shared = tuple[CellList, T, Numerics]
+BlockFunction = Callable[[Grid, Block, CellList, T, Numerics], npt.NDArray[np.floating]]
+
+
+def _map(function: BlockFunction[T], blocks: Blocks, column: tuple[int, str], shared: Shared[T]) -> da.Array:
     """A dask array with one task a block; what is shared by all blocks is one node of the graph."""
+    width, dtype = column
     sizes = [
         tuple(min(m, n - first) for first in range(0, n, m))
         for n, m in zip(blocks.grid.shape, blocks.block_shape, strict=True)
     ]
-    common = dask.delayed(tuple(shared), pure=True, traverse=False)
+    common = dask.delayed(shared, pure=True, traverse=False)
     return da.map_blocks(
         _one_block, blocks, function, common, chunks=(*sizes, (width,)), dtype=dtype, meta=np.empty((0, 0, 0, 0), dtype)
     )
 
 
-def _one_block(blocks: Blocks, function: Any, common: tuple[Any, ...], block_info: Any = None) -> npt.NDArray[Any]:
+def _one_block(
+    blocks: Blocks, function: BlockFunction[T], shared: Shared[T], block_info: Mapping[None, Mapping[str, Any]]
+) -> npt.NDArray[np.floating]:
     at = block_info[None]["chunk-location"][:3]
     block = blocks[int(np.ravel_multi_index(at, blocks.counts))]
-    return np.asarray(function(blocks.grid, block, *common)).reshape(*block.shape, -1)
+    torch.set_num_threads(1)  # a worker runs as many tasks as it has threads
+    return np.asarray(function(blocks.grid, block, *shared)).reshape(*block.shape, -1)
 
 
 def _descriptor_block(
-    grid: Grid, block: Block, cell_list: CellList, spec: Spec, backend: str, device: str, precision: str
-) -> npt.NDArray[Any]:
-    from maladist.descriptors import evaluate
-
-    torch.set_num_threads(1)
-    seen, dtype = cell_list.near_block(grid, block), getattr(torch, precision)
+    grid: Grid, block: Block, cell_list: CellList, spec: Spec, numerics: Numerics
+) -> npt.NDArray[np.floating]:
+    here, seen = numerics.here(), cell_list.near_block(grid, block)
     features = evaluate(
-        grid.points(block), seen, spec, backend=backend, device=choose_device(device), dtype=dtype, threads=1
+        grid.points(block), seen, spec, backend=here.backend, device=here.device, dtype=here.dtype, threads=1
     )
     return np.asarray(features.cpu().numpy())
 
 
 def _ldos_block(
-    grid: Grid, block: Block, cell_list: CellList, blob: ModelBlob, backend: str, device: str, precision: str
-) -> npt.NDArray[Any]:
-    device = choose_device(device)
-    model = worker_model(blob, device, precision)
-    seen, points = cell_list.near_block(grid, block), grid.points(block)
-    batches = ldos_batches(points, seen, model, backend, device, precision, Clock())
-    return np.concatenate([ldos.cpu().numpy() for _, _, ldos in batches])
+    grid: Grid, block: Block, cell_list: CellList, blob: ModelBlob, numerics: Numerics
+) -> npt.NDArray[np.floating]:
+    parts = ldos_batches(grid.points(block), cell_list.near_block(grid, block), blob, numerics, Clock())
+    return np.concatenate([ldos.cpu().numpy() for _, _, ldos in parts])

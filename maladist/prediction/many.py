@@ -9,21 +9,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import ase
 from distributed import Client
 
-from maladist.cluster import cluster
+from maladist.cluster import client_or_local
 from maladist.errors import BlockError, InputError
 from maladist.io import stores
 from maladist.learning.model import LDOSModel
 from maladist.parallel.progress import Silent
 from maladist.prediction.record import check_record, naming_what_is_kept
 from maladist.prediction.result import Prediction
-from maladist.prediction.run import Run
+from maladist.prediction.run import Target, execute
 from maladist.prediction.setup import Setup, announce, setup
 
 
@@ -36,7 +35,6 @@ def predict_many(
     at_once: int = 4,
     resume: bool = False,
     overwrite: bool = False,
-    chunks: str | Sequence[int] = "auto",
     finished: Callable[[int, Prediction], Any] = lambda *_: None,
     **options: Any,
 ) -> list[Prediction]:
@@ -56,7 +54,7 @@ def predict_many(
         Frames that are under way at a time.
     resume
         Take what is finished as it is, continue what is not, begin what is absent.
-    overwrite, chunks
+    overwrite
         As in `predict`.
     finished
         Is told of each frame's number and prediction when it is there.
@@ -84,11 +82,10 @@ def predict_many(
     if not resume:
         for path in paths:
             stores.check_target(path, overwrite, "output")
-    context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
-    with context as connected, ThreadPoolExecutor(at_once) as pool:
+    with client_or_local(client) as connected, ThreadPoolExecutor(at_once) as pool:
 
         def one(i: int) -> Prediction:
-            return _one(ready[i], paths[i], connected, chunks, resume, overwrite, priority=-i)
+            return _one(ready[i], Target(paths[i], resume, overwrite), connected, priority=-i)
 
         running = {pool.submit(one, i): i for i in range(len(frames))}
         for future in as_completed(running):
@@ -111,20 +108,13 @@ def _ready(frames: Sequence[ase.Atoms], model: LDOSModel | str | Path, options: 
     return ready
 
 
-def _one(
-    ready: Setup,
-    path: Path,
-    client: Client,
-    chunks: str | Sequence[int],
-    resume: bool,
-    overwrite: bool,
-    priority: int,
-) -> Prediction:
-    if resume and path.exists() and stores.is_complete(path):
+def _one(ready: Setup, target: Target, client: Client, priority: int) -> Prediction:
+    path = target.path
+    if target.resume and path.exists() and stores.is_complete(path):
         check_record(path, ready.fingerprint())
     else:
         with naming_what_is_kept(path, client, temporary=False):
-            Run(ready, path, client, Silent(), chunks, resume, overwrite, time.perf_counter(), priority).execute()
+            execute(ready, target, client, Silent(), began=time.perf_counter(), priority=priority)
     return Prediction.open(path)
 
 

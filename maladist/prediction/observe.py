@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -19,14 +18,14 @@ import xarray as xr
 from distributed import Client
 
 from maladist import schema
-from maladist.cluster import cluster
+from maladist.cluster import client_or_local
 from maladist.elements import Element
 from maladist.errors import InputError, StoreError
 from maladist.io import stores
 from maladist.io.qe.upf import read_pseudopotentials
 from maladist.io.stores import field_template
 from maladist.parallel.workers import Workers
-from maladist.physics.fermi import CorrectionMode, fermi_states, use_correction
+from maladist.physics.fermi import CorrectionMode, fermi_states, number_rows, use_correction
 from maladist.physics.functionals import Functional
 from maladist.physics.system import System, common_functional, complete
 from maladist.prediction.fields import one_task_bytes, terms_of_store
@@ -88,8 +87,7 @@ def observe(
     system = _system(dataset, atoms, temperature, pseudopotentials, xc, density_cutoff, correction)
     path = temporary_store() if store is None else stores.check_target(Path(store).resolve(), overwrite)
     _refuse_to_replace(path, ldos, dataset)
-    context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
-    with context as connected:
+    with client_or_local(client) as connected:
         _observe(dataset, system, connected, path, overwrite, began)
     return Prediction.open(path)
 
@@ -161,10 +159,10 @@ def _observe(dataset: xr.Dataset, system: System, client: Client, path: Path, ov
         np.asarray(client.compute(field.data.sum(axis=(0, 1, 2), dtype=np.float64), sync=True))
         * system.grid.voxel_volume
     )
-    weights = fermi_states(torch.as_tensor(dos), energies, system)
-    number = np.stack([w.number.numpy() for _, w in weights])
+    states = fermi_states(torch.as_tensor(dos), energies, system)
+    number = number_rows(states)
 
-    several = len(weights) if len(weights) > 1 else 0
+    several = len(number) if len(number) > 1 else 0
     block = tuple(max(c) for c in field.chunks[:3])
     attributes = {
         **schema.system_attributes(system),
@@ -185,7 +183,7 @@ def _observe(dataset: xr.Dataset, system: System, client: Client, path: Path, ov
     terms = terms_of_store(
         client, path, system, distributed=distributed, room=room, run_key=f"observe-{time.time_ns():x}"
     )
-    stores.write_values(path, result_values(system, energies, dos, weights, terms))
+    stores.write_values(path, result_values(system, energies, dos, states, terms))
     seconds = {"reductions": reductions, "energies": time.perf_counter() - clock, "wall": time.perf_counter() - began}
     stores.set_attributes(
         path,

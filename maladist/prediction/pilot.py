@@ -12,7 +12,6 @@ from scipy.spatial import cKDTree
 
 from maladist.grid import EnergyGrid, Grid
 from maladist.neighbors import CellList, LocalAtoms
-from maladist.parallel.waves import NamedJob
 from maladist.physics.fermi import fermi_states, number_weights
 from maladist.physics.system import System
 
@@ -33,17 +32,16 @@ def pilot_points(grid: Grid, seed: int = 0) -> Array:
     return np.asarray((ijk / np.array(grid.shape)) @ grid.cell_array)
 
 
-def pilot_jobs(points: Array, atoms: CellList) -> list[NamedJob]:
-    """Tasks of GROUP points each, with the atoms that these points can see."""
+def pilot_groups(points: Array, atoms: CellList) -> list[tuple[Array, LocalAtoms]]:
+    """GROUP points each, a task of its own, with the atoms that these points can see."""
     every = atoms.around([0, 0, 0], [1, 1, 1])
     tree = cKDTree(every.positions)
-    jobs = []
+    groups = []
     few = points if len(points) > 1 else np.repeat(points, 2, axis=0)  # a spread needs two groups
-    for i, group in enumerate(np.array_split(few, max(2, len(few) // GROUP))):
+    for group in np.array_split(few, max(2, len(few) // GROUP)):
         near = np.unique(np.concatenate(tree.query_ball_point(group, atoms.cutoff)).astype(np.int64))
-        seen = LocalAtoms(every.positions[near], every.numbers[near], every.indices[near])
-        jobs.append(NamedJob(f"pilot{i}", group, seen))
-    return jobs
+        groups.append((group, LocalAtoms(every.positions[near], every.numbers[near])))
+    return groups
 
 
 def window(means: Array, energies: EnergyGrid, system: System) -> tuple[float, float]:

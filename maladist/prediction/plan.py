@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -18,18 +17,18 @@ from typing import Any, Final
 import ase
 from distributed import Client
 
-from maladist.cluster import cluster
+from maladist.cluster import client_or_local
 from maladist.descriptors.dispatch import BATCH
-from maladist.errors import GridError, WorkerTooSmallError
+from maladist.errors import WorkerTooSmallError
 from maladist.grid import Blocks, Grid
 from maladist.learning.model import LDOSModel
 from maladist.parallel import waves
 from maladist.parallel.blocking import choose_block
 from maladist.parallel.workers import IDLE_BYTES, Workers
 from maladist.physics.fermi import window_modes
-from maladist.prediction.block import time_block
+from maladist.prediction.block import time_ldos
 from maladist.prediction.fields import one_task_bytes
-from maladist.prediction.setup import Setup, setup
+from maladist.prediction.setup import Chunks, Setup, setup
 from maladist.prediction.tally import STAGES
 from maladist.reprs import html_table, size
 
@@ -133,26 +132,21 @@ class Plan:
         return rows
 
 
-def make_plan(setup: Setup, workers: Workers, chunks: str | Sequence[int] = "auto") -> Plan:
+def make_plan(setup: Setup, workers: Workers, chunks: Chunks = "auto") -> Plan:
     """Cut the grid into blocks that fit the workers, and say what it will take.
 
     Raises
     ------
-    GridError
-        Chunks that are not three positive integers.
     WorkerTooSmallError
         A block's task that cannot fit the memory of the smallest worker.
     """
     grid, model, modes = setup.system.grid, setup.model, expected_modes(setup)
     room = workers.room(len(setup.blob.data))
+    itemsize = setup.numerics.itemsize
     if isinstance(chunks, str):
-        if chunks != "auto":
-            raise GridError("chunks", repr(chunks), "'auto' or three numbers of points")
-        fits = largest_block(room, model, modes, setup.keep, setup.itemsize)
+        fits = largest_block(room, model, modes, setup.keep, itemsize)
         shape = choose_block(grid, workers.threads, fits)
     else:
-        if len(chunks) != 3 or min(chunks) < 1:
-            raise GridError("chunks", f"{tuple(chunks)}", "'auto' or three numbers of points")
         shape = grid.blocks(chunks).block_shape
     points = math.prod(shape)
     blocks, levels, nt = grid.blocks(shape), model.energy_grid.levels, len(setup.system.temperatures)
@@ -168,7 +162,7 @@ def make_plan(setup: Setup, workers: Workers, chunks: str | Sequence[int] = "aut
         n_workers=workers.count,
         n_threads=workers.threads,
         worker_memory=workers.memory,
-        task_bytes=task_bytes(points, model, modes, setup.keep, setup.itemsize),
+        task_bytes=task_bytes(points, model, modes, setup.keep, itemsize),
         argument_bytes=26 * len(seen) + 1000,
         model_bytes=len(setup.blob.data),
         fields_bytes=one_task_bytes(grid, setup.system.n_atoms),
@@ -177,7 +171,7 @@ def make_plan(setup: Setup, workers: Workers, chunks: str | Sequence[int] = "aut
         work_bytes=8 * modes * grid.n_points + 8 * len(blocks) * (levels + 1 + len(STAGES)),
         resources={"GPU": 1.0} if workers.gpu else None,
     )
-    check_fits(plan, workers, model, modes, setup.keep, setup.itemsize)
+    check_fits(plan, workers, model, modes, setup.keep, itemsize)
     return plan
 
 
@@ -186,7 +180,6 @@ def plan(
     model: LDOSModel | str | Path,
     *,
     client: Client | None = None,
-    chunks: str | Sequence[int] = "auto",
     calibrate: bool = True,
     **options: Any,
 ) -> Plan:
@@ -194,7 +187,7 @@ def plan(
 
     Parameters
     ----------
-    atoms, model, client, chunks
+    atoms, model, client
         As in `predict`.
     calibrate
         Compute one block on a worker, twice, to forecast the time.
@@ -207,10 +200,9 @@ def plan(
         As `predict`, before anything is computed; WorkerTooSmallError where a block cannot fit.
     """
     ready = setup(atoms, model, **options)
-    context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
-    with context as connected:
+    with client_or_local(client) as connected:
         workers = Workers.of(connected)
-        planned = make_plan(ready, workers, chunks)
+        planned = make_plan(ready, workers, ready.chunks)
         if not calibrate:
             return planned
         return replace(planned, seconds=_forecast(ready, planned, connected))
@@ -219,12 +211,12 @@ def plan(
 def _forecast(ready: Setup, planned: Plan, client: Client) -> float:
     """Wall seconds: the middle block's, warmed up, times the number of blocks over the number of threads."""
     block = planned.blocks[len(planned.blocks) // 2]
-    seen = ready.cell_list.near_block(planned.grid, block)
-    arguments = (ready.system.grid, block, seen, ready.blob, ready.backend, ready.device, ready.dtype)
+    seen = ready.cell_list.near_block(planned.grid, block).without_indices()
+    arguments = (planned.grid.points(block), seen, ready.blob, ready.numerics)
     key = f"maladist-plan-{time.time_ns():x}"
     for i in range(2):
         jobs = [waves.NamedJob(f"calibration{i}", *arguments)]
-        (seconds,) = waves.run(client, time_block, jobs, run_key=key, resources=planned.resources)
+        (seconds,) = waves.run(client, time_ldos, jobs, run_key=key, resources=planned.resources)
     return float(seconds) * len(planned.blocks) / max(1, min(planned.n_threads, len(planned.blocks)))
 
 

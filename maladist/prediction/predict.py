@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Final
 
 import ase
-import numpy as np
-import numpy.typing as npt
 from distributed import Client
 
-from maladist.cluster import cluster
+from maladist.cluster import client_or_local
 from maladist.elements import Element
 from maladist.grid import Grid
 from maladist.io import stores
 from maladist.learning.model import LDOSModel
+from maladist.numerics import Precision
 from maladist.parallel.progress import Observer, Silent
 from maladist.physics.fermi import CorrectionMode
 from maladist.prediction.record import naming_what_is_kept
 from maladist.prediction.result import Prediction, discard, temporary_store
-from maladist.prediction.run import Run
-from maladist.prediction.setup import announce, setup
+from maladist.prediction.run import Target, execute
+from maladist.prediction.setup import Chunks, announce, setup
 from maladist.prediction.spread import member_setups, write_spread
-
-Array = npt.NDArray[np.float64]
-_ROWS: Final = 1024  # tallies that the client reads at a time
 
 
 def predict(
@@ -40,10 +34,10 @@ def predict(
     store: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    chunks: str | Sequence[int] = "auto",
+    chunks: Chunks = "auto",
     descriptors: str = "auto",
     device: str = "auto",
-    precision: str = "float32",
+    precision: Precision = "float32",
     pseudopotentials: str | Path | Mapping[str, Element] | None = None,
     density_cutoff: float | None = None,
     correction: CorrectionMode = "auto",
@@ -119,6 +113,7 @@ def predict(
         device=device,
         precision=precision,
         keep=keep,
+        chunks=chunks,
     )
     if observer is None:
         announce(ready.system.notes)
@@ -126,12 +121,11 @@ def predict(
     path = temporary_store() if store is None else Path(store).resolve()
     if not (resume and path.exists()):
         stores.check_target(path, overwrite, "output")
-    context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
-    with context as connected, naming_what_is_kept(path, connected, store is None):
+    with client_or_local(client) as connected, naming_what_is_kept(path, connected, store is None):
         apart = [temporary_store() for _ in members]
         for member, its in zip(members, apart, strict=True):  # first: a store that is finished has its spread
-            Run(member, its, connected, Silent(), chunks, False, False, began).execute()
-        Run(ready, path, connected, observer or Silent(), chunks, resume, overwrite, began).execute()
+            execute(member, Target(its), connected, Silent(), began=began)
+        execute(ready, Target(path, resume, overwrite), connected, observer or Silent(), began=began)
         if members:
             write_spread(connected, path, apart)
         for its in apart:

@@ -24,12 +24,23 @@ from maladist.io import stores
 from maladist.parallel.waves import NamedJob, scheduler_gone
 
 Array = npt.NDArray[np.float64]
+Record = dict[str, Any]
+"""What a store was computed with, by name."""
+
+BASIS: Final = "work/basis"
+"""Array of the store: span of the Fermi weights over the window of μ, (levels, modes)."""
+
+MODES: Final = "work/modes"
+"""Array of the store: projections of every point's LDOS on the basis, (x, y, z, modes)."""
+
+TALLY: Final = "work/tally"
+"""Array of the store: a row for each block that is done, which is written last."""
 
 _ROWS: Final = 1024  # rows of the record that are read at a time
 _GROUP: Final = 32  # blocks that one task verifies
 
 
-def check_record(path: Path, fingerprint: Mapping[str, Any], unfinished: bool = False) -> dict[str, Any]:
+def check_record(path: Path, fingerprint: Mapping[str, Any], unfinished: bool = False) -> Record:
     """What a store was computed with, if that is what a run computes with.
 
     Parameters
@@ -70,17 +81,17 @@ def check_record(path: Path, fingerprint: Mapping[str, Any], unfinished: bool = 
 def read_basis(path: Path) -> Array | None:
     """The span of the Fermi weights, (levels, modes); None where the run died before it was written, or while."""
     try:
-        basis = np.asarray(stores.open_array(path, "work/basis", "r")[...])
-        stores.open_array(path, "work/tally", "r")
+        basis = np.asarray(stores.open_array(path, BASIS, "r")[...])
+        stores.open_array(path, TALLY, "r")
     except Exception:  # zarr has many ways to say that something is absent or cut off
         return None
     orthonormal = np.allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-6)
     return basis if orthonormal else None
 
 
-def recorded(path: Path, n_blocks: int) -> npt.NDArray[np.bool_]:
-    """Which blocks have a whole row in the record."""
-    rows = stores.open_array(path, "work/tally", "r")
+def recorded(path: Path, record: str, n_blocks: int) -> npt.NDArray[np.bool_]:
+    """Which blocks have a whole row in a record, which is an array of the store."""
+    rows = stores.open_array(path, record, "r")
 
     def whole(first: int, last: int) -> npt.NDArray[np.bool_]:
         try:
@@ -117,8 +128,8 @@ def _whole(store: str, name: str, block: Block) -> bool:
 def kept(path: Path) -> str:
     """What an error says of the blocks that are finished; empty where there are none."""
     try:
-        n_blocks = int(stores.open_array(path, "work/tally", "r").shape[0])
-        done = int(recorded(path, n_blocks).sum())
+        n_blocks = int(stores.open_array(path, TALLY, "r").shape[0])
+        done = int(recorded(path, TALLY, n_blocks).sum())
     except Exception:  # no store yet
         return ""
     return f"{done} of {n_blocks} blocks are kept in {path}: resume=True (--resume) continues from them."

@@ -2,22 +2,22 @@
 
 1. A pilot of random points gives a first μ and the window that the real one will lie in.
 2. Every block computes its LDOS once, and keeps its share of D(ε) and its projections on the span of the Fermi weights.
-3. D(ε) is summed in the order of the blocks' index, so a resumed run gives the same bits; μ follows.
+3. D(ε) is summed in the order of the blocks' index, so a resumed run gives the same bits; μ follows. Where it lies
+   outside of the window after all, the blocks are computed once more, for the weights at this μ.
 4. n(r) follows per block from the projections; the energies from n and D.
 
-The store is the memory of the run: a block is done when its row of ``work/tally`` is there, which is written last.
+Every stage is a function of the run and of what earlier stages gave. The store is the memory of the run: a block is
+done when its row of ``work/tally`` is there, which is written last.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -26,258 +26,257 @@ from distributed import Client
 
 from maladist import schema
 from maladist.errors import StoreError
+from maladist.grid import Block
 from maladist.io import stores
 from maladist.io.stores import ArrayTemplate, field_template
-from maladist.neighbors import LocalAtoms
 from maladist.parallel import waves
 from maladist.parallel.progress import Observer
 from maladist.parallel.workers import Workers
-from maladist.physics.fermi import FermiWeights, fermi_states, window_modes
-from maladist.prediction.block import Report, Work, compute_block, density_blocks, pilot_batch
+from maladist.physics.energies import Energies
+from maladist.physics.fermi import FermiWeights, fermi_states, number_rows, window_modes
+from maladist.prediction.block import Report, Work, compute_block, density_blocks, mean_ldos
 from maladist.prediction.fields import terms_of_store
-from maladist.prediction.pilot import pilot_jobs, pilot_points, window
+from maladist.prediction.passes import Pass, Run, run_pass
+from maladist.prediction.pilot import pilot_groups, pilot_points, window
 from maladist.prediction.plan import make_plan
-from maladist.prediction.provenance import provenance
-from maladist.prediction.record import check_record, damaged, read_basis, recorded, verify_jobs
-from maladist.prediction.setup import Setup
+from maladist.prediction.record import BASIS, MODES, TALLY, Record, check_record, read_basis
+from maladist.prediction.setup import Chunks, Setup
 from maladist.prediction.tally import STAGES, Tally, add_up
-from maladist.prediction.values import result_values
+from maladist.prediction.values import result_values, run_attributes, run_values, worker_seconds
 
 Array = npt.NDArray[np.float64]
 _DENSITY_POINTS: Final = 2**18  # points of a task of the density
 _ROWS: Final = 1024  # tallies that the client reads at a time
-_passes = count()  # no two passes share a key: the scheduler would answer with the basis of the first
 
 
-@dataclass
-class Run:
-    """One run from its plan to its finished store."""
+@dataclass(frozen=True)
+class Target:
+    """Where a run writes.
 
-    setup: Setup
+    Attributes
+    ----------
+    path
+        The store.
+    resume
+        Continue the run that left it unfinished.
+    overwrite
+        Replace what is there.
+    """
+
     path: Path
-    client: Client
-    observer: Observer
-    chunks: str | Sequence[int]
-    resume: bool
-    overwrite: bool
-    began: float
-    priority: int = 0
-
-    def execute(self) -> None:
-        """Do what is not done yet."""
-        record = self._record()
-        basis = None if record is None else read_basis(self.path)
-        chunks = self.chunks if record is None else self._blocks_of(record)
-        self.plan = make_plan(self.setup, Workers.of(self.client), chunks)
-        self.observer.begin(self.client, self.plan)
-        self.key = f"maladist-{self.setup.blob.content_hash[:8]}-{time.time_ns():x}"
-        # A future that any worker can compute again: it is not lost with the worker that holds it.
-        self.blob = self.client.submit(_same, self.setup.blob, key=f"{self.key}-model")
-        if basis is None:  # a new run, or one that died before its first block
-            self.resume, self.overwrite = False, self.overwrite or record is not None
-            basis = self._start_store()
-        self.reports: list[Report] = []
-        self._blocks(basis)
-        tally = self._total()
-        weights = self._weights(tally.dos)
-        coefficients = np.stack([w.number.numpy() for _, w in weights]) @ basis
-        if self._outside(weights, basis, coefficients):
-            self.observer.note(
-                "the Fermi level lies outside the window of the first pass: computing the blocks a second time"
-            )
-            basis = np.linalg.qr(np.stack([w.number.numpy() for _, w in weights]).T)[0]
-            self._reset_work(basis)
-            self._blocks(basis)
-            tally = self._total()
-            weights = self._weights(tally.dos)
-            coefficients = np.stack([w.number.numpy() for _, w in weights]) @ basis
-        self._density(coefficients)
-        self._finish(tally, weights)
-
-    # -- the store -------------------------------------------------------------------------------------------------
-
-    def _record(self) -> dict[str, Any] | None:
-        """What the unfinished store was computed with; None for a new run."""
-        if not self.resume or not self.path.exists():
-            return None
-        return check_record(self.path, self.setup.fingerprint(), unfinished=True)
-
-    def _start_store(self) -> Array:
-        """Make the template with everything that the blocks write to; return the basis of the window."""
-        basis = self._pilot()
-        system, model, plan = self.setup.system, self.setup.model, self.plan
-        shape, chunks, nt = system.grid.shape, plan.block_shape, len(system.temperatures)
-        arrays = {"density": field_template("density", shape, chunks, nt if nt > 1 else 0)}
-        for name, width in (("ldos", model.energy_grid.levels), ("descriptors", model.descriptor.n_features)):
-            if name in self.setup.keep:
-                arrays[name] = field_template(name, (*shape, width), (*chunks, width))
-        arrays |= self._work_arrays(basis)
-        attributes = {
-            **schema.system_attributes(system),
-            **schema.energy_attributes(model.energy_grid),
-            "descriptors": model.descriptor.to_dict(),
-            "model_hash": self.setup.model_hash,
-            "source": f"maladist {version('maladist')} predict",
-            "work": {**self.setup.fingerprint(), "block_shape": list(plan.block_shape)},
-        }
-        stores.create(self.path, arrays, attributes, self.overwrite)
-        stores.write_values(self.path, {"work/basis": (("energy", "mode"), basis, "1")})
-        return basis
-
-    def _work_arrays(self, basis: Array) -> dict[str, ArrayTemplate]:
-        shape, chunks = self.setup.system.grid.shape, self.plan.block_shape
-        levels, modes = basis.shape
-        row = levels + 1 + len(STAGES)
-        return {
-            "work/modes": ArrayTemplate((*shape, modes), (*chunks, modes), ("x", "y", "z", "mode")),
-            "work/tally": ArrayTemplate((len(self.plan.blocks), row), (1, row), ("block", "entry")),
-        }
-
-    def _reset_work(self, basis: Array) -> None:
-        stores.remove(self.path / stores.WORK)
-        stores.add_arrays(self.path, self._work_arrays(basis))
-        stores.write_values(self.path, {"work/basis": (("energy", "mode"), basis, "1")})
-
-    def _blocks_of(self, record: dict[str, Any]) -> Sequence[int]:
-        """Block shape of the run that is continued; other chunks that were asked for are refused."""
-        shape = tuple(record["block_shape"])
-        if not isinstance(self.chunks, str) and self.setup.system.grid.blocks(self.chunks).block_shape != shape:
-            raise StoreError("chunks", f"{tuple(self.chunks)} to resume", f"{shape}, with which the run began")
-        return shape
-
-    # -- the stages ------------------------------------------------------------------------------------------------
-
-    def _pilot(self) -> Array:
-        """Basis of the Fermi weights over the window that a random sample of the points gives."""
-        s, p = self.setup, self.setup.system
-        jobs = pilot_jobs(pilot_points(p.grid), s.cell_list)
-        self.observer.stage("first Fermi level", len(jobs))
-        shared = (self.blob, s.backend, s.device, s.dtype)
-        jobs = [waves.NamedJob(j.name, i, *j.arguments, *shared) for i, j in enumerate(jobs)]
-        found: dict[int, Array] = {}
-        for i, mean in self._run(pilot_batch, jobs):
-            found[i] = mean
-            self.observer.advance(None)
-        means = np.array([found[i] for i in sorted(found)])  # in this order, whoever was first: the bits depend on it
-        low, high = window(means, s.model.energy_grid, p)
-        return window_modes(s.model.energy_grid, p.temperatures, low, high, correction=p.correction).numpy()
-
-    def _blocks(self, basis: Array) -> None:
-        """The LDOS of every block that is not done."""
-        blocks, s = self.plan.blocks, self.setup
-        done = self._done()
-        self.observer.stage("blocks", len(blocks), int(done.sum()))
-        work = Work(str(self.path), s.system.grid, s.backend, s.device, s.dtype, basis, s.keep)
-        shared = self.client.submit(_same, work, key=f"{self.key}-work-{next(_passes)}")
-
-        def jobs() -> Iterator[waves.NamedJob]:
-            for index in np.flatnonzero(~done):
-                block = blocks[int(index)]
-                seen = s.cell_list.near_block(s.system.grid, block)
-                few = LocalAtoms(seen.positions, seen.numbers, seen.indices[:0])
-                yield waves.NamedJob(f"block{index}", block, few, self.blob, shared)
-
-        for report in self._run(compute_block, jobs()):
-            self.reports.append(report)
-            self.observer.advance(report)
-
-    def _done(self) -> npt.NDArray[np.bool_]:
-        """Blocks that an earlier run has finished, as far as they can be read."""
-        n = len(self.plan.blocks)
-        if not self.resume:
-            return np.zeros(n, bool)
-        done = recorded(self.path, n)
-        jobs = verify_jobs(self.path, self.plan.blocks, done, ("work/modes", *self.setup.keep))
-        bad = [index for found in waves.run(self.client, damaged, jobs, run_key=self.key) for index in found]
-        if bad:
-            self.observer.note(f"{len(bad)} blocks of the earlier run cannot be read and are computed again")
-            done[bad] = False
-        return done
-
-    def _total(self) -> Tally:
-        """Sum of the tallies in the order of the blocks."""
-        rows, levels = stores.open_array(self.path, "work/tally", "r"), self.setup.model.energy_grid.levels
-        n = len(self.plan.blocks)
-        every = (Tally.from_row(row) for i in range(0, n, _ROWS) for row in np.asarray(rows[i : i + _ROWS]))
-        return add_up(every, levels)
-
-    def _weights(self, dos: Array) -> list[tuple[float, FermiWeights]]:
-        """μ and the weights at it, for every temperature."""
-        return fermi_states(torch.as_tensor(dos), self.setup.model.energy_grid, self.setup.system)
-
-    def _outside(self, weights: Sequence[tuple[float, FermiWeights]], basis: Array, coefficients: Array) -> bool:
-        """Whether the weights at μ do not lie in the span of the basis: μ has left the window."""
-        exact = np.stack([w.number.numpy() for _, w in weights])
-        return bool(np.abs(coefficients @ basis.T - exact).max() > 1e-9 * np.abs(exact).max())
-
-    def _density(self, coefficients: Array) -> None:
-        blocks = self.plan.blocks
-        # A block's density is a matter of milliseconds: some of them make a task.
-        many = max(1, _DENSITY_POINTS // math.prod(self.plan.block_shape))
-        starts = range(0, len(blocks), many)
-        self.observer.stage("density", len(starts))
-        jobs = (waves.NamedJob(f"density{i}", blocks[i : i + many], str(self.path), coefficients) for i in starts)
-        self.density_reports = []
-        for report in self._run(density_blocks, jobs):
-            self.density_reports.append(report)
-            self.observer.advance(report)
-
-    def _run(self, function: Callable[..., Any], jobs: Any) -> Iterator[Any]:
-        return waves.run(
-            self.client, function, jobs, run_key=self.key, resources=self.plan.resources, priority=self.priority
-        )
-
-    def _finish(self, tally: Tally, weights: Sequence[tuple[float, FermiWeights]]) -> None:
-        system = self.setup.system
-        self.observer.stage("energies", 1)
-        clock = time.perf_counter()
-        terms = terms_of_store(
-            self.client,
-            self.path,
-            system,
-            distributed=self.plan.distributed_fields,
-            room=self.plan.room,
-            run_key=self.key,
-        )
-        seconds_energies = time.perf_counter() - clock
-        self.observer.advance(None)
-        values = result_values(system, self.setup.model.energy_grid, tally.dos, weights, terms)
-        stores.write_values(self.path, values | self._run_values())
-        stores.set_attributes(self.path, self._run_attributes(tally, seconds_energies))
-        stores.finish(self.path)
-
-    def _run_values(self) -> dict[str, Any]:
-        """When (seconds since 1970) and where each block ran, for the report."""
-        workers = sorted({r.worker for r in self.reports})
-        rank = {w: i for i, w in enumerate(workers)}
-        r = sorted(self.reports, key=lambda r: r.block)
-        return {
-            "run/block": (("task",), np.array([x.block for x in r], np.int64), "1"),
-            "run/worker": (("task",), np.array([rank[x.worker] for x in r], np.int64), "1"),
-            "run/start": (("task",), np.array([x.start for x in r], np.float64), "s"),
-            "run/stop": (("task",), np.array([x.stop for x in r], np.float64), "s"),
-            "run/peak_memory": (("task",), np.array([x.peak_memory for x in r], np.int64), "B"),
-        }
-
-    def _run_attributes(self, tally: Tally, seconds_energies: float) -> dict[str, Any]:
-        every = [*self.reports, *self.density_reports]
-        of_density = sum(sum(r.seconds.values()) for r in self.density_reports)
-        stages = dict(zip(STAGES, map(float, tally.seconds), strict=True))
-        return {
-            **provenance(),
-            "model": str(self.setup.model),
-            "blocks": len(self.plan.blocks),
-            "block_shape": list(self.plan.block_shape),
-            "workers": len({r.worker for r in every}),
-            "peak_memory_bytes": max(r.peak_memory for r in every),
-            "seconds": {
-                **stages,
-                "density": of_density,
-                "energies": seconds_energies,
-                "wall": time.perf_counter() - self.began,
-            },
-        }
+    resume: bool = False
+    overwrite: bool = False
 
 
-def _same(value: Any) -> Any:
-    return value
+@dataclass(frozen=True)
+class Spectrum:
+    """What the pass over the blocks gives.
+
+    Attributes
+    ----------
+    tally
+        D(ε) and what else the blocks add up to.
+    states
+        μ (eV) and the Fermi weights at it, for each temperature.
+    reports
+        What the tasks told, in the order of the blocks.
+    """
+
+    tally: Tally
+    states: list[tuple[float, FermiWeights]]
+    reports: list[Report]
+
+    @property
+    def weights(self) -> Array:
+        """The weights that turn an LDOS into n(r), (temperatures, levels)."""
+        return number_rows(self.states)
+
+
+def execute(
+    setup: Setup, target: Target, client: Client, observer: Observer, *, began: float, priority: int = 0
+) -> None:
+    """Do what is not done yet, from the plan to the finished store.
+
+    Parameters
+    ----------
+    setup
+        The input.
+    target
+        The store.
+    client, observer
+        Whose workers compute, and who is told of it.
+    began
+        When the caller began, as of `time.perf_counter`: the wall time that the store tells counts from there.
+    priority
+        Of this run's tasks where several runs share the workers; the larger goes first.
+    """
+    record = _unfinished(setup, target)
+    run = _begin(setup, target, client, observer, _block_shape(setup, record), priority)
+    basis = None if record is None else read_basis(run.path)
+    resumed = basis is not None
+    if basis is None:  # a new run, or one that died before its first block
+        basis = first_window(run)
+        _make_store(run, basis, target.overwrite or record is not None)
+
+    spectrum = sum_blocks(run, basis, resumed)
+    reports = spectrum.reports
+    if not _in_span(spectrum.weights, basis):
+        observer.note("the Fermi level lies outside the window of the first pass: computing the blocks a second time")
+        basis = np.linalg.qr(spectrum.weights.T)[0]
+        _reset_work(run, basis)
+        spectrum = sum_blocks(run, basis, resumed=False)
+        reports = reports + spectrum.reports
+
+    densities = make_density(run, spectrum.weights @ basis)
+    terms, seconds = find_energies(run)
+
+    energies = setup.model.energy_grid
+    values = result_values(setup.system, energies, spectrum.tally.dos, spectrum.states, terms)
+    stores.write_values(run.path, values | run_values(reports))
+    took = {"density": worker_seconds(densities), "energies": seconds, "wall": time.perf_counter() - began}
+    stores.set_attributes(
+        run.path,
+        {
+            "model": str(setup.model),
+            "blocks": len(run.plan.blocks),
+            "block_shape": list(run.plan.block_shape),
+            **run_attributes([*reports, *densities], spectrum.tally, took),
+        },
+    )
+    stores.finish(run.path)
+
+
+# -- the beginning ---------------------------------------------------------------------------------------------------
+
+
+def _unfinished(setup: Setup, target: Target) -> Record | None:
+    """What the unfinished store was computed with; None for a new run."""
+    if not target.resume or not target.path.exists():
+        return None
+    return check_record(target.path, setup.fingerprint(), unfinished=True)
+
+
+def _block_shape(setup: Setup, record: Record | None) -> Chunks:
+    """Blocks of the run that is continued, where there is one; other chunks that were asked for are refused."""
+    if record is None:
+        return setup.chunks
+    shape: tuple[int, ...] = tuple(record["block_shape"])
+    if not isinstance(setup.chunks, str) and setup.system.grid.blocks(setup.chunks).block_shape != shape:
+        raise StoreError("chunks", f"{tuple(setup.chunks)} to resume", f"{shape}, with which the run began")
+    return shape
+
+
+def _begin(setup: Setup, target: Target, client: Client, observer: Observer, chunks: Chunks, priority: int) -> Run:
+    plan = make_plan(setup, Workers.of(client), chunks)
+    observer.begin(client, plan)
+    key = f"maladist-{setup.blob.content_hash[:8]}-{time.time_ns():x}"
+    model = waves.share(client, setup.blob, run_key=key)
+    return Run(setup, plan, target.path, client, key, priority, observer, model)
+
+
+def first_window(run: Run) -> Array:
+    """Basis of the Fermi weights over the window of μ that a random sample of the points gives, (levels, modes)."""
+    system, energies = run.setup.system, run.setup.model.energy_grid
+    groups = pilot_groups(pilot_points(system.grid), run.setup.cell_list)
+    jobs = [
+        waves.NamedJob(f"pilot{i}", points, seen, run.model, run.setup.numerics)
+        for i, (points, seen) in enumerate(groups)
+    ]
+    means = np.array(run.stage("first Fermi level", mean_ldos, jobs, len(jobs)))
+    low, high = window(means, energies, system)
+    return window_modes(energies, system.temperatures, low, high, correction=system.correction).numpy()
+
+
+def _make_store(run: Run, basis: Array, overwrite: bool) -> None:
+    """Make the template with everything that the blocks write to."""
+    setup, plan = run.setup, run.plan
+    system, model = setup.system, setup.model
+    shape, chunks, nt = system.grid.shape, plan.block_shape, len(system.temperatures)
+    arrays = {"density": field_template("density", shape, chunks, nt if nt > 1 else 0)}
+    for name, width in (("ldos", model.energy_grid.levels), ("descriptors", model.descriptor.n_features)):
+        if name in setup.keep:
+            arrays[name] = field_template(name, (*shape, width), (*chunks, width))
+    attributes = {
+        **schema.system_attributes(system),
+        **schema.energy_attributes(model.energy_grid),
+        "descriptors": model.descriptor.to_dict(),
+        "model_hash": setup.model_hash,
+        "source": f"maladist {version('maladist')} predict",
+        "work": {**setup.fingerprint(), "block_shape": list(plan.block_shape)},
+    }
+    stores.create(run.path, arrays | _work_arrays(run, basis), attributes, overwrite)
+    _write_basis(run, basis)
+
+
+def _reset_work(run: Run, basis: Array) -> None:
+    """Forget the blocks that are done: they are to be computed for another basis."""
+    stores.remove(run.path / stores.WORK)
+    stores.add_arrays(run.path, _work_arrays(run, basis))
+    _write_basis(run, basis)
+
+
+def _work_arrays(run: Run, basis: Array) -> dict[str, ArrayTemplate]:
+    shape, chunks = run.setup.system.grid.shape, run.plan.block_shape
+    levels, modes = basis.shape
+    row = levels + 1 + len(STAGES)
+    return {
+        MODES: ArrayTemplate((*shape, modes), (*chunks, modes), ("x", "y", "z", "mode")),
+        TALLY: ArrayTemplate((len(run.plan.blocks), row), (1, row), ("block", "entry")),
+    }
+
+
+def _write_basis(run: Run, basis: Array) -> None:
+    stores.write_values(run.path, {BASIS: (("energy", "mode"), basis, "1")})
+
+
+# -- the stages ------------------------------------------------------------------------------------------------------
+
+
+def sum_blocks(run: Run, basis: Array, resumed: bool) -> Spectrum:
+    """The pass over the blocks: from the atoms to D(ε) and the projections on a basis; then μ."""
+    setup = run.setup
+    grid, cells = setup.system.grid, setup.cell_list
+    work = Work(str(run.path), grid, setup.numerics, basis, setup.keep)
+    shared = run.model, waves.share(run.client, work, run_key=run.key)
+
+    def arguments(block: Block) -> tuple[object, ...]:
+        return (cells.near_block(grid, block).without_indices(), *shared)
+
+    reports = run_pass(run, Pass("blocks", compute_block, arguments, TALLY, (MODES, *setup.keep)), resumed)
+    tally = _total(run)
+    states = fermi_states(torch.as_tensor(tally.dos), setup.model.energy_grid, setup.system)
+    return Spectrum(tally, states, reports)
+
+
+def _in_span(weights: Array, basis: Array) -> bool:
+    """Whether the weights at μ can be had from projections on the basis; where not, μ has left the window."""
+    missed = np.abs((weights @ basis) @ basis.T - weights)
+    return bool(missed.max() <= 1e-9 * np.abs(weights).max())
+
+
+def _total(run: Run) -> Tally:
+    """Sum of the tallies in the order of the blocks."""
+    rows, n = stores.open_array(run.path, TALLY, "r"), len(run.plan.blocks)
+    every = (Tally.from_row(row) for i in range(0, n, _ROWS) for row in np.asarray(rows[i : i + _ROWS]))
+    return add_up(every, run.setup.model.energy_grid.levels)
+
+
+def make_density(run: Run, coefficients: Array) -> list[Report]:
+    """n(r) from the projections, with the Fermi weights in their basis, (temperatures, modes)."""
+    blocks = run.plan.blocks
+    # A block's density is a matter of milliseconds: some of them make a task.
+    many = max(1, _DENSITY_POINTS // math.prod(run.plan.block_shape))
+    starts = range(0, len(blocks), many)
+    jobs = (waves.NamedJob(f"density{i}", blocks[i : i + many], str(run.path), coefficients) for i in starts)
+    return run.stage("density", density_blocks, jobs, len(starts))
+
+
+def find_energies(run: Run) -> tuple[list[Energies], float]:
+    """The terms of the energy that need the whole density, at each temperature; and the seconds that they took."""
+    run.observer.stage("energies", 1)
+    clock = time.perf_counter()
+    distributed, room = run.plan.distributed_fields, run.plan.room
+    terms = terms_of_store(run.client, run.path, run.setup.system, distributed=distributed, room=room, run_key=run.key)
+    seconds = time.perf_counter() - clock
+    run.observer.advance(None)
+    return terms, seconds

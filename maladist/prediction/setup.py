@@ -21,11 +21,15 @@ from maladist.io.model_file import load_model
 from maladist.io.qe.upf import read_pseudopotentials
 from maladist.learning.model import LDOSModel
 from maladist.neighbors import CellList
+from maladist.numerics import Numerics, Precision
 from maladist.physics.fermi import CorrectionMode, use_correction
 from maladist.physics.system import System, complete, wrapped
 from maladist.prediction.block import ModelBlob
 
 KEEPABLE: Final = ("ldos", "descriptors")
+
+Chunks = str | Sequence[int]
+"""Points of a block along the lattice vectors; 'auto' fits them to the workers."""
 
 
 @dataclass(frozen=True)
@@ -38,20 +42,21 @@ class Setup:
         The cell and what its energies need.
     model
         The model, with the elements as they are used and the energies of this cell.
-    backend, device, dtype
-        Of descriptors and network.
+    numerics
+        How descriptors and network are computed.
     keep
         Fields to be kept.
+    chunks
+        Points of a block along the lattice vectors, or 'auto'.
     model_hash
         Of the model as it was given, whatever the cell.
     """
 
     system: System
     model: LDOSModel
-    backend: str
-    device: str
-    dtype: str
+    numerics: Numerics
     keep: tuple[str, ...]
+    chunks: Chunks
     model_hash: str
 
     @cached_property
@@ -66,11 +71,6 @@ class Setup:
         p = self.system
         return CellList(p.grid.cell_array, p.positions, p.numbers, self.model.descriptor.cutoff)
 
-    @property
-    def itemsize(self) -> int:
-        """Bytes of a number in descriptors and network."""
-        return np.dtype(self.dtype).itemsize
-
     def fingerprint(self) -> dict[str, Any]:
         """What a resumed run must have in common with the one that it continues."""
         p = self.system
@@ -83,8 +83,8 @@ class Setup:
             "broadening_correction": p.correction,
             "n_electrons": p.n_electrons,
             "density_cutoff": p.density_cutoff,
-            "precision": self.dtype,
-            "descriptors": self.backend,
+            "precision": self.numerics.precision,
+            "descriptors": self.numerics.backend,
             "keep": list(self.keep),
         }
 
@@ -100,8 +100,9 @@ def setup(
     correction: CorrectionMode = "auto",
     descriptors: str = "auto",
     device: str = "auto",
-    precision: str = "float32",
+    precision: Precision = "float32",
     keep: Sequence[str] = (),
+    chunks: Chunks = "auto",
 ) -> Setup:
     """Check a prediction's input and complete it from the model; see `predict` for the parameters."""
     model = model if isinstance(model, LDOSModel) else load_model(model)
@@ -110,7 +111,8 @@ def setup(
         model = model.with_pseudopotentials(given)
     schema.check_atoms(atoms, known_elements(model))
     _one_of("descriptors", descriptors, ("auto", *sorted(model.descriptor.kernels())))
-    _one_of("precision", precision, ("float32", "float64"))
+    numerics = Numerics(descriptors, device, precision)
+    check_chunks(chunks)
     keep = (keep,) if isinstance(keep, str) else tuple(keep)
     for name in keep:
         _one_of("keep", name, KEEPABLE)
@@ -135,7 +137,7 @@ def setup(
     )
     system = complete(system, not_corrected, model.electrons_per_atom)
     placed = model.placed(atoms.get_chemical_symbols(), atoms.get_volume())
-    return Setup(system, placed, descriptors, device, precision, keep, model.content_hash)
+    return Setup(system, placed, numerics, keep, chunks, model.content_hash)
 
 
 def known_elements(model: LDOSModel) -> set[str] | None:
@@ -158,6 +160,14 @@ def choose_grid(atoms: ase.Atoms, model: LDOSModel, grid: Grid | Sequence[int] |
             "model", "it does not tell the spacing of its training grid", "a grid", "Give --grid NX NY NZ."
         )
     return Grid.from_spacing(cell, model.spacing)
+
+
+def check_chunks(chunks: Chunks) -> None:
+    """Refuse what is neither 'auto' nor three numbers of points."""
+    if chunks == "auto" or (not isinstance(chunks, str) and len(chunks) == 3 and min(chunks) >= 1):
+        return
+    came = repr(chunks) if isinstance(chunks, str) else f"{tuple(chunks)}"
+    raise GridError("chunks", came, "'auto' or three numbers of points")
 
 
 def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:

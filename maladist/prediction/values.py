@@ -1,8 +1,8 @@
-"""From D(ε), the weights and the density's terms to the variables of a result store."""
+"""The variables and attributes of a result store: from D(ε), the weights and the density's terms, and from reports."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,9 @@ from maladist.grid import EnergyGrid
 from maladist.physics.energies import Energies
 from maladist.physics.fermi import FermiWeights
 from maladist.physics.system import System
+from maladist.prediction.block import Report
+from maladist.prediction.provenance import provenance
+from maladist.prediction.tally import STAGES, Tally
 
 Values = dict[str, tuple[tuple[str, ...], npt.NDArray[Any], str]]
 
@@ -22,7 +25,7 @@ def result_values(
     system: System,
     energy_grid: EnergyGrid,
     dos: npt.NDArray[np.float64],
-    weights: Sequence[tuple[float, FermiWeights]],
+    states: Sequence[tuple[float, FermiWeights]],
     terms: Sequence[Energies],
 ) -> Values:
     """Variables of the data contract: atoms, energies, DOS and the scalars, with a dim for several temperatures.
@@ -31,13 +34,13 @@ def result_values(
     ----------
     dos
         D(ε), (levels,), 1/eV.
-    weights
+    states
         μ (eV) and the Fermi weights at it, for each temperature.
     terms
         Energies at each temperature, all but band energy and entropy.
     """
     rows = []
-    for (mu, w), of_density in zip(weights, terms, strict=True):
+    for (mu, w), of_density in zip(states, terms, strict=True):
         energies = replace(of_density, band=float(w.band.numpy() @ dos), entropy=float(w.entropy.numpy() @ dos))
         rows.append({"fermi_energy_eV": mu, "n_electrons": float(w.number.numpy() @ dos), **energies.to_dict()})
     several = len(rows) > 1
@@ -54,3 +57,31 @@ def result_values(
     if several:
         values["temperature"] = (("temperature",), np.array(system.temperatures), "K")
     return values
+
+
+def run_values(reports: Sequence[Report]) -> Values:
+    """When (seconds since 1970) and where each block ran."""
+    ranks = {worker: i for i, worker in enumerate(sorted({r.worker for r in reports}))}
+    r = sorted(reports, key=lambda r: r.block)
+    return {
+        "run/block": (("task",), np.array([x.block for x in r], np.int64), "1"),
+        "run/worker": (("task",), np.array([ranks[x.worker] for x in r], np.int64), "1"),
+        "run/start": (("task",), np.array([x.start for x in r], np.float64), "s"),
+        "run/stop": (("task",), np.array([x.stop for x in r], np.float64), "s"),
+        "run/peak_memory": (("task",), np.array([x.peak_memory for x in r], np.int64), "B"),
+    }
+
+
+def worker_seconds(reports: Sequence[Report]) -> float:
+    """Seconds that the workers spent on what is reported."""
+    return sum(sum(r.seconds.values()) for r in reports)
+
+
+def run_attributes(reports: Sequence[Report], tally: Tally, seconds: Mapping[str, float]) -> dict[str, Any]:
+    """Who computed, with how much memory, and how long each stage took, for which the tally and ``seconds`` tell."""
+    return {
+        **provenance(),
+        "workers": len({r.worker for r in reports}),
+        "peak_memory_bytes": max(r.peak_memory for r in reports),
+        "seconds": {**dict(zip(STAGES, map(float, tally.seconds), strict=True)), **seconds},
+    }

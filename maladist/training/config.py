@@ -28,6 +28,7 @@ from maladist.descriptors import Spec, spec_from_dict
 from maladist.errors import InputError
 from maladist.learning.loss import LossConfig
 from maladist.learning.model import Restrict
+from maladist.numerics import choose_device
 from maladist.training.sections import (
     BatchConfig,
     DataConfig,
@@ -134,8 +135,7 @@ class TrainConfig(Section):
     @property
     def torch_device(self) -> torch.device:
         """The device; 'auto' is CUDA where there is one."""
-        automatic = "cuda" if torch.cuda.is_available() else "cpu"
-        return torch.device(automatic if self.device == "auto" else self.device)
+        return torch.device(choose_device(self.device))
 
     @classmethod
     def of(cls, values: Any, source: str = "config") -> TrainConfig:

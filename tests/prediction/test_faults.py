@@ -34,7 +34,6 @@ from maladist.io.model_file import save_model
 from maladist.io.structures import read_atoms
 from maladist.parallel.progress import Silent
 from maladist.prediction.pilot import pilot_points
-from maladist.prediction.run import Run
 from maladist.prediction.setup import choose_grid
 from maladist.testing import assert_identical, be_atoms, tiny_model, with_accident
 
@@ -389,7 +388,7 @@ def unfinished(atoms: Atoms, workers: Client, tmp_path: Path, monkeypatch: pytes
 
     store = tmp_path / "run.zarr"
     with monkeypatch.context() as broken:
-        broken.setattr(Run, "_density", dies)
+        broken.setattr("maladist.prediction.run.make_density", dies)
         with pytest.raises(RuntimeError, match="power cut"):
             maladist.predict(atoms, tiny_model(), client=workers, **CUT, store=store, keep=("ldos",))
     return store

@@ -17,7 +17,6 @@ from maladist import LDOSModel, Prediction
 from maladist.errors import AtomsError, EnergyWindowError, GridError, InputError, OutputError, StoreError
 from maladist.grid import EnergyGrid
 from maladist.io import stores
-from maladist.prediction.run import Run
 from maladist.schema import ENERGY_TERMS
 from maladist.testing import SINGLE, SINGLE_ENERGY, assert_same, tiny_model
 from tests.conftest import same
@@ -143,7 +142,7 @@ def test_a_resumed_run_computes_only_what_is_missing_and_gives_the_same_bits(
     chunks = (6, 7, 9)
     straight = maladist.predict(atoms, model, client=client, chunks=chunks, store=tmp_path / "a.zarr")
     with monkeypatch.context() as broken:
-        broken.setattr(Run, "_density", _dies)
+        broken.setattr("maladist.prediction.run.make_density", _dies)
         with pytest.raises(RuntimeError, match="power"):
             maladist.predict(atoms, model, client=client, chunks=chunks, store=tmp_path / "b.zarr")
     with pytest.raises(StoreError, match="unfinished"):
@@ -197,7 +196,7 @@ def test_resuming_with_other_input_is_refused_by_name(
 def unfinished(atoms: Atoms, model: LDOSModel, client: Client, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("unfinished") / "run.zarr"
     with pytest.MonkeyPatch.context() as broken:
-        broken.setattr(Run, "_density", _dies)
+        broken.setattr("maladist.prediction.run.make_density", _dies)
         with pytest.raises(RuntimeError):
             maladist.predict(atoms, model, client=client, store=path)
     return path
@@ -316,7 +315,7 @@ def test_no_temperature_at_all_is_refused(atoms: Atoms, model: LDOSModel, client
 def test_resuming_what_is_not_there_checks_its_folder_first(
     atoms: Atoms, model: LDOSModel, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Run, "execute", _dies)
+    monkeypatch.setattr("maladist.prediction.predict.execute", _dies)
     with pytest.raises(OutputError, match="is not a folder"):
         maladist.predict(atoms, model, client=client, store=tmp_path / "no" / "run.zarr", resume=True)
 

@@ -30,7 +30,7 @@ def dummy_kernel(block: Block, atoms: LocalAtoms, shared: Any, seconds: float = 
 def jobs(n: int, shared: Any, seconds: float = 0.0) -> Iterator[waves.NamedJob]:
     """Blocks with arguments of the size of real ones: 300 atoms."""
     rng = np.random.default_rng(0)
-    seen = LocalAtoms(rng.random((300, 3)), np.full(300, 4, np.int16), np.zeros(0, np.int64))
+    seen = LocalAtoms(rng.random((300, 3)), np.full(300, 4, np.int16))
     for i in range(n):
         yield waves.NamedJob(f"block{i}", Block(i, (0, 0, i), (1, 1, i + 1)), seen, shared, seconds)
 

@@ -1,0 +1,62 @@
+"""How descriptors and network are computed: with which kernel, where, and in which precision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+
+from maladist.errors import InputError
+
+Precision = Literal["float32", "float64"]
+
+
+def choose_device(device: str) -> str:
+    """The device that 'auto' means on this machine: the GPU where there is one."""
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """How descriptors and network are computed; reductions and energies are always float64.
+
+    Attributes
+    ----------
+    backend
+        Kernel of the descriptors: 'auto', 'cpu', 'torch' or 'lammps'.
+    device
+        'cpu', 'cuda', ...; 'auto' is decided by each worker.
+    precision
+        'float32' or 'float64', of descriptors and network.
+
+    Raises
+    ------
+    InputError
+        Another precision.
+    """
+
+    backend: str = "auto"
+    device: str = "auto"
+    precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            raise InputError("precision", repr(self.precision), f"one of {', '.join(get_args(Precision))}")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision as torch names it."""
+        return torch.float32 if self.precision == "float32" else torch.float64
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a number."""
+        return np.dtype(self.precision).itemsize
+
+    def here(self) -> Numerics:
+        """The same on the device that 'auto' means on this machine."""
+        return replace(self, device=choose_device(self.device))

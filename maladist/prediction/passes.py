@@ -1,0 +1,121 @@
+"""What the stages of a run have in common, and a pass: one function mapped over the blocks, with a record of its own.
+
+A task of a pass writes what its block gives and, last, its row of the record; so a block is whole or absent, and a run
+that was stopped goes on where it was. `predict` makes one pass, from atoms to what D(ε) and n(r) need. Another one (a
+derivative of every block, given a field at every point) is a `Pass` with a function, arguments and a record of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from distributed import Client, Future
+
+from maladist.grid import Block
+from maladist.parallel import waves
+from maladist.parallel.progress import Observer
+from maladist.prediction.block import Report
+from maladist.prediction.plan import Plan
+from maladist.prediction.record import damaged, recorded, verify_jobs
+from maladist.prediction.setup import Setup
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What all stages of a run have in common.
+
+    Attributes
+    ----------
+    setup
+        The input.
+    plan
+        How the cell is cut.
+    path
+        The store: the memory of the run.
+    client, key, priority
+        Whose workers compute, the prefix of the tasks' keys, and which run goes first where several share the workers.
+    observer
+        Is told of progress.
+    model
+        The model as the tasks take it.
+    """
+
+    setup: Setup
+    plan: Plan
+    path: Path
+    client: Client
+    key: str
+    priority: int
+    observer: Observer
+    model: Future
+
+    def stage(
+        self, name: str, function: Callable[..., R], jobs: Iterable[waves.Job], total: int, done: int = 0
+    ) -> list[R]:
+        """Compute the jobs of a stage; results in the order of the jobs.
+
+        Of ``total`` tasks that the observer hears of, ``done`` were finished by an earlier run.
+        """
+        self.observer.stage(name, total, done)
+        return waves.in_order(
+            self.client,
+            function,
+            jobs,
+            run_key=self.key,
+            resources=self.plan.resources,
+            priority=self.priority,
+            finished=self.observer.advance,
+        )
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A function of a block, mapped over all blocks.
+
+    Attributes
+    ----------
+    name
+        What the observer calls it.
+    function
+        ``function(block, *arguments(block))`` on a worker; writes the block's fields and then its row of the record.
+    arguments
+        What a block's task is given beside the block; futures for what all of them share (`waves.share`).
+    record
+        Array of the store with a row for each block, of finite numbers where the block is done.
+    fields
+        Arrays that must be whole where a block is done.
+    """
+
+    name: str
+    function: Callable[..., Report]
+    arguments: Callable[[Block], tuple[object, ...]]
+    record: str
+    fields: tuple[str, ...]
+
+
+def run_pass(run: Run, one: Pass, resumed: bool) -> list[Report]:
+    """Make a pass over the blocks that are not done; all of them where the run is not resumed."""
+    blocks = run.plan.blocks
+    done = _done(run, one) if resumed else np.zeros(len(blocks), bool)
+    todo = (blocks[int(i)] for i in np.flatnonzero(~done))
+    jobs = (waves.NamedJob(f"block{block.index}", block, *one.arguments(block)) for block in todo)
+    return run.stage(one.name, one.function, jobs, len(blocks), int(done.sum()))
+
+
+def _done(run: Run, one: Pass) -> npt.NDArray[np.bool_]:
+    """Blocks that an earlier run has finished, as far as they can be read."""
+    blocks = run.plan.blocks
+    done = recorded(run.path, one.record, len(blocks))
+    jobs = verify_jobs(run.path, blocks, done, one.fields)
+    bad = [index for group in waves.run(run.client, damaged, jobs, run_key=run.key) for index in group]
+    if bad:
+        run.observer.note(f"{len(bad)} blocks of the earlier run cannot be read and are computed again")
+        done[bad] = False
+    return done
