@@ -6,7 +6,6 @@ Random displacements of 0.1 Å and strains of 2 % around hcp Be. What is done al
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from ase import Atoms
@@ -56,7 +55,7 @@ def main() -> None:
     with maladist.cluster("local", options.workers) as client:
         for store, chosen, how in (
             ("be.zarr", everything, setup),
-            ("be-dense.zarr", dense, replace(setup, kpoints=DENSE)),  # the noise of the k-sampling
+            ("be-dense.zarr", dense, setup.model_copy(update={"kpoints": DENSE})),  # the noise of the k-sampling
         ):
             maladist.dft(
                 list(chosen.values()), how, options.output / store, names=list(chosen), client=client, told=told

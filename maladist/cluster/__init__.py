@@ -1,7 +1,8 @@
 """Dask clusters: a client from a name, a YAML file or an address.
 
-start   a description, read and checked; local, batch systems, GPUs of a node, Kubernetes, a scheduler that runs
-hold    a cluster kept open, so that many runs share warm workers
+description   what a user may call a cluster, read and checked
+start         local, batch systems, GPUs of a node, Kubernetes, a scheduler that runs
+hold          a cluster kept open, so that many runs share warm workers
 """
 
 from maladist.cluster.hold import hold

@@ -13,7 +13,8 @@ from typing import Any
 
 from distributed import Client
 
-from maladist.cluster.start import cluster, describe
+from maladist.cluster.description import describe
+from maladist.cluster.start import cluster
 from maladist.errors import ClusterError
 
 

@@ -1,15 +1,4 @@
-"""A Dask client from a name, a YAML file or an address.
-
-A cluster description is a YAML file (or a mapping) with a key ``kind`` and that kind's options:
-
-    kind: slurm            # local slurm pbs lsf sge htcondor kubernetes cuda address
-    workers: 8             # worker processes to ask for, or adaptive: [2, 16]
-    cores: 16              # the rest goes to the kind's own class as it is:
-    processes: 16          #   dask_jobqueue.SLURMCluster(cores=16, processes=16, ...)
-    memory: 64GB
-    interface: ib0         # the network that this machine and the nodes share
-    security: {tls_ca_file: ca.pem, tls_scheduler_cert: ...}    # optional: TLS; `true` for temporary credentials
-    config: {distributed.scheduler.allowed-failures: 5}         # optional: Dask's own settings
+"""A Dask client from a cluster description; see :mod:`maladist.cluster.description`.
 
 Whoever reaches a scheduler can run programs as you, so nothing listens beyond loopback unless the description names an
 interface; dashboards stay on loopback even then, unless it moves them. Workers run one BLAS and OpenMP thread for each
@@ -31,9 +20,9 @@ from typing import Any, Final
 
 import dask
 import psutil
-import yaml
 from distributed import Client, LocalCluster, Security, Status
 
+from maladist.cluster.description import BATCH, describe, listens_on
 from maladist.errors import BlockError, ClusterError, DependencyError
 
 
@@ -48,104 +37,11 @@ def _import_jobqueue() -> Any:
 
 dask_jobqueue = _import_jobqueue()
 
-KINDS: Final = ("local", "slurm", "pbs", "lsf", "sge", "htcondor", "kubernetes", "cuda", "address")
-_BATCH: Final = {
-    "slurm": ("SLURMCluster", "sbatch"),
-    "pbs": ("PBSCluster", "qsub"),
-    "lsf": ("LSFCluster", "bsub"),
-    "sge": ("SGECluster", "qsub"),
-    "htcondor": ("HTCondorCluster", "condor_submit"),
-}
 _LOOPBACK: Final = "127.0.0.1"
 _NOT_OF_A_JOB: Final = (
     *("workers", "adaptive", "config", "security", "protocol", "shared_temp_directory", "silence_logs"),
     *("name", "scheduler_options"),
 )
-_REACHED: Final = ("address", "scheduler_file", "timeout", "security", "config")
-
-
-def describe(cluster: str | Path | Mapping[str, Any], workers: int | None = None) -> dict[str, Any]:
-    """Normalise what a user may call a cluster to a description with a ``kind``, and check it.
-
-    Parameters
-    ----------
-    cluster
-        'local', an address such as tcp://10.0.0.1:8786, a scheduler file (.json), a YAML file, or a mapping.
-    workers
-        Number of worker processes; replaces the description's own.
-
-    Raises
-    ------
-    ClusterError
-        A file that does not exist or is not a description, an unknown kind, options that contradict one another, a
-        batch system without a number of workers or without an interface.
-    """
-    if isinstance(cluster, Mapping):
-        description = dict(cluster)
-    elif str(cluster) == "local":
-        description = {"kind": "local"}
-    elif "://" in str(cluster):
-        description = {"kind": "address", "address": str(cluster)}
-    else:
-        description = _read(Path(cluster))
-    kind = description.get("kind")
-    if kind not in KINDS:
-        raise ClusterError("cluster", f"kind {kind!r}", f"one of {', '.join(KINDS)}")
-    if workers is not None:
-        if kind == "address":
-            raise ClusterError(
-                "workers", f"{workers} for a cluster that is running", "no number of workers with an address"
-            )
-        description["workers"] = workers
-        description.pop("adaptive", None)
-    _check(kind, description)
-    return description
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise ClusterError("cluster", f"{path} is not a file", f"a YAML file, an address or one of {', '.join(KINDS)}")
-    if path.suffix == ".json":
-        return {"kind": "address", "scheduler_file": str(path)}
-    try:
-        description = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ClusterError("cluster", f"{path} is not YAML ({error})", "a cluster description") from error
-    if not isinstance(description, dict):
-        raise ClusterError("cluster", f"{path} holds a {type(description).__name__}", "a mapping with a key 'kind'")
-    return description
-
-
-def _check(kind: str, description: Mapping[str, Any]) -> None:
-    workers, adaptive = description.get("workers"), description.get("adaptive")
-    if workers is not None and not (isinstance(workers, int) and workers >= 1):
-        raise ClusterError("workers", f"{workers!r}", "at least one worker")
-    if adaptive is not None:
-        numbers = isinstance(adaptive, list | tuple) and all(isinstance(n, int) for n in adaptive)
-        if not numbers or len(adaptive) != 2 or not 0 <= adaptive[0] <= adaptive[1] or adaptive[1] < 1:
-            raise ClusterError("adaptive", f"{adaptive!r}", "the least and the largest number of workers, as [2, 16]")
-        if workers is not None:
-            raise ClusterError("adaptive", "beside workers", "either workers or adaptive")
-    if kind == "address":
-        if unknown := set(description) - {"kind", *_REACHED}:
-            raise ClusterError("cluster", f"{', '.join(sorted(unknown))} for an address", ", ".join(_REACHED))
-        if ("address" in description) == ("scheduler_file" in description):
-            raise ClusterError("cluster", "kind address", "either address or scheduler_file")
-    if kind in _BATCH and workers is None and adaptive is None:
-        raise ClusterError("workers", f"none for {kind}", "workers: N or adaptive: [MIN, MAX]")
-    if kind in _BATCH and not _listens_on(kind, description):
-        raise ClusterError(
-            "interface",
-            f"none for {kind}",
-            "the network that this machine and the nodes share, as ib0 or eth0",
-            "`ip -brief address` lists them; lo where the nodes are this machine.",
-        )
-
-
-def _listens_on(kind: str, description: Mapping[str, Any]) -> str | None:
-    scheduler = description.get("scheduler_options") or {}
-    default = dask.config.get(f"jobqueue.{kind}.interface", None)
-    return description.get("interface") or scheduler.get("interface") or scheduler.get("host") or default
 
 
 @contextmanager
@@ -166,7 +62,7 @@ def cluster(description: str | Path | Mapping[str, Any] = "local", workers: int 
     ----------
     description
         'local', the address of a scheduler that runs, its scheduler file (.json), a YAML file, or what such a file
-        holds as a mapping: see the head of this module.
+        holds as a mapping: see :mod:`maladist.cluster.description`.
     workers
         Number of worker processes; replaces the description's own.
 
@@ -200,7 +96,7 @@ def cluster(description: str | Path | Mapping[str, Any] = "local", workers: int 
             try:
                 yield client
             except (BlockError, ClusterError) as error:
-                if kind in _BATCH:
+                if kind in BATCH:
                     error.add_note(f"what the workers' jobs wrote: {logs}")
                 raise
 
@@ -229,14 +125,14 @@ def _reach(options: Mapping[str, Any]) -> Client:
 @contextmanager
 def _started(kind: str, options: dict[str, Any]) -> Iterator[Client]:
     count, adaptive = options.pop("workers", None), options.pop("adaptive", None)
-    if kind in _BATCH and shutil.which(_BATCH[kind][1]) is None:
-        raise ClusterError("cluster", f"{_BATCH[kind][1]} is not here", f"a machine that submits {kind} jobs")
+    if kind in BATCH and shutil.which(BATCH[kind][1]) is None:
+        raise ClusterError("cluster", f"{BATCH[kind][1]} is not here", f"a machine that submits {kind} jobs")
     if adaptive and kind == "local":
         count = adaptive[0]
     with _start(kind, options, count) as running, Client(running) as client:
         if adaptive:
             running.adapt(minimum=adaptive[0], maximum=adaptive[1])
-        elif kind in _BATCH:
+        elif kind in BATCH:
             _submit(kind, running, count)
         yield client
 
@@ -326,7 +222,7 @@ def batch(kind: str, **options: Any) -> Any:
     _check_interface(kind, options)
     scheduler = {"dashboard_address": f"{_LOOPBACK}:0", **(options.pop("scheduler_options", None) or {})}
     options = _closed_dashboards(options)
-    return getattr(dask_jobqueue, _BATCH[kind][0])(scheduler_options=scheduler, **options)
+    return getattr(dask_jobqueue, BATCH[kind][0])(scheduler_options=scheduler, **options)
 
 
 def _check_interface(kind: str, options: Mapping[str, Any]) -> None:
@@ -334,7 +230,7 @@ def _check_interface(kind: str, options: Mapping[str, Any]) -> None:
     scheduler = options.get("scheduler_options") or {}
     if "host" in scheduler:
         return
-    name, there = scheduler.get("interface") or _listens_on(kind, options), sorted(psutil.net_if_addrs())
+    name, there = scheduler.get("interface") or listens_on(kind, options), sorted(psutil.net_if_addrs())
     if name not in there:
         raise ClusterError(
             "interface",
@@ -348,13 +244,13 @@ def job_script(description: str | Path | Mapping[str, Any]) -> str:
     """What would be submitted for a job of a batch system, without submitting it or starting anything."""
     options = describe(description)
     kind = options.pop("kind")
-    if kind not in _BATCH:
-        raise ClusterError("cluster", f"kind {kind}", f"one of {', '.join(_BATCH)}")
+    if kind not in BATCH:
+        raise ClusterError("cluster", f"kind {kind}", f"one of {', '.join(BATCH)}")
     return str(_job(kind, options).job_script())
 
 
 def _job(kind: str, options: Mapping[str, Any]) -> Any:
-    made = getattr(dask_jobqueue, _BATCH[kind][0])
+    made = getattr(dask_jobqueue, BATCH[kind][0])
     of_job = {k: v for k, v in _closed_dashboards(options).items() if k not in _NOT_OF_A_JOB}
     try:
         return made.job_cls("tcp://scheduler:8786", name="maladist", **of_job)

@@ -14,18 +14,15 @@ Paths are relative to the file. Every key but ``data`` has a default; a key that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from maladist.configuration import Section
 from maladist.descriptors import Spec, spec_from_dict
 from maladist.errors import InputError
+from maladist.io.yaml import Configuration
 from maladist.learning.loss import LossConfig
 from maladist.learning.model import Restrict
 from maladist.numerics import choose_device
@@ -40,7 +37,7 @@ from maladist.training.sections import (
 )
 
 
-class TrainConfig(Section):
+class TrainConfig(Configuration):
     """All that a training is told.
 
     Attributes
@@ -136,82 +133,3 @@ class TrainConfig(Section):
     def torch_device(self) -> torch.device:
         """The device; 'auto' is CUDA where there is one."""
         return torch.device(choose_device(self.device))
-
-    @classmethod
-    def of(cls, values: Any, source: str = "config") -> TrainConfig:
-        """Check a mapping.
-
-        Raises
-        ------
-        InputError
-            Naming the first key that is wrong.
-        """
-        if not isinstance(values, dict):
-            raise InputError(source, f"a {type(values).__name__}", "a mapping with a key 'data'")
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise input_error(error, source, cls) from None
-
-    @classmethod
-    def read(cls, path: str | Path) -> TrainConfig:
-        """Read a YAML file; its relative paths are taken from the file's folder.
-
-        Raises
-        ------
-        InputError
-            A file that cannot be read, or the first key that is wrong.
-        """
-        path = Path(path)
-        try:
-            values = yaml.safe_load(path.read_text())
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError("config", f"{path} cannot be read ({error})".replace("\n", " "), "a YAML file") from error
-        return cls.of(values, str(path)).relative_to(path.parent)
-
-    def relative_to(self, folder: str | Path) -> TrainConfig:
-        """The same with its paths taken from a folder, absolute."""
-        base = Path(folder).resolve()
-        lists = {name: [str(base / p) for p in getattr(self.data, name)] for name in ("train", "validation")}
-        single = {name: getattr(self.data, name) for name in ("pseudopotentials", "samples")}
-        paths = {name: None if p is None else str(base / p) for name, p in single.items()}
-        data = self.data.model_copy(update={**lists, **paths})
-        return self.model_copy(update={"data": data})
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON and YAML hold them."""
-        return self.model_dump(mode="json")
-
-
-def input_error(error: ValidationError, source: str, top: type[BaseModel]) -> InputError:
-    """The first error of a configuration of class ``top``, with its key; and how many there are."""
-    first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("list[", "str", "function-")))
-    missing, unknown = first["type"] == "missing", first["type"] == "extra_forbidden"
-    came = "is missing" if missing else "is not a key" if unknown else f"{first['input']!r:.80}"
-    inner = first.get("ctx", {}).get("error")
-    wanted = str(inner) if inner else first["msg"]
-    if isinstance(inner, InputError):
-        key = ".".join(dict.fromkeys([k for k in (key, *inner.argument.split()) if k]))
-        came, wanted = inner.came, inner.wanted
-    if unknown:
-        section = _section(first["loc"][:-1], top)
-        wanted = f"one of {', '.join(section.model_fields)}" if section else "a known key"
-    if missing:
-        wanted = "a value"
-    if isinstance(first["input"], dict) and inner and not isinstance(inner, InputError):
-        came = "values that do not go together"
-    more = f"{error.error_count() - 1} more keys are wrong." if error.error_count() > 1 else ""
-    return InputError(f"{source}: {key}" if key else source, came, wanted, more)
-
-
-def _section(loc: Sequence[int | str], top: type[BaseModel]) -> type[BaseModel] | None:
-    """The section that a path of keys leads to."""
-    found: type[BaseModel] | None = top
-    for key in loc:
-        field = found.model_fields.get(str(key)) if found else None
-        kinds = [field.annotation, *getattr(field.annotation, "__args__", ())] if field else []
-        found = next(
-            (k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), found if not field else None
-        )
-    return found

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import torch
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from maladist.configuration import Section
+from maladist.configuration import FilePath, Options, Section
 from maladist.learning.network import ACTIVATIONS
 from maladist.learning.scaling import Kind
 
@@ -37,7 +37,7 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str | Path) else value
 
 
-Patterns = Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)]
+Patterns = Annotated[list[FilePath], BeforeValidator(_listed)]
 Points = Annotated[float, Field(gt=0)]
 
 
@@ -60,13 +60,13 @@ class DataConfig(Section):
         in the output folder and removed at the end.
     """
 
-    train: Patterns
-    validation: Annotated[list[str], BeforeValidator(_listed)] = Field(default=[])
+    train: Annotated[Patterns, Field(min_length=1)]
+    validation: Patterns = Field(default=[])
     points: Points = 1.0
     validation_points: Points = 1.0
-    pseudopotentials: str | None = None
+    pseudopotentials: FilePath | None = None
     buffer: int = Field(default=2**18, ge=1)
-    samples: str | None = None
+    samples: FilePath | None = None
 
     @field_validator("points", "validation_points")
     @classmethod
@@ -121,7 +121,7 @@ class OptimiserConfig(Section):
 
     name: str = "AdamW"
     lr: float = Field(default=1e-3, gt=0)
-    options: dict[str, Any] = Field(default={})
+    options: Options = Field(default={})
     clip: float | None = Field(default=None, gt=0, description="largest norm of the gradient")
 
     def make(self, parameters: Sequence[torch.nn.Parameter]) -> torch.optim.Optimizer:
@@ -150,7 +150,7 @@ class ScheduleConfig(Section):
     """A class of torch.optim.lr_scheduler and its options; ``total_steps``, ``max_lr`` and ``T_max`` are filled in."""
 
     name: str = "OneCycleLR"
-    options: dict[str, Any] = Field(default={})
+    options: Options = Field(default={})
 
     @property
     def per_step(self) -> bool:

@@ -19,15 +19,15 @@ import json
 import math
 from itertools import product
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 import numpy as np
-import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from maladist.configuration import Section
+from maladist.configuration import Options, Section
 from maladist.errors import InputError
-from maladist.training.config import TrainConfig, input_error
+from maladist.io.yaml import Configuration
+from maladist.training.config import TrainConfig
 from maladist.tuning.training_free import orthogonal_array
 
 Objective = Literal["loss", "band_energy", "total_energy", "naswot", "jacobian", "acsd", "mutual_information"]
@@ -100,10 +100,10 @@ class Named(Section):
     """A class of Optuna by name, and its options."""
 
     name: str
-    options: dict[str, Any] = Field(default={})
+    options: Options = Field(default={})
 
 
-class TuneConfig(Section):
+class TuneConfig(Configuration):
     """All that a search is told.
 
     Attributes
@@ -206,41 +206,19 @@ class TuneConfig(Section):
         return [run for i, run in enumerate(found) if run not in found[:i]]
 
     @classmethod
-    def of(cls, values: Any, source: str = "config", folder: str | Path = ".") -> TuneConfig:
-        """Check a mapping; its paths are taken from a folder.
+    def of(cls, values: Any, source: str = "config", folder: str | Path | None = None) -> Self:
+        """Check a mapping and the training's configuration that it names or holds.
 
         Raises
         ------
         InputError
             Naming the first key that is wrong.
         """
-        if not isinstance(values, dict):
-            raise InputError(source, f"a {type(values).__name__}", "a mapping with keys 'train' and 'search'")
-        train = values.get("train")
+        train = values.get("train") if isinstance(values, dict) else None
         if isinstance(train, str):
-            values = {**values, "train": TrainConfig.read(Path(folder) / train).to_dict()}
+            values = {**values, "train": TrainConfig.read(Path(folder or ".") / train).to_dict()}
         elif isinstance(train, dict):
-            checked = TrainConfig.of(train, f"{source}: train").relative_to(folder)
-            values = {**values, "train": checked.to_dict()}
-        try:
-            found = cls.model_validate(values)
-        except ValidationError as error:
-            raise input_error(error, source, cls) from None
-        found.check(source)
-        return found
-
-    @classmethod
-    def read(cls, path: str | Path) -> TuneConfig:
-        """Read a YAML file.
-
-        Raises
-        ------
-        InputError
-            A file that cannot be read, or the first key that is wrong.
-        """
-        path = Path(path)
-        try:
-            values = yaml.safe_load(path.read_text())
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError("config", f"{path} cannot be read ({error})".replace("\n", " "), "a YAML file") from error
-        return cls.of(values, str(path), path.parent)
+            values = {**values, "train": TrainConfig.of(train, f"{source}: train", folder).to_dict()}
+        made = super().of(values, source, folder)
+        made.check(source)
+        return made

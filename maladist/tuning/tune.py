@@ -20,13 +20,13 @@ from queue import SimpleQueue
 from typing import Any, Final
 
 import numpy as np
-import yaml
 from distributed import Client, Event, Future, KilledWorker, as_completed
 
 from maladist.cluster import cluster
 from maladist.errors import BlockError, InputError
 from maladist.io.samples import write_table
 from maladist.io.targets import write_whole
+from maladist.io.yaml import yaml_text
 from maladist.parallel.workers import Workers
 from maladist.training.config import TrainConfig
 from maladist.training.prepare import Prepared, prepare
@@ -241,7 +241,7 @@ class _Search:
         write_table(self.output / TRIALS, [t.to_dict() for t in trials])
         if (best := trials[0]).state == "complete":
             text = f"# {self.config.objective} {best.value:.6g}: trial {best.number}, the best of {len(trials)}\n"
-            plain = yaml.safe_dump(self._config(best).to_dict(), sort_keys=False)
+            plain = yaml_text(self._config(best).to_dict())
             write_whole(self.output / BEST, (text + plain).encode())
         self.told(next(t for t in trials if t.number == trial.number))
 

@@ -24,7 +24,7 @@ from distributed import Client
 import maladist
 from maladist import Prediction
 from maladist.cluster import cluster
-from maladist.cluster.start import batch, describe
+from maladist.cluster.start import batch
 from maladist.errors import BlockError, ClusterError, DependencyError, InputError, StoreError
 from maladist.io import stores
 from maladist.io.model_file import save_model
@@ -34,52 +34,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:broadening correction")
 
 CUT = {"chunks": (7, 7, 10), "descriptors": "torch"}
 BATCH = {"workers": 2, "cores": 2, "processes": 1, "memory": "4GB", "interface": "lo"}
-
-
-# -- descriptions ----------------------------------------------------------------------------------------------------
-
-
-def test_names_addresses_and_files_are_understood(tmp_path: Path) -> None:
-    file = tmp_path / "here.yaml"
-    file.write_text("kind: local\nworkers: 3\nthreads_per_worker: 2\n")
-    assert describe("local") == {"kind": "local"}
-    assert describe("tcp://10.0.0.1:8786") == {"kind": "address", "address": "tcp://10.0.0.1:8786"}
-    assert describe(file) == {"kind": "local", "workers": 3, "threads_per_worker": 2}
-    assert describe(str(file), workers=5)["workers"] == 5
-    (tmp_path / "s.json").write_text("{}")
-    assert describe(tmp_path / "s.json") == {"kind": "address", "scheduler_file": str(tmp_path / "s.json")}
-    assert describe({"kind": "local", "adaptive": [0, 4]}, workers=2) == {"kind": "local", "workers": 2}
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ("nowhere.yaml", "nowhere.yaml is not a file"),
-        ({"kind": "abacus"}, "kind 'abacus'; wanted one of local, slurm"),
-        ({}, "kind None"),
-        ({"kind": "local", "workers": 0}, "workers: 0"),
-        ({"kind": "local", "workers": "many"}, "workers: 'many'"),
-        ({"kind": "local", "adaptive": [4, 2]}, "adaptive"),
-        ({"kind": "local", "adaptive": 3}, "adaptive"),
-        ({"kind": "local", "adaptive": [1, 2], "workers": 2}, "either workers or adaptive"),
-        ({"kind": "address"}, "either address or scheduler_file"),
-        ({"kind": "address", "address": "tcp://x:1", "cores": 3}, "cores for an address"),
-        ({**BATCH, "kind": "slurm", "workers": None}, "workers: none for slurm"),
-        ({**BATCH, "kind": "pbs", "interface": None}, "interface: none for pbs"),
-    ],
-)
-def test_a_wrong_description_is_refused_by_what_is_wrong(given: Any, words: str) -> None:
-    with pytest.raises(ClusterError, match=words):
-        describe(given)
-
-
-def test_files_that_are_no_descriptions_are_refused(tmp_path: Path) -> None:
-    for text, words in [("- a\n- b\n", "holds a list"), ("kind: [", "is not YAML")]:
-        (tmp_path / "c.yaml").write_text(text)
-        with pytest.raises(ClusterError, match=words):
-            describe(tmp_path / "c.yaml")
-    with pytest.raises(ClusterError, match="cluster that is running"):
-        describe("tcp://10.0.0.1:8786", workers=2)
 
 
 def test_a_scheduler_that_does_not_answer_is_named() -> None:

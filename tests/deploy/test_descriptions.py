@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from maladist.cluster import job_script
-from maladist.cluster.start import KINDS, describe
+from maladist.cluster.description import KINDS, describe
 from maladist.errors import ClusterError
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import ase
@@ -100,7 +100,7 @@ def dft(
         schema.check_atoms(atoms, setup.elements)
         setup.mesh(len(atoms))
     output = Path(output).resolve()
-    setup = replace(setup, pseudopotentials=str(Path(setup.pseudopotentials).resolve()))
+    setup = setup.model_copy(update={"pseudopotentials": str(Path(setup.pseudopotentials).resolve())})
     datasets.open_data_set(output)
     todo = [
         (name, atoms)

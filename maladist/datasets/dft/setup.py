@@ -17,99 +17,98 @@ electrons: {}
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any
+import re
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal
 
 import ase
-import yaml
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from maladist.configuration import FilePath, Section, no_old_truths
 from maladist.elements import Element
 from maladist.errors import DFTError, InputError
 from maladist.grid import EnergyGrid
 from maladist.io.qe.upf import read_pseudopotentials
+from maladist.io.yaml import Configuration
 from maladist.units import BOLTZMANN, RYDBERG, RYDBERG_BOHR2
 
 
-@dataclass(frozen=True)
-class DFTSetup:
+def _of_fortran(value: Any) -> Any:
+    """Refuse Fortran's spelling of numbers and truth values: it would be written as a text, in quotes."""
+    if isinstance(value, str) and re.fullmatch(r"\.\w+\.|[-+]?[0-9.]+[dD][-+]?[0-9]+", value):
+        raise ValueError("true, false or a number as 1.0e-9")
+    return value
+
+
+Positive = Annotated[float, Field(gt=0)]
+Points = Annotated[int, Field(ge=1)]
+Mesh = tuple[Points, Points, Points]
+Namelist = Annotated[dict[str, Annotated[Any, AfterValidator(_of_fortran)]], AfterValidator(no_old_truths)]
+
+
+class Energies(Section):
+    """Energies of the LDOS, eV."""
+
+    origin: float
+    spacing: Positive
+    levels: int = Field(ge=2)
+
+
+class DFTSetup(Configuration):
     """The settings of a data set's calculations; see the module's text for their meaning."""
 
-    temperature: float
-    pseudopotentials: str
-    ecutwfc: float
-    kpoints: Any
-    energies: Mapping[str, float]
-    broadening: float
-    ecutrho: float | None = None
-    bands: Any = "auto"
-    threads: int = 1
-    convergence: float = 1e-9
-    system: Mapping[str, Any] = field(default_factory=dict)
-    electrons: Mapping[str, Any] = field(default_factory=dict)
+    argument: ClassVar[str] = "setup"
 
+    temperature: Positive
+    pseudopotentials: FilePath
+    ecutwfc: Positive
+    kpoints: Mesh | dict[int, Mesh]
+    energies: Energies
+    broadening: Positive
+    ecutrho: Positive | None = None
+    bands: Literal["auto"] | Positive = "auto"
+    threads: int = Field(default=1, ge=1)
+    convergence: Positive = 1e-9
+    system: Namelist = Field(default={})
+    electrons: Namelist = Field(default={})
+
+    @field_validator("kpoints", mode="before")
     @classmethod
-    def read(cls, path: str | Path) -> DFTSetup:
-        """Read a YAML file.
+    def _meshes(cls, value: Any) -> Any:
+        meshes = value.values() if isinstance(value, dict) else [value]
+        if not all(isinstance(mesh, list | tuple) and len(mesh) == 3 for mesh in meshes):
+            raise ValueError("three numbers, or a mapping from numbers of atoms to three numbers")
+        return value
 
-        Raises
-        ------
-        InputError
-            A file that is not such a description, naming the key.
-        """
-        path = Path(path)
-        try:
-            values = yaml.safe_load(path.read_text())
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise InputError("setup", f"{path} cannot be read ({error})".replace("\n", " "), "a YAML file") from error
-        known = {f.name for f in fields(cls)}
-        need = {"temperature", "pseudopotentials", "ecutwfc", "kpoints", "energies", "broadening"}
-        if not isinstance(values, dict) or set(values) - known or need - set(values):
-            there = set(values) if isinstance(values, dict) else set()
-            came = f"unknown keys {sorted(there - known)}, missing keys {sorted(need - there)}"
-            raise InputError(
-                str(path), came, f"the keys {', '.join(sorted(need))} and perhaps others of {sorted(known)}"
-            )
-        values["pseudopotentials"] = str((path.parent / values["pseudopotentials"]).resolve())
-        setup = cls(**values)
-        setup.check()
-        return setup
-
-    def check(self) -> None:
-        """Refuse what cannot be, naming the key."""
-        for name in ("temperature", "ecutwfc", "broadening", "convergence"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not value > 0:
-                raise InputError(name, repr(value), "a positive number")
-        if not isinstance(self.energies, Mapping) or set(self.energies) != {"origin", "spacing", "levels"}:
-            raise InputError("energies", repr(self.energies), "origin, spacing (eV) and levels")
-        _ = self.energy_grid, self.elements
+    @model_validator(mode="after")
+    def _has_its_files(self) -> DFTSetup:
+        _ = self.elements
+        return self
 
     @property
     def energy_grid(self) -> EnergyGrid:
         """Energies of the LDOS."""
         e = self.energies
-        return EnergyGrid(float(e["origin"]), float(e["spacing"]), int(e["levels"]), "gaussian", float(self.broadening))
+        return EnergyGrid(e.origin, e.spacing, e.levels, "gaussian", self.broadening)
 
-    @property
+    @cached_property
     def elements(self) -> dict[str, Element]:
-        """Pseudopotentials by symbol."""
+        """Pseudopotentials by symbol, read once."""
         return read_pseudopotentials(self.pseudopotentials)
 
-    def mesh(self, n_atoms: int) -> tuple[int, int, int]:
+    def mesh(self, n_atoms: int) -> Mesh:
         """Mesh of k-points for a cell of this many atoms."""
-        mesh = self.kpoints.get(n_atoms) if isinstance(self.kpoints, Mapping) else self.kpoints
-        if not isinstance(mesh, list | tuple) or len(mesh) != 3:
+        mesh = self.kpoints.get(n_atoms) if isinstance(self.kpoints, dict) else self.kpoints
+        if mesh is None:
             raise InputError(
-                "kpoints", f"{mesh!r} for {n_atoms} atoms", "three numbers, or a mapping that has this size"
+                "kpoints", f"none for {n_atoms} atoms", "one mesh for all, or a mapping that has this size"
             )
-        return (int(mesh[0]), int(mesh[1]), int(mesh[2]))
+        return mesh
 
     def n_bands(self, atoms: ase.Atoms) -> int:
         """Bands that reach the window's top: free electrons from its bottom, and a third more."""
         if self.bands != "auto":
-            return math.ceil(float(self.bands) * len(atoms))
+            return math.ceil(self.bands * len(atoms))
         grid = self.energy_grid
         width = grid.spacing * grid.levels + 3 * grid.width
         free = atoms.get_volume() / (6 * math.pi**2) * (width / RYDBERG_BOHR2) ** 1.5
@@ -118,17 +117,16 @@ class DFTSetup:
 
     def namelists(self, atoms: ase.Atoms) -> tuple[dict[str, Any], dict[str, Any]]:
         """Namelists SYSTEM and ELECTRONS of a snapshot."""
-        cutoff = float(self.ecutrho or 4 * self.ecutwfc)
         system = {
-            "ecutwfc": float(self.ecutwfc),
-            "ecutrho": cutoff,
+            "ecutwfc": self.ecutwfc,
+            "ecutrho": self.ecutrho or 4 * self.ecutwfc,
             "nbnd": self.n_bands(atoms),
             "nosym": True,
             "occupations": "smearing",
             "smearing": "fermi-dirac",
             "degauss": BOLTZMANN * self.temperature / RYDBERG,
         }
-        electrons = {"conv_thr": float(self.convergence) * len(atoms), "electron_maxstep": 100}
+        electrons = {"conv_thr": self.convergence * len(atoms), "electron_maxstep": 100}
         return {**system, **self.system}, {**electrons, **self.electrons}
 
 

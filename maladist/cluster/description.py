@@ -1,0 +1,305 @@
+"""What a user may call a cluster, read and checked before anything is started.
+
+A description is a YAML file (or a mapping) with a key ``kind`` and that kind's options:
+
+    kind: slurm            # local slurm pbs lsf sge htcondor kubernetes cuda address
+    workers: 8             # worker processes to ask for, or adaptive: [2, 16]
+    cores: 16              # the rest goes to the kind's own class as it is:
+    processes: 16          #   dask_jobqueue.SLURMCluster(cores=16, processes=16, ...)
+    memory: 64GB
+    walltime: 04:00:00
+    interface: ib0         # the network that this machine and the nodes share
+    security: {tls_ca_file: ca.pem, tls_scheduler_cert: ...}    # optional: TLS; `true` for temporary credentials
+    config: {distributed.scheduler.allowed-failures: 5}         # optional: Dask's own settings
+
+The options that batch systems are told as text (``walltime``, ``account``, lines of the job script, ...) are passed on
+as they are written. Options that are not named here go on to the class, which refuses what it does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+import dask
+from dask.utils import parse_bytes
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
+
+from maladist.configuration import Options, Section, no_old_truths
+from maladist.errors import ClusterError, InputError
+from maladist.io.yaml import read_yaml
+
+BATCH: Final = {
+    "slurm": ("SLURMCluster", "sbatch"),
+    "pbs": ("PBSCluster", "qsub"),
+    "lsf": ("LSFCluster", "bsub"),
+    "sge": ("SGECluster", "qsub"),
+    "htcondor": ("HTCondorCluster", "condor_submit"),
+}
+"""Batch systems: the class of dask_jobqueue and the command that submits."""
+
+_SMALLEST_WORKER: Final = 10**8  # bytes that no worker starts with: a smaller bare number was meant in another unit
+
+
+def _as_written(value: Any) -> Any:
+    """A text; a whole number reads as it was written, a float or a truth value need not (1e5, 123.10, True)."""
+    if isinstance(value, bool | float):
+        raise ValueError("a text, in quotes")
+    return str(value) if isinstance(value, int | Path) else value
+
+
+def _bytes(value: str) -> int:
+    try:
+        if (size := parse_bytes(value)) > 0:
+            return size
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("a size with its unit, as 64GB or 4000MB")
+
+
+def _size(value: Any) -> Any:
+    """A size as text with its unit: 4000 could be MB as Slurm's own is, or bytes as Dask's is."""
+    if not str(value).strip()[-1:].isalpha():
+        raise ValueError(f"a size with its unit: {value}MB, or {value}GB?")
+    _bytes(str(value))
+    return value
+
+
+def _number_of_bytes(value: Any) -> Any:
+    """A size as a number of bytes."""
+    size = _bytes(value) if isinstance(value, str) and not value.isdigit() else value
+    if not isinstance(size, int) or isinstance(size, bool) or size < _SMALLEST_WORKER:
+        raise ValueError(f"bytes, or a size with its unit: {value}MB?")
+    return size
+
+
+def _limit(value: Any) -> Any:
+    """Dask's memory limit: a size, 'auto', 0 for none, a fraction of the machine's memory, or bytes."""
+    if value in (None, "auto", 0) or (isinstance(value, float) and 0 < value <= 1):
+        return value
+    return _number_of_bytes(value) if isinstance(value, int) or str(value).isdigit() else _size(value)
+
+
+Text = Annotated[str, BeforeValidator(_as_written)]
+Texts = list[Text]
+Number = Annotated[int, Field(ge=1)]
+Size = Annotated[str, BeforeValidator(_size)]
+Limit = Annotated[Any, AfterValidator(_limit)]
+Option = Annotated[Any, AfterValidator(no_old_truths)]
+
+
+class Description(Section):
+    """What every kind of cluster has.
+
+    Attributes
+    ----------
+    kind
+        Its kind.
+    security
+        Credentials of TLS as Dask names them, or true for temporary ones.
+    config
+        Dask's own settings.
+    """
+
+    error: ClassVar = ClusterError
+
+    kind: str
+    security: bool | dict[str, bool | Text] | None = None
+    config: Options = Field(default={})
+
+
+class Running(Description):
+    """A scheduler that runs, by its address or its scheduler file."""
+
+    kind: Literal["address"]
+    address: Text | None = None
+    scheduler_file: Text | None = None
+    timeout: int | float | Text | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Running:
+        if (self.address is None) == (self.scheduler_file is None):
+            raise InputError("", "kind address", "either address or scheduler_file")
+        return self
+
+
+class Started(Description):
+    """A cluster to start.
+
+    Attributes
+    ----------
+    workers
+        Number of worker processes.
+    adaptive
+        The least and the largest number of workers; in place of ``workers``.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Option]
+
+    workers: Number | None = None
+    adaptive: tuple[int, int] | None = None
+
+    @model_validator(mode="after")
+    def _so_many(self) -> Started:
+        if self.adaptive is not None:
+            least, most = self.adaptive
+            if not 0 <= least <= most or most < 1:
+                wanted = "the least and the largest number of workers, as [2, 16]"
+                raise InputError("adaptive", f"[{least}, {most}]", wanted)
+            if self.workers is not None:
+                raise InputError("adaptive", "beside workers", "either workers or adaptive")
+        return self
+
+
+class Local(Started):
+    """Processes of this machine: distributed.LocalCluster or dask_cuda.LocalCUDACluster."""
+
+    kind: Literal["local", "cuda"]
+    n_workers: Number | None = None
+    threads_per_worker: Number | None = None
+    memory_limit: Limit = None
+    device_memory_limit: Limit = None
+    local_directory: Text | None = None
+    interface: Text | None = None
+    host: Text | None = None
+
+
+class Kubernetes(Started):
+    """Pods of the Dask operator: dask_kubernetes.operator.KubeCluster."""
+
+    kind: Literal["kubernetes"]
+    name: Text | None = None
+    namespace: Text | None = None
+    env: dict[str, Text] | list[Any] | None = None
+    custom_cluster_spec: dict[str, Any] | None = None
+
+
+class Batch(Started):
+    """Jobs of a batch system: a class of dask_jobqueue, which knows which of the options are its own."""
+
+    kind: Literal["slurm", "pbs", "lsf", "sge", "htcondor"]
+    cores: Number | None = None
+    processes: Number | None = None
+    memory: Size | None = None
+    disk: Size | None = None
+    mem: Annotated[int, BeforeValidator(_number_of_bytes)] | None = None
+    job_cpu: Number | None = None
+    job_mem: Text | None = None
+    ncpus: Number | None = None
+    walltime: Text | None = None
+    queue: Text | None = None
+    account: Text | None = None
+    project: Text | None = None
+    resource_spec: Text | None = None
+    name: Text | None = None
+    job_name: Text | None = None
+    interface: Text | None = None
+    protocol: Text | None = None
+    local_directory: Text | None = None
+    log_directory: Text | None = None
+    shared_temp_directory: Text | None = None
+    python: Text | None = None
+    shebang: Text | None = None
+    worker_command: Text | None = None
+    death_timeout: int | float | Text | None = None
+    worker_extra_args: Texts | None = None
+    job_extra_directives: Texts | dict[str, bool | Text] | None = None
+    job_script_prologue: Texts | None = None
+    job_directives_skip: Texts | None = None
+    submit_command_extra: Texts | None = None
+    cancel_command_extra: Texts | None = None
+    scheduler_options: dict[str, Option] | None = None
+
+    @model_validator(mode="after")
+    def _directives_fit(self) -> Batch:
+        pairs = isinstance(self.job_extra_directives, dict)
+        if self.job_extra_directives and pairs != (self.kind == "htcondor"):
+            came = f"a {'mapping' if pairs else 'list'} for {self.kind}"
+            raise InputError(
+                "job_extra_directives", came, "a list of lines" if pairs else "a mapping of submit commands"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_asked_for(self) -> Batch:
+        if self.workers is None and self.adaptive is None:
+            raise InputError("workers", f"none for {self.kind}", "workers: N or adaptive: [MIN, MAX]")
+        if not listens_on(self.kind, dict(self)):
+            raise InputError(
+                "interface",
+                f"none for {self.kind}",
+                "the network that this machine and the nodes share, as ib0 or eth0",
+                "`ip -brief address` lists them; lo where the nodes are this machine.",
+            )
+        return self
+
+
+_KINDS: Final[dict[str, type[Description]]] = {
+    "local": Local,
+    **dict.fromkeys(BATCH, Batch),
+    "kubernetes": Kubernetes,
+    "cuda": Local,
+    "address": Running,
+}
+KINDS: Final = tuple(_KINDS)
+
+
+def describe(cluster: str | Path | Mapping[str, Any], workers: int | None = None) -> dict[str, Any]:
+    """Normalise what a user may call a cluster to a description with a ``kind``, and check it.
+
+    Parameters
+    ----------
+    cluster
+        'local', an address such as tcp://10.0.0.1:8786, a scheduler file (.json), a YAML file, or a mapping.
+    workers
+        Number of worker processes; replaces the description's own.
+
+    Returns
+    -------
+    dict
+        The kind and the options that were given.
+
+    Raises
+    ------
+    ClusterError
+        A file that does not exist or is not a description, an unknown kind, an option of another type or one that could
+        be meant in two ways, options that contradict one another, a batch system without a number of workers or without
+        an interface.
+    """
+    values, source = _given(cluster)
+    kind = values.get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise ClusterError(source, f"kind {kind!r:.80}", f"one of {', '.join(KINDS)}")
+    if workers is not None:
+        if kind == "address":
+            raise ClusterError(
+                "workers", f"{workers} for a cluster that is running", "no number of workers with an address"
+            )
+        values = {**values, "workers": workers}
+        values.pop("adaptive", None)
+    return _KINDS[kind].of(values, source).model_dump(exclude_unset=True)
+
+
+def _given(cluster: str | Path | Mapping[str, Any]) -> tuple[dict[Any, Any], str]:
+    """The values of a description, and the name of their source."""
+    if isinstance(cluster, Mapping):
+        return dict(cluster), "cluster"
+    if str(cluster) == "local":
+        return {"kind": "local"}, "cluster"
+    if "://" in str(cluster):
+        return {"kind": "address", "address": str(cluster)}, "cluster"
+    path = Path(cluster)
+    if not path.exists():
+        raise ClusterError("cluster", f"{path} is not a file", f"a YAML file, an address or one of {', '.join(KINDS)}")
+    if path.suffix == ".json" and path.is_file():
+        return {"kind": "address", "scheduler_file": str(path)}, str(path)
+    return read_yaml(path, "cluster", ClusterError), str(path)
+
+
+def listens_on(kind: str, description: Mapping[str, Any]) -> str | None:
+    """The interface of the scheduler of a batch system's cluster, by its name or its address."""
+    scheduler = description.get("scheduler_options") or {}
+    default = dask.config.get(f"jobqueue.{kind}.interface", None)
+    return description.get("interface") or scheduler.get("interface") or scheduler.get("host") or default
