@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,18 @@ Array = npt.NDArray[np.float64]
 Kernel = Literal["gaussian", "fermi-derivative", "none", "unknown"]
 
 _FACTORS = (2, 3, 5, 7)
+
+MOST_POINTS: Final = 10**11
+"""Most points of a grid: a density of 0.8 TB, of some twenty million atoms. Loops over more would not end."""
+
+MOST_BLOCKS: Final = 10**7
+"""Most blocks of a grid; each is a task."""
+
+MOST_LEVELS: Final = 10**6
+"""Most energies of an LDOS."""
+
+FARTHEST_ENERGY: Final = 1e6
+"""Largest energy, eV: ten times that of the innermost electron of any element."""
 
 
 def fft_friendly(n: int) -> int:
@@ -93,12 +105,19 @@ class Grid:
     shape: tuple[int, int, int]
 
     def __post_init__(self) -> None:
-        cell = np.asarray(self.cell, dtype=float)
+        try:
+            cell = np.asarray(self.cell, dtype=float)
+            shape = tuple(int(n) for n in self.shape)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise GridError(
+                "grid", f"{self.cell!r:.80}, {self.shape!r:.80}", "a 3×3 cell and three integers"
+            ) from error
         if cell.shape != (3, 3) or not np.isfinite(cell).all() or abs(np.linalg.det(cell)) < 1e-6:
             raise GridError("cell", f"{cell.tolist()}", "three finite, linearly independent vectors in Å")
-        shape = tuple(int(n) for n in self.shape)
         if len(shape) != 3 or min(shape) < 1 or any(a != b for a, b in zip(shape, self.shape, strict=True)):
             raise GridError("grid", f"{tuple(self.shape)}", "three positive integers NX NY NZ")
+        if math.prod(shape) > MOST_POINTS:
+            raise GridError("grid", f"{math.prod(shape):.3g} points", f"at most {MOST_POINTS:.0e}")
         object.__setattr__(self, "cell", tuple(tuple(map(float, row)) for row in cell))
         object.__setattr__(self, "shape", shape)
 
@@ -136,6 +155,11 @@ class Grid:
         """
         lengths = np.linalg.norm(np.asarray(cell, dtype=float), axis=1)
         wanted = [length / h for length, h in zip(lengths, spacing, strict=True)]
+        if not math.prod(wanted) <= MOST_POINTS:
+            came = (
+                f"a cell of {' × '.join(f'{x:.4g}' for x in lengths)} Å by {' × '.join(f'{x:.4g}' for x in spacing)} Å"
+            )
+            raise GridError("grid", came, f"at most {MOST_POINTS:.0e} points")
         nx, ny, nz = (fft_friendly(max(1, math.ceil(n * (1 - 1e-3)))) for n in wanted)
         return cls(np.asarray(cell, dtype=float).tolist(), (nx, ny, nz))
 
@@ -185,7 +209,11 @@ class Grid:
     def blocks(self, block_shape: Sequence[int]) -> Blocks:
         """Cut the grid into blocks of at most ``block_shape`` points."""
         bx, by, bz = (min(int(b), n) for b, n in zip(block_shape, self.shape, strict=True))
-        return Blocks(self, (bx, by, bz))
+        blocks = Blocks(self, (bx, by, bz))
+        if math.prod(blocks.counts) > MOST_BLOCKS:
+            came = f"{math.prod(blocks.counts):.3g} blocks of {bx} × {by} × {bz}"
+            raise GridError("chunks", came, f"at most {MOST_BLOCKS:.0e} blocks")
+        return blocks
 
 
 @dataclass(frozen=True)
@@ -247,13 +275,17 @@ class EnergyGrid:
     width: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.origin) and np.isfinite(self.spacing) and self.spacing > 0 and self.levels >= 2):
+        within = abs(self.origin) <= FARTHEST_ENERGY and 0 < self.spacing <= FARTHEST_ENERGY
+        if not (within and 2 <= self.levels <= MOST_LEVELS):
             came = f"origin {self.origin}, spacing {self.spacing}, {self.levels} levels"
-            raise GridError("energy grid", came, "a finite origin, a positive spacing in eV and at least two levels")
+            wanted = (
+                f"an origin and a positive spacing of at most {FARTHEST_ENERGY:.0e} eV, and 2 to {MOST_LEVELS} levels"
+            )
+            raise GridError("energy grid", came, wanted)
         if self.kernel not in get_args(Kernel):
             raise GridError("broadening_kernel", repr(self.kernel), f"one of {', '.join(get_args(Kernel))}")
-        if self.kernel in ("gaussian", "fermi-derivative") and not self.width > 0:
-            raise GridError("broadening_width_eV", f"{self.width}", f"a positive width for kernel {self.kernel}")
+        if self.kernel in ("gaussian", "fermi-derivative") and not 0 < self.width <= FARTHEST_ENERGY:
+            raise GridError("broadening_width_eV", f"{self.width}", f"a positive width in eV for kernel {self.kernel}")
 
     def __repr__(self) -> str:
         known = {"unknown": "broadening unknown", "none": "not broadened"}

@@ -12,14 +12,23 @@ from typing import Any, Final
 import ase
 import numpy as np
 import xarray as xr
+from ase.data import chemical_symbols
 
 from maladist.elements import Element
 from maladist.errors import AtomsError, StoreError
-from maladist.grid import EnergyGrid, Grid
+from maladist.grid import Array, EnergyGrid, Grid
 from maladist.physics.energies import TERMS, TOTAL
 from maladist.physics.system import System, wrapped
 
 SCHEMA_VERSION: Final = 1
+
+# Beyond these no cell is meant, and loops over grid points or images would not end.
+LONGEST: Final = 1e5
+"""Longest lattice vector, Å: ten micrometres."""
+FARTHEST: Final = 1e6
+"""Farthest position of an atom, Å: one that drifted unwrapped; its place in the cell is known to 1e-10 Å still."""
+DENSEST: Final = 0.1
+"""Least volume of an atom, Å³: hydrogen of 17 g/cm³; pseudopotentials overlap long before."""
 
 
 @dataclass(frozen=True)
@@ -194,28 +203,47 @@ def check_atoms(atoms: ase.Atoms, known: Iterable[str] | None = None) -> None:
     Raises
     ------
     AtomsError
-        No atoms, no cell, not periodic in all directions, positions that are not finite or nearer than 0.1 Å to one
-        another, an element that the model has never seen.
+        No atoms, no cell or a placeholder, not periodic in all directions, positions that are not finite or nearer
+        than 0.1 Å to one another, an element that does not exist or that the model has never seen.
     """
     if not isinstance(atoms, ase.Atoms):
         raise AtomsError("atoms", f"a {type(atoms).__name__}", "an ase.Atoms", "Read it with ase.io.read.")
     if len(atoms) == 0:
         raise AtomsError("atoms", "no atoms", "at least one atom")
-    if atoms.cell.rank < 3 or abs(np.linalg.det(atoms.cell.array)) < 1e-3:
-        remedy = 'Set one with atoms.set_cell; in an .xyz file it is Lattice="..." on the second line.'
-        raise AtomsError("atoms", f"a cell of rank {atoms.cell.rank}", "three lattice vectors", remedy)
+    _check_cell(atoms.cell.array, len(atoms))
     if not all(atoms.pbc):
         came = f"periodicity {tuple(map(bool, atoms.pbc))}"
         raise AtomsError("atoms", came, "a cell that is periodic in three directions", "Set atoms.pbc = True.")
-    bad = np.flatnonzero(~np.isfinite(atoms.positions).all(axis=1))
+    bad = np.flatnonzero(~(np.abs(atoms.positions) <= FARTHEST).all(axis=1))
     if len(bad):
-        raise AtomsError("atoms", f"positions that are not finite (atom {bad[0]})", "finite positions in Å")
+        came = f"positions that are not finite or beyond {FARTHEST:.0e} Å (atom {bad[0]})"
+        raise AtomsError("atoms", came, "finite positions in Å")
+    odd = np.flatnonzero((atoms.numbers < 1) | (atoms.numbers >= len(chemical_symbols)))
+    if len(odd):
+        raise AtomsError("atoms", f"atomic number {atoms.numbers[odd[0]]} (atom {odd[0]})", "elements")
     if known is not None:
         unknown = sorted(set(atoms.get_chemical_symbols()) - set(known))
         if unknown:
             wanted = f"only {', '.join(sorted(known))}, which the model was trained on"
             raise AtomsError("atoms", f"element {', '.join(unknown)}", wanted, "Use a model that knows them.")
     _check_distances(atoms)
+
+
+def _check_cell(cell: Array, n_atoms: int) -> None:
+    lengths = np.linalg.norm(cell, axis=1)
+    if not np.isfinite(lengths).all() or lengths.max() > LONGEST:
+        came = f"lattice vectors of {', '.join(f'{x:.4g}' for x in lengths)} Å"
+        raise AtomsError("atoms", came, f"finite ones, of at most {LONGEST:.0e} Å")
+    volume = abs(float(np.linalg.det(cell)))
+    if volume < 1e-3:
+        remedy = 'Set one with atoms.set_cell; in an .xyz file it is Lattice="..." on the second line.'
+        raise AtomsError("atoms", f"a cell of {volume:.3g} Å³", "three lattice vectors, linearly independent", remedy)
+    if np.array_equal(cell, np.eye(3)):
+        remedy = "Give the cell that the atoms are in."
+        raise AtomsError("atoms", "a cell of 1 × 1 × 1 Å, the placeholder of files without one", "a cell", remedy)
+    if volume / n_atoms < DENSEST:
+        came = f"{n_atoms} atoms in a cell of {volume:.4g} Å³"
+        raise AtomsError("atoms", came, f"at least {DENSEST} Å³ an atom", "Check the units of its lengths: they are Å.")
 
 
 def _check_distances(atoms: ase.Atoms, nearest: float = 0.1) -> None:

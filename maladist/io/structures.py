@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import ase
 import ase.data
 import ase.io
 from ase.build import bulk
-from ase.io.formats import UnknownFileTypeError, filetype, ioformats
+from ase.io.formats import UnknownFileTypeError, filetype, ioformats, string2index
 
-from maladist.errors import AtomsError, OutputError
+from maladist.errors import AccuracyWarning, AtomsError, OutputError
+from maladist.io.frames import check_frame, check_source
+from maladist.io.paths import deadline, plain_file
 from maladist.io.targets import check_file, whole
+
+_SECONDS: Final = 60.0
+_BYTES_PER_SECOND: Final = 50e3
+"""How long a reader of ASE may take: a minute, and for large files a tenth of the slowest reader's pace."""
+
+_NO_SYMBOLS: Final = "VASP 4 writes none: add a line with the elements' symbols above the numbers of atoms."
 
 
 def read_atoms(name: str) -> ase.Atoms:
@@ -22,40 +32,79 @@ def read_atoms(name: str) -> ase.Atoms:
     Raises
     ------
     AtomsError
-        No such file, a format that ASE does not know, an index that is out of range.
+        No such file, a format that ASE does not know, a file that is cut off or damaged, an index that is out of range,
+        sites that are occupied in part.
     """
     return _read(name, None)[-1]
 
 
 def read_frames(name: str) -> list[ase.Atoms]:
-    """Read the frames of ``FILE@index`` (for example ``md.traj@0:100:10``); all where no index is given."""
+    """Read the frames of ``FILE@index`` (for example ``md.traj@0:100:10``); all where no index is given.
+
+    Raises
+    ------
+    AtomsError
+        As `read_atoms`.
+    """
     return _read(name, ":")
 
 
 def names_several(name: str) -> bool:
     """Whether a name is of the form ``FILE@a:b:c``, which may be any number of frames."""
-    return not Path(name).exists() and ":" in name.partition("@")[2]
+    return ":" in _split(name)[1]
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Path and index of FILE@index; a file of that very name is meant itself."""
+    try:
+        whole = Path(name).exists()
+    except (OSError, ValueError):  # a name that no file can have, which is told when it is opened
+        whole = True
+    path, _, index = (name, "", "") if whole or "@" not in name else name.rpartition("@")
+    return path, index
 
 
 def _read(name: str, default: str | None) -> list[ase.Atoms]:
-    path, _, index = name.partition("@") if not Path(name).exists() else (name, "", "")
-    if not Path(path).is_file():
-        raise AtomsError("atoms", f"{path} is not a file", "a file of atoms that ASE can read")
+    path, index = _split(name)
+    plain_file(path, "a file of atoms that ASE can read", "atoms", AtomsError)
     if index and not re.fullmatch(r"-?\d*(:-?\d*){0,2}", index):
         raise AtomsError("atoms", f"index {index!r}", "an index as ASE has it: FILE@3, FILE@-1, FILE@0:100:10")
-    try:
-        found = ase.io.read(path, index=index or default or "-1")
-    except (IndexError, StopIteration) as error:
-        raise AtomsError("atoms", f"{path} has no frame {index or default or -1}", "a frame that is there") from error
-    except (UnknownFileTypeError, ValueError, KeyError, AssertionError, OSError) as error:
-        why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise AtomsError(
-            "atoms", f"ASE cannot read {name} ({why})", "a file of atoms in a format that ASE knows"
-        ) from error
-    frames = found if isinstance(found, list) else [found]
-    if not frames:
-        raise AtomsError("atoms", f"no frame in {name}", "at least one")
+    # Made absolute: ASE takes a name that begins with 'postgres' or 'mysql' for the address of a database.
+    frames = _foreign(Path(path).absolute(), path, string2index(index or default or "-1"), given=bool(index))
+    if not frames or not all(len(frame) for frame in frames):
+        raise AtomsError("atoms", f"{name} without {'atoms' if frames else 'a frame'}", "at least one")
+    for frame in frames:
+        check_frame(frame, path)
     return frames
+
+
+def _foreign(path: Path, shown: str, index: int | slice, given: bool) -> list[ase.Atoms]:
+    """Frames by ASE's readers; whatever they raise, doubt or take too long for, as an AtomsError or AccuracyWarning."""
+    limit = _SECONDS + path.stat().st_size / _BYTES_PER_SECOND
+    try:
+        with deadline(limit), warnings.catch_warnings(record=True) as doubts:
+            warnings.simplefilter("always")
+            kind = filetype(str(path))
+            check_source(path, kind, index, shown)
+            found = ase.io.read(str(path), index=index, format=kind, do_not_split_by_at_sign=True)
+    except AtomsError:
+        raise
+    # ASE reads sixty formats, each with its own ways to fail on a damaged file: ParseError, SyntaxError, StopIteration,
+    # AssertionError, UFuncNoLoopError, KeyError and whatever a library below raises. They are not ours to enumerate,
+    # and none of them is a fault of this program: the file cannot be read, and why is told.
+    except Exception as error:
+        if given and isinstance(error, IndexError | StopIteration):
+            raise AtomsError("atoms", f"{shown} has no such frame, or is damaged", "a frame that is there") from error
+        lines = str(error).strip().splitlines() or [""]
+        why = f"{type(error).__name__}: {lines[0]:.160}" if lines[0] else type(error).__name__
+        remedy = _NO_SYMBOLS if "chemical symbols" in lines[0] else ""
+        wanted = "a file of atoms in a format that ASE knows, undamaged"
+        raise AtomsError("atoms", f"ASE cannot read {shown} ({why})", wanted, remedy) from error
+    for doubt in dict.fromkeys(str(d.message) for d in doubts if issubclass(d.category, UserWarning)):
+        if doubt.startswith("scaled_positions"):  # two atoms of a CIF on one site, of which ASE takes the first
+            raise AtomsError("atoms", f"{shown}: {doubt}", "sites that are each filled by one atom")
+        warnings.warn(f"{shown}: {doubt}", AccuracyWarning, stacklevel=4)
+    return found if isinstance(found, list) else [found]
 
 
 def read_crystal(name: str, repeat: tuple[int, int, int] = (1, 1, 1)) -> ase.Atoms:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import ase
 import numpy as np
@@ -14,6 +14,11 @@ from maladist.errors import InputError
 from maladist.grid import Grid
 from maladist.physics.functionals import Functional
 from maladist.physics.reciprocal import largest_cutoff
+
+COLDEST: Final = 1.0
+"""Lowest temperature, K: k_BT is 86 µeV, below what an LDOS resolves. What depends on μ is sampled in steps of it."""
+HOTTEST: Final = 1e9
+"""Highest temperature, K: k_BT is 86 keV, about the binding energy of the innermost electrons of lead."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,12 +148,24 @@ def complete(system: System, not_corrected: str = "", electrons_per_atom: float 
     )
 
 
+def check_temperature(temperature: float) -> None:
+    """Refuse a temperature at which integrals over the Fermi function would not end or say nothing.
+
+    Raises
+    ------
+    InputError
+        A temperature that is not between `COLDEST` and `HOTTEST`.
+    """
+    if not COLDEST <= temperature <= HOTTEST:
+        wanted = f"a positive temperature in K, from {COLDEST:g} to {HOTTEST:.0e}"
+        raise InputError("temperature", f"{temperature} K", wanted)
+
+
 def _check_temperatures(temperatures: Sequence[float]) -> None:
     if not temperatures:
         raise InputError("temperature", "an empty list", "at least one temperature in K")
     for t in temperatures:
-        if not (np.isfinite(t) and t > 0):
-            raise InputError("temperature", f"{t} K", "a positive temperature in K")
+        check_temperature(t)
     if len(set(temperatures)) != len(temperatures):
         raise InputError("temperature", f"{tuple(temperatures)}", "each temperature once")
 

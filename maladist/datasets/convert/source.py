@@ -21,6 +21,7 @@ from maladist.io.fields.formats import FieldHeader, check_belongs, field_format
 from maladist.io.mala import data as mala_data
 from maladist.io.qe.run import DFTRun, read_dft_run
 from maladist.io.qe.upf import read_pseudopotentials
+from maladist.physics.system import check_temperature
 from maladist.units import BOHR, LDOS_QE
 
 LDOS_UNITS: Final = {"1/(eV A3)": 1.0, "1/(Ry bohr3)": LDOS_QE, "1/(eV bohr3)": 1 / BOHR**3}
@@ -92,6 +93,8 @@ def prepare(source: Source) -> Ready:
     run.check_converged()
     if source.temperature is not None:
         run = replace(run, temperature=source.temperature)
+    if run.temperature is not None:
+        check_temperature(run.temperature)
     if not source.ldos:
         raise DataFileError("ldos", "no file", "cube or xsf files, one .npy or one .h5 file")
     paths = [Path(p) for p in source.ldos]

@@ -1,0 +1,207 @@
+"""What ASE's readers let pass: frames that end before their atoms, atoms without elements, sites filled in part.
+
+A format that tells how many atoms a frame has, or how it ends, is held to that. CIF, FHI-aims, V_Sim and a few more
+tell neither: one of these that was cut off at the end of a line is a whole file of fewer atoms, which nobody can tell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any, Final
+
+import ase
+import numpy as np
+from ase.io.formats import ioformats, open_with_compression
+
+from maladist.errors import AtomsError
+
+_TAIL: Final = 4096
+"""Bytes at the end of a file that are looked at."""
+
+_MANY: Final = 20
+"""Lines of a LAMMPS data file's head in which its units may stand."""
+
+
+def check_source(path: Path, kind: str, index: int | slice, shown: str) -> None:
+    """Hold a file, before ASE reads it, to what it tells of its own length and of its elements.
+
+    Parameters
+    ----------
+    path
+        A file.
+    kind
+        ASE's name of its format.
+    index
+        Frames that are wanted of it.
+    shown
+        Its name in error messages.
+
+    Raises
+    ------
+    AtomsError
+        A frame that is cut off or holds more than it tells, or a variant of the format that ASE reads as another.
+    """
+    if kind in _COMPLAINTS:
+        with _open(path) as stream:
+            lines = (line.decode("utf-8", errors="replace") for line in stream)
+            complaints = _COMPLAINTS[kind](lines)
+        wanted = complaints[index] if isinstance(index, slice) else complaints[index : index + 1 or None]
+        for complaint in wanted:
+            if complaint:
+                remedy = "Copy it again, or take another frame (FILE@-2)." if len(complaints) > 1 else ""
+                raise AtomsError("atoms", f"{shown} {complaint}", "a whole file that tells elements and Å", remedy)
+    if kind in ioformats and (not ioformats[kind].isbinary or kind == "cif"):
+        with _open(path) as stream:
+            _check_last_number(_tail(stream), shown)
+
+
+def check_frame(atoms: ase.Atoms, shown: str) -> None:
+    """Refuse a frame whose sites are not each filled by one atom.
+
+    Raises
+    ------
+    AtomsError
+        Sites that are occupied in part or by several elements: an alloy, or vacancies, on the average.
+    """
+    remedy = "Make a supercell in which every site is full or empty."
+    wanted = "sites that are each filled by one atom"
+    sites = atoms.info.get("occupancy")
+    for name, species in sites.items() if isinstance(sites, dict) else ():  # CIF: by number of the site in the file
+        values = list(species.values()) if isinstance(species, dict) else [species]
+        if len(values) != 1 or not _is_full(values[0]):
+            raise AtomsError("atoms", f"{shown} with site {name} of partial occupancy {species}", wanted, remedy)
+    for name in ("occupancy", "occupancies"):  # PDB and muSTEM: by atom; all zero is a column that nobody filled
+        column = list(atoms.arrays.get(name, ()))
+        if any(v != 0 for v in column) and not all(_is_full(v) or v > 1 for v in column):
+            raise AtomsError("atoms", f"{shown} with sites of partial occupancy ({min(column)})", wanted, remedy)
+
+
+def _is_full(value: Any) -> bool:
+    return value == "." or (isinstance(value, int | float | np.number) and abs(float(value) - 1) < 1e-3)
+
+
+def _lammps_dump(lines: Iterator[str]) -> list[str]:
+    """What is wrong with each frame; nothing where the text is empty."""
+    complaints: list[str] = []
+    told, rows, item, line = "", 0, "", ""
+
+    def close() -> None:
+        if complaints and not complaints[-1] and told != str(rows):
+            complaints[-1] = (
+                f"has {rows} whole lines of atoms in frame {len(complaints) - 1}, which tells {told or '?'} atoms"
+            )
+
+    for line in lines:
+        if not line.startswith("ITEM:"):
+            if item.startswith("ATOMS"):
+                rows += 1
+            elif item == "NUMBER OF ATOMS":
+                told = line.strip()
+            elif item == "UNITS" and complaints:
+                complaints[-1] = _units(line.strip())
+            continue
+        item = line[5:].strip()
+        if item == "TIMESTEP":
+            close()
+            complaints.append("")
+            told, rows = "", 0
+        elif item.startswith("ATOMS") and complaints and not {"element", "mass"} & set(item.split()):
+            complaints[-1] = (
+                f"is a LAMMPS dump of {item[:80]}, which tells types and no element. "
+                "Dump id type element x y z, with dump_modify ID element Be"
+            )
+    if not line.endswith("\n"):  # LAMMPS ends every line: this one is cut, and with it perhaps a number
+        rows -= 1
+    close()
+    return complaints
+
+
+def _lammps_data(lines: Iterator[str]) -> list[str]:
+    head = list(islice(lines, _MANY))
+    if units := re.search(r"\bunits\s*=\s*(\w+)", "".join(head[:1])):
+        return [_units(units[1])]
+    masses = any(re.match(r"\s*Masses\b", line) for part in (head, lines) for line in part)
+    return ["" if masses else "is a LAMMPS data file without a section Masses: its types tell no element"]
+
+
+def _units(name: str) -> str:
+    return "" if name in ("metal", "real") else f"is in LAMMPS' units {name[:40]!r}, not metal or real (Å)"
+
+
+def _pdb(lines: Iterator[str]) -> list[str]:
+    complaints: list[str] = []
+    atoms = cut = 0
+    for line in lines:
+        if line.startswith(("ATOM", "HETATM")):
+            atoms, cut = atoms + 1, 1
+        elif line.startswith(("CONECT", "MASTER")):  # both come after the atoms
+            cut = 0
+        elif line.startswith("END"):
+            complaints.append("")
+            atoms = cut = 0
+    if atoms:
+        complaints.append("ends after an atom without END or ENDMDL; add a line END if it is whole" if cut else "")
+    return complaints
+
+
+def _res(lines: Iterator[str]) -> list[str]:
+    mark = "has no END"
+    for line in lines:
+        words = line.upper().split()
+        if words[:1] == ["SYMM"] or (words[:1] == ["LATT"] and words[1:2] != ["-1"]):
+            return [f"is a SHELX file with {' '.join(words)[:60]}, of which ASE reads space group P1 only; give a CIF"]
+        mark = "" if words[:1] == ["END"] else mark
+    return [mark]
+
+
+def _gromacs(lines: Iterator[str]) -> list[str]:
+    """A title, the number of atoms, a line for each, and three or nine numbers of the box."""
+    every = list(lines)
+    told = "".join(every[1:2]).strip()
+    if told.isdigit() and len(every) == int(told) + 3 and len(every[-1].split()) in (3, 9):
+        return ["" if every[-1].endswith("\n") else "ends within a line"]
+    return [f"has {len(every)} lines where it tells {told[:20] or '?'} atoms"]
+
+
+def _ending(mark: str) -> Callable[[Iterator[str]], list[str]]:
+    """Check of a format of one frame whose last record is always there."""
+    return lambda lines: ["" if any(line.strip().lower() == mark for line in lines) else f"has no {mark}"]
+
+
+_COMPLAINTS: Final[dict[str, Callable[[Iterator[str]], list[str]]]] = {
+    "lammps-dump-text": _lammps_dump,
+    "lammps-data": _lammps_data,
+    "proteindatabank": _pdb,
+    "res": _res,
+    "gromacs": _gromacs,
+    "turbomole": _ending("$end"),
+    "dmol-car": _ending("end"),
+}
+"""By ASE's name of the format: what is wrong with each of a file's frames, empty where nothing is."""
+
+
+def _open(path: Path) -> IO[bytes]:
+    return open_with_compression(str(path), "rb")
+
+
+def _tail(stream: IO[bytes]) -> str:
+    size = stream.seek(0, 2)
+    stream.seek(max(0, size - _TAIL))
+    return stream.read().decode("utf-8", errors="replace")
+
+
+def _check_last_number(text: str, shown: str) -> None:
+    """Refuse a file that ends within a number: no end of line, and fewer decimals than the line above has."""
+    lines = text.splitlines()
+    if text.endswith(("\n", "\r")) or len(lines) < 2:
+        return
+    above, last = lines[-2].split(), lines[-1].split()
+    if not last or len(above) != len(last):
+        return
+    want, have = (len(words[-1].partition(".")[2]) for words in (above, last))
+    if want >= 4 and have < want and re.fullmatch(r"[+-]?\d*\.?\d*", last[-1]):
+        came = f"{shown}, which ends with {last[-1]!r} and no end of line, where the line above has {above[-1]!r}"
+        raise AtomsError("atoms", came, "a file that is not cut off", "If it is whole, end its last line.")

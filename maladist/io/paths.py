@@ -1,0 +1,75 @@
+"""Paths that may be opened: a plain file, and nothing that waits for somebody or leads in a circle."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from maladist.errors import DataFileError, InputError
+
+
+def plain_file(
+    path: str | Path, wanted: str = "a file", argument: str = "file", error: type[InputError] = DataFileError
+) -> Path:
+    """The path of a plain file that is there, or a link to one.
+
+    A FIFO would wait for a writer that never comes, a device has no end, a folder and a link to itself cannot be read.
+
+    Parameters
+    ----------
+    path
+        What the user named.
+    wanted
+        What it should be, in words.
+    argument
+        Name of the argument or of what the file is.
+    error
+        Class of the error to raise.
+
+    Raises
+    ------
+    InputError
+        Of that class: nothing there, or something else than a file.
+    """
+    path = Path(path)
+    try:
+        is_file, is_there = path.is_file(), path.exists() or path.is_symlink()
+    except (OSError, ValueError) as problem:  # a name that is too long, or that holds a null
+        raise error(argument, f"{str(path)[:120]!r}, a name that no file can have ({problem})"[:300], wanted) from None
+    if is_file:
+        return path
+    kinds = {
+        "a folder": path.is_dir,
+        "a FIFO": path.is_fifo,
+        "a device": path.is_char_device,
+        "a socket": path.is_socket,
+    }
+    kind = next((name for name, holds in kinds.items() if holds()), "a link that leads nowhere")
+    raise error(argument, f"{path} is {kind}, not a file" if is_there else f"{path} is not a file", wanted)
+
+
+@contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError where the body takes longer, for foreign readers that loop for ever on a damaged file.
+
+    It works by an alarm, which only the main thread of a program can have; in other threads there is no limit.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def late(*_: object) -> None:
+        raise TimeoutError(f"no end after {seconds:.0f} s")
+
+    began, previous = time.monotonic(), signal.signal(signal.SIGALRM, late)
+    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        # Somebody else's alarm, a test's time limit for instance, goes on with what is left of it.
+        signal.setitimer(signal.ITIMER_REAL, max(0.001, left - (time.monotonic() - began)) if left else 0)
+        signal.signal(signal.SIGALRM, previous)
