@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from distributed import Client, get_worker
+from distributed import Client, Status, get_worker
+from distributed.worker import thread_state
 
 from maladist.errors import ClusterError
 
@@ -70,6 +71,21 @@ def peak_memory() -> int:
             return int(found.group(1)) * 1024
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return size if sys.platform == "darwin" else size * 1024
+
+
+def is_wanted() -> bool:
+    """Whether the task that runs here is still wanted: its worker stays, and nobody has cancelled it.
+
+    Dask cannot stop a task that runs; a long one asks. True outside of a worker.
+    """
+    try:
+        worker = get_worker()
+    except ValueError:
+        return True
+    if worker.status not in (Status.running, Status.paused, Status.closing_gracefully):
+        return False
+    task = worker.state.tasks.get(getattr(thread_state, "key", None))
+    return task is None or task.state != "cancelled"
 
 
 def worker_name() -> str:

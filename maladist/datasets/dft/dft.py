@@ -5,11 +5,7 @@ What fails is named with its reason and the rest is kept; a second call does wha
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -25,6 +21,7 @@ from distributed import Client
 from maladist import schema
 from maladist.cluster import cluster
 from maladist.datasets.convert.source import Ready, Source, snapshot_attributes
+from maladist.datasets.dft.scratch import Scratch
 from maladist.datasets.dft.setup import DFTSetup, check_covers
 from maladist.datasets.verify import verify_density, verify_ldos
 from maladist.errors import DependencyError, DFTError, InputError
@@ -141,10 +138,10 @@ def run_snapshot(name: str, atoms: ase.Atoms, setup: DFTSetup, output: str, scra
     start = time.perf_counter()
     group = datasets.snapshot_path(Path(output), name)
     try:
-        with tempfile.TemporaryDirectory(prefix=f"dft-{name}-", dir=scratch) as folder:
-            run, density, ldos = calculate(atoms, setup, Path(folder))
+        with Scratch(name, scratch, setup.threads) as kept:
+            run, density, ldos = calculate(atoms, setup, kept)
         write_snapshot(group, run, density, ldos, setup)
-    except (InputError, OSError, subprocess.SubprocessError) as error:
+    except (InputError, OSError) as error:
         with suppress(OSError):
             stores.remove(group)
         return Outcome(name, str(error), time.perf_counter() - start)
@@ -152,9 +149,9 @@ def run_snapshot(name: str, atoms: ase.Atoms, setup: DFTSetup, output: str, scra
 
 
 def calculate(
-    atoms: ase.Atoms, setup: DFTSetup, folder: Path
+    atoms: ase.Atoms, setup: DFTSetup, scratch: Scratch
 ) -> tuple[DFTRun, npt.NDArray[np.float64], npt.NDArray[np.float32]]:
-    """Self-consistency, density and LDOS of a snapshot in a folder.
+    """Self-consistency, density and LDOS of a snapshot in a scratch folder.
 
     Raises
     ------
@@ -165,9 +162,9 @@ def calculate(
     files = {s: e.pseudopotential for s, e in setup.elements.items()}
     system, electrons = setup.namelists(atoms)
     mesh = setup.mesh(len(atoms))
-    (folder / "scf.in").write_text(pw_input(atoms, files, mesh, system, electrons, setup.pseudopotentials))
-    _execute("pw.x", folder, "scf", setup.threads)
-    save = folder / "out" / "m.save"
+    (scratch.folder / "scf.in").write_text(pw_input(atoms, files, mesh, system, electrons, setup.pseudopotentials))
+    scratch.run("pw.x", "scf")
+    save = scratch.folder / "out" / "m.save"
     run = read_qe_xml(save / "data-file-schema.xml")
     run.check_converged()
     mu = run.fermi_energy
@@ -175,49 +172,16 @@ def calculate(
         raise DFTError("pw.x", "no Fermi energy in its XML", "a metal's calculation with smearing")
     check_covers(float(run.eigenvalues.min()), float(run.eigenvalues.max(axis=1).min()), mu, setup)
     density = read_density(save, run.shape)
-    ldos = _ldos_of_pp(folder, run, setup) if run.ultrasoft else ldos_of_states(save, run, setup.energy_grid)
+    ldos = _ldos_of_pp(scratch, run, setup) if run.ultrasoft else ldos_of_states(save, run, setup.energy_grid)
     return run, density, ldos
 
 
-def _execute(program: str, folder: Path, stem: str, threads: int) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
-    path = folder / f"{stem}.out"
-    try:
-        with (folder / f"{stem}.in").open() as source, path.open("w") as sink:
-            done = subprocess.run(
-                [program], stdin=source, stdout=sink, stderr=subprocess.STDOUT, cwd=folder, env=environment, check=False
-            )
-    except FileNotFoundError as error:
-        raise DependencyError(program, "not found", "Quantum ESPRESSO on every worker") from error
-    text = path.read_text(errors="replace")
-    if "convergence NOT achieved" in text:
-        raise DFTError(program, "the self-consistency did not converge", "convergence", "Try a smaller mixing_beta.")
-    if done.returncode != 0 or "JOB DONE" not in text:
-        raise DFTError(program, f"it {_ending(done.returncode)}: {_reason(text)}", "a calculation that ends")
-
-
-def _ending(status: int) -> str:
-    if status >= 0:
-        return f"stopped with status {status}"
-    name = signal.Signals(-status).name
-    why = {"SIGXFSZ": ", a limit on file sizes", "SIGKILL": ", perhaps for want of memory"}.get(name, "")
-    return f"was ended by {name}{why}"
-
-
-def _reason(text: str) -> str:
-    """What a program of Quantum ESPRESSO says between its lines of percent signs, or its last line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    marks = [i for i, line in enumerate(lines) if line.startswith("%%%")]
-    said = lines[marks[0] + 1 : marks[1]] if len(marks) > 1 else lines[-1:]
-    return " ".join(said) or "it said nothing"
-
-
-def _ldos_of_pp(folder: Path, run: DFTRun, setup: DFTSetup) -> npt.NDArray[np.float32]:
+def _ldos_of_pp(scratch: Scratch, run: DFTRun, setup: DFTSetup) -> npt.NDArray[np.float32]:
     """LDOS of ultrasoft pseudopotentials, whose augmentation only pp.x knows."""
-    energies = setup.energy_grid
+    energies, folder = setup.energy_grid, scratch.folder
     force_gaussian(folder / "out" / "m.save" / "data-file-schema.xml")
     (folder / "pp.in").write_text(ldos_input(energies))
-    _execute("pp.x", folder, "pp", setup.threads)
+    scratch.run("pp.x", "pp")
     paths = sorted(folder.glob("tmp.pp*ldos.cube"))
     headers = {cube.read_header(p).energy: p for p in paths}
     if len(headers) != energies.levels or run.shape is None:

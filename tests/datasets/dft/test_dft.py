@@ -18,6 +18,7 @@ from ase.build import bulk
 from distributed import Client, LocalCluster
 
 from maladist.datasets.dft.dft import _ldos_of_pp, calculate, dft, run_snapshot
+from maladist.datasets.dft.scratch import Scratch
 from maladist.datasets.dft.setup import DFTSetup, check_covers
 from maladist.errors import AtomsError, DependencyError, DFTError, InputError
 from maladist.io.datasets import is_complete, open_data_set, read_reference, snapshot_path
@@ -55,8 +56,9 @@ def setup(own_data: Path) -> DFTSetup:
 
 @needs_qe
 def test_ldos_from_wavefunctions_is_that_of_pp(tmp_path: Path, be2: Atoms, setup: DFTSetup) -> None:
-    run, _, ours = calculate(be2, setup, tmp_path)
-    theirs = _ldos_of_pp(tmp_path, run, setup)
+    with Scratch("a", str(tmp_path)) as scratch:
+        run, _, ours = calculate(be2, setup, scratch)
+        theirs = _ldos_of_pp(scratch, run, setup)
     # pp.x prints five digits.
     assert np.abs(ours - theirs).max() < 2e-5 * theirs.max()
 
@@ -202,8 +204,9 @@ def test_without_pw_there_is_one_clear_line(
 
 @needs_qe
 def test_xml_tells_what_the_calculation_was(tmp_path: Path, be2: Atoms, setup: DFTSetup) -> None:
-    calculate(be2, setup, tmp_path)
-    run = read_qe_xml(tmp_path / "out/m.save/data-file-schema.xml")
+    with Scratch("a", str(tmp_path)) as scratch:
+        calculate(be2, setup, scratch)
+        run = read_qe_xml(scratch.folder / "out/m.save/data-file-schema.xml")
     assert run.temperature == pytest.approx(1000.0, rel=1e-9)
     assert np.abs(run.atoms.positions - be2.positions).max() < 1e-8
     assert run.terms["n_electrons"] == pytest.approx(4.0, abs=1e-8)

@@ -1,0 +1,128 @@
+"""A folder for the files of a calculation, and the programs that run in it: both gone when the task is."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from maladist.datasets.dft import keeper
+from maladist.errors import DependencyError, DFTError
+from maladist.parallel.workers import is_wanted
+
+_LOOK: Final = 0.2  # seconds between two looks whether the task is still wanted
+_LAUNCHER: Final = ("PMI_", "PMIX_", "MPI_LOCAL", "OMPI_COMM_", "OMPI_UNIVERSE_")
+_ALONE: Final = {
+    "OMPI_MCA_ess_singleton_isolated": "1",
+    "OMPI_MCA_btl": "^tcp,ofi,usnic,openib",
+    "UCX_TLS": "self,posix",
+}
+"""A program is one process, whose MPI needs no network: Open MPI would start a daemon and listen on all interfaces."""
+
+
+class Scratch:
+    """A folder for a calculation's files; a process of its own keeps it (see `keeper`).
+
+    Parameters
+    ----------
+    name
+        Of the snapshot; a part of the folder's name.
+    where
+        Folder to make it in; the system's own for temporary files where None.
+    threads
+        OpenMP threads of its programs.
+
+    Attributes
+    ----------
+    folder
+        Its path, while the context lasts.
+
+    Raises
+    ------
+    OSError
+        A folder that cannot be made.
+    """
+
+    def __init__(self, name: str, where: str | None = None, threads: int = 1) -> None:
+        self.name, self.where, self.threads = name, where, threads
+
+    def __enter__(self) -> Self:
+        self.folder = Path(tempfile.mkdtemp(prefix=f"dft-{self.name}-", dir=self.where))
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(_LAUNCHER)}
+        environment = {**_ALONE, **environment}
+        environment |= {"OMP_NUM_THREADS": str(self.threads), "OPENBLAS_NUM_THREADS": str(self.threads)}
+        self._keeper = subprocess.Popen(
+            [sys.executable, "-I", "-S", keeper.__file__, str(self.folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            start_new_session=True,  # what a terminal or a scheduler sends goes to the worker, whose end is enough
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._keeper.stdin is not None and self._keeper.stdout is not None
+        self._keeper.stdin.close()
+        self._keeper.wait()
+        self._keeper.stdout.close()
+        shutil.rmtree(self.folder, ignore_errors=True)  # where the keeper was killed
+
+    def run(self, program: str, stem: str) -> None:
+        """Run a program of Quantum ESPRESSO in the folder, from STEM.in to STEM.out.
+
+        Raises
+        ------
+        DependencyError
+            There is none.
+        DFTError
+            It failed, did not converge, or nobody waits for the task any more.
+        """
+        status = self._ask(program, stem)
+        text = (self.folder / f"{stem}.out").read_text(errors="replace")
+        if "convergence NOT achieved" in text:
+            remedy = "Try a smaller mixing_beta."
+            raise DFTError(program, "the self-consistency did not converge", "convergence", remedy)
+        if status != 0 or "JOB DONE" not in text:
+            raise DFTError(program, f"it {_ending(status)}: {_reason(text)}", "a calculation that ends")
+
+    def _ask(self, program: str, stem: str) -> int:
+        asked, answered = self._keeper.stdin, self._keeper.stdout
+        assert asked is not None and answered is not None
+        asked.write(json.dumps({"program": program, "stem": stem}).encode() + b"\n")
+        asked.flush()
+        while not select.select([answered], [], [], _LOOK)[0]:
+            if not is_wanted():
+                raise DFTError(program, "it was ended: nobody waits for it", "a run that goes on")
+        line = answered.readline()
+        if not line:
+            raise DFTError(program, "it was ended from outside", "a calculation that ends")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise DependencyError(program, f"not found ({answer['error']})", "Quantum ESPRESSO on every worker")
+        return int(answer["status"])
+
+
+def _ending(status: int) -> str:
+    if status >= 0:
+        return f"stopped with status {status}"
+    name = signal.Signals(-status).name
+    why = {"SIGXFSZ": ", a limit on file sizes", "SIGKILL": ", perhaps for want of memory"}.get(name, "")
+    return f"was ended by {name}{why}"
+
+
+def _reason(text: str) -> str:
+    """What a program of Quantum ESPRESSO says between its lines of percent signs, or its last line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    marks = [i for i, line in enumerate(lines) if line.startswith("%%%")]
+    said = lines[marks[0] + 1 : marks[1]] if len(marks) > 1 else lines[-1:]
+    return " ".join(said) or "it said nothing"
