@@ -50,6 +50,10 @@ class DataFileError(InputError):
     """A file of DFT data that is truncated, of another kind, in other units, or does not belong with the others."""
 
 
+class PhysicsError(InputError):
+    """Physics that this program does not have: PAW, spin, Hubbard U and the like; see `maladist.io.refused`."""
+
+
 class DFTError(InputError):
     """A DFT calculation that failed, did not converge or does not cover what is wanted of it."""
 

@@ -11,6 +11,7 @@ from maladist.elements import Element
 from maladist.errors import ModelError
 from maladist.io.mala.model import import_mala
 from maladist.io.qe.upf import read_pseudopotentials
+from maladist.io.refused import refuse_file_names
 from maladist.io.targets import write_whole
 from maladist.learning.model import LDOSModel
 
@@ -58,6 +59,8 @@ def load_model(path: str | Path, pseudopotentials: Mapping[str, Element] | str |
         pseudopotential with another valence than the model was trained with.
     PseudopotentialError
         UPF files that cannot be read, or two for one element.
+    PhysicsError
+        Physics that this program does not have, such as PAW.
     """
     path = Path(path)
     if not path.exists():
@@ -76,4 +79,6 @@ def load_model(path: str | Path, pseudopotentials: Mapping[str, Element] | str |
         model = LDOSModel.from_bytes(content)
     except ModelError as error:
         raise ModelError("model", f"{path.name}: {error.came}", error.wanted, error.remedy) from None
+    known = {s: e.pseudopotential for s, e in model.elements.items() if s not in (given or {})}
+    refuse_file_names(known.values(), path.name)
     return model.with_pseudopotentials(given) if given else model

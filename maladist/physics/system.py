@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, get_args
@@ -10,7 +11,7 @@ import ase
 import numpy as np
 
 from maladist.elements import Element
-from maladist.errors import InputError
+from maladist.errors import InputError, PhysicsError
 from maladist.grid import Grid
 from maladist.physics.functionals import Functional
 from maladist.physics.reciprocal import largest_cutoff
@@ -76,8 +77,8 @@ class System:
     @property
     def charges(self) -> np.ndarray[Any, np.dtype[np.float64]] | None:
         """Valence charge of each atom, (n,) float64; None where one is not known."""
-        valences = [self.elements[s].valence if s in self.elements else None for s in self.symbols]
-        return None if any(v is None for v in valences) else np.array(valences, dtype=float)
+        valences = valences_of(self.symbols, self.elements)
+        return None if valences is None else np.array(valences)
 
     @property
     def knows_core(self) -> bool:
@@ -121,6 +122,8 @@ def complete(system: System, not_corrected: str = "", electrons_per_atom: float 
     ------
     InputError
         A temperature that is not positive, an unknown functional, a number of electrons that nothing tells.
+    PhysicsError
+        A charged cell.
     """
     _check_temperatures(system.temperatures)
     if system.xc is not None and system.xc not in get_args(Functional):
@@ -131,6 +134,8 @@ def complete(system: System, not_corrected: str = "", electrons_per_atom: float 
     n_electrons = system.n_electrons
     if n_electrons is None:
         n_electrons = _count_electrons(system, electrons_per_atom)
+    elif (valences := valences_of(system.symbols, system.elements)) is not None:
+        check_neutral(n_electrons, valences, "n_electrons", 0.01)  # some sources print two decimals
     missing = [s for s in here if s not in system.elements or not system.elements[s].has_pseudopotential]
     if missing:
         notes.append(
@@ -186,6 +191,39 @@ def _on_the_sphere(system: System) -> list[str]:
             " eV: XC is uncertain by meV/atom (a finer --grid)"
         ]
     return []
+
+
+def valences_of(symbols: Sequence[str], elements: Mapping[str, Element]) -> list[float] | None:
+    """Valence of each atom; None where one is not known."""
+    valences = [elements[s].valence if s in elements else None for s in symbols]
+    known = [v for v in valences if v is not None]
+    return known if len(known) == len(valences) else None
+
+
+def check_neutral(n_electrons: float, valences: Sequence[float], source: str, tolerance: float) -> None:
+    """Refuse electrons that do not balance the ions.
+
+    Parameters
+    ----------
+    n_electrons
+        Electrons in the cell.
+    valences
+        Valence of each atom.
+    source
+        Where the number comes from, for the error.
+    tolerance
+        What rounding may have changed.
+
+    Raises
+    ------
+    PhysicsError
+        A charged cell, or pseudopotentials that are not those of the calculation.
+    """
+    total = math.fsum(valences)
+    if abs(n_electrons - total) > tolerance:
+        came = f"{n_electrons:g} electrons where the valences add up to {total:g}"
+        remedy = "Is the cell charged (tot_charge), or are these other pseudopotentials? Cells here are neutral."
+        raise PhysicsError(source, came, "equal numbers", remedy)
 
 
 def common_functional(system: System) -> Functional | None:

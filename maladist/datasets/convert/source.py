@@ -21,7 +21,7 @@ from maladist.io.fields.formats import FieldHeader, check_belongs, field_format
 from maladist.io.mala import data as mala_data
 from maladist.io.qe.run import DFTRun, read_dft_run
 from maladist.io.qe.upf import read_pseudopotentials
-from maladist.physics.system import check_temperature
+from maladist.physics.system import check_neutral, check_temperature, valences_of
 from maladist.units import BOHR, LDOS_QE
 
 LDOS_UNITS: Final = {"1/(eV A3)": 1.0, "1/(Ry bohr3)": LDOS_QE, "1/(eV bohr3)": 1 / BOHR**3}
@@ -91,6 +91,7 @@ def prepare(source: Source) -> Ready:
     run = source.run if isinstance(source.run, DFTRun) else read_dft_run(source.run)
     schema.check_atoms(run.atoms)
     run.check_converged()
+    _check_pseudopotentials(source, run)
     if source.temperature is not None:
         run = replace(run, temperature=source.temperature)
     if run.temperature is not None:
@@ -113,7 +114,18 @@ def prepare(source: Source) -> Ready:
         raise DataFileError(str(paths[0]), "energies that the file does not tell", "the energy grid", remedy)
     grid = _grid(run, (shape[0], shape[1], shape[2]), paths[0])
     energies, notes = _energy_grid(source, run, source.energies[0], source.energies[1], shape[3], source.width)
-    return Ready(source, run, grid, energies, (), unit_factor(source.ldos_units, LDOS_UNITS, "1/(eV A3)"), notes)
+    return Ready(
+        source, run, grid, energies, (), unit_factor(source.ldos_units, LDOS_UNITS, "1/(eV A3)"), (*run.notes, *notes)
+    )
+
+
+def _check_pseudopotentials(source: Source, run: DFTRun) -> None:
+    """Refuse pseudopotentials that are not here, or whose valences are not the calculation's electrons."""
+    if source.pseudopotentials is None:
+        return
+    valences = valences_of(run.atoms.get_chemical_symbols(), read_pseudopotentials(source.pseudopotentials))
+    if valences is not None and run.n_electrons is not None:
+        check_neutral(run.n_electrons, valences, str(run.path), 0.01)  # some sources print two decimals
 
 
 def _prepare_text(source: Source, run: DFTRun, paths: list[Path]) -> Ready:
@@ -131,7 +143,7 @@ def _prepare_text(source: Source, run: DFTRun, paths: list[Path]) -> Ready:
     energies, more = _energy_grid(source, run, origin, spacing, len(headers), source.width or headers[0].broadening)
     levels = tuple(Level(str(h.path), i) for i, h in enumerate(headers))
     factor = unit_factor(source.ldos_units, LDOS_UNITS, "1/(Ry bohr3)")
-    return Ready(source, run, grid, energies, levels, factor, (*notes, *more))
+    return Ready(source, run, grid, energies, levels, factor, (*run.notes, *notes, *more))
 
 
 def _in_order(headers: list[FieldHeader], source: Source) -> tuple[list[FieldHeader], tuple[str, ...]]:

@@ -19,6 +19,7 @@ Array = npt.NDArray[np.float64]
 
 _PIECE: Final = 2**20
 _NO_LETTER: Final = re.compile(rb"(\d)([+-]\d{3})\b")  # Fortran drops the E of a three-digit exponent: 0.12345-101
+_D_TO_E: Final = bytes.maketrans(b"Dd", b"EE")
 
 
 class NumberStream:
@@ -85,11 +86,7 @@ class NumberStream:
         if end >= 0:
             text, self._ended = text[:end], True
         try:
-            return _floats(text)
-        except ValueError:
-            pass
-        try:
-            return _floats(_NO_LETTER.sub(rb"\1E\2", text))
+            return fortran_numbers(text)
         except ValueError as error:
             raise self._refuse(f"holds something else than numbers ({error})") from error
 
@@ -97,8 +94,19 @@ class NumberStream:
         return DataFileError(str(self._path), came, "a complete file", "Write or copy it again.")
 
 
-def _floats(text: bytes) -> Array:
-    return np.array(text.split(), dtype=np.float64)
+def fortran_numbers(text: bytes) -> Array:
+    """Numbers of a text as Fortran writes them: exponents with E or D, or with no letter where they have three digits.
+
+    Raises
+    ------
+    ValueError
+        A word that is no number.
+    """
+    try:
+        return np.array(text.split(), dtype=np.float64)
+    except ValueError:
+        text = _NO_LETTER.sub(rb"\1E\2", text.translate(_D_TO_E))
+        return np.array(text.split(), dtype=np.float64)
 
 
 @contextmanager

@@ -6,7 +6,9 @@ The LDOS is in 1/(eV Å³), the density in 1/Å³ with a trailing axis of one; d
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +21,7 @@ from maladist.errors import DataFileError
 from maladist.grid import Grid
 from maladist.io.fields import raw
 from maladist.io.qe.run import DFTRun
+from maladist.io.refused import refuse, refuse_file_names
 from maladist.io.targets import write_whole
 from maladist.units import RYDBERG
 
@@ -32,8 +35,13 @@ def read_info(path: Path) -> DFTRun:
     ------
     DataFileError
         A JSON file that has no atoms.
+    PhysicsError
+        Physics that this program does not have.
     """
     facts = json.loads(path.read_text())
+    if not isinstance(facts, dict):
+        raise DataFileError(str(path), f"a JSON {type(facts).__name__}", "MALA's .info.json of a snapshot")
+    refuse("mala", functools.partial(anywhere, facts), path)
     try:
         atoms = facts["atoms"]
         cell, positions, numbers = (np.asarray(atoms[k]["array"] if isinstance(atoms[k], dict) else atoms[k])
@@ -51,6 +59,8 @@ def read_info(path: Path) -> DFTRun:
         "total_free_energy_eV": "total_energy_dft_calculation",
         "n_electrons": "number_of_electrons_from_eigenvals",
     }
+    pseudopotentials = facts.get("pseudopotentials") or {}
+    refuse_file_names(map(str, pseudopotentials.values()), path)
     shape, cutoff = facts.get("grid_dimensions"), facts.get("ecutrho")
     return DFTRun(
         path=path,
@@ -58,10 +68,21 @@ def read_info(path: Path) -> DFTRun:
         shape=None if shape is None else (int(shape[0]), int(shape[1]), int(shape[2])),
         temperature=facts.get("temperature"),
         n_electrons=facts.get("number_of_electrons_exact"),
-        pseudopotentials=facts.get("pseudopotentials") or {},
+        pseudopotentials=pseudopotentials,
         density_cutoff=None if cutoff is None else float(cutoff) * RYDBERG,
         terms={ours: float(facts[theirs]) for ours, theirs in names.items() if facts.get(theirs) is not None},
     )
+
+
+def anywhere(parameters: Mapping[str, Any], name: str) -> object:
+    """Value of a parameter in whichever section MALA's version keeps it; None where none does."""
+    sections = [parameters]
+    while sections:
+        section = sections.pop()
+        if name in section:
+            return section[name]
+        sections += [part for part in section.values() if isinstance(part, dict)]
+    return None
 
 
 def open_field(path: Path) -> npt.NDArray[Any]:

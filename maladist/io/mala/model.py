@@ -22,6 +22,7 @@ pseudopotentials' names only.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -39,8 +40,10 @@ from maladist.descriptors import BispectrumSpec, GaussianSpec, Spec
 from maladist.elements import Element
 from maladist.errors import InputError, ModelError
 from maladist.grid import EnergyGrid
+from maladist.io.mala.data import anywhere
 from maladist.io.mala.pickle import read_scaler, read_weights
 from maladist.io.mala.zip import read_members
+from maladist.io.refused import refuse, refuse_file_names
 from maladist.learning.model import LDOSModel, Restrict
 from maladist.learning.network import FeedForward
 from maladist.learning.scaling import Scaler
@@ -66,6 +69,8 @@ def import_mala(path: str | Path, pseudopotentials: Mapping[str, Element] | None
     ModelError
         A file that is not MALA's zip, is truncated, asks for code to be run, holds a network other than feed-forward,
         descriptors or targets other than the bispectrum or atomic density and the LDOS, or parts that do not fit.
+    PhysicsError
+        Physics that this program does not have, such as a cell taken as two-dimensional.
     """
     path = Path(path)
     try:
@@ -82,6 +87,9 @@ def import_mala(path: str | Path, pseudopotentials: Mapping[str, Element] | None
         "pseudopotentials": names,
     }
     given = pseudopotentials or {}
+    for part in (params, info):
+        refuse("mala", functools.partial(anywhere, part), path.name)
+    refuse_file_names([str(file) for symbol, file in names.items() if symbol not in given], path.name)
     try:
         model = replace(_assemble(params, info, members, sorted(given)), provenance=provenance)
         model = model.with_pseudopotentials(given)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import ase
 import numpy as np
 import numpy.typing as npt
 
-from maladist.errors import DataFileError, DFTError
+from maladist.errors import DataFileError, DFTError, PhysicsError
 from maladist.units import BOLTZMANN
 
 Array = npt.NDArray[np.float64]
+
+NOT_SELF_CONSISTENT: Final = ("nscf", "bands")
+"""Calculations of eigenvalues in the potential of another one."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +45,14 @@ class DFTRun:
     density_cutoff
         eV.
     terms
-        Energies by the names of the data contract, eV, with ``fermi_energy_eV``.
+        Energies by the names of the data contract, eV, with ``fermi_energy_eV``, and ``dispersion_eV`` where the
+        calculation had a dispersion correction, which the total is then without.
     eigenvalues, weights
         (k, bands) eV and (k,) with both spins in them; empty where not told.
+    calculation
+        What pw.x did: 'scf', 'nscf', 'relax', ...
     converged
-        Whether the self-consistency reached its threshold.
+        Whether the self-consistency reached its threshold, or there was none to reach.
     threshold
         Of the self-consistency, Ry per atom; None where not told.
     ultrasoft
@@ -53,6 +61,8 @@ class DFTRun:
         Pools of k-points that pw.x ran with; None where not told.
     full_precision
         Whether eigenvalues have all digits (XML) or four (printed output).
+    notes
+        What the user should know of it, a line each.
     """
 
     path: Path
@@ -66,11 +76,13 @@ class DFTRun:
     terms: Mapping[str, float] = field(default_factory=dict)
     eigenvalues: Array = field(default_factory=lambda: np.empty((0, 0)))
     weights: Array = field(default_factory=lambda: np.empty(0))
+    calculation: str = "scf"
     converged: bool = True
     threshold: float | None = None
     ultrasoft: bool | None = None
     pools: int | None = None
     full_precision: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def fermi_energy(self) -> float | None:
@@ -97,8 +109,11 @@ def read_dft_run(path: str | Path) -> DFTRun:
     ------
     DataFileError
         A file that cannot be understood.
+    PhysicsError
+        Physics that this program does not have.
     """
     from maladist.io.mala.data import read_info
+    from maladist.io.qe.beside import with_scf
     from maladist.io.qe.output import is_qe_output, read_qe_output
     from maladist.io.qe.xml import read_qe_xml
     from maladist.io.structures import read_atoms
@@ -111,14 +126,14 @@ def read_dft_run(path: str | Path) -> DFTRun:
             "source", f"{path} is not a file", "data-file-schema.xml, pw.x's output, MALA's .info.json or atoms"
         )
     if path.suffix == ".xml":
-        return read_qe_xml(path)
+        return with_scf(read_qe_xml(path))
     if path.suffix == ".json":
         try:
             return read_info(path)
         except json.JSONDecodeError as error:
             raise DataFileError(str(path), f"is not JSON ({error})", "MALA's .info.json") from error
     if is_qe_output(path):
-        return read_qe_output(path)
+        return with_scf(read_qe_output(path))
     return DFTRun(path, read_atoms(str(path)))
 
 
@@ -126,3 +141,43 @@ def temperature_of(degauss_eV: float, smearing: str) -> float | None:
     """Temperature of a smearing, K: k_BT = degauss for Fermi-Dirac; None for every other kind, which has none."""
     known = ("fermi-dirac", "fermi_dirac", "f-d", "fd")
     return degauss_eV / BOLTZMANN if smearing.lower() in known else None
+
+
+def symbol_of(species: str) -> str:
+    """Chemical symbol of a species: Quantum ESPRESSO allows Be1, Be_a and the like."""
+    return re.split(r"[^A-Za-z]", species)[0].capitalize()
+
+
+def without_dispersion(
+    terms: Mapping[str, float], dispersion: float, kind: str, source: Path
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Take the energy of a dispersion correction, a function of the positions alone, out of the total.
+
+    Parameters
+    ----------
+    terms
+        Energies by the names of the data contract, eV.
+    dispersion
+        Its energy, eV.
+    kind
+        What it is called.
+
+    Returns
+    -------
+    tuple
+        The terms, the correction among them as ``dispersion_eV``; and the line that says so.
+
+    Raises
+    ------
+    PhysicsError
+        A correction whose energy is not told.
+    """
+    if not dispersion:
+        remedy = "Without its energy the total cannot be compared: leave the correction out."
+        raise PhysicsError(str(source), f"a dispersion correction ({kind}) without its energy", "its energy", remedy)
+    total = terms["total_free_energy_eV"] - dispersion
+    note = (
+        f"the DFT's total energy is kept without its dispersion correction ({kind}, {dispersion:.6f} eV), which no LDOS"
+        " tells: dispersion_eV of the reference"
+    )
+    return {**terms, "total_free_energy_eV": total, "dispersion_eV": dispersion}, (note,)

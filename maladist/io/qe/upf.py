@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -19,19 +19,14 @@ from ase.data import atomic_numbers
 
 from maladist.elements import Element
 from maladist.errors import PseudopotentialError
+from maladist.io.fields.numbers import fortran_numbers
+from maladist.io.qe.functionals import functional_of
+from maladist.io.refused import refuse
+from maladist.physics.functionals import Functional
 from maladist.units import BOHR
 
 Array = npt.NDArray[np.float64]
-Functional = Literal["pbe", "pw92", "pz"]
-
 _WANTED = "a complete UPF file, version 1 or 2"
-
-_FUNCTIONALS: dict[str, Functional] = {
-    **dict.fromkeys(("PBE", "SLA PW PBX PBC", "SLA PW PBE PBE"), "pbe"),
-    **dict.fromkeys(("SLA PW NOGX NOGC", "SLA PW"), "pw92"),
-    **dict.fromkeys(("PZ", "LDA", "SLA PZ NOGX NOGC", "SLA PZ"), "pz"),
-}
-"""Quantum ESPRESSO's names of functionals, without the spaces' number."""
 
 
 def read_upf(path: str | Path) -> Element:
@@ -52,8 +47,12 @@ def read_upf(path: str | Path) -> Element:
     ------
     PseudopotentialError
         A file that cannot be read, is not UPF, is truncated, or contradicts itself.
+    PhysicsError
+        PAW, spin-orbit coupling, a bare Coulomb potential, or a functional that this program does not have.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():  # a pipe would never end
+        raise PseudopotentialError(str(path), "is not a file", _WANTED)
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -120,32 +119,36 @@ def _header(text: str, path: Path) -> tuple[str, float, bool, int, Functional | 
     """Symbol, valence, whether there is a core correction, size of the mesh, and functional."""
     closed = re.search(r"<PP_HEADER\b(.*?)(?:/>|</PP_HEADER>)", text, re.DOTALL)
     header = closed.group(1) if closed else ""
-    fields = dict(re.findall(r'(\w+)\s*=\s*"([^"]*)"', header)) or _header_of_version_1(header)
+    fields = {k: v for k, _, v in re.findall(r"""(\w+)\s*=\s*(["'])(.*?)\2""", header, re.DOTALL)}
+    fields = fields or _header_of_version_1(header, text)
+    refuse("upf", fields.get, path)
     try:
         symbol = fields["element"].strip().capitalize()
-        valence = _real(fields["z_valence"])
+        valence = float(fortran_numbers(fields["z_valence"].encode()).item())
         nlcc = fields["core_correction"].strip().strip(".").lower().startswith("t")
         n_mesh = int(fields["mesh_size"])
-    except (KeyError, ValueError) as error:
+    except KeyError as error:
+        _refuse(path, f"has no {error.args[0]} in its PP_HEADER")
+    except ValueError as error:
         _refuse(path, f"has a PP_HEADER that cannot be understood ({error})")
     if symbol not in atomic_numbers or not (np.isfinite(valence) and valence > 0) or n_mesh < 3:
         _refuse(path, f"says element {symbol!r}, valence {valence}, {n_mesh} radii in its PP_HEADER")
-    # Version 1 writes the name in four parts and then once more in one.
-    words = fields.get("functional", "").upper().replace("-", " ").split()
-    return symbol, valence, nlcc, n_mesh, _FUNCTIONALS.get(" ".join(words[:4]))
+    return symbol, valence, nlcc, n_mesh, functional_of(fields.get("functional", ""), path)
 
 
-def _header_of_version_1(header: str) -> dict[str, str]:
-    """Version 1 has one value a line, at the left of its description."""
+def _header_of_version_1(header: str, text: str) -> dict[str, str]:
+    """Version 1 has one value a line, at the left of its description, and spin-orbit in a section of its own."""
     labels = {
         "element": r"^\s*(\w+)\s+Element",
+        "pseudo_type": r"^\s*(\S+)\s+(?:Norm|Ultrasoft|Projector|PAW|Coulomb)",
         "z_valence": r"^\s*(\S+)\s+Z valence",
         "core_correction": r"^\s*(\S+)\s+Nonlinear Core Correction",
         "mesh_size": r"^\s*(\d+)\s+Number of points in mesh",
         "functional": r"^\s*(\S.*?)\s+Exchange-Correlation functional",
     }
     found = {name: re.search(label, header, re.MULTILINE | re.IGNORECASE) for name, label in labels.items()}
-    return {name: match.group(1) for name, match in found.items() if match}
+    fields = {name: match.group(1) for name, match in found.items() if match}
+    return {**fields, "has_so": "T"} if "<PP_ADDINFO" in text else fields
 
 
 def _numbers(text: str, section: str, n: int, path: Path) -> Array:
@@ -153,16 +156,12 @@ def _numbers(text: str, section: str, n: int, path: Path) -> Array:
     if found is None:
         _refuse(path, f"has no {section}")
     try:
-        values = np.array(found.group(1).replace("D", "E").replace("d", "e").split(), dtype=float)
+        values = fortran_numbers(found.group(1).encode())
     except ValueError:
         _refuse(path, f"has something else than numbers in {section}")
     if len(values) != n or not np.isfinite(values).all():
         _refuse(path, f"has {len(values)} values in {section} where its header says {n}, or some not finite")
     return values
-
-
-def _real(word: str) -> float:
-    return float(word.upper().replace("D", "E"))
 
 
 def _refuse(path: Path, came: str) -> NoReturn:

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Final
 
 import ase
 import numpy as np
 import torch
 
-from maladist.errors import DataFileError
-from maladist.io.qe.run import Array, DFTRun, temperature_of
+from maladist.errors import DataFileError, InputError, PhysicsError
+from maladist.io.qe.functionals import functional_of
+from maladist.io.qe.run import (
+    NOT_SELF_CONSISTENT,
+    Array,
+    DFTRun,
+    symbol_of,
+    temperature_of,
+    without_dispersion,
+)
+from maladist.io.refused import refuse
 from maladist.physics.broadening import occupation_sums
 from maladist.units import BOHR, BOLTZMANN, HARTREE
 
-FUNCTIONALS = {
-    "pbe": "pbe",
-    "sla+pw+pbx+pbc": "pbe",
-    "sla+pw": "pw92",
-    "sla+pw+nogx+nogc": "pw92",
-    "pz": "pz",
-    "lda": "pz",
-    "sla+pz": "pz",
-    "sla+pz+nogx+nogc": "pz",
-}
+_OTHER_TERMS: Final = 0.01
+"""Largest difference, eV an atom, of a total energy from the sum of the terms that this program knows."""
+
+
+class _NoDoctype(ET.TreeBuilder):
+    """A tree without document types: those can define entities that grow without end, and no DFT code writes one."""
+
+    def doctype(self, name: str, _public: str | None, _system: str | None) -> None:
+        raise ET.ParseError(f"a document type ({name:.20}), which Quantum ESPRESSO never writes")
 
 
 def read_qe_xml(path: Path) -> DFTRun:
@@ -34,18 +42,24 @@ def read_qe_xml(path: Path) -> DFTRun:
     ------
     DataFileError
         A file that is truncated, is another XML, or lacks what a finished calculation has.
+    PhysicsError
+        Physics that this program does not have.
     """
     try:
-        root = ET.parse(path).getroot()  # noqa: S314  (expat since 2.4 refuses entity bombs)
-    except (ET.ParseError, OSError) as error:
+        root = ET.parse(path, ET.XMLParser(target=_NoDoctype())).getroot()  # noqa: S314
+    except (ET.ParseError, OSError, LookupError, ValueError) as error:  # the last two: an encoding that none knows
         raise DataFileError(str(path), f"cannot be read ({error})", "a complete data-file-schema.xml") from error
     out = root.find("output")
     if out is None:
         raise DataFileError(str(path), "no output section", "the XML of a calculation that ended")
+    refuse("xml", root.findtext, path)
     try:
         return _run(path, root, out)
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise DataFileError(str(path), f"cannot be understood ({error})", "Quantum ESPRESSO's own XML") from error
+    except (LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
+        came = f"cannot be understood ({str(error) or type(error).__name__:.200})"
+        raise DataFileError(str(path), came, "Quantum ESPRESSO's own XML") from error
 
 
 def _text(parent: ET.Element, where: str) -> str:
@@ -55,90 +69,130 @@ def _text(parent: ET.Element, where: str) -> str:
     return found.text.strip()
 
 
-def _numbers(text: str) -> Array:
-    return np.array(text.split(), dtype=np.float64)
+def _real(text: str) -> float:
+    return float(_reals(text).item())
+
+
+def _reals(text: str) -> Array:
+    values = np.array(text.split(), dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError("numbers that are not finite")
+    return values
 
 
 def _flag(parent: ET.Element, where: str) -> bool:
-    found = parent.find(where)
-    return found is not None and (found.text or "").strip() == "true"
+    return (parent.findtext(where) or "").strip() == "true"
 
 
 def _run(path: Path, root: ET.Element, out: ET.Element) -> DFTRun:
-    atoms = _atoms(out)
-    bands = out.find("band_structure")
-    grid = out.find("basis_set/fft_grid")
+    atoms, bands, grid = _atoms(out), out.find("band_structure"), out.find("basis_set/fft_grid")
     if bands is None or grid is None:
         raise KeyError("no band structure")
     eigenvalues, weights = _bands(bands)
     smearing, temperature = bands.find("smearing"), None
     if smearing is not None:
-        temperature = temperature_of(float(smearing.attrib["degauss"]) * HARTREE, (smearing.text or "").strip())
-    threshold = root.find("input/electron_control/conv_thr")
-    pools = root.find("parallel_info/npool")
-    ultrasoft = _flag(out, "algorithmic_info/uspp") or _flag(out, "algorithmic_info/paw")
-    species = out.findall("atomic_species/species")
+        temperature = temperature_of(_real(smearing.attrib["degauss"]) * HARTREE, (smearing.text or "").strip())
+    threshold, pools = root.findtext("input/electron_control/conv_thr"), root.findtext("parallel_info/npool")
+    calculation = (root.findtext("input/control_variables/calculation") or "scf").strip()
+    xc = functional_of(_text(out, "dft/functional"), path)
+    terms, notes = _terms(path, out, len(atoms))
     return DFTRun(
         path=path,
         atoms=atoms,
         shape=(int(grid.attrib["nr1"]), int(grid.attrib["nr2"]), int(grid.attrib["nr3"])),
         temperature=temperature,
-        n_electrons=float(_text(bands, "nelec")),
-        xc=FUNCTIONALS.get(_text(out, "dft/functional").lower().replace(" ", "+").replace("-", "+")),
-        pseudopotentials={_symbol(s.attrib["name"]): _text(s, "pseudo_file") for s in species},
-        density_cutoff=float(_text(out, "basis_set/ecutrho")) * HARTREE,
-        terms=_terms(out, bands, eigenvalues, weights, temperature),
+        n_electrons=_real(_text(bands, "nelec")),
+        xc=xc,
+        pseudopotentials={
+            symbol_of(s.attrib["name"]): _text(s, "pseudo_file") for s in out.findall("atomic_species/species")
+        },
+        density_cutoff=_real(_text(out, "basis_set/ecutrho")) * HARTREE,
+        terms=terms | _sums(bands, eigenvalues, weights, temperature),
         eigenvalues=eigenvalues,
         weights=weights,
-        converged=_flag(out, "convergence_info/scf_conv/convergence_achieved"),
-        threshold=None if threshold is None or not threshold.text else 2 * float(threshold.text) / len(atoms),
-        ultrasoft=ultrasoft,
-        pools=None if pools is None or not pools.text else int(pools.text),
+        calculation=calculation,
+        converged=calculation in NOT_SELF_CONSISTENT or _converged(root, out),
+        threshold=None if not threshold else 2 * _real(threshold) / len(atoms),
+        ultrasoft=_flag(out, "algorithmic_info/uspp"),
+        pools=None if not pools else int(pools),
         full_precision=True,
+        notes=notes,
     )
 
 
-def _symbol(name: str) -> str:
-    """Chemical symbol of a species: Quantum ESPRESSO allows Be1, Be_a and the like."""
-    return re.split(r"[^A-Za-z]", name)[0].capitalize()
+def _converged(root: ET.Element, out: ET.Element) -> bool:
+    reached = out.find("convergence_info/scf_conv/convergence_achieved")
+    if reached is not None:
+        return (reached.text or "").strip() == "true"
+    # Versions before 6.5 say only how far they came.
+    left, threshold = (
+        out.findtext("convergence_info/scf_conv/scf_error"),
+        root.findtext("input/electron_control/conv_thr"),
+    )
+    return left is None or threshold is None or _real(left) <= _real(threshold)
 
 
 def _atoms(out: ET.Element) -> ase.Atoms:
     structure = out.find("atomic_structure")
     if structure is None:
         raise KeyError("no atomic structure")
-    cell = np.array([_numbers(_text(structure, f"cell/a{i}")) for i in (1, 2, 3)]) * BOHR
+    cell = np.array([_reals(_text(structure, f"cell/a{i}")) for i in (1, 2, 3)]) * BOHR
     every = structure.findall("atomic_positions/atom")
-    positions = np.array([_numbers(a.text or "") for a in every]) * BOHR
-    return ase.Atoms([_symbol(a.attrib["name"]) for a in every], positions, cell=cell, pbc=True)
+    positions = np.array([_reals(a.text or "") for a in every]) * BOHR
+    return ase.Atoms([symbol_of(a.attrib["name"]) for a in every], positions, cell=cell, pbc=True)
 
 
 def _bands(bands: ET.Element) -> tuple[Array, Array]:
     rows = bands.findall("ks_energies")
-    eigenvalues = np.array([_numbers(_text(r, "eigenvalues")) for r in rows]) * HARTREE
-    weights = np.array([float(r.find("k_point").attrib["weight"]) for r in rows])  # type: ignore[union-attr]
-    # Weights sum to 2 without spin; with spin each k has both spins' bands, with spinors one, and they sum to 1.
-    polarised = _flag(bands, "lsda") or _flag(bands, "noncolin")
-    return eigenvalues, weights / weights.sum() * (1.0 if polarised else 2.0)
+    eigenvalues = np.array([_reals(_text(r, "eigenvalues")) for r in rows]) * HARTREE
+    weights = np.array([_real(r.find("k_point").attrib["weight"]) for r in rows])  # type: ignore[union-attr]
+    if eigenvalues.ndim != 2 or not weights.sum() > 0:
+        raise ValueError(f"{len(rows)} k-points whose bands or weights do not fit")
+    return eigenvalues, weights / weights.sum() * 2.0  # both spins
 
 
-def _terms(
-    out: ET.Element, bands: ET.Element, eigenvalues: Array, weights: Array, temperature: float | None
-) -> dict[str, float]:
-    """Energies by the contract's names; the band energy and −TS from eigenvalues at full precision."""
-    terms: dict[str, float] = {}
-    names = {"hartree_eV": "ehart", "xc_eV": "etxc", "xc_potential_eV": "vtxc", "ewald_eV": "ewald"}
-    total = out.find("total_energy")
-    if total is not None and float(_text(total, "etot")) != 0.0:
-        terms = {ours: float(_text(total, theirs)) * HARTREE for ours, theirs in names.items()}
-        terms["total_free_energy_eV"] = float(_text(total, "etot")) * HARTREE
-    level = bands.find("fermi_energy")
-    if level is not None and level.text:
-        mu = float(level.text) * HARTREE
-        terms["fermi_energy_eV"] = mu
-        if temperature is not None:
-            sums = occupation_sums(
-                torch.from_numpy(eigenvalues), torch.from_numpy(weights), mu, BOLTZMANN * temperature
-            )
-            terms["n_electrons"], terms["band_energy_eV"], terms["entropy_contribution_eV"] = sums
-    return terms
+def _sums(bands: ET.Element, eigenvalues: Array, weights: Array, temperature: float | None) -> dict[str, float]:
+    """Fermi level and, from the eigenvalues at full precision, what is summed over the bands."""
+    level = bands.findtext("fermi_energy")
+    if not level:
+        return {}
+    mu = _real(level) * HARTREE
+    if temperature is None:
+        return {"fermi_energy_eV": mu}
+    names = ("n_electrons", "band_energy_eV", "entropy_contribution_eV")
+    sums = occupation_sums(torch.from_numpy(eigenvalues), torch.from_numpy(weights), mu, BOLTZMANN * temperature)
+    return {"fermi_energy_eV": mu, **dict(zip(names, sums, strict=True))}
+
+
+def _terms(path: Path, out: ET.Element, n_atoms: int) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Terms of the total energy, and notes; none of a calculation that did not compute it.
+
+    Raises
+    ------
+    PhysicsError
+        A total that is not the sum of the terms that are known here, so that there is one that is not.
+    """
+    energies = out.find("total_energy")
+    if energies is None or _real(_text(energies, "etot")) == 0.0:
+        return {}, ()
+    told = {e.tag: _real(e.text) * HARTREE for e in energies if e.text}
+    names = {
+        "hartree_eV": "ehart",
+        "xc_eV": "etxc",
+        "xc_potential_eV": "vtxc",
+        "ewald_eV": "ewald",
+        "total_free_energy_eV": "etot",
+    }
+    terms = {ours: told[theirs] for ours, theirs in names.items()}
+    dispersion = told.get("vdW_term", 0.0)
+    known = told["eband"] + told.get("demet", 0.0) - told["ehart"] + told["etxc"] - told["vtxc"] + told["ewald"]
+    other = told["etot"] - known - dispersion
+    # Terms of a density that is not yet self-consistent differ by the first order of what the total does by the second.
+    error = abs(_real(out.findtext("convergence_info/scf_conv/scf_error") or "0"))
+    if abs(other) > _OTHER_TERMS * n_atoms + HARTREE * error**0.5:
+        came = f"a total energy that differs by {other:.4g} eV from the sum of the terms that are known"
+        raise PhysicsError(str(path), came, "no other terms", "Something of the calculation is not in this program.")
+    kind = (out.findtext("dft/vdW/vdw_corr") or "none").strip()
+    if kind.lower() != "none" or dispersion:
+        return without_dispersion(terms, dispersion, kind, path)
+    return terms, ()
