@@ -104,7 +104,7 @@ def _run(text: str, path: Path, n_runs: int) -> DFTRun:
     eigenvalues, weights, omitted = _bands(step)
     terms, dispersion = _terms(step, path)
     terms |= _sums(step.after, eigenvalues, weights, temperature)
-    grid = re.findall(r"FFT dimensions:\s*\(\s*(\d+),\s*(\d+),\s*(\d+)\)", step.before)
+    grid = re.findall(r"Dense +grid:.*FFT dimensions:\s*\(\s*(\d+),\s*(\d+),\s*(\d+)\)", step.before)
     n_electrons = last_real(step.before, r"number of electrons\s*=\s*" + REAL)
     _check_charge(step.before, atoms, n_electrons, path)
     files = re.findall(r"PseudoPot\. #\s*\d+ for\s+(\w+)\s+read from file:\s*(\S+)", step.before)

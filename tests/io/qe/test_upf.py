@@ -110,7 +110,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, own_data: Path, version: in
     ("old", "new", "what"),
     [
         ("    3.00000000000      Z valence\n", "", "z_valence"),
-        ("3.00000000000 ", "three ", "THREE"),
+        ("3.00000000000 ", "three ", "three"),
         ("3.00000000000 ", "-3.0 ", "valence -3.0"),
         ("  Al  ", "  Qq  ", "'Qq'"),
         ("    4                  Number", "    5                  Number", "4 values in PP_R where its header says 5"),
