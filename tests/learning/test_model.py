@@ -229,7 +229,9 @@ def test_energy_zero_must_know_every_element():
 def with_channel(**changes: Any) -> LDOSModel:
     """The same with a density channel: one output more, scaled by 0.1 ± 0.02 1/Å³."""
     torch.manual_seed(3)
-    scaler = Scaler("standard", False, torch.tensor([0.1]).double(), torch.tensor([0.02]).double())
+    scaler = Scaler(
+        "standard", False, torch.tensor([0.1], dtype=torch.float64), torch.tensor([0.02], dtype=torch.float64)
+    )
     network = FeedForward((SPEC.n_features, 16, 16, LEVELS + 1), "SiLU")
     return made(network=network, density_scaler=scaler, **changes)
 
@@ -246,7 +248,9 @@ def test_the_density_channel_is_the_last_output_between_its_own_scaler() -> None
 
 
 def test_what_is_done_to_a_negative_ldos_is_not_done_to_the_density() -> None:
-    far = Scaler("standard", False, torch.tensor([-5.0]).double(), torch.tensor([0.02]).double())
+    far = Scaler(
+        "standard", False, torch.tensor([-5.0], dtype=torch.float64), torch.tensor([0.02], dtype=torch.float64)
+    )
     model = replace(with_channel(restrict="zero_out_negative"), density_scaler=far)
     ldos, density = model.fields(points(20))
     assert density is not None
