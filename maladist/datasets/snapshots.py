@@ -51,6 +51,8 @@ class Snapshot:
         D(ε), 1/eV; None where it is not stored.
     has_density
         Whether the DFT's n(r) is stored.
+    potential
+        File of the potential of the double counting on its grid, where a training's loss needs it; else empty.
     """
 
     path: str
@@ -63,6 +65,7 @@ class Snapshot:
     terms: Mapping[str, float]
     dos: npt.NDArray[np.float64] | None
     has_density: bool
+    potential: str = ""
 
     @property
     def name(self) -> str:

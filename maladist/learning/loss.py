@@ -11,18 +11,26 @@ Their means over a cell are the errors of N and, to first order and with the num
 atom. Errors that average out over the cell do no harm to A, those of the cell's mean do; so both are to be had:
 
     ldos          ⟨ |y − y⁰|² ⟩, or its absolute value, or Huber's function
+    channel       the same of the density channel's output, where the network has one
     density, band            ⟨ q_N² ⟩, ⟨ q_B² ⟩
     mean_density, mean_band  ⟨ q_N ⟩², ⟨ q_B ⟩²
+    mean_total               ⟨ q_A ⟩²
 
 with ⟨⟩ over the portion's points; the loss is their weighted sum, averaged over the portions. The mean of P points
 differs from the cell's by ⟨q²⟩/P or so: portions want to be large where the mean is to count.
+
+The last is the error of the total free energy itself, with all that cancels between its terms. A is linear in small
+errors: with w_S the weights of −TS, u(r) of :mod:`maladist.physics.double_counting` and δn the error of the density
+that the double counting is taken at (the channel's, or w_N · ρ where there is none),
+
+    q_A(r) = Ω/n_atoms · [(w_B + w_S − μ w_N) · ρ(r) + u(r) δn(r)]               eV per atom
 
 The weights. An error of one unit of the scaled LDOS at all occupied levels of all points is tens of eV per atom, so a
 weight of 0.001 of the means already pulls about as hard as the LDOS' own error does. Much larger ones make the problem
 so stiff that Adam crawls. Mean |ΔE_b| and |ΔA| of held-out snapshots, meV/atom (60 snapshots of Be8 with 512 points
 each, 120 epochs, one seed): 25 and 26 without them, 23 and 21 at 0.001, 15 and 13 at 0.004, 50 and 49 at 0.03.
 
-Each portion's five averages are means over points, so those of parts of a snapshot merge: a validation of whole
+Each portion's averages are means over points, so those of parts of a snapshot merge: a validation of whole
 snapshots takes them chunk by chunk.
 """
 
@@ -30,7 +38,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -39,8 +47,12 @@ from torch.nn import functional
 
 from maladist.configuration import Section
 from maladist.grid import EnergyGrid
-from maladist.learning.scaling import Scaler
+from maladist.learning.outputs import Outputs
 from maladist.physics.fermi import CorrectionMode, fermi_weights
+
+TERMS: Final = ("ldos", "channel", "density", "band", "mean_density", "mean_band", "mean_total")
+"""Terms of the loss by the keys of their weights."""
+_SQUARED: Final = 3  # the last ones are squares of averages, the others averages
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -56,10 +68,14 @@ class LossConfig(Section):
         Where 'huber' turns from square to linear, in the scaled LDOS' unit.
     ldos
         Of the scaled LDOS' error.
+    channel
+        Of the scaled density's error, where there is a density channel.
     density, band
         Of the squared errors of f·d and (ε − μ) f·d at each point, times volume per atom: electrons² and eV² per atom².
     mean_density, mean_band
         Of the squares of the same errors averaged over a snapshot's points first: what the energies feel.
+    mean_total
+        Of the square of the total free energy's error, eV² per atom². It needs the DFT's density and pseudopotentials.
     correction
         Of the broadening, in the integrals' weights and in the validation's energies.
     """
@@ -67,16 +83,18 @@ class LossConfig(Section):
     kind: Literal["mse", "mae", "huber"] = "mse"
     huber_delta: float = Field(default=1.0, gt=0)
     ldos: Weight = 1.0
+    channel: Weight = 1.0
     density: Weight = 0.0
     band: Weight = 0.0
     mean_density: Weight = 0.0
     mean_band: Weight = 0.0
+    mean_total: Weight = 0.0
     correction: CorrectionMode = "auto"
 
     @property
     def integrals(self) -> bool:
         """Whether any term needs the Fermi-weighted integrals."""
-        return max(self.density, self.band, self.mean_density, self.mean_band) > 0
+        return max(self.density, self.band, self.mean_density, self.mean_band, self.mean_total) > 0
 
     @model_validator(mode="after")
     def _something(self) -> LossConfig:
@@ -104,9 +122,10 @@ class Sensitivity:
     temperature: float
 
     def weights(self, energies: EnergyGrid, *, correction: bool) -> Tensor:
-        """Weights of q_N and q_B, (levels, 2) float64."""
+        """Weights of q_N, q_B and the LDOS' part of q_A, (levels, 3) float64."""
         w = fermi_weights(energies, self.fermi_energy, self.temperature, correction=correction)
-        return self.volume_per_atom * torch.stack([w.number, w.band - self.fermi_energy * w.number], dim=-1)
+        band = w.band - self.fermi_energy * w.number
+        return self.volume_per_atom * torch.stack([w.number, band, band + w.entropy], dim=-1)
 
 
 class LDOSLoss:
@@ -119,7 +138,7 @@ class LDOSLoss:
     sensitivities
         Of every snapshot, by its number; None where no term needs them.
     energies, outputs
-        Energy grid and scaling of the LDOS.
+        Energy grid, and scaling of LDOS and density.
     correction
         Of the broadening.
     device
@@ -131,50 +150,71 @@ class LDOSLoss:
         config: LossConfig,
         sensitivities: Sequence[Sensitivity | None],
         energies: EnergyGrid,
-        outputs: Scaler,
+        outputs: Outputs,
         *,
         correction: bool,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.config = config
-        self.terms = torch.tensor([config.ldos, config.density, config.band, config.mean_density, config.mean_band])
-        self.terms = self.terms.to(device)
+        self.config, self.levels, self.outputs = config, energies.levels, outputs.to(device)
+        self.terms = torch.tensor([getattr(config, name) for name in TERMS], device=device)
         self.weights: Tensor | None = None
-        known = [s.weights(energies, correction=correction) for s in sensitivities if s is not None]
-        if config.integrals and known:
-            linear = outputs.inverse(torch.eye(energies.levels).double()) - outputs.inverse(
-                torch.zeros(1, energies.levels).double()
-            )
-            self.weights = (linear @ torch.stack(known)).float().to(device)
+        felt = [s for s in sensitivities if s is not None]
+        if config.integrals and felt:
+            nothing = torch.zeros(1, energies.levels).double()
+            linear = outputs.ldos.inverse(torch.eye(energies.levels).double()) - outputs.ldos.inverse(nothing)
+            known = torch.stack([s.weights(energies, correction=correction) for s in felt])
+            self.weights = (linear @ known).float().to(device)
+            self.volumes = torch.tensor([s.volume_per_atom for s in felt], device=device)
 
-    def averages(self, y: Tensor, target: Tensor, snapshots: Tensor) -> Tensor:
+    def averages(self, y: Tensor, targets: Tensor, snapshots: Tensor) -> Tensor:
         """Averages of each portion over its points.
 
         Parameters
         ----------
-        y, target
-            Scaled LDOS of network and data, (portions, points, levels).
+        y
+            Outputs of the network, (portions, points, levels) or one more for the density, scaled.
+        targets
+            Their data, not scaled: LDOS in 1/(eV Å³), density in 1/Å³ where y has it, and in a last column u in eV
+            where ``mean_total`` has a weight.
         snapshots
             Number of each portion's snapshot, (portions,) int64.
 
         Returns
         -------
         Tensor
-            (portions, 5): the LDOS' error, ⟨q_N²⟩, ⟨q_B²⟩, ⟨q_N⟩, ⟨q_B⟩; the last four 0 where no term needs them.
+            (portions, terms), in the order of ``TERMS``: the errors of LDOS and channel, ⟨q_N²⟩, ⟨q_B²⟩, ⟨q_N⟩, ⟨q_B⟩,
+            ⟨q_A⟩; 0 for what has no weight.
         """
-        ldos = _error(self.config, y, target).mean(dim=(1, 2))
-        if self.weights is None:
-            return torch.cat([ldos[:, None], ldos.new_zeros(len(ldos), 4)], dim=1)
-        q = torch.bmm((y - target).float(), self.weights[snapshots])
-        return torch.cat([ldos[:, None], (q**2).mean(dim=1), q.mean(dim=1)], dim=1)
+        target = self.outputs.transform(targets, self.levels)
+        out = y.new_zeros(len(y), len(TERMS), dtype=torch.float32)
+        out[:, 0] = _error(self.config, y[..., : self.levels], target[..., : self.levels]).mean(dim=(1, 2))
+        if self.outputs.extra:
+            out[:, 1] = _error(self.config, y[..., self.levels], target[..., self.levels]).mean(dim=1)
+        if self.weights is not None:
+            ldos_error = (y[..., : self.levels] - target[..., : self.levels]).float()
+            q = torch.bmm(ldos_error, self.weights[snapshots])
+            out[:, 2:4] = (q[..., :2] ** 2).mean(dim=1)
+            out[:, 4:6] = q[..., :2].mean(dim=1)
+            if self.config.mean_total:
+                electrons = q[..., 0]
+                if self.outputs.density is not None:
+                    density_error = (y[..., self.levels] - target[..., self.levels]).float()
+                    scale = self.outputs.density.scale.to(density_error) * self.volumes[snapshots][:, None]
+                    electrons = density_error * scale
+                out[:, 6] = (q[..., 2] + targets[..., -1] * electrons).mean(dim=1)
+        return out
 
     def terms_of(self, averages: Tensor) -> Tensor:
-        """Weighted terms, (5,), from the averages of portions or of whole snapshots; the loss is their sum."""
-        return (torch.cat([averages[:, :3], averages[:, 3:] ** 2], dim=1) * self.terms.to(averages)).mean(dim=0)
+        """Weighted terms, in the order of ``TERMS``, from the averages of portions or of whole snapshots.
 
-    def __call__(self, y: Tensor, target: Tensor, snapshots: Tensor) -> Tensor:
+        The loss is their sum.
+        """
+        plain, squared = averages[:, :-_SQUARED], averages[:, -_SQUARED:] ** 2
+        return (torch.cat([plain, squared], dim=1) * self.terms.to(averages)).mean(dim=0)
+
+    def __call__(self, y: Tensor, targets: Tensor, snapshots: Tensor) -> Tensor:
         """The loss of a batch; parameters are those of ``averages``."""
-        return self.terms_of(self.averages(y, target, snapshots)).sum()
+        return self.terms_of(self.averages(y, targets, snapshots)).sum()
 
 
 def _error(config: LossConfig, y: Tensor, target: Tensor) -> Tensor:

@@ -110,6 +110,11 @@ class Moments:
             cross,
         )
 
+    def first(self, n: int) -> Moments:
+        """Moments of the first n features alone."""
+        cross = None if self.cross is None else self.cross[:n, :n]
+        return Moments(self.count, self.mean[:n], self.m2[:n], self.low[:n], self.high[:n], cross)
+
     def whole(self) -> Moments:
         """Moments of all features taken together, as one feature."""
         mean = self.mean.mean(0, keepdim=True)

@@ -44,19 +44,19 @@ class Batch:
     ----------
     features
         Descriptors, (portions, points, features) float32.
-    ldos
-        (portions, points, levels) float32, 1/(eV Å³).
+    targets
+        (portions, points, columns) float32; see :meth:`Chunk.read`.
     snapshots
         Number of each portion's snapshot, (portions,) int64.
     """
 
     features: torch.Tensor
-    ldos: torch.Tensor
+    targets: torch.Tensor
     snapshots: torch.Tensor
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
-        moved = (t.to(device, non_blocking=True) for t in (self.features, self.ldos, self.snapshots))
+        moved = (t.to(device, non_blocking=True) for t in (self.features, self.targets, self.snapshots))
         return Batch(*moved)
 
 
@@ -144,8 +144,9 @@ class Batches:
                 return
             taken = [(h.snapshot, *h.take()) for h in _draw(opened, self.portions, rng)]
             opened = [h for h in opened if h.left]
-            numbers, features, ldos = zip(*taken, strict=True)
-            yield Batch(torch.from_numpy(np.stack(features)), torch.from_numpy(np.stack(ldos)), torch.tensor(numbers))
+            numbers, features, targets = zip(*taken, strict=True)
+            at_points, wanted = torch.from_numpy(np.stack(features)), torch.from_numpy(np.stack(targets))
+            yield Batch(at_points, wanted, torch.tensor(numbers))
 
 
 class _Handful:
@@ -157,19 +158,19 @@ class _Handful:
         self.snapshot, self.points = snapshot, points
         count = sum(len(features) for features, _ in parts)
         order = rng.permutation(count)
-        self.features, self.ldos = (_permuted([part[i] for part in parts], order) for i in (0, 1))
+        self.features, self.targets = (_permuted([part[i] for part in parts], order) for i in (0, 1))
         self.left = count // points  # portions still to be taken
 
     def rest(self) -> tuple[Rows, Rows]:
         """The rows that no portion will take, for the snapshot's next handful."""
         end = self.left * self.points
-        return self.features[end:].copy(), self.ldos[end:].copy()
+        return self.features[end:].copy(), self.targets[end:].copy()
 
     def take(self) -> tuple[Rows, Rows]:
         """The next portion, from the end."""
         self.left -= 1
         rows = slice(self.left * self.points, (self.left + 1) * self.points)
-        return self.features[rows], self.ldos[rows]
+        return self.features[rows], self.targets[rows]
 
 
 def _handfuls(chunks: Sequence[Chunk], fill: int, rng: np.random.Generator) -> list[list[Chunk]]:

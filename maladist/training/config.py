@@ -48,6 +48,9 @@ class TrainConfig(Configuration):
         A descriptor's family and fields; none takes what is stored with the data.
     inputs, outputs
         Scaling of descriptors and LDOS.
+    density_channel
+        Whether the network also learns the DFT's density n₀, at which a prediction then takes the double counting of A;
+        'auto': where all snapshots hold a density.
     energy_zero
         c by element, eV Å³: the LDOS is learnt on energies less Σ c/Ω of each cell, which no near atom tells; see
         :mod:`maladist.physics.energy_zero`. None for the data's own energies.
@@ -76,6 +79,7 @@ class TrainConfig(Configuration):
     descriptor: dict[str, Any] | None = None
     inputs: ScalerConfig = ScalerConfig()
     outputs: ScalerConfig = ScalerConfig(kind="minmax", feature_wise=False)
+    density_channel: Literal["auto", "on", "off"] = "auto"
     energy_zero: dict[str, float] = Field(default={})
     network: NetworkConfig = NetworkConfig()
     loss: LossConfig = LossConfig()

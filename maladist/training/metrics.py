@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from maladist.errors import DependencyError
 from maladist.io.samples import write_table
+from maladist.learning.loss import TERMS
 from maladist.training.validation import Validated
-
-TERMS: Final = ("ldos", "density", "band", "mean_density", "mean_band")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,11 +20,13 @@ from maladist.io.qe.upf import read_pseudopotentials
 from maladist.learning.loss import LDOSLoss
 from maladist.learning.model import LDOSModel
 from maladist.learning.network import FeedForward
+from maladist.learning.outputs import Outputs
 from maladist.learning.scaling import Scaler
 from maladist.physics.fermi import use_correction
 from maladist.training.batches import Batches
 from maladist.training.config import TrainConfig
-from maladist.training.samples import Chunk, Sampled, number_of_points, sample
+from maladist.training.potential import potentials
+from maladist.training.samples import Chunk, number_of_points, sample
 from maladist.training.validation import Validation
 
 _SMALL: Final = 0.1  # of torch's usual weights of the last layer, whose spread is larger than that of the scaled LDOS
@@ -44,9 +47,9 @@ class Prepared:
     spec
         Descriptors.
     inputs, outputs
-        Scaling of descriptors and LDOS, fitted to the training's points.
+        Scaling of descriptors, and of LDOS and density, fitted to the training's points.
     mean
-        Of the LDOS over these points, (levels,) float64, 1/(eV Å³).
+        Of what the network gives over these points: LDOS, 1/(eV Å³), and density, 1/Å³; (outputs,) float64.
     elements
         Pseudopotentials by symbol.
     correction
@@ -60,7 +63,7 @@ class Prepared:
     hashes: tuple[str, ...]
     spec: Spec
     inputs: Scaler
-    outputs: Scaler
+    outputs: Outputs
     mean: torch.Tensor
     elements: Mapping[str, Element]
     correction: bool
@@ -72,13 +75,14 @@ class Prepared:
         as much as those of points.
         """
         c = config.network
-        sizes = [self.spec.n_features, *c.hidden, self.train[0].energies.levels]
+        levels = self.train[0].energies.levels
+        sizes = [self.spec.n_features, *c.hidden, levels + self.outputs.extra]
         activations = [c.activation] * len(c.hidden) if isinstance(c.activation, str) else c.activation
         network = FeedForward(sizes, activations, dropout=c.dropout, residual=c.residual)
         if network.activation_names[-1] is None and isinstance(last := network.linear[-1], torch.nn.Linear):
             with torch.no_grad():
                 last.weight.mul_(_SMALL)
-                last.bias.copy_(self.outputs.transform(self.mean[None])[0])
+                last.bias.copy_(self.outputs.transform(self.mean[None], levels)[0])
         return network
 
     def batches(self, config: TrainConfig, rank: int = 0, world: int = 1) -> Batches:
@@ -124,7 +128,8 @@ class Prepared:
         return LDOSModel(
             network=network,
             input_scaler=self.inputs.to(network.device),
-            output_scaler=self.outputs.to(network.device),
+            output_scaler=self.outputs.ldos.to(network.device),
+            density_scaler=None if self.outputs.density is None else self.outputs.density.to(network.device),
             descriptor=self.spec,
             energy_grid=first.energies,
             elements={s: self.elements.get(s, Element(s)) for s in here},
@@ -172,8 +177,18 @@ def prepare(config: TrainConfig, folder: Path, client: Client, note: Callable[[s
         note(f"broadening correction off: {why}")
     samples = folder / "samples" if data.samples is None else Path(data.samples)
     cross = (config.inputs.kind == "whiten", config.outputs.kind == "whiten")
-    found = sample(train, spec, data.points, samples, client, seed=config.seed, shuffled=True, cross=cross)
-    held = _sample_validation(config, validation, spec, samples, client)
+    fields = ("ldos", "density") if _learns_density(config, train, validation) else ("ldos",)
+    if config.loss.mean_total:
+        train, validation = (
+            potentials(part, elements, samples, client, correction=correction, channel="density" in fields)
+            for part in (train, validation)
+        )
+    choose = partial(sample, spec=spec, folder=samples, client=client, seed=config.seed, fields=fields)
+    found = choose(train, points=data.points, shuffled=True, cross=cross)
+    held = choose(validation, points=data.validation_points).chunks if validation else ()
+    levels = Scaler.fit(found.ldos, config.outputs.kind, feature_wise=config.outputs.feature_wise)
+    density = Scaler.fit(found.rest.first(1), "standard", feature_wise=False) if "density" in fields else None
+    outputs = Outputs(levels, density)
     return Prepared(
         tuple(train),
         tuple(validation),
@@ -182,8 +197,8 @@ def prepare(config: TrainConfig, folder: Path, client: Client, note: Callable[[s
         found.hashes,
         spec,
         Scaler.fit(found.features, config.inputs.kind, feature_wise=config.inputs.feature_wise),
-        Scaler.fit(found.ldos, config.outputs.kind, feature_wise=config.outputs.feature_wise),
-        found.ldos.mean,
+        outputs,
+        torch.cat([found.ldos.mean, found.rest.mean[: outputs.extra]]),
         elements,
         correction,
     )
@@ -200,13 +215,13 @@ def _on_local_energies(
     return here, there
 
 
-def _sample_validation(
-    config: TrainConfig, snapshots: list[Snapshot], spec: Spec, folder: Path, client: Client
-) -> tuple[Chunk, ...]:
-    if not snapshots:
-        return ()
-    found: Sampled = sample(snapshots, spec, config.data.validation_points, folder, client, seed=config.seed)
-    return found.chunks
+def _learns_density(config: TrainConfig, train: list[Snapshot], validation: list[Snapshot]) -> bool:
+    """Whether the network has a density channel; refuses one that some snapshot has no density for."""
+    without = [s.name for s in (*train, *validation) if not s.has_density]
+    if config.density_channel == "on" and without:
+        came = f"'on', where {without[0]} and {len(without) - 1} more hold no density" if without[1:] else without[0]
+        raise InputError("density_channel", came, "snapshots that hold the DFT's density", "Or density_channel: 'off'.")
+    return config.density_channel != "off" and not without
 
 
 def _spec(config: TrainConfig, snapshots: list[Snapshot]) -> Spec:

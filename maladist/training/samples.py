@@ -54,7 +54,9 @@ class Chunk:
         Chosen points.
     store, block
         The snapshot's group, and the part of its arrays that holds what no file of its own does.
-    features, ldos
+    fields
+        The snapshot's arrays that are learnt: 'ldos', and 'density' where there is a channel for it.
+    features, targets
         Files of rows; empty where the store's arrays are read.
     start
         First of its rows in the files.
@@ -64,8 +66,9 @@ class Chunk:
     rows: int
     store: str
     block: Block
+    fields: tuple[str, ...] = ("ldos",)
     features: str = ""
-    ldos: str = ""
+    targets: str = ""
     start: int = 0
 
     def split(self, size: int) -> list[Chunk]:
@@ -76,11 +79,21 @@ class Chunk:
         return [replace(self, rows=b - a, start=self.start + a) for a, b in pairwise(ends)]
 
     def read(self) -> tuple[Rows, Rows]:
-        """Descriptors (rows, features) and LDOS (rows, levels, 1/(eV Å³)), float32, in the same order every time."""
+        """Descriptors and targets of its points, in the same order every time.
+
+        Returns
+        -------
+        features
+            (rows, features) float32.
+        targets
+            (rows, columns) float32: the LDOS, 1/(eV Å³), then the density, 1/Å³, where it is learnt, then the potential
+            of the double counting, eV, where the loss needs it.
+        """
         if not self.features:
-            return read_block(self.store, "descriptors", self.block), read_block(self.store, "ldos", self.block)
+            targets = [read_block(self.store, name, self.block) for name in self.fields]
+            return read_block(self.store, "descriptors", self.block), np.concatenate(targets, axis=1)
         stop = self.start + self.rows
-        return read_rows(self.features, self.start, stop), read_rows(self.ldos, self.start, stop)
+        return read_rows(self.features, self.start, stop), read_rows(self.targets, self.start, stop)
 
 
 @dataclass(frozen=True)
@@ -91,15 +104,16 @@ class Sampled:
     ----------
     chunks
         By snapshot, then by place.
-    features, ldos
-        Moments of descriptors and LDOS.
+    features, ldos, rest
+        Moments of descriptors, of the LDOS, and of the targets after it (none, or one column or two).
     hashes
-        SHA-256 of each snapshot's chosen LDOS, hexadecimal.
+        SHA-256 of each snapshot's chosen targets, hexadecimal.
     """
 
     chunks: tuple[Chunk, ...]
     features: Moments
     ldos: Moments
+    rest: Moments
     hashes: tuple[str, ...]
 
 
@@ -113,6 +127,7 @@ def sample(
     seed: int = 0,
     shuffled: bool = False,
     cross: tuple[bool, bool] = (False, False),
+    fields: tuple[str, ...] = ("ldos",),
 ) -> Sampled:
     """Choose the points of snapshots and make them ready to be read.
 
@@ -128,6 +143,8 @@ def sample(
         Whether kept rows are in random order, else in the order of the grid.
     cross
         Whether the moments of descriptors and of the LDOS need the products of features.
+    fields
+        Arrays of the snapshots to be learnt.
 
     Raises
     ------
@@ -135,14 +152,15 @@ def sample(
         Naming the snapshot and chunk that failed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = (job for i, s in enumerate(snapshots) for job in _jobs(i, s, spec, points, folder, seed, shuffled, cross))
+    wanted = _Wanted(spec, points, folder, seed, shuffled, cross, fields)
+    jobs = (job for i, s in enumerate(snapshots) for job in _jobs(i, s, wanted))
     found = list(waves.run(client, sample_chunk, jobs, run_key=f"sample-{time.time_ns():x}"))
     found.sort(key=lambda f: (f.chunk.snapshot, f.chunk.block.index))
     digests = [hashlib.sha256() for _ in snapshots]
     for one in found:
         digests[one.chunk.snapshot].update(one.digest)
-    features, ldos = (reduce(add, (getattr(f, name) for f in found)) for name in ("features", "ldos"))
-    return Sampled(tuple(f.chunk for f in found), features, ldos, tuple(d.hexdigest() for d in digests))
+    features, ldos, rest = (reduce(add, (f.moments[i] for f in found)) for i in range(3))
+    return Sampled(tuple(f.chunk for f in found), features, ldos, rest, tuple(d.hexdigest() for d in digests))
 
 
 def number_of_points(points: float, total: int) -> int:
@@ -150,34 +168,39 @@ def number_of_points(points: float, total: int) -> int:
     return max(1, round(points * total)) if points <= 1 else min(int(points), total)
 
 
-def _jobs(
-    number: int,
-    snapshot: Snapshot,
-    spec: Spec,
-    points: float,
-    folder: Path,
-    seed: int,
-    shuffled: bool,
-    cross: tuple[bool, bool],
-) -> Iterator[waves.NamedJob]:
+@dataclass(frozen=True)
+class _Wanted:
+    """What is wanted of every snapshot: the parameters of `sample`."""
+
+    spec: Spec
+    points: float
+    folder: Path
+    seed: int
+    shuffled: bool
+    cross: tuple[bool, bool]
+    fields: tuple[str, ...]
+
+
+def _jobs(number: int, snapshot: Snapshot, wanted: _Wanted) -> Iterator[waves.NamedJob]:
+    spec, seed = wanted.spec, wanted.seed
     grid, stored = snapshot.system.grid, snapshot.stored == spec
-    n = number_of_points(points, grid.n_points)
+    n = number_of_points(wanted.points, grid.n_points)
     every = n == grid.n_points
     chosen = None if every else _by_block(_choose(snapshot, n, seed), snapshot)
     cells = CellList(grid.cell_array, snapshot.system.positions, snapshot.system.numbers, spec.cutoff)
-    key = _key(snapshot, spec, n, seed, shuffled)
+    key = _key(snapshot, wanted, n)
     for block in grid.blocks(snapshot.chunks):
         picked = None if chosen is None else chosen.get(block.index)
         if chosen is not None and picked is None:
             continue
-        chunk = Chunk(number, block.n_points if picked is None else len(picked), snapshot.path, block)
-        if not (stored and every) or snapshot.resampling is not None:
-            name = str(folder / f"{snapshot.name}-{key}-{block.index}")
-            chunk = replace(chunk, features=f"{name}.features.npy", ldos=f"{name}.ldos.npy")
+        chunk = Chunk(number, block.n_points if picked is None else len(picked), snapshot.path, block, wanted.fields)
+        if not (stored and every) or snapshot.resampling is not None or snapshot.potential:
+            name = str(wanted.folder / f"{snapshot.name}-{key}-{block.index}")
+            chunk = replace(chunk, features=f"{name}.features.npy", targets=f"{name}.targets.npy")
         near = None if stored else cells.near_block(grid, block)
-        order = (seed, zlib.crc32(snapshot.name.encode()), block.index) if shuffled else None
+        order = (seed, zlib.crc32(snapshot.name.encode()), block.index) if wanted.shuffled else None
         at = f"{snapshot.name} chunk {block.index} (snapshot {number})"  # data sets may share names
-        yield waves.NamedJob(at, chunk, snapshot, picked, order, spec, near, cross)
+        yield waves.NamedJob(at, chunk, snapshot, picked, order, spec, near, wanted.cross)
 
 
 def _choose(snapshot: Snapshot, n: int, seed: int) -> Indices:
@@ -199,9 +222,10 @@ def _by_block(chosen: Indices, snapshot: Snapshot) -> dict[int, Indices]:
     return found
 
 
-def _key(snapshot: Snapshot, spec: Spec, n: int, seed: int, shuffled: bool) -> str:
+def _key(snapshot: Snapshot, wanted: _Wanted, n: int) -> str:
     axis = [snapshot.energies.origin, snapshot.zero]
-    what = json.dumps([snapshot.path, spec.to_dict(), n, seed, shuffled, snapshot.chunks, axis], sort_keys=True)
+    how = [wanted.spec.to_dict(), n, wanted.seed, wanted.shuffled, wanted.fields, bool(snapshot.potential)]
+    what = json.dumps([snapshot.path, how, snapshot.chunks, axis], sort_keys=True)
     return hashlib.sha256(what.encode()).hexdigest()[:12]
 
 
@@ -210,11 +234,10 @@ def _key(snapshot: Snapshot, spec: Spec, n: int, seed: int, shuffled: bool) -> s
 
 @dataclass(frozen=True)
 class Found:
-    """What a task tells: its chunk, the moments of its rows and the hash of its LDOS."""
+    """What a task tells: its chunk, the moments of descriptors, LDOS and the rest of its rows, their targets' hash."""
 
     chunk: Chunk
-    features: Moments
-    ldos: Moments
+    moments: tuple[Moments, Moments, Moments]
     digest: bytes
 
 
@@ -229,24 +252,34 @@ def sample_chunk(
 ) -> Found:
     """Make one chunk's rows ready, and measure them."""
     torch.set_num_threads(1)
-    if chunk.features and Path(chunk.features).exists() and Path(chunk.ldos).exists():
-        features, ldos = chunk.read()
+    if chunk.features and Path(chunk.features).exists() and Path(chunk.targets).exists():
+        features, targets = chunk.read()
     else:
         rows = np.arange(chunk.rows) if picked is None else picked
         if order is not None and chunk.features:
             rows = np.random.default_rng(order).permutation(rows)
-        ldos = read_block(chunk.store, "ldos", chunk.block)[rows]
-        if snapshot.resampling is not None:
-            ldos = ldos @ snapshot.resampling
+        targets = _targets(chunk, snapshot, rows)
         features = _features(chunk, snapshot, rows, spec, atoms)
         if chunk.features:
             write_rows(Path(chunk.features), features)
-            write_rows(Path(chunk.ldos), ldos)
-    for name, values in (("LDOS", ldos), ("descriptors", features)):
+            write_rows(Path(chunk.targets), targets)
+    for name, values in (("fields", targets), ("descriptors", features)):
         if not np.isfinite(values).all():
             raise InputError(snapshot.name, f"{name} that are not finite", "finite numbers", "Convert it again.")
-    digest = hashlib.sha256(np.ascontiguousarray(ldos).tobytes()).digest()
-    return Found(chunk, moments(features, cross[0]), moments(ldos, cross[1]), digest)
+    digest = hashlib.sha256(np.ascontiguousarray(targets).tobytes()).digest()
+    ldos, rest = np.split(targets, [snapshot.energies.levels], axis=1)
+    return Found(chunk, (moments(features, cross[0]), moments(ldos, cross[1]), moments(rest, False)), digest)
+
+
+def _targets(chunk: Chunk, snapshot: Snapshot, rows: Indices) -> Rows:
+    """LDOS on the energies that are learnt, then the other fields, then the potential of the double counting."""
+    ldos, *others = (read_block(chunk.store, name, chunk.block)[rows] for name in chunk.fields)
+    if snapshot.resampling is not None:
+        ldos = ldos @ snapshot.resampling
+    if snapshot.potential:
+        potential = np.load(snapshot.potential, mmap_mode="r", allow_pickle=False)[chunk.block.slices]
+        others.append(np.asarray(potential, np.float32).reshape(-1, 1)[rows])
+    return np.concatenate([ldos, *others], axis=1)
 
 
 def _features(chunk: Chunk, snapshot: Snapshot, rows: Indices, spec: Spec, atoms: LocalAtoms | None) -> Rows:

@@ -70,7 +70,7 @@ class TrainingState:
         device = config.torch_device
         torch.manual_seed(config.seed)
         self.network = prepared.network(config).to(device)
-        self.inputs, self.outputs = prepared.inputs.to(device), prepared.outputs.to(device)
+        self.inputs = prepared.inputs.to(device)
         self.optimiser = config.optimiser.make(list(self.network.parameters()))
         schedule, rate = config.schedule, config.optimiser.lr
         self.schedule = None if schedule is None else schedule.make(self.optimiser, rate, steps * config.epochs)

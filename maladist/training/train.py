@@ -24,6 +24,7 @@ from maladist.errors import InputError
 from maladist.io.model_file import save_model
 from maladist.io.samples import read_checkpoint, write_checkpoint
 from maladist.io.targets import check_folder, explained
+from maladist.learning.loss import TERMS
 from maladist.learning.model import LDOSModel
 from maladist.training.config import TrainConfig
 from maladist.training.prepare import Prepared, prepare
@@ -192,19 +193,19 @@ def fit(
         if resume and (output / CHECKPOINT).exists():
             run.load(read_checkpoint(output / CHECKPOINT))
         loss_of = prepared.loss(config, prepared.train, "data.train")
-        inputs, outputs, device = run.inputs, run.outputs, config.torch_device
+        inputs, device = run.inputs, config.torch_device
         parallel = rank.wrap(run.network)
         for epoch in range(run.epoch, config.epochs):
             if run.stopped:
                 break
-            began, terms = time.perf_counter(), torch.zeros(5, device=device)
+            began, terms = time.perf_counter(), torch.zeros(len(TERMS), device=device)
             torch.manual_seed((config.seed * 1_000_003 + epoch) * 1009 + rank.index)  # of the dropout
             parallel.train()
             for batch in batches.epoch(epoch):
                 batch = batch.to(device)
                 with torch.autocast(device.type, run.autocast, enabled=config.amp != "none"):
                     y = parallel(inputs.transform(batch.features))
-                found = loss_of.terms_of(loss_of.averages(y.float(), outputs.transform(batch.ldos), batch.snapshots))
+                found = loss_of.terms_of(loss_of.averages(y.float(), batch.targets, batch.snapshots))
                 portions = torch.tensor(float(len(batch.snapshots)), device=device)
                 run.step(found.sum() * (portions / rank.mean(portions)))  # of a ragged last batch a rank may have fewer
                 terms += found.detach()

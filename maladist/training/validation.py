@@ -20,7 +20,7 @@ from maladist.datasets.snapshots import Snapshot
 from maladist.elements import Element
 from maladist.errors import AccuracyWarning, EnergyWindowError
 from maladist.io import stores
-from maladist.learning.loss import LDOSLoss
+from maladist.learning.loss import TERMS, LDOSLoss
 from maladist.learning.model import LDOSModel
 from maladist.physics.energies import total_free_energy
 from maladist.physics.fermi import FermiWeights, fermi_states
@@ -117,18 +117,19 @@ class Validation:
         return Validated(loss, tuple(errors))
 
     def _averages(self, model: LDOSModel, chunks: Sequence[Chunk]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Averages for the loss, (5,), and means of d and of d − d⁰ over the points, (2, levels) float64."""
+        """Averages for the loss, (terms,), and means of d and of d − d⁰ over the points, (2, levels) float64."""
         rows = sum(c.rows for c in chunks)
-        averages, dos = torch.zeros(5), torch.zeros(2, model.energy_grid.levels, dtype=torch.float64)
-        scale = model.output_scaler.transform
+        averages, dos = torch.zeros(len(TERMS)), torch.zeros(2, model.energy_grid.levels, dtype=torch.float64)
+        levels, outputs = model.energy_grid.levels, self.loss.outputs
         for chunk in chunks:
             features, data = (torch.from_numpy(a).to(model.device) for a in chunk.read())
-            ldos = model.ldos(features)
+            ldos, density = model.fields(features)
+            given = ldos if density is None else torch.cat([ldos, density[:, None]], dim=1)
             number = torch.full((1,), chunk.snapshot, device=model.device)
-            share = self.loss.averages(scale(ldos)[None], scale(data)[None], number)[0]
+            share = self.loss.averages(outputs.transform(given, levels)[None], data[None], number)[0]
             averages += share.cpu() * (chunk.rows / rows)
             dos[0] += ldos.double().sum(0).cpu() / rows
-            dos[1] += (ldos.double() - data.double()).sum(0).cpu() / rows
+            dos[1] += (ldos.double() - data[:, :levels].double()).sum(0).cpu() / rows
         return averages, dos
 
     def _energies(
@@ -157,9 +158,15 @@ class Validation:
         return SnapshotErrors(snapshot.name, band_error, total_error, density_error)
 
     def _density(self, model: LDOSModel, snapshot: Snapshot, chunks: Sequence[Chunk], w: FermiWeights) -> torch.Tensor:
-        """n(r), (Nx, Ny, Nz) float64: a second pass, now that μ is known."""
+        """The density that A is taken at, (Nx, Ny, Nz) float64: a second pass, now that μ is known.
+
+        That of the model's channel, scaled to the number of electrons, or of the LDOS where there is none.
+        """
         density = torch.empty(snapshot.system.grid.shape, dtype=torch.float64)
         for chunk in chunks:
-            ldos = model.ldos(torch.from_numpy(chunk.read()[0])).cpu().double()
-            density[chunk.block.slices] = (ldos @ w.number).reshape(chunk.block.shape)
+            ldos, channel = model.fields(torch.from_numpy(chunk.read()[0]))
+            values = ldos.cpu().double() @ w.number if channel is None else channel.cpu().double()
+            density[chunk.block.slices] = values.reshape(chunk.block.shape)
+        if model.has_density_channel and snapshot.system.n_electrons is not None:
+            density *= snapshot.system.n_electrons / (float(density.sum()) * snapshot.system.grid.voxel_volume)
         return density

@@ -108,7 +108,8 @@ def _trained(config: TrainConfig, prepared: Prepared, objective: str, folder: Pa
 
 def measure(config: TrainConfig, prepared: Prepared, objective: str, points: int, seed: int) -> float:
     """A measure without training, of points drawn evenly from all snapshots."""
-    features, ldos = some_rows(prepared.chunks, points, seed)
+    features, targets = some_rows(prepared.chunks, points, seed)
+    ldos = targets[:, : prepared.train[0].energies.levels]
     if objective == "acsd":
         return acsd(features, ldos)
     if objective == "mutual_information":
@@ -127,7 +128,7 @@ MEASURES: Final = ("naswot", "jacobian", "acsd", "mutual_information")
 
 
 def some_rows(chunks: Sequence[Chunk], points: int, seed: int) -> tuple[Rows, Rows]:
-    """Descriptors and LDOS of points drawn from all chunks without repetition; the same points for the same seed."""
+    """Descriptors and targets of points drawn from all chunks without repetition; the same points for the same seed."""
     ends = np.cumsum([0, *(c.rows for c in chunks)])
     chosen = np.sort(np.random.default_rng(seed).choice(ends[-1], min(points, int(ends[-1])), replace=False))
     parts = []
@@ -135,5 +136,5 @@ def some_rows(chunks: Sequence[Chunk], points: int, seed: int) -> tuple[Rows, Ro
         own = chosen[(chosen >= begin) & (chosen < end)] - begin
         if len(own):
             parts.append([rows[own] for rows in chunk.read()])
-    features, ldos = (np.concatenate(side) for side in zip(*parts, strict=True))
-    return features, ldos
+    features, targets = (np.concatenate(side) for side in zip(*parts, strict=True))
+    return features, targets

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from maladist import EnergyGrid
-from maladist.learning.loss import LDOSLoss, LossConfig, Sensitivity
+from maladist.learning.loss import TERMS, LDOSLoss, LossConfig, Sensitivity
+from maladist.learning.outputs import Outputs
 from maladist.learning.scaling import Moments, Scaler
 from maladist.physics.fermi import fermi_level, fermi_weights
 
@@ -24,8 +25,8 @@ def ldos(*shape: int, seed: int = 0) -> torch.Tensor:
     )
 
 
-def loss(outputs: Scaler | None = None, correction: bool = True, **weights: object) -> LDOSLoss:
-    return LDOSLoss(LossConfig(**weights), FELT, GRID, outputs or Scaler(), correction=correction)
+def loss(outputs: Outputs | None = None, correction: bool = True, **weights: object) -> LDOSLoss:
+    return LDOSLoss(LossConfig(**weights), FELT, GRID, outputs or Outputs(Scaler()), correction=correction)
 
 
 @pytest.mark.parametrize(
@@ -47,14 +48,15 @@ def test_terms_are_those_of_the_weighted_integrals() -> None:
     weights = {"ldos": 0.5, "density": 2.0, "band": 3.0, "mean_density": 5.0, "mean_band": 7.0}
     found = loss(**weights)
     terms = found.terms_of(found.averages(y, target, at))
-    wanted = torch.zeros(5, dtype=torch.float64)
+    wanted = torch.zeros(len(TERMS), dtype=torch.float64)
     for portion, snapshot in enumerate(at.tolist()):
         s = FELT[snapshot]
         w = fermi_weights(GRID, s.fermi_energy, s.temperature, correction=True)
         rho = y[portion] - target[portion]
         n, b = s.volume_per_atom * rho @ w.number, s.volume_per_atom * rho @ (w.band - s.fermi_energy * w.number)
-        values = torch.stack([(rho**2).mean(), (n**2).mean(), (b**2).mean(), n.mean() ** 2, b.mean() ** 2])
-        wanted += values / 2 * torch.tensor([0.5, 2.0, 3.0, 5.0, 7.0]).double()
+        none = torch.zeros(()).double()
+        values = torch.stack([(rho**2).mean(), none, (n**2).mean(), (b**2).mean(), n.mean() ** 2, b.mean() ** 2, none])
+        wanted += values / 2 * torch.tensor([0.5, 0.0, 2.0, 3.0, 5.0, 7.0, 0.0]).double()
     # The residuals are taken in float32.
     torch.testing.assert_close(terms.double(), wanted, rtol=1e-5, atol=1e-9)
 
@@ -63,11 +65,11 @@ def test_terms_are_those_of_the_weighted_integrals() -> None:
 def test_residuals_are_in_electrons_and_ev_whatever_the_scaling(kind: str) -> None:
     data, other = ldos(300), ldos(300, seed=1)
     outputs = Scaler.fit(Moments.of(data, cross=True), kind, feature_wise=True)  # type: ignore[arg-type]
-    plain, scaled = loss(mean_band=1.0), loss(outputs, mean_band=1.0)
+    plain, scaled = loss(mean_band=1.0), loss(Outputs(outputs), mean_band=1.0)
     at = torch.tensor([0])
     want = plain.averages(other[None], data[None], at)[0, 1:]
     # Those that 'whiten' drops, 1e-9 of the variance, are missing from what comes back.
-    got = scaled.averages(outputs.transform(other)[None], outputs.transform(data)[None], at)[0, 1:]
+    got = scaled.averages(outputs.transform(other)[None], data[None], at)[0, 1:]
     torch.testing.assert_close(got, want, rtol=2e-4, atol=1e-6)
 
 
@@ -79,8 +81,8 @@ def test_the_mean_residual_is_the_error_of_the_band_energy_to_first_order() -> N
     mu = fermi_level(dos, GRID, electrons, temperature, correction=False)
     error = 1e-4 * (ldos(1, seed=5)[0] - ldos(1, seed=6)[0])
     felt = Sensitivity(volume / 2, mu, temperature)
-    found = LDOSLoss(LossConfig(mean_band=1.0), [felt], GRID, Scaler(), correction=False)
-    q = found.averages(error[None, None], torch.zeros(1, 1, 60), torch.tensor([0]))[0, 4]
+    found = LDOSLoss(LossConfig(mean_band=1.0), [felt], GRID, Outputs(Scaler()), correction=False)
+    q = found.averages(error[None, None], torch.zeros(1, 1, 60), torch.tensor([0]))[0, TERMS.index("mean_band")]
 
     def band(d: torch.Tensor) -> float:
         at = fermi_level(d, GRID, electrons, temperature, correction=False)
@@ -103,8 +105,8 @@ def test_errors_that_average_out_over_a_portion_cost_nothing_in_the_means() -> N
     y = target + torch.stack([error, -error])
     terms = loss(density=1.0, mean_density=1.0, mean_band=1.0)
     found = terms.terms_of(terms.averages(y, target, torch.tensor([0])))
-    assert float(found[1]) > 1e-3  # they are seen at each point
-    assert float(found[3:].abs().max()) < 1e-12
+    assert float(found[TERMS.index("density")]) > 1e-3  # they are seen at each point
+    assert float(found[TERMS.index("mean_density") :].abs().max()) < 1e-12
 
 
 def test_the_gradient_is_that_of_the_formula() -> None:
@@ -122,3 +124,42 @@ def test_the_gradient_is_that_of_the_formula() -> None:
         ]
     # A quadratic form: the symmetric difference is exact, up to float32.
     assert float((gradient * direction).sum()) == pytest.approx((at[0] - at[1]) / (2 * step), rel=1e-3)
+
+
+CHANNEL = Scaler("standard", False, torch.tensor([0.2], dtype=torch.float64), torch.tensor([0.05], dtype=torch.float64))
+
+
+def test_the_channel_term_is_the_scaled_error_of_the_density() -> None:
+    data = torch.cat([ldos(2, 5), 0.2 + 0.05 * torch.rand(2, 5, 1).double()], dim=-1)
+    y = torch.cat([data[..., :60], torch.rand(2, 5, 1).double()], dim=-1)
+    found = loss(Outputs(Scaler(), CHANNEL), channel=2.0)
+    scaled = (data[..., 60] - 0.2) / 0.05
+    torch.testing.assert_close(
+        found(y, data, torch.arange(2)), (2.0 * (y[..., 60] - scaled) ** 2).mean().float(), rtol=1e-5, atol=1e-7
+    )
+
+
+def rows(d: torch.Tensor, density: torch.Tensor | None, u: torch.Tensor) -> torch.Tensor:
+    """Targets: LDOS, density where there is a channel, potential of the double counting."""
+    return torch.cat([d, *([] if density is None else [density[..., None]]), u[..., None]], dim=-1)[None]
+
+
+def test_the_total_term_takes_the_double_counting_at_the_channels_density() -> None:
+    felt, w = FELT[0], fermi_weights(GRID, FELT[0].fermi_energy, FELT[0].temperature, correction=True)
+    d, other, u = ldos(7), ldos(7, seed=1), torch.linspace(-3, 4, 7).double()
+    n, n_other = 0.2 + 0.01 * torch.rand(7).double(), 0.2 + 0.01 * torch.rand(7).double()
+    y = torch.cat([other, (n_other[:, None] - 0.2) / 0.05], dim=-1)[None]
+    found = loss(Outputs(Scaler(), CHANNEL), mean_total=1.0).averages(y, rows(d, n, u), torch.tensor([0]))
+    band = (other - d) @ (w.band + w.entropy - felt.fermi_energy * w.number)
+    expected = felt.volume_per_atom * (band + u * (n_other - n)).mean()
+    assert float(found[0, -1]) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_the_total_term_without_a_channel_takes_the_density_of_the_ldos() -> None:
+    felt, w = FELT[1], fermi_weights(GRID, FELT[1].fermi_energy, FELT[1].temperature, correction=True)
+    d, other, u = ldos(7), ldos(7, seed=1), torch.linspace(-3, 4, 7).double()
+    found = loss(mean_total=1.0).averages(other[None], rows(d, None, u), torch.tensor([1]))
+    rho = other - d
+    band = rho @ (w.band + w.entropy - felt.fermi_energy * w.number)
+    expected = felt.volume_per_atom * (band + u * (rho @ w.number)).mean()
+    assert float(found[0, -1]) == pytest.approx(float(expected), rel=1e-5)

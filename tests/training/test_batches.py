@@ -34,7 +34,7 @@ def chunks_of(folder: Path, sizes: list[list[int]]) -> list[Chunk]:
             write_rows(name.with_suffix(".l.npy"), 2 * (values + 1000 * snapshot))
             block = Block(i, (0, 0, 0), (n, 1, 1))
             files = str(name.with_suffix(".f.npy")), str(name.with_suffix(".l.npy"))
-            found.append(Chunk(snapshot, n, f"snapshot {snapshot}", block, *files))
+            found.append(Chunk(snapshot, n, f"snapshot {snapshot}", block, ("ldos",), *files))
             start += n
     return found
 
@@ -63,12 +63,12 @@ def test_every_point_comes_at_most_once_and_less_than_a_portion_is_left_over(chu
     assert len(later | set(counts)) == 251, "what was left over has its turn"
 
 
-def test_a_batch_holds_portions_of_one_snapshot_each_and_ldos_beside_its_descriptors(chunks: list[Chunk]) -> None:
+def test_a_batch_holds_portions_of_one_snapshot_each_and_targets_beside_its_descriptors(chunks: list[Chunk]) -> None:
     made = list(batches(chunks).epoch(0))
     assert len(made) == batches(chunks).steps == 13  # 25 portions, two a batch
     for batch in made[:-1]:
-        assert batch.features.shape == batch.ldos.shape == (2, 10, 1)
-        assert torch.equal(batch.ldos, 2 * batch.features)
+        assert batch.features.shape == batch.targets.shape == (2, 10, 1)
+        assert torch.equal(batch.targets, 2 * batch.features)
         assert torch.equal(batch.features[..., 0] // 1000, batch.snapshots[:, None].float().expand(2, 10))
 
 
@@ -129,7 +129,7 @@ def test_what_cannot_be_is_refused_naming_the_key(chunks: list[Chunk]) -> None:
 
 def test_a_missing_file_is_raised_where_the_batches_are_used(tmp_path: Path) -> None:
     chunks = chunks_of(tmp_path, [[20, 20]])
-    Path(chunks[1].ldos).unlink()
+    Path(chunks[1].targets).unlink()
     with pytest.raises(FileNotFoundError):
         seen(batches(chunks))
 

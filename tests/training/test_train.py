@@ -24,9 +24,11 @@ from maladist.datasets.snapshots import Snapshot, find_snapshots
 from maladist.descriptors import BispectrumSpec
 from maladist.errors import BlockError, DataFileError, InputError
 from maladist.io import stores
+from maladist.learning.loss import TERMS
 from maladist.neighbors import CellList
 from maladist.training.metrics import EpochReport
-from maladist.training.train import CHECKPOINT, MODEL
+from maladist.training.prepare import prepare
+from maladist.training.train import CHECKPOINT, MODEL, fit
 
 PSEUDOPOTENTIALS = Path(__file__).parents[1] / "data" / "pseudopotentials"
 SMALL: dict[str, Any] = {
@@ -399,3 +401,57 @@ def test_the_command_trains_and_a_bad_file_is_one_line(
     assert main(["train", str(tmp_path / "bad.yaml"), *cluster]) == 2
     said = capsys.readouterr().err.strip()
     assert "epoch: is not a key" in said and "\n" not in said
+
+
+def test_the_density_channel_is_learnt_where_the_data_hold_a_density(
+    small_data_set: Path, tmp_path: Path, client: Client
+) -> None:
+    told: list[Any] = []
+    model = train(config_of(small_data_set, epochs=30), tmp_path / "on", client=client, told=told.append)
+    assert model.density_scaler is not None
+    reports = [r for r in told if isinstance(r, EpochReport)]
+    channel = TERMS.index("channel")
+    assert reports[-1].terms[channel] < 0.3 * reports[0].terms[channel]
+
+    off = config_of(small_data_set, epochs=1, density_channel="off")
+    assert not train(off, tmp_path / "off", client=client).has_density_channel
+
+
+def test_a_channel_without_data_is_refused_or_left_out(small_data_set: Path, tmp_path: Path, client: Client) -> None:
+    without = tmp_path / "data.zarr"
+    shutil.copytree(small_data_set, without)
+    shutil.rmtree(without / "snapshots" / "train-1" / "density")
+    with pytest.raises(InputError, match=r"density_channel.*train-1"):
+        train(config_of(without, density_channel="on"), tmp_path / "on", client=client)
+    assert not train(config_of(without, epochs=1), tmp_path / "auto", client=client).has_density_channel
+
+
+def test_the_total_energys_term_is_the_error_of_the_total_energy(
+    small_data_set: Path, tmp_path: Path, client: Client
+) -> None:
+    """First order against the energies that the validation computes, for a model that has learnt a little.
+
+    Both are of whole cells; the second order is a few percent of errors of some 10 meV/atom.
+    """
+    for channel in ("on", "off"):
+        told: list[Any] = []
+        points = {"validation_points": 1.0}
+        config = config_of(
+            small_data_set,
+            400,
+            epochs=60,
+            density_channel=channel,
+            loss={"mean_total": 1.0, "mean_band": 0.5},
+            data=points,
+        )
+        prepared = prepare(config, tmp_path / channel, client, told.append)
+        validation = prepared.checked_on(config)
+        assert validation is not None
+        (tmp_path / channel).mkdir(exist_ok=True)
+        model = fit(config, prepared, tmp_path / channel)
+        chunks = [c for c in validation.chunks if c.snapshot == 0]
+        first_order = 1e3 * float(validation._averages(model, chunks)[0][-1])
+        (errors,) = validation(model).snapshots
+        assert errors.total_energy is not None
+        data_error = 1.0  # meV/atom: the DFT's A against that of its LDOS, see `maladist check`
+        assert first_order == pytest.approx(errors.total_energy, rel=0.1, abs=data_error)

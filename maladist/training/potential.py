@@ -1,0 +1,109 @@
+"""The potential of the double counting at every point of the snapshots, which the loss of the total energy needs."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from distributed import Client
+
+from maladist.datasets.snapshots import Snapshot
+from maladist.elements import Element
+from maladist.errors import InputError
+from maladist.io import stores
+from maladist.io.samples import write_rows
+from maladist.learning.loss import Sensitivity
+from maladist.parallel import waves
+from maladist.physics.double_counting import double_counting_potential
+from maladist.physics.fermi import fermi_weights
+
+
+def potentials(
+    snapshots: Sequence[Snapshot],
+    elements: Mapping[str, Element],
+    folder: Path,
+    client: Client,
+    *,
+    correction: bool,
+    channel: bool,
+) -> list[Snapshot]:
+    """The snapshots with a file each that holds u(r) of :mod:`maladist.physics.double_counting` at the DFT's density.
+
+    The number of electrons is fixed, so u is given up to the constant that makes its first-order effect right: with a
+    density channel, which is scaled to N electrons, less ∫ u n / N; else less u_F = ∫ u d_F / ∫ d_F with d_F the change
+    of the density with μ, since μ moves to keep N.
+
+    Parameters
+    ----------
+    elements
+        Pseudopotentials by symbol.
+    folder
+        Where the files are kept; one that is there is taken as it is.
+    correction
+        Of the broadening.
+    channel
+        Whether the network has a density channel.
+
+    Raises
+    ------
+    InputError
+        A snapshot without density, functional, pseudopotentials or Fermi level.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found, jobs = [], []
+    for i, snapshot in enumerate(snapshots):
+        s = replace(snapshot, system=replace(snapshot.system, elements=elements))
+        felt = s.sensitivity(correction=correction)
+        lacks = [
+            *([] if s.has_density else ["a density"]),
+            *([] if s.system.xc else ["a functional"]),
+            *([] if s.system.knows_core else ["pseudopotentials of all its elements (data.pseudopotentials)"]),
+            *([] if felt else ["a Fermi level"]),
+        ]
+        if lacks or felt is None:
+            wanted = "snapshots whose total energy is known"
+            raise InputError("loss.mean_total", f"{s.name} without {', '.join(lacks)}", wanted, "Or leave it at 0.")
+        key = hashlib.sha256(f"{s.path} {channel} {correction} {s.energies.origin} {s.zero}".encode()).hexdigest()[:12]
+        path = folder / f"{s.name}-{key}.potential.npy"
+        found.append(replace(snapshot, potential=str(path)))
+        if not path.exists():
+            jobs.append(waves.NamedJob(f"{s.name} (snapshot {i})", s, str(path), felt, correction, channel))
+    for _ in waves.run(client, write_potential, jobs, run_key=f"potential-{time.time_ns():x}"):
+        pass
+    return found
+
+
+def write_potential(snapshot: Snapshot, path: str, felt: Sensitivity, correction: bool, channel: bool) -> str:
+    """Compute one snapshot's u(r) on a worker and write it, (Nx, Ny, Nz) float32, eV."""
+    torch.set_num_threads(1)
+    n = torch.as_tensor(np.asarray(stores.open_array(snapshot.path, "density", "r")[...], dtype=float))
+    u = double_counting_potential(n, snapshot.system)
+    if channel:
+        u -= (u * n).sum() / n.sum()
+    else:
+        slope = density_by_fermi_level(snapshot, felt, correction)
+        u -= (u * slope).sum() / slope.sum()
+    write_rows(Path(path), u.numpy().astype(np.float32))
+    return snapshot.name
+
+
+def density_by_fermi_level(snapshot: Snapshot, felt: Sensitivity, correction: bool) -> torch.Tensor:
+    """∂n/∂μ from the LDOS at the DFT's Fermi level, (Nx, Ny, Nz) float64, 1/(Å³ eV)."""
+    step = 1e-3  # eV; the weights are smooth on the scale of k_B T
+    high, low = (
+        fermi_weights(snapshot.energies, felt.fermi_energy + s, felt.temperature, correction=correction).number
+        for s in (step, -step)
+    )
+    weights = ((high - low) / (2 * step)).numpy()
+    if snapshot.resampling is not None:
+        weights = snapshot.resampling.astype(float) @ weights
+    ldos = stores.open_array(snapshot.path, "ldos", "r")
+    slope = np.empty(snapshot.system.grid.shape)
+    for block in snapshot.system.grid.blocks(snapshot.chunks):
+        slope[block.slices] = np.asarray(ldos[block.slices], dtype=float) @ weights
+    return torch.as_tensor(slope)

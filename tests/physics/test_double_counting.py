@@ -1,0 +1,62 @@
+"""The potential of the double counting is its derivative with respect to the density."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from maladist.grid import Grid
+from maladist.physics.double_counting import double_counting_potential
+from maladist.physics.energies import density_terms
+from maladist.physics.functionals import Functional
+from maladist.physics.hartree import hartree_potential
+from maladist.physics.system import System
+from maladist.testing import be_element
+
+GRID = Grid([[3.0, 0.2, 0.0], [0.0, 3.2, 0.1], [0.3, 0.0, 2.9]], (9, 10, 8))
+CUTOFF = 300.0
+
+
+def smooth(seed: int, low: float, high: float) -> torch.Tensor:
+    """A smooth positive field: the first few waves of the cell."""
+    generator = torch.Generator().manual_seed(seed)
+    waves = torch.zeros(9, 10, 5, dtype=torch.complex128)
+    waves[:2, :2, :2] = torch.randn(2, 2, 2, generator=generator, dtype=torch.complex128)
+    field = torch.fft.irfftn(waves, s=GRID.shape, norm="forward")
+    return low + (high - low) * (field - field.min()) / (field.max() - field.min())
+
+
+def system(functional: Functional, core: bool = False) -> System:
+    """Two atoms, with Be's core charge or without any."""
+    element = be_element() if core else replace(be_element(), core_radii=None, core_rab=None, core_density=None)
+    positions = np.array([[0.1, 0.2, 0.3], [1.6, 1.5, 1.4]])
+    numbers = np.array([4, 4], np.int16)
+    return System(GRID, positions, numbers, {"Be": element}, functional, CUTOFF, 4.0, (1000.0,))
+
+
+def double_counting(n: torch.Tensor, of: System) -> float:
+    hartree, xc, potential = density_terms(n, of)
+    assert xc is not None and potential is not None
+    return xc - potential - hartree
+
+
+@pytest.mark.parametrize("functional", ["pbe", "pw92", "pz"])
+@pytest.mark.parametrize("core", [False, True])
+def test_it_is_the_derivative_of_the_three_terms(functional: Functional, core: bool) -> None:
+    n, of = smooth(1, 0.05, 0.4), system(functional, core)
+    assert of.has_core == core
+    change = smooth(3, -1e-4, 1e-4)
+    # Central differences: their own error is of third order in the step.
+    difference = (double_counting(n + change, of) - double_counting(n - change, of)) / 2
+    expected = float((double_counting_potential(n, of) * change).sum()) * GRID.voxel_volume
+    assert difference == pytest.approx(expected, rel=1e-6, abs=1e-10)
+
+
+def test_without_exchange_and_correlation_it_would_be_minus_the_hartree_potential() -> None:
+    """At densities where LDA has no energy (see `functionals.VANISHING`) only Hartree is left."""
+    n = smooth(1, -0.5, 1.0) * 1e-12
+    u = double_counting_potential(n, system("pz"))
+    torch.testing.assert_close(u, -hartree_potential(n, GRID), rtol=1e-9, atol=1e-22)
