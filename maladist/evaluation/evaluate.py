@@ -45,7 +45,7 @@ Array = npt.NDArray[np.float64]
 
 _POINTS: Final = 16384  # of a comparison's task
 _AT_ONCE: Final = 2  # snapshots under way: the workers have blocks while the client solves for a Fermi level
-_SUMS: Final = 5  # |Δd|, Δd², |Δn|, |Δn/n|, n
+_SUMS: Final = 6  # |Δd|, Δd², |Δn|, |Δn/n|, n, |Δn| of the density of the LDOS
 
 
 def evaluate(
@@ -166,7 +166,7 @@ def _compare(
 ) -> tuple[Array, Array]:
     """The data's D(ε) at the levels, 1/eV, and the sums of the errors over the cell."""
     grid = snapshot.system.grid
-    shared = (snapshot.path, str(predicted.store), matrix, levels, snapshot.has_density)
+    shared = (snapshot.path, str(predicted.store), matrix, levels, _weights(snapshot, predicted))
     jobs = (waves.NamedJob(f"block{b.index}", b, *shared) for b in grid.blocks(choose_block(grid, 1, _POINTS)))
     key = f"evaluate-{snapshot.name}-{time.time_ns():x}"
     found = dict(waves.run(client, compare_block, jobs, run_key=key))
@@ -174,20 +174,33 @@ def _compare(
     return total[:-_SUMS] * grid.voxel_volume, total[-_SUMS:]
 
 
+def _weights(snapshot: Snapshot, predicted: Prediction) -> Array | None:
+    """Weights that give the predicted LDOS' own density, (levels,); None where the data hold none to compare with."""
+    if not snapshot.has_density or snapshot.temperature is None:
+        return None
+    energies, corrected = (
+        schema.energy_grid_of(predicted.dataset),
+        bool(predicted.dataset.attrs["broadening_correction"]),
+    )
+    w = number_weights(energies, predicted.fermi_energy, snapshot.temperature, correction=corrected)
+    return np.asarray(w.numpy())
+
+
 def compare_block(
-    block: Block, data: str, predicted: str, matrix: Array | None, levels: slice, density: bool
+    block: Block, data: str, predicted: str, matrix: Array | None, levels: slice, weights: Array | None
 ) -> tuple[int, Array]:
     """Number of a block, and its sums of the data's LDOS by level and of the errors (``_SUMS``), float64."""
     dft = np.asarray(stores.open_array(data, "ldos", "r")[block.slices], dtype=np.float64)
     dft = dft if matrix is None else dft @ matrix
     ours = np.asarray(stores.open_array(predicted, "ldos", "r")[block.slices], dtype=np.float64)
     difference = ours[..., levels] - dft
-    of_density = (0.0, 0.0, 0.0)
-    if density:
+    of_density = (0.0, 0.0, 0.0, 0.0)
+    if weights is not None:
         n = np.asarray(stores.open_array(data, "density", "r")[block.slices], dtype=np.float64)
         off = np.abs(np.asarray(stores.open_array(predicted, "density", "r")[block.slices]) - n)
         there = n != 0
-        of_density = (off.sum(), (off[there] / np.abs(n[there])).sum(), n.sum())
+        of_ldos = np.abs(ours @ weights - n)
+        of_density = (off.sum(), (off[there] / np.abs(n[there])).sum(), n.sum(), of_ldos.sum())
     row = np.concatenate([dft.sum((0, 1, 2)), [np.abs(difference).sum(), (difference**2).sum(), *of_density]])
     return block.index, row
 
@@ -216,6 +229,7 @@ def _errors(
         density_mae=float(sums[2] / grid.n_points) if known else None,
         density_relative=float(sums[2] / sums[4]) if known else None,
         density_percentage=float(100 * sums[3] / grid.n_points) if known else None,
+        density_of_ldos_relative=float(sums[5] / sums[4]) if known else None,
         electrons=None if electrons is None else electrons / n,
         fermi_level=None if mu is None else 1e3 * (predicted.fermi_energy - mu),
         predicted={k.removesuffix("_eV"): v / n for k, v in ours.items() if v is not None and k in snapshot.terms},

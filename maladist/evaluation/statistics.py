@@ -36,6 +36,8 @@ class Evaluated:
         Mean |ΔD|, 1/(eV atom); Σ|ΔD| / Σ|D|.
     density_mae, density_relative, density_percentage
         Mean |Δn|, 1/Å³; mean |Δn| / mean n; mean |Δn/n|, per cent.
+    density_of_ldos_relative
+        Mean |Δn| / mean n of the density that the LDOS gives, beside that of a density channel where there is one.
     electrons
         N at the DFT's Fermi level less that of the cell, per atom.
     fermi_level
@@ -59,6 +61,7 @@ class Evaluated:
     density_mae: float | None
     density_relative: float | None
     density_percentage: float | None
+    density_of_ldos_relative: float | None
     electrons: float | None
     fermi_level: float | None
     predicted: Mapping[str, float]
@@ -79,6 +82,7 @@ class Evaluated:
             "density_relative": self.density_relative,
             "density_mae_per_A3": self.density_mae,
             "density_percentage": self.density_percentage,
+            "density_of_ldos_relative": self.density_of_ldos_relative,
             "dos_relative": self.dos_relative,
             "dos_mae_per_eV_atom": self.dos_mae,
             "ldos_mae_per_eV_A3": self.ldos_mae,

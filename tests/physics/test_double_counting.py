@@ -48,7 +48,7 @@ def double_counting(n: torch.Tensor, of: System) -> float:
 def test_it_is_the_derivative_of_the_three_terms(functional: Functional, core: bool) -> None:
     n, of = smooth(1, 0.05, 0.4), system(functional, core)
     assert of.has_core == core
-    change = smooth(3, -1e-4, 1e-4)
+    change = smooth(3, -1e-5, 1e-5)
     # Central differences: their own error is of third order in the step.
     difference = (double_counting(n + change, of) - double_counting(n - change, of)) / 2
     expected = float((double_counting_potential(n, of) * change).sum()) * GRID.voxel_volume
