@@ -118,6 +118,7 @@ _LABELS: Final = {
     "density_relative": "|Δn| / mean n",
     "density_mae_per_A3": "|Δn|, 1/Å³",
     "density_percentage": "|Δn/n|, %",
+    "density_of_ldos_relative": "|Δn| / mean n, of the LDOS",
     "dos_relative": "Σ|ΔD| / ΣD",
     "dos_mae_per_eV_atom": "|ΔD|, 1/(eV atom)",
     "ldos_mae_per_eV_A3": "LDOS MAE, 1/(eV Å³)",
