@@ -263,11 +263,11 @@ def sample_chunk(
         if chunk.features:
             write_rows(Path(chunk.features), features)
             write_rows(Path(chunk.targets), targets)
-    for name, values in (("fields", targets), ("descriptors", features)):
+    ldos, rest = np.split(targets, [snapshot.energies.levels], axis=1)
+    for name, values in (("LDOS", ldos), ("density", rest), ("descriptors", features)):
         if not np.isfinite(values).all():
             raise InputError(snapshot.name, f"{name} that are not finite", "finite numbers", "Convert it again.")
     digest = hashlib.sha256(np.ascontiguousarray(targets).tobytes()).digest()
-    ldos, rest = np.split(targets, [snapshot.energies.levels], axis=1)
     return Found(chunk, (moments(features, cross[0]), moments(ldos, cross[1]), moments(rest, False)), digest)
 
 

@@ -407,7 +407,9 @@ def test_the_density_channel_is_learnt_where_the_data_hold_a_density(
     small_data_set: Path, tmp_path: Path, client: Client
 ) -> None:
     told: list[Any] = []
-    model = train(config_of(small_data_set, epochs=30, density_channel="auto"), tmp_path / "on", client=client, told=told.append)
+    model = train(
+        config_of(small_data_set, epochs=30, density_channel="auto"), tmp_path / "on", client=client, told=told.append
+    )
     assert model.density_scaler is not None
     reports = [r for r in told if isinstance(r, EpochReport)]
     channel = TERMS.index("channel")
@@ -423,7 +425,9 @@ def test_a_channel_without_data_is_refused_or_left_out(small_data_set: Path, tmp
     shutil.rmtree(without / "snapshots" / "train-1" / "density")
     with pytest.raises(InputError, match=r"density_channel.*train-1"):
         train(config_of(without, density_channel="on"), tmp_path / "on", client=client)
-    assert not train(config_of(without, epochs=1, density_channel="auto"), tmp_path / "auto", client=client).has_density_channel
+    assert not train(
+        config_of(without, epochs=1, density_channel="auto"), tmp_path / "auto", client=client
+    ).has_density_channel
 
 
 def test_the_total_energys_term_is_the_error_of_the_total_energy(
