@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
 
 import ase
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
@@ -12,6 +12,7 @@ from distributed import Client
 
 from maladist.errors import InputError
 from maladist.learning.model import LDOSModel
+from maladist.prediction.options import Options, check_names
 from maladist.prediction.predict import predict
 from maladist.prediction.result import Prediction
 
@@ -31,7 +32,7 @@ class Maladist(Calculator):
         A Dask client that is used for every calculation; without one a local cluster is started each time, which is
         slow.
     options
-        The other parameters of `maladist.predict`, but for the store: temperature, pseudopotentials, grid, ...
+        The parameters of `maladist.predict` that say what is computed, and how: temperature, grid, chunks, backend, ...
 
     Raises
     ------
@@ -43,7 +44,10 @@ class Maladist(Calculator):
 
     implemented_properties: ClassVar[list[str]] = ["energy", "free_energy"]
 
-    def __init__(self, model: LDOSModel | str | Path, *, client: Client | None = None, **options: Any) -> None:
+    def __init__(
+        self, model: LDOSModel | str | Path, *, client: Client | None = None, **options: Unpack[Options]
+    ) -> None:
+        check_names(options)
         super().__init__()
         self.model, self.client, self.options = model, client, options
         self.prediction: Prediction | None = None

@@ -77,7 +77,7 @@ def diagnose(cluster_name: str | None = None) -> Iterator[Finding]:
         ("memory", "decides the size of blocks", _memory),
         ("kernel", "descriptors on a CPU: compiled by numba, held against torch", lambda: _agrees("cpu")),
         ("GPU", "descriptors and networks on a GPU", _gpu),
-        ("lammps", "the reference for descriptors (--descriptors lammps)", lambda: _agrees("lammps")),
+        ("lammps", "the reference for descriptors (--backend lammps)", lambda: _agrees("lammps")),
         ("pw.x", "maladist dft: training data", lambda: _espresso("pw.x")),
         ("pp.x", "maladist dft with ultrasoft pseudopotentials", lambda: _espresso("pp.x")),
         *((p, f"clusters of kind {k}", lambda p=p: _batch(p)) for k, p in _BATCH.items()),

@@ -9,10 +9,10 @@ a LocalCluster, or in the YAML of a cluster).
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Unpack
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from maladist.grid import EnergyGrid
 from maladist.learning.model import LDOSModel
 from maladist.learning.network import FeedForward
 from maladist.learning.scaling import Scaler
+from maladist.prediction.options import Options
 from maladist.prediction.predict import predict
 from maladist.prediction.result import Prediction
 
@@ -184,12 +185,15 @@ def assert_identical(a: Prediction, b: Prediction) -> None:
         np.testing.assert_array_equal(np.asarray(a.dataset[name]), np.asarray(b.dataset[name]), err_msg=str(name))
 
 
-def assert_block_invariant(
-    atoms: Atoms, model: LDOSModel, client: Client, chunks: Sequence[int] = (5, 4, 7), **options: Any
-) -> Prediction:
-    """Demand that a run in many blocks gives what one block gives, in float64; returns the run in many blocks."""
-    whole = predict(atoms, model, client=client, chunks=(10**6,) * 3, precision="float64", **options)
-    many = predict(atoms, model, client=client, chunks=chunks, precision="float64", **options)
+def assert_block_invariant(atoms: Atoms, model: LDOSModel, client: Client, **options: Unpack[Options]) -> Prediction:
+    """Demand that a run in many blocks gives what one block gives, in float64; returns the run in many blocks.
+
+    The options are those of `predict`; the many blocks are of 5×4×7 points where none of them says ``chunks``.
+    """
+    in_many: Options = {"chunks": (5, 4, 7), **options, "precision": "float64"}
+    in_one: Options = {**in_many, "chunks": (10**6,) * 3}
+    whole = predict(atoms, model, client=client, **in_one)
+    many = predict(atoms, model, client=client, **in_many)
     assert whole.dataset.attrs["blocks"] == 1 < many.dataset.attrs["blocks"]
     assert_same(many, whole)
     return many

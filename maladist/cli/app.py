@@ -21,10 +21,12 @@ from maladist.cli import report as cli_report
 from maladist.cli import sample as cli_sample
 from maladist.cli import train as cli_train
 from maladist.cli import tune as cli_tune
-from maladist.cli.options import Correction, RunOptions, Temperature
+from maladist.cli.options import RunOptions, Temperature
 from maladist.errors import BlockError, InputError
 from maladist.io.stores import check_target
 from maladist.io.targets import check_file, check_folder, refusal, write_whole
+from maladist.physics.fermi import CorrectionMode
+from maladist.prediction.run import Target
 from maladist.prediction.setup import setup
 from maladist.prediction.spread import member_setups
 
@@ -78,18 +80,17 @@ def predict(
     from maladist.io.structures import names_several, read_atoms, read_frames
 
     _check_files(json=json, report=report)
-    may: dict[str, Any] = {"resume": resume, "overwrite": overwrite}
     if names_several(atoms):
         if report is not None:
             raise InputError("report", "many frames", "one frame", "Use maladist report on a frame's store.")
         if spread:
             raise InputError("spread", "many frames", "one frame", "Predict them one by one, as FILE@0, FILE@1, ...")
         with maladist.cluster(options.cluster, options.workers) as client:
-            _predict_frames(read_frames(atoms), options.model, output, client, json, **may, **options.run())
+            _predict_frames(read_frames(atoms), options, Target(output, resume, overwrite), client, json)
         return
     structure = read_atoms(atoms)
     # Refuse bad input before a cluster is asked for.
-    ready = setup(structure, options.model, **options.physics())
+    ready = setup(structure, options.model, **options.run())
     if spread:
         member_setups(ready)
     if not resume:
@@ -103,8 +104,9 @@ def predict(
             client=client,
             store=output,
             observer=observer,
+            resume=resume,
+            overwrite=overwrite,
             spread=spread,
-            **may,
             **options.run(),
         )
     _show(prediction, output)
@@ -159,7 +161,7 @@ def observe(
     pseudopotentials: Path | None = None,
     xc: Literal["pbe", "pw92", "pz"] | None = None,
     density_cutoff: float | None = None,
-    broadening_correction: Correction = "auto",
+    broadening_correction: CorrectionMode = "auto",
     cluster: ClusterName = "local",
     workers: int | None = None,
     output: Path | None = None,
@@ -271,11 +273,10 @@ def hold_cluster(description: str, /, *, workers: int | None = None, scheduler_f
     hold(description, file, workers=workers, say=lambda line: out.print(line, highlight=False, soft_wrap=True))
 
 
-def _predict_frames(
-    frames: list[Any], model: Path, folder: Path, client: Any, json: Path | None, **options: Any
-) -> None:
+def _predict_frames(frames: list[Any], options: RunOptions, target: Target, client: Any, json: Path | None) -> None:
     """One store a frame in a folder, a line for each as it is finished."""
-    check_folder(folder).mkdir(exist_ok=True)
+    folder = check_folder(target.path)
+    folder.mkdir(exist_ok=True)
     paths = [folder / f"{i:06d}.zarr" for i in range(len(frames))]
 
     def say(i: int, prediction: Any) -> None:
@@ -285,7 +286,16 @@ def _predict_frames(
             line = f"frame {i} of {len(frames)}, {t:g} K: μ = {at.fermi_energy:.4f} eV{energy}"
             out.print(line, highlight=False, soft_wrap=True)
 
-    found = maladist.predict_many(frames, model, paths, client=client, finished=say, **options)
+    found = maladist.predict_many(
+        frames,
+        options.model,
+        paths,
+        client=client,
+        resume=target.resume,
+        overwrite=target.overwrite,
+        finished=say,
+        **options.run(),
+    )
     out.print(f"stores: {folder}", highlight=False, soft_wrap=True)
     if json is not None:
         write_whole(json, _dumps({"frames": [p.to_dict() for p in found]}), "json")

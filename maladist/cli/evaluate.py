@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from maladist.cli.options import Backend, Precision
+from maladist.cli.options import AUTO, NumericsFlags
 from maladist.io.targets import check_file, check_folder, write_whole
 
 if TYPE_CHECKING:
@@ -30,9 +30,7 @@ def evaluate(
     pseudopotentials: Path | None = None,
     cluster: str = "local",
     workers: int | None = None,
-    descriptors: Backend = "auto",
-    device: str = "auto",
-    precision: Precision = "float32",
+    numerics: NumericsFlags = AUTO,
     chunks: tuple[int, int, int] | None = None,
     json: Path | None = None,
     plots: Path | None = None,
@@ -75,11 +73,9 @@ def evaluate(
             data,
             client=client,
             observer=observer,
-            descriptors=descriptors,
-            device=device,
-            precision=precision,
             chunks=chunks or "auto",
             spread=spread,
+            **numerics.numerics(),
         )
     values: dict[str, Any] = {"model": str(loaded), "model_hash": loaded.content_hash}
     values |= {"snapshots": [one.to_dict() for one in found]}

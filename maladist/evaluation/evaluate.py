@@ -11,10 +11,9 @@ import time
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +21,7 @@ import torch
 from distributed import Client
 
 from maladist import schema
-from maladist.cluster import cluster
+from maladist.cluster import client_or_local
 from maladist.datasets.snapshots import Snapshot, find_snapshots
 from maladist.errors import AccuracyWarning, InputError
 from maladist.evaluation.statistics import Evaluated
@@ -37,6 +36,7 @@ from maladist.parallel.progress import Observer, Silent
 from maladist.physics.energies import ion_energy
 from maladist.physics.energy_zero import resampling
 from maladist.physics.fermi import number_weights
+from maladist.prediction.options import Chunks, NumericsOptions, check_chunks
 from maladist.prediction.predict import predict
 from maladist.prediction.result import Prediction
 from maladist.prediction.setup import known_elements
@@ -54,12 +54,10 @@ def evaluate(
     *,
     client: Client | None = None,
     pseudopotentials: str | Path | None = None,
-    chunks: str | Sequence[int] = "auto",
-    descriptors: str = "auto",
-    device: str = "auto",
-    precision: str = "float32",
+    chunks: Chunks = "auto",
     spread: bool = False,
     observer: Observer | None = None,
+    **numerics: Unpack[NumericsOptions],
 ) -> list[Evaluated]:
     """Errors of a model on every snapshot of some data.
 
@@ -73,12 +71,14 @@ def evaluate(
         Whose workers compute; a local cluster where None.
     pseudopotentials
         Folder of UPF files, where the model does not tell valence and core charge: without them A is not compared.
-    chunks, descriptors, device, precision
+    chunks
         As in `predict`.
     spread
         Also predict with every member of an ensemble; how far they are apart goes beside the errors.
     observer
         Is told how many snapshots there are, and of each that is done; nobody where None.
+    numerics
+        Backend, device and precision as in `predict`.
 
     Returns
     -------
@@ -97,15 +97,13 @@ def evaluate(
     snapshots = find_snapshots(patterns, "data")
     for snapshot in snapshots:
         _check(snapshot, model)
-    options: dict[str, Any] = {"chunks": chunks, "descriptors": descriptors, "device": device, "precision": precision}
-    options |= {"spread": True} if spread else {}
-    context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
-    with context as connected, ThreadPoolExecutor(_AT_ONCE) as pool, warnings.catch_warnings():
+    check_chunks(chunks)
+    with client_or_local(client) as connected, ThreadPoolExecutor(_AT_ONCE) as pool, warnings.catch_warnings():
         warnings.simplefilter("ignore", AccuracyWarning)  # a poor model is what this is to find
         observer, found = observer or Silent(), []
         observer.begin(connected, f"{len(snapshots)} snapshots")
         observer.stage("snapshots", len(snapshots))
-        for one in pool.map(lambda s: _evaluate(s, model, connected, options), snapshots):
+        for one in pool.map(lambda s: _evaluate(s, model, connected, chunks, spread, numerics), snapshots):
             found.append(one)
             observer.advance(one)
         return found
@@ -132,7 +130,9 @@ def _short(e: EnergyGrid) -> str:
     return f"{e.origin:g} to {e.values[-1]:g} eV, {e.levels} levels, {e.kernel} {e.width:g} eV"
 
 
-def _evaluate(snapshot: Snapshot, model: LDOSModel, client: Client, options: dict[str, Any]) -> Evaluated:
+def _evaluate(
+    snapshot: Snapshot, model: LDOSModel, client: Client, chunks: Chunks, spread: bool, numerics: NumericsOptions
+) -> Evaluated:
     predicted = predict(
         snapshot.system.atoms,
         model,
@@ -142,7 +142,9 @@ def _evaluate(snapshot: Snapshot, model: LDOSModel, client: Client, options: dic
         keep=("ldos",),
         client=client,
         observer=Silent(),
-        **options,
+        chunks=chunks,
+        spread=spread,
+        **numerics,
     )
     try:
         placed = model.placed(snapshot.system.symbols, snapshot.system.grid.volume).energy_grid

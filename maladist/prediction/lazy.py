@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 import ase
 import dask
@@ -19,10 +19,11 @@ from maladist.descriptors import Spec, evaluate
 from maladist.grid import Block, Blocks, Grid
 from maladist.learning.model import LDOSModel
 from maladist.neighbors import CellList
-from maladist.numerics import Numerics, Precision
+from maladist.numerics import Numerics
 from maladist.parallel.blocking import choose_block
 from maladist.prediction.block import Clock, ModelBlob, ldos_batches
-from maladist.prediction.setup import Chunks, check_chunks, setup
+from maladist.prediction.options import Chunks, NumericsOptions, check_chunks
+from maladist.prediction.setup import setup
 
 T = TypeVar("T")
 _TARGET = 16384  # points of a block: a slice should not wait long for its first block
@@ -34,9 +35,7 @@ def describe(
     grid: Grid,
     *,
     chunks: Chunks = "auto",
-    backend: str = "auto",
-    device: str = "auto",
-    precision: Precision = "float32",
+    **numerics: Unpack[NumericsOptions],
 ) -> xr.DataArray:
     """Descriptors at every point of a grid, lazily.
 
@@ -50,8 +49,8 @@ def describe(
         The grid; its cell must be that of the atoms.
     chunks
         Points of a block along the lattice vectors, or 'auto'.
-    backend, device, precision
-        As in `predict`.
+    numerics
+        Backend, device and precision as in `predict`.
 
     Returns
     -------
@@ -61,8 +60,8 @@ def describe(
     schema.check_atoms(atoms)
     cell_list = CellList(grid.cell_array, atoms.positions, atoms.numbers.astype(np.int16), spec.cutoff)
     blocks = _blocks(grid, chunks)
-    numerics = Numerics(backend, device, precision)
-    data = _map(_descriptor_block, blocks, (spec.n_features, precision), (cell_list, spec, numerics))
+    how = Numerics(**numerics)
+    data = _map(_descriptor_block, blocks, (spec.n_features, how.precision), (cell_list, spec, how))
     return xr.DataArray(data, dims=("x", "y", "z", "feature"), name="descriptors", attrs=schema.grid_attributes(grid))
 
 
@@ -72,16 +71,16 @@ def ldos(
     *,
     grid: Grid | Sequence[int] | None = None,
     chunks: Chunks = "auto",
-    backend: str = "auto",
-    device: str = "auto",
-    precision: Precision = "float32",
+    **numerics: Unpack[NumericsOptions],
 ) -> xr.DataArray:
     """Local density of states of a cell, lazily.
 
     Parameters
     ----------
-    atoms, model, grid, chunks, backend, device, precision
+    atoms, model, grid, chunks
         As in `predict`.
+    numerics
+        Backend, device and precision as in `predict`.
 
     Returns
     -------
@@ -90,19 +89,10 @@ def ldos(
         contract's attributes, so that `observe` takes it as it is.
     """
     # μ is not needed here, so any temperature will do where the model names none.
-    ready = setup(
-        atoms,
-        model,
-        temperature=_any_temperature(model),
-        grid=grid,
-        descriptors=backend,
-        device=device,
-        precision=precision,
-        chunks=chunks,
-    )
+    ready = setup(atoms, model, temperature=_any_temperature(model), grid=grid, chunks=chunks, **numerics)
     system, known = ready.system, ready.model
     shared = (ready.cell_list, ready.blob, ready.numerics)
-    data = _map(_ldos_block, _blocks(system.grid, chunks), (known.energy_grid.levels, precision), shared)
+    data = _map(_ldos_block, _blocks(system.grid, chunks), (known.energy_grid.levels, ready.numerics.precision), shared)
     attrs = {
         **schema.system_attributes(system),
         **schema.energy_attributes(known.energy_grid),

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import ase
 from distributed import Client
@@ -20,6 +20,7 @@ from maladist.errors import BlockError, InputError
 from maladist.io import stores
 from maladist.learning.model import LDOSModel
 from maladist.parallel.progress import Silent
+from maladist.prediction.options import Options
 from maladist.prediction.record import check_record, naming_what_is_kept
 from maladist.prediction.result import Prediction
 from maladist.prediction.run import Target, execute
@@ -35,8 +36,8 @@ def predict_many(
     at_once: int = 4,
     resume: bool = False,
     overwrite: bool = False,
-    finished: Callable[[int, Prediction], Any] = lambda *_: None,
-    **options: Any,
+    finished: Callable[[int, Prediction], object] = lambda *_: None,
+    **options: Unpack[Options],
 ) -> list[Prediction]:
     """Predict many cells with one model; see `predict`, which this is for each of them.
 
@@ -59,7 +60,7 @@ def predict_many(
     finished
         Is told of each frame's number and prediction when it is there.
     options
-        The other parameters of `predict` that concern the physics and the descriptors.
+        The other parameters of `predict` that say what is computed, and how: temperature, grid, chunks, backend, ...
 
     Returns
     -------
@@ -94,7 +95,7 @@ def predict_many(
     return [Prediction.open(path) for path in paths]
 
 
-def _ready(frames: Sequence[ase.Atoms], model: LDOSModel | str | Path, options: dict[str, Any]) -> list[Setup]:
+def _ready(frames: Sequence[ase.Atoms], model: LDOSModel | str | Path, options: Options) -> list[Setup]:
     """Input of all frames, checked; the model and the pseudopotentials are read once."""
     ready: list[Setup] = []
     for i, atoms in enumerate(frames):

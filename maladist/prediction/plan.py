@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Unpack
 
 import ase
 from distributed import Client
@@ -28,7 +28,8 @@ from maladist.parallel.workers import IDLE_BYTES, Workers
 from maladist.physics.fermi import window_modes
 from maladist.prediction.block import time_ldos
 from maladist.prediction.fields import one_task_bytes
-from maladist.prediction.setup import Chunks, Setup, setup
+from maladist.prediction.options import Chunks, Options
+from maladist.prediction.setup import Setup, setup
 from maladist.prediction.tally import STAGES
 from maladist.reprs import html_table, size
 
@@ -181,7 +182,7 @@ def plan(
     *,
     client: Client | None = None,
     calibrate: bool = True,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Plan:
     """Say what `predict` with the same arguments would do and need, without doing it.
 
@@ -192,7 +193,7 @@ def plan(
     calibrate
         Compute one block on a worker, twice, to forecast the time.
     options
-        The other parameters of `predict` that concern the physics and the descriptors.
+        The other parameters of `predict` that say what is computed, and how: temperature, grid, chunks, backend, ...
 
     Raises
     ------

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Unpack
 
 import ase
 from distributed import Client
 
 from maladist.cluster import client_or_local
-from maladist.elements import Element
-from maladist.grid import Grid
 from maladist.io import stores
 from maladist.learning.model import LDOSModel
-from maladist.numerics import Precision
 from maladist.parallel.progress import Observer, Silent
-from maladist.physics.fermi import CorrectionMode
+from maladist.prediction.options import Options
 from maladist.prediction.record import naming_what_is_kept
 from maladist.prediction.result import Prediction, discard, temporary_store
 from maladist.prediction.run import Target, execute
-from maladist.prediction.setup import Chunks, announce, setup
+from maladist.prediction.setup import announce, setup
 from maladist.prediction.spread import member_setups, write_spread
 
 
@@ -28,22 +25,13 @@ def predict(
     atoms: ase.Atoms,
     model: LDOSModel | str | Path,
     *,
-    temperature: float | Sequence[float] | None = None,
-    grid: Grid | Sequence[int] | None = None,
     client: Client | None = None,
     store: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    chunks: Chunks = "auto",
-    descriptors: str = "auto",
-    device: str = "auto",
-    precision: Precision = "float32",
-    pseudopotentials: str | Path | Mapping[str, Element] | None = None,
-    density_cutoff: float | None = None,
-    correction: CorrectionMode = "auto",
-    keep: Sequence[str] = (),
     observer: Observer | None = None,
     spread: bool = False,
+    **options: Unpack[Options],
 ) -> Prediction:
     """Predict the electronic structure of a periodic cell; the LDOS is never held whole.
 
@@ -53,10 +41,6 @@ def predict(
         Positions, elements and the cell, periodic in three directions.
     model
         A model, or a path of a model file or of a zip that MALA wrote.
-    temperature
-        Of the electrons, K; several give a leading dim ``temperature``. The model's own where it is not given.
-    grid
-        Numbers of points along the lattice vectors, or a Grid; by default of the spacing that the model was trained on.
     client
         A Dask client. By default a local cluster is started, used and closed.
     store
@@ -66,12 +50,22 @@ def predict(
         Continue the run that left ``store`` unfinished.
     overwrite
         Replace ``store`` if it exists.
+    observer
+        Is told of progress.
+    spread
+        Predict with each member of an ensemble too, and give the standard deviations of density, DOS, Fermi level and
+        energies beside the mean's, under their names with ``_std``. Takes the time of k + 1 predictions.
+    temperature
+        Temperature of the electrons, K; several give a leading dim ``temperature``. The model's own where it is not
+        given.
+    grid
+        Numbers of points along the lattice vectors, or a Grid; by default of the spacing that the model was trained on.
     chunks
         Points of a block along the lattice vectors; 'auto' fits them to the workers.
-    descriptors
-        Backend: 'auto', 'cpu', 'torch' or 'lammps'.
+    backend
+        Kernel of the descriptors: 'auto', 'cpu', 'torch' or 'lammps'.
     device
-        'auto' (decided by each worker), 'cpu', 'cuda', ...
+        Where they and the network are computed: 'auto' (decided by each worker), 'cpu', 'cuda', ...
     precision
         'float32' or 'float64', of descriptors and network. Reductions and energies are always float64.
     pseudopotentials
@@ -79,14 +73,9 @@ def predict(
     density_cutoff
         Sphere of n_core, of the gradient and of XC, eV; replaces the model's.
     correction
-        Of the LDOS' broadening: 'auto', 'on' or 'off'.
+        Whether to correct the energies for the broadening of the LDOS: 'auto', 'on' or 'off'.
     keep
         Fields to be kept in the store: any of 'ldos' and 'descriptors'.
-    observer
-        Is told of progress.
-    spread
-        Of an ensemble: predict with each member too, and give the standard deviations of density, DOS, Fermi level and
-        energies beside the mean's, under their names with ``_std``. Takes the time of k + 1 predictions.
 
     Returns
     -------
@@ -101,20 +90,7 @@ def predict(
         A block failed on a worker; what was finished is kept in the store.
     """
     began = time.perf_counter()
-    ready = setup(
-        atoms,
-        model,
-        temperature=temperature,
-        grid=grid,
-        pseudopotentials=pseudopotentials,
-        density_cutoff=density_cutoff,
-        correction=correction,
-        descriptors=descriptors,
-        device=device,
-        precision=precision,
-        keep=keep,
-        chunks=chunks,
-    )
+    ready = setup(atoms, model, **options)
     if observer is None:
         announce(ready.system.notes)
     members = member_setups(ready) if spread else []

@@ -36,11 +36,12 @@ from maladist.physics.energies import Energies
 from maladist.physics.fermi import FermiWeights, fermi_states, number_rows, window_modes
 from maladist.prediction.block import Report, Work, compute_block, density_blocks, mean_ldos
 from maladist.prediction.fields import terms_of_store
+from maladist.prediction.options import Chunks
 from maladist.prediction.passes import Pass, Run, run_pass
 from maladist.prediction.pilot import pilot_groups, pilot_points, window
 from maladist.prediction.plan import make_plan
 from maladist.prediction.record import BASIS, MODES, TALLY, Record, check_record, read_basis
-from maladist.prediction.setup import Chunks, Setup
+from maladist.prediction.setup import Setup
 from maladist.prediction.tally import STAGES, Tally, add_up
 from maladist.prediction.values import result_values, run_attributes, run_values, worker_seconds
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import ase
 import numpy as np
@@ -21,15 +21,13 @@ from maladist.io.model_file import load_model
 from maladist.io.qe.upf import read_pseudopotentials
 from maladist.learning.model import LDOSModel
 from maladist.neighbors import CellList
-from maladist.numerics import Numerics, Precision
-from maladist.physics.fermi import CorrectionMode, use_correction
+from maladist.numerics import Numerics
+from maladist.physics.fermi import use_correction
 from maladist.physics.system import System, complete, wrapped
 from maladist.prediction.block import ModelBlob
+from maladist.prediction.options import Chunks, Options, check_chunks, check_names, numerics_of
 
 KEEPABLE: Final = ("ldos", "descriptors")
-
-Chunks = str | Sequence[int]
-"""Points of a block along the lattice vectors; 'auto' fits them to the workers."""
 
 
 @dataclass(frozen=True)
@@ -84,60 +82,56 @@ class Setup:
             "n_electrons": p.n_electrons,
             "density_cutoff": p.density_cutoff,
             "precision": self.numerics.precision,
-            "descriptors": self.numerics.backend,
+            "backend": self.numerics.backend,
             "keep": list(self.keep),
         }
 
 
-def setup(
-    atoms: ase.Atoms,
-    model: LDOSModel | str | Path,
-    *,
-    temperature: float | Sequence[float] | None = None,
-    grid: Grid | Sequence[int] | None = None,
-    pseudopotentials: str | Path | Mapping[str, Element] | None = None,
-    density_cutoff: float | None = None,
-    correction: CorrectionMode = "auto",
-    descriptors: str = "auto",
-    device: str = "auto",
-    precision: Precision = "float32",
-    keep: Sequence[str] = (),
-    chunks: Chunks = "auto",
-) -> Setup:
+def setup(atoms: ase.Atoms, model: LDOSModel | str | Path, **options: Unpack[Options]) -> Setup:
     """Check a prediction's input and complete it from the model; see `predict` for the parameters."""
-    model = model if isinstance(model, LDOSModel) else load_model(model)
-    if pseudopotentials is not None:
-        given = pseudopotentials if isinstance(pseudopotentials, Mapping) else read_pseudopotentials(pseudopotentials)
-        model = model.with_pseudopotentials(given)
+    check_names(options)
+    model = _with_elements(model, options.get("pseudopotentials"))
     schema.check_atoms(atoms, known_elements(model))
-    _one_of("descriptors", descriptors, ("auto", *sorted(model.descriptor.kernels())))
-    numerics = Numerics(descriptors, device, precision)
+    numerics, chunks = numerics_of(options), options.get("chunks", "auto")
+    _one_of("backend", numerics.backend, ("auto", *sorted(model.descriptor.kernels())))
     check_chunks(chunks)
+    keep = options.get("keep", ())
     keep = (keep,) if isinstance(keep, str) else tuple(keep)
     for name in keep:
         _one_of("keep", name, KEEPABLE)
-    if temperature is None:
-        if model.temperature is None:
-            raise InputError(
-                "temperature", "none, and the model names none", "a temperature in K", "Give --temperature."
-            )
-        temperature = model.temperature
-    temperatures = [float(temperature)] if np.isscalar(temperature) else [float(t) for t in temperature]  # type: ignore[arg-type, union-attr]
-    cell = choose_grid(atoms, model, grid)
-    corrected, not_corrected = use_correction(correction, model.energy_grid)
+    temperatures = _temperatures(options.get("temperature"), model)
+    cell, cutoff = choose_grid(atoms, model, options.get("grid")), options.get("density_cutoff")
+    corrected, not_corrected = use_correction(options.get("correction", "auto"), model.energy_grid)
     system = System(
         cell,
         wrapped(atoms, cell),
         atoms.numbers.astype(np.int16),
         model.elements,
         model.xc,
-        model.density_cutoff if density_cutoff is None else density_cutoff,
-        temperatures=tuple(temperatures),
+        model.density_cutoff if cutoff is None else cutoff,
+        temperatures=temperatures,
         correction=corrected,
     )
     system = complete(system, not_corrected, model.electrons_per_atom)
     placed = model.placed(atoms.get_chemical_symbols(), atoms.get_volume())
     return Setup(system, placed, numerics, keep, chunks, model.content_hash)
+
+
+def _with_elements(
+    model: LDOSModel | str | Path, pseudopotentials: str | Path | Mapping[str, Element] | None
+) -> LDOSModel:
+    model = model if isinstance(model, LDOSModel) else load_model(model)
+    if pseudopotentials is None:
+        return model
+    given = pseudopotentials if isinstance(pseudopotentials, Mapping) else read_pseudopotentials(pseudopotentials)
+    return model.with_pseudopotentials(given)
+
+
+def _temperatures(temperature: float | Sequence[float] | None, model: LDOSModel) -> tuple[float, ...]:
+    temperature = model.temperature if temperature is None else temperature
+    if temperature is None:
+        raise InputError("temperature", "none, and the model names none", "a temperature in K", "Give --temperature.")
+    return tuple(float(t) for t in (temperature if isinstance(temperature, Iterable) else (temperature,)))
 
 
 def known_elements(model: LDOSModel) -> set[str] | None:
@@ -160,14 +154,6 @@ def choose_grid(atoms: ase.Atoms, model: LDOSModel, grid: Grid | Sequence[int] |
             "model", "it does not tell the spacing of its training grid", "a grid", "Give --grid NX NY NZ."
         )
     return Grid.from_spacing(cell, model.spacing)
-
-
-def check_chunks(chunks: Chunks) -> None:
-    """Refuse what is neither 'auto' nor three numbers of points."""
-    if chunks == "auto" or (not isinstance(chunks, str) and len(chunks) == 3 and min(chunks) >= 1):
-        return
-    came = repr(chunks) if isinstance(chunks, str) else f"{tuple(chunks)}"
-    raise GridError("chunks", came, "'auto' or three numbers of points")
 
 
 def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:

@@ -32,7 +32,7 @@ from maladist.testing import assert_identical, be_atoms, tiny_model, with_accide
 
 pytestmark = pytest.mark.filterwarnings("ignore:broadening correction")
 
-CUT = {"chunks": (7, 7, 10), "descriptors": "torch"}
+CUT = {"chunks": (7, 7, 10), "backend": "torch"}
 BATCH = {"workers": 2, "cores": 2, "processes": 1, "memory": "4GB", "interface": "lo"}
 
 

@@ -86,7 +86,7 @@ def test_a_cell_on_two_jobs_of_which_one_is_cancelled_half_way(one_machine: Path
     (tmp_path / "slurm.yaml").write_text(yaml.safe_dump(description))
     code = "import sys, maladist.testing; from maladist.cli.app import main; sys.exit(main())"
     what = ["predict", "be8.extxyz", "--model", "slow.maladist", "--output", "be.zarr", "--cluster", "slurm.yaml"]
-    command = [sys.executable, "-c", code, *what, "--chunks", *CHUNKS, "--descriptors", "torch"]
+    command = [sys.executable, "-c", code, *what, "--chunks", *CHUNKS, "--backend", "torch"]
     run = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         jobs = _wait_for_half(tmp_path / "be.zarr", run)
@@ -104,7 +104,7 @@ def test_a_cell_on_two_jobs_of_which_one_is_cancelled_half_way(one_machine: Path
     atoms = read_atoms(str(tmp_path / "be8.extxyz"))
     with maladist.cluster("local", workers=1) as client:
         chunks = tuple(map(int, CHUNKS))
-        straight = maladist.predict(atoms, tiny_model(), client=client, chunks=chunks, descriptors="torch")
+        straight = maladist.predict(atoms, tiny_model(), client=client, chunks=chunks, backend="torch")
     assert_identical(got, straight)
     for _ in range(100):
         if not slurm("squeue", "-h").strip():

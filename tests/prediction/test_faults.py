@@ -41,7 +41,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:broadening correction")
 
 CHUNKS = (7, 7, 12)  # 32 blocks, ragged in z
 BLOCKS = 32
-CUT = {"chunks": CHUNKS, "descriptors": "torch"}  # no compiler in the way of workers that start often
+CUT = {"chunks": CHUNKS, "backend": "torch"}  # no compiler in the way of workers that start often
 PRELOAD = {"kind": "local", "preload": "maladist.testing"}
 
 
@@ -258,7 +258,7 @@ def predict_command(structure: Path, model: Path, store: Path, *more: str) -> li
         str(store),
         "--chunks",
         *chunks,
-        "--descriptors",
+        "--backend",
         "torch",
         *more,
     ]

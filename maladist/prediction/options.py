@@ -1,0 +1,66 @@
+"""The keywords that the public verbs share, typed once: what is computed, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypedDict
+
+from maladist.elements import Element
+from maladist.errors import GridError
+from maladist.grid import Grid
+from maladist.numerics import Numerics, Precision
+from maladist.physics.fermi import CorrectionMode
+
+Chunks = str | Sequence[int]
+"""Points of a block along the lattice vectors; 'auto' fits them to the workers."""
+
+
+class NumericsOptions(TypedDict, total=False):
+    """Fields of `maladist.numerics.Numerics` as keywords; what is left out is as there."""
+
+    backend: str
+    device: str
+    precision: Precision
+
+
+class Options(NumericsOptions, total=False):
+    """Keywords of `predict` (which describes them) that its relatives take too; each may be left out."""
+
+    temperature: float | Sequence[float] | None
+    grid: Grid | Sequence[int] | None
+    pseudopotentials: str | Path | Mapping[str, Element] | None
+    density_cutoff: float | None
+    correction: CorrectionMode
+    keep: Sequence[str]
+    chunks: Chunks
+
+
+def check_names(options: Options) -> None:
+    """Refuse keywords that are none, which ``**options`` would let pass.
+
+    Raises
+    ------
+    TypeError
+        As Python's own of an unexpected keyword argument.
+    """
+    if unknown := sorted(set(options) - Options.__optional_keys__):
+        known = ", ".join(sorted(Options.__optional_keys__))
+        raise TypeError(f"unexpected keyword argument {', '.join(map(repr, unknown))}; there are {known}")
+
+
+def numerics_of(options: Options) -> Numerics:
+    """How descriptors and network are to be computed."""
+    return Numerics(
+        options.get("backend", Numerics.backend),
+        options.get("device", Numerics.device),
+        options.get("precision", Numerics.precision),
+    )
+
+
+def check_chunks(chunks: Chunks) -> None:
+    """Refuse what is neither 'auto' nor three numbers of points."""
+    if chunks == "auto" or (not isinstance(chunks, str) and len(chunks) == 3 and min(chunks) >= 1):
+        return
+    came = repr(chunks) if isinstance(chunks, str) else f"{tuple(chunks)}"
+    raise GridError("chunks", came, "'auto' or three numbers of points")
