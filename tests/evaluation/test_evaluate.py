@@ -158,7 +158,7 @@ def evaluated(name: str, n: int, error: float, volume: float = 8.0, ewald: float
     energy = 1.0 + 0.3 * volume + 0.2 * ewald
     dft = {"total_free_energy": energy, "band_energy": -energy}
     ours = {k: v + error / 1e3 for k, v in dft.items()}
-    figures = (0.1, 0.2, 0.01, 0.02, 0.001, 0.01, 1.0, 0.0, 1.0)
+    figures = (0.1, 0.2, 0.01, 0.02, 0.001, 0.01, 1.0, 0.01, 0.0, 1.0)
     return Evaluated(name, name, n, volume, ewald, *figures, ours, dft, **rest)  # type: ignore[arg-type]
 
 
