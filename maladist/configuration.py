@@ -112,13 +112,14 @@ def _first_error(error: ValidationError, source: str, top: type[Section], values
     key = max(same, key=len)  # of a union's parts the one that went deepest was meant
     errors = by_key[key]
     said = [_came_and_wanted(one, top) for one in errors]  # several where a union allows several types
-    inner = errors[0].get("ctx", {}).get("error")
+    inner, remedy = errors[0].get("ctx", {}).get("error"), ""
     if isinstance(inner, InputError):
+        remedy = inner.remedy
         key = ".".join(dict.fromkeys([k for k in (key, *inner.argument.split()) if k]))
     came, wanted = said[0][0], " or ".join(dict.fromkeys(wanted for _, wanted in said))
     others = len(by_key) - len(same)
     more = f"{others} more keys are wrong." if others else ""
-    return top.error(f"{source}: {key}" if key else source, came, wanted, more)
+    return top.error(f"{source}: {key}" if key else source, came, wanted, f"{remedy} {more}".strip())
 
 
 def _came_and_wanted(one: ErrorDetails, top: type[Section]) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.build import bulk
 
 import maladist
-from maladist.datasets.dft.setup import DFTSetup
+from maladist.datasets.dft.espresso import Espresso
 from maladist.sampling.crystal import displaced
 
 SETUP = Path(maladist.__file__).parent / "data" / "be_1000K" / "dft.yaml"
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=None)
     options = parser.parse_args()
     options.output.mkdir(exist_ok=True)
-    setup, everything = DFTSetup.read(SETUP), snapshots()
+    setup, everything = Espresso.read(SETUP), snapshots()
     dense = {name: a for name, a in everything.items() if name.startswith("test-08")}
 
     def told(outcome: maladist.datasets.dft.dft.Outcome) -> None:

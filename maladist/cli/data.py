@@ -127,14 +127,14 @@ def dft(
     from maladist.cli.console import TerminalObserver
     from maladist.datasets.dft.dft import Outcome
     from maladist.datasets.dft.dft import dft as run_dft
-    from maladist.datasets.dft.setup import DFTSetup
+    from maladist.datasets.dft.espresso import Espresso
     from maladist.errors import DFTError
     from maladist.io.structures import read_frames
 
     def told(outcome: Outcome) -> None:
         err.print(f"{outcome.name}: {outcome.reason or 'done'} ({outcome.seconds:.1f} s)", highlight=False)
 
-    frames, ready = read_frames(snapshots), DFTSetup.read(setup)
+    frames, ready = read_frames(snapshots), Espresso.read(setup)
     called = [f"{prefix}{i:04d}" for i in range(len(frames))]
     with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
         outcomes = run_dft(

@@ -6,12 +6,16 @@ D(ε) = Σ_k w_k Σ_n K((ε − ε_nk)/δ)/δ with K = exp(−x²)/√π or 1/(2
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from maladist.errors import GridError
 from maladist.grid import EnergyGrid, Kernel
+
+COARSE: Final = 2e-3
+"""Aliasing at which a spacing is too coarse: the band energy of a made-up metal is then off by 2 meV an atom."""
 
 
 def kernel(x: Tensor, kind: Kernel) -> Tensor:
@@ -53,6 +57,47 @@ def broadened_dos(eigenvalues: Tensor, weights: Tensor, energy_grid: EnergyGrid)
         x = (energies[:, None] - row[None, :]) / energy_grid.width
         dos += weight / energy_grid.width * kernel(x, energy_grid.kernel).sum(1)
     return dos
+
+
+def aliasing(energy_grid: EnergyGrid) -> float | None:
+    """How much of a level's weight depends on where it lies between two energies; None where the kernel is not known.
+
+    Samples of K((ε − ε_n)/δ)/δ at a spacing h sum to (1 + 2 K̂(2π/h) cos(2π ε_n/h) + ...)/h, by Poisson's formula: the
+    largest change of a level's weight is 2 K̂, with K̂ = exp(−(kδ)²/4) of a Gaussian and πkδ/sinh(πkδ) of the Fermi
+    function's derivative.
+
+    Returns
+    -------
+    float
+        K̂(2π/h): 5e-5 of a Gaussian where h = δ, 8e-2 where h = 2δ. The band energy is off by as much in eV an atom
+        and more.
+    """
+    if energy_grid.kernel not in ("gaussian", "fermi-derivative") or not energy_grid.width > 0:
+        return None
+    x = 2 * math.pi * energy_grid.width / energy_grid.spacing
+    if energy_grid.kernel == "gaussian":
+        return math.exp(-x * x / 4)
+    return math.pi * x / math.sinh(min(math.pi * x, 700.0))
+
+
+def check_spacing(energy_grid: EnergyGrid, argument: str) -> None:
+    """Refuse energies that are too far apart for the broadening.
+
+    Raises
+    ------
+    GridError
+        Levels between two energies would be missed.
+    """
+    amount = aliasing(energy_grid)
+    if amount is not None and amount > COARSE:
+        came = f"{energy_grid.spacing:g} eV with a broadening of {energy_grid.width:g} eV ({energy_grid.kernel})"
+        remedy = "The sum over the energies misses or doubles levels between them: take a finer spacing or a wider δ."
+        raise GridError(argument, came, f"a spacing of at most {coarsest_spacing(energy_grid):.3g} eV", remedy)
+
+
+def coarsest_spacing(energy_grid: EnergyGrid) -> float:
+    """Largest spacing, eV, that :func:`check_spacing` lets pass: 1.26 δ of a Gaussian, 2.16 δ of the other kernel."""
+    return {"gaussian": 1.26, "fermi-derivative": 2.16}[energy_grid.kernel] * energy_grid.width
 
 
 def occupation_sums(eigenvalues: Tensor, weights: Tensor, mu: float, tau: float) -> tuple[float, float, float]:

@@ -15,12 +15,12 @@ from ase.build import bulk
 from zarr.codecs import BloscCodec
 
 import maladist
-from maladist.datasets.dft.setup import DFTSetup
+from maladist.datasets.dft.espresso import Espresso
 from maladist.sampling.crystal import displaced
 
 HERE = Path(__file__).parent
 ENERGIES = {"origin": -6.0, "spacing": 0.3, "levels": 66}
-SETUP = DFTSetup(
+SETUP = Espresso(
     temperature=1000.0,
     pseudopotentials=str(HERE / "pseudopotentials"),
     ecutwfc=15.0,

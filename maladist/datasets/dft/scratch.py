@@ -77,25 +77,21 @@ class Scratch:
         self._keeper.stdout.close()
         shutil.rmtree(self.folder, ignore_errors=True)  # where the keeper was killed
 
-    def run(self, program: str, stem: str) -> None:
-        """Run a program of Quantum ESPRESSO in the folder, from STEM.in to STEM.out.
+    def run(self, program: str, stem: str) -> int:
+        """Run a program in the folder, from STEM.in to STEM.out.
+
+        Returns
+        -------
+        int
+            Its status; −n where signal n ended it.
 
         Raises
         ------
         DependencyError
             There is none.
         DFTError
-            It failed, did not converge, or nobody waits for the task any more.
+            Nobody waits for the task any more, or its keeper was killed.
         """
-        status = self._ask(program, stem)
-        text = (self.folder / f"{stem}.out").read_text(errors="replace")
-        if "convergence NOT achieved" in text:
-            remedy = "Try a smaller mixing_beta."
-            raise DFTError(program, "the self-consistency did not converge", "convergence", remedy)
-        if status != 0 or "JOB DONE" not in text:
-            raise DFTError(program, f"it {_ending(status)}: {_reason(text)}", "a calculation that ends")
-
-    def _ask(self, program: str, stem: str) -> int:
         asked, answered = self._keeper.stdin, self._keeper.stdout
         assert asked is not None and answered is not None
         asked.write(json.dumps({"program": program, "stem": stem}).encode() + b"\n")
@@ -108,21 +104,16 @@ class Scratch:
             raise DFTError(program, "it was ended from outside", "a calculation that ends")
         answer = json.loads(line)
         if "error" in answer:
-            raise DependencyError(program, f"not found ({answer['error']})", "Quantum ESPRESSO on every worker")
+            raise DependencyError(
+                program, f"not found ({answer['error']})", "the programs of the DFT code on every worker"
+            )
         return int(answer["status"])
 
 
-def _ending(status: int) -> str:
+def ending(status: int) -> str:
+    """How a program ended, in words."""
     if status >= 0:
         return f"stopped with status {status}"
     name = signal.Signals(-status).name
     why = {"SIGXFSZ": ", a limit on file sizes", "SIGKILL": ", perhaps for want of memory"}.get(name, "")
     return f"was ended by {name}{why}"
-
-
-def _reason(text: str) -> str:
-    """What a program of Quantum ESPRESSO says between its lines of percent signs, or its last line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    marks = [i for i, line in enumerate(lines) if line.startswith("%%%")]
-    said = lines[marks[0] + 1 : marks[1]] if len(marks) > 1 else lines[-1:]
-    return " ".join(said) or "it said nothing"

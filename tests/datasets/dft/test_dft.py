@@ -1,4 +1,4 @@
-"""Runs of Quantum ESPRESSO: the LDOS from the wavefunctions is pp.x's, what fails is named, what is done is kept."""
+"""Data sets from a DFT code: what fails is named, what is done is kept, and any code will do."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from ase.build import bulk
 from distributed import Client, LocalCluster
 
-from maladist.datasets.dft.dft import _ldos_of_pp, calculate, dft, run_snapshot
+from maladist.datasets.dft.code import Calculated
+from maladist.datasets.dft.dft import dft, run_snapshot
+from maladist.datasets.dft.espresso import Espresso
 from maladist.datasets.dft.scratch import Scratch
-from maladist.datasets.dft.setup import DFTSetup, check_covers
+from maladist.datasets.dft.setup import DFTSetup
 from maladist.errors import AtomsError, DependencyError, DFTError, InputError
 from maladist.io.datasets import is_complete, open_data_set, read_reference, snapshot_path
-from maladist.io.qe.xml import read_qe_xml
+from maladist.io.qe.run import DFTRun
 from maladist.io.stores import open_dataset
 from maladist.io.yaml import yaml_text
+from maladist.physics.broadening import broadened_dos
 
 qe = [
     pytest.mark.qe,
@@ -46,26 +50,17 @@ def be2() -> Atoms:
 
 
 @pytest.fixture
-def setup(own_data: Path) -> DFTSetup:
+def setup(own_data: Path) -> Espresso:
     energies = {"origin": -6.0, "spacing": 0.5, "levels": 39}
     files = str(own_data / "pseudopotentials")
-    return DFTSetup(
+    return Espresso(
         temperature=1000, pseudopotentials=files, ecutwfc=18, kpoints=(2, 2, 1), energies=energies, broadening=0.5
     )
 
 
 @needs_qe
-def test_ldos_from_wavefunctions_is_that_of_pp(tmp_path: Path, be2: Atoms, setup: DFTSetup) -> None:
-    with Scratch("a", str(tmp_path)) as scratch:
-        run, _, ours = calculate(be2, setup, scratch)
-        theirs = _ldos_of_pp(scratch, run, setup)
-    # pp.x prints five digits.
-    assert np.abs(ours - theirs).max() < 2e-5 * theirs.max()
-
-
-@needs_qe
 def test_a_data_set_whose_failures_are_named_and_whose_second_call_does_the_rest(
-    tmp_path: Path, be2: Atoms, setup: DFTSetup, client: Client
+    tmp_path: Path, be2: Atoms, setup: Espresso, client: Client
 ) -> None:
     large = be2.copy()
     large.set_cell(be2.cell * 1.02, scale_atoms=True)
@@ -96,7 +91,7 @@ def test_a_data_set_whose_failures_are_named_and_whose_second_call_does_the_rest
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_was_killed_or_stopped_is_resumed(
-    how: signal.Signals, tmp_path: Path, be2: Atoms, setup: DFTSetup, client: Client
+    how: signal.Signals, tmp_path: Path, be2: Atoms, setup: Espresso, client: Client
 ) -> None:
     frames = []
     for i in range(6):
@@ -141,31 +136,8 @@ def test_a_run_that_was_killed_or_stopped_is_resumed(
 
 
 @needs_qe
-def test_ultrasoft_pseudopotentials_go_through_pp(
-    tmp_path: Path, shared_data: Path, be2: Atoms, setup: DFTSetup, client: Client
-) -> None:
-    """What the wavefunctions alone would give lacks the augmentation: tenths of an electron."""
-    files = tmp_path / "pp"
-    files.mkdir()
-    shutil.copy(shared_data / "be2" / "Be.pbe-n-rrkjus_psl.1.0.0.UPF", files)
-    energies = {"origin": -8.0, "spacing": 1.0, "levels": 23}
-    changed = {"pseudopotentials": str(files), "energies": energies, "broadening": 1.0, "ecutrho": 90}
-    setup = DFTSetup.of({**setup.to_dict(), **changed})
-    (done,) = dft([be2], setup, tmp_path / "d.zarr", names=["us"], client=client)
-    assert done.reason == ""
-    data, reference = (f(snapshot_path(tmp_path / "d.zarr", "us")) for f in (open_dataset, read_reference))
-    assert reference.attrs["ultrasoft"] is True
-    voxel = abs(np.linalg.det(be2.cell.array)) / data.density.size
-    np.testing.assert_allclose(data.ldos.sum(("x", "y", "z")) * voxel, data.dos, rtol=1e-5)
-    # D(ε) of the eigenvalues, broadened alike; pp.x prints five digits
-    x = (data.energy.values[:, None, None] - reference.eigenvalue.values) / 1.0
-    dos = (np.exp(-(x**2)) / np.sqrt(np.pi) * reference.k_weight.values[:, None]).sum(axis=(1, 2))
-    assert np.abs(data.dos.values - dos).max() < 2e-3 * dos.max()
-
-
-@needs_qe
 def test_files_that_cannot_grow_are_a_reason_and_leave_nothing(
-    tmp_path: Path, be2: Atoms, setup: DFTSetup, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, be2: Atoms, setup: Espresso, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import resource
 
@@ -185,49 +157,65 @@ def test_files_that_cannot_grow_are_a_reason_and_leave_nothing(
 
 
 @needs_qe
-def test_a_scratch_without_room_is_a_reason(tmp_path: Path, be2: Atoms, setup: DFTSetup) -> None:
+def test_a_scratch_without_room_is_a_reason(tmp_path: Path, be2: Atoms, setup: Espresso) -> None:
     outcome = run_snapshot("a", be2, setup, str(tmp_path / "d.zarr"), str(tmp_path / "nowhere"))
     assert "nowhere" in outcome.reason
 
 
 def test_without_pw_there_is_one_clear_line(
-    tmp_path: Path, be2: Atoms, setup: DFTSetup, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, be2: Atoms, setup: Espresso, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with (
         LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as there,
         Client(there) as without,
-        pytest.raises(DependencyError, match=r"pw\.x: not found on a worker; wanted Quantum ESPRESSO"),
+        pytest.raises(DependencyError, match=r"pw\.x: not found on a worker; wanted the DFT code"),
     ):
         dft([be2], setup, tmp_path / "d.zarr", client=without)
 
 
-@needs_qe
-def test_xml_tells_what_the_calculation_was(tmp_path: Path, be2: Atoms, setup: DFTSetup) -> None:
-    with Scratch("a", str(tmp_path)) as scratch:
-        calculate(be2, setup, scratch)
-        run = read_qe_xml(scratch.folder / "out/m.save/data-file-schema.xml")
-    assert run.temperature == pytest.approx(1000.0, rel=1e-9)
-    assert np.abs(run.atoms.positions - be2.positions).max() < 1e-8
-    assert run.terms["n_electrons"] == pytest.approx(4.0, abs=1e-8)
-    assert (run.xc, run.ultrasoft, run.converged) == ("pbe", False, True)
-
-
-def test_a_window_that_does_not_cover_is_refused(setup: DFTSetup) -> None:
-    check_covers(-2.9, 13.0, 7.0, setup)
-    with pytest.raises(DFTError, match=r"bands up to 11\.00 eV"):
-        check_covers(-2.9, 11.0, 7.0, setup)
-    with pytest.raises(DFTError, match=r"a window of -6.00 to 13.00 eV"):
-        check_covers(-2.9, 13.0, 10.0, setup)
-    with pytest.raises(DFTError, match=r"wanted -6.50 to"):
-        check_covers(-4.5, 13.0, 7.0, setup)
-
-
 def test_a_cell_without_its_mesh_or_pseudopotential_is_refused_before_anything_runs(
-    tmp_path: Path, be2: Atoms, setup: DFTSetup
+    tmp_path: Path, be2: Atoms, setup: Espresso
 ) -> None:
     with pytest.raises(InputError, match="kpoints: none for 2 atoms"):
         dft([be2], setup.model_copy(update={"kpoints": {8: (4, 4, 6)}}), tmp_path / "d.zarr")
     with pytest.raises(AtomsError, match="Cu"):
         dft([bulk("Cu")], setup, tmp_path / "d.zarr")
     assert not (tmp_path / "d.zarr").exists()
+
+
+class MadeUp(DFTSetup):
+    """A code that needs no program: an LDOS that is the same everywhere, from eigenvalues that are given."""
+
+    @property
+    def program(self) -> str:
+        return "true"
+
+    def check(self, atoms: Atoms) -> None:
+        if len(atoms) > 2:
+            raise InputError("atoms", f"{len(atoms)}", "at most two")
+
+    def calculate(self, atoms: Atoms, scratch: Scratch) -> Calculated:
+        (scratch.folder / "in").touch()
+        if atoms.info.get("fails"):
+            raise DFTError("true", "it failed", "that it does not")
+        eigenvalues, weights, shape = np.array([[-1.0, 2.0, 8.0]]), np.array([2.0]), (3, 4, 5)
+        dos = broadened_dos(torch.from_numpy(eigenvalues), torch.from_numpy(weights), self.energy_grid).numpy()
+        ldos = np.broadcast_to(dos / atoms.get_volume(), (*shape, len(dos))).astype(np.float32)
+        density = np.full(shape, 4.0 / atoms.get_volume())
+        run = DFTRun(Path("made-up"), atoms, shape, 1000.0, 4.0, "pbe", eigenvalues=eigenvalues, weights=weights)
+        return Calculated(run, density, ldos)
+
+
+def test_any_code_will_do(tmp_path: Path, be2: Atoms, setup: Espresso, client: Client) -> None:
+    names = set(DFTSetup.model_fields)
+    code = MadeUp.of({k: v for k, v in setup.to_dict().items() if k in names})
+    bad = be2.copy()
+    bad.info["fails"] = True
+    done = dft([be2, bad], code, tmp_path / "d.zarr", names=["a", "b"], client=client, scratch=tmp_path)
+    assert [o.reason for o in done] == ["", "true: it failed; wanted that it does not."]
+    data = open_dataset(snapshot_path(tmp_path / "d.zarr", "a"))
+    assert data.attrs["source"] == "true" and data.ldos.shape == (3, 4, 5, 39)
+    assert [p.name for p in tmp_path.iterdir()] == ["d.zarr"]
+    with pytest.raises(InputError, match="at most two"):
+        dft([be2.repeat((2, 1, 1))], code, tmp_path / "d.zarr", client=client)

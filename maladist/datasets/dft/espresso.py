@@ -1,0 +1,207 @@
+"""Quantum ESPRESSO as the code of a data set, with its settings from a YAML file.
+
+temperature: 1000            # K
+pseudopotentials: pp         # folder of UPF files, beside the YAML file
+ecutwfc: 25                  # Ry
+ecutrho: 100
+kpoints: {8: [4, 4, 6], 16: [4, 4, 3]}   # by number of atoms, or one mesh for all; meshes of sizes must nest
+energies: {origin: -4.0, spacing: 0.1, levels: 130}   # eV
+broadening: 0.1              # δ of the Gaussian, eV
+bands: auto                  # or a number per atom
+threads: 1                   # OpenMP threads of one pw.x
+convergence: 1.0e-9          # Ry per atom
+system: {}                   # further namelist entries
+electrons: {}
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any, Final, Literal
+
+import ase
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from maladist.configuration import no_old_truths
+from maladist.datasets.dft.code import Calculated
+from maladist.datasets.dft.scratch import Scratch, ending
+from maladist.datasets.dft.setup import DFTSetup, Positive, check_covers
+from maladist.errors import DFTError, InputError
+from maladist.grid import EnergyGrid
+from maladist.io.fields import cube
+from maladist.io.qe.functionals import functional_of
+from maladist.io.qe.input import force_gaussian, ldos_input, pw_input
+from maladist.io.qe.run import DFTRun
+from maladist.io.qe.wavefunctions import ldos_of_states, read_density
+from maladist.io.qe.xml import read_qe_xml
+from maladist.io.refused import refuse
+from maladist.units import BOLTZMANN, LDOS_QE, RYDBERG, RYDBERG_BOHR2
+
+
+def _of_fortran(value: Any) -> Any:
+    """Refuse Fortran's spelling of numbers and truth values: it would be written as a text, in quotes."""
+    if isinstance(value, str) and re.fullmatch(r"\.\w+\.|[-+]?[0-9.]+[dD][-+]?[0-9]+", value):
+        raise ValueError("true, false or a number as 1.0e-9")
+    return value
+
+
+Points = Annotated[int, Field(ge=1)]
+Mesh = tuple[Points, Points, Points]
+Namelist = Annotated[dict[str, Annotated[Any, AfterValidator(_of_fortran)]], AfterValidator(no_old_truths)]
+
+
+_OURS: Final = frozenset(
+    ("ibrav", "nat", "ntyp", "ecutwfc", "ecutrho", "nbnd", "nosym", "occupations", "smearing", "degauss", "conv_thr")
+)
+"""Entries of the namelists that follow from other settings."""
+
+
+class Espresso(DFTSetup):
+    """Quantum ESPRESSO's pw.x and pp.x; see the module's text for the meaning of its settings."""
+
+    ecutwfc: Positive
+    kpoints: Mesh | dict[int, Mesh]
+    ecutrho: Positive | None = None
+    bands: Literal["auto"] | Positive = "auto"
+    convergence: Positive = 1e-9
+    system: Namelist = Field(default={})
+    electrons: Namelist = Field(default={})
+
+    @field_validator("kpoints", mode="before")
+    @classmethod
+    def _meshes(cls, value: Any) -> Any:
+        meshes = value.values() if isinstance(value, dict) else [value]
+        if not all(isinstance(mesh, list | tuple) and len(mesh) == 3 for mesh in meshes):
+            raise ValueError("three numbers, or a mapping from numbers of atoms to three numbers")
+        return value
+
+    @model_validator(mode="after")
+    def _is_physics_that_is_here(self) -> Espresso:
+        """Refuse, before anything runs, what would be refused of its result."""
+        for name in ("system", "electrons"):
+            entries = {key.split("(")[0].strip().lower(): value for key, value in getattr(self, name).items()}
+            refuse("namelist", entries.get, name)
+            functional_of(str(entries.get("input_dft", "")), f"{name}.input_dft")
+            if twice := sorted(_OURS & entries.keys()):
+                raise InputError(f"{name}.{twice[0]}", "is given", "nothing: it follows from the other settings")
+        kinds = {symbol: e.xc for symbol, e in self.elements.items() if e.xc is not None}
+        if len(set(kinds.values())) > 1 and "input_dft" not in self.system:
+            came = f"made for different functionals ({', '.join(f'{s} {xc}' for s, xc in kinds.items())})"
+            raise InputError("pseudopotentials", came, "files for one functional")
+        return self
+
+    @property
+    def program(self) -> str:
+        """Program that must be on every worker."""
+        return "pw.x"
+
+    def check(self, atoms: ase.Atoms) -> None:
+        """Refuse atoms that there is no mesh of k-points for; see `DFTCode`."""
+        self.mesh(len(atoms))
+
+    def mesh(self, n_atoms: int) -> Mesh:
+        """Mesh of k-points for a cell of this many atoms."""
+        mesh = self.kpoints.get(n_atoms) if isinstance(self.kpoints, dict) else self.kpoints
+        if mesh is None:
+            raise InputError(
+                "kpoints", f"none for {n_atoms} atoms", "one mesh for all, or a mapping that has this size"
+            )
+        return mesh
+
+    def n_bands(self, atoms: ase.Atoms) -> int:
+        """Bands that reach the window's top: free electrons from its bottom, and a third more."""
+        if self.bands != "auto":
+            return math.ceil(self.bands * len(atoms))
+        grid = self.energy_grid
+        width = grid.spacing * grid.levels + 3 * grid.width
+        free = atoms.get_volume() / (6 * math.pi**2) * (width / RYDBERG_BOHR2) ** 1.5
+        electrons = sum(self.elements[s].valence or 0.0 for s in atoms.get_chemical_symbols())
+        return math.ceil(max(1.3 * free, 0.6 * electrons)) + 4
+
+    def namelists(self, atoms: ase.Atoms) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Namelists SYSTEM and ELECTRONS of a snapshot."""
+        system = {
+            "ecutwfc": self.ecutwfc,
+            "ecutrho": self.ecutrho or 4 * self.ecutwfc,
+            "nbnd": self.n_bands(atoms),
+            "nosym": True,
+            "occupations": "smearing",
+            "smearing": "fermi-dirac",
+            "degauss": BOLTZMANN * self.temperature / RYDBERG,
+        }
+        electrons = {"conv_thr": self.convergence * len(atoms), "electron_maxstep": 100}
+        return {**system, **self.system}, {**electrons, **self.electrons}
+
+    def calculate(self, atoms: ase.Atoms, scratch: Scratch) -> Calculated:
+        """Calculate a snapshot; see `DFTCode`."""
+        torch.set_num_threads(max(1, self.threads))
+        files = {s: e.pseudopotential for s, e in self.elements.items()}
+        system, electrons = self.namelists(atoms)
+        text = pw_input(atoms, files, self.mesh(len(atoms)), system, electrons, self.pseudopotentials)
+        (scratch.folder / "scf.in").write_text(text)
+        run_program(scratch, "pw.x", "scf")
+        save = scratch.folder / "out" / "m.save"
+        run = read_qe_xml(save / "data-file-schema.xml")
+        run.check_converged()
+        mu = run.fermi_energy
+        if mu is None or run.shape is None:
+            raise DFTError("pw.x", "no Fermi energy in its XML", "a metal's calculation with smearing")
+        check_covers(float(run.eigenvalues.min()), float(run.eigenvalues.max(axis=1).min()), mu, self)
+        density = read_density(save, run.shape)
+        energies = self.energy_grid
+        ldos = ldos_of_pp(scratch, run, energies) if run.ultrasoft else ldos_of_states(save, run, energies)
+        return Calculated(run, density, ldos)
+
+
+def run_program(scratch: Scratch, program: str, stem: str) -> None:
+    """Run a program of Quantum ESPRESSO in a scratch folder, from STEM.in to STEM.out.
+
+    Raises
+    ------
+    DependencyError
+        There is none.
+    DFTError
+        It failed, did not converge, or nobody waits for the task any more.
+    """
+    status = scratch.run(program, stem)
+    text = (scratch.folder / f"{stem}.out").read_text(errors="replace")
+    if "convergence NOT achieved" in text:
+        remedy = "Try a smaller mixing_beta."
+        raise DFTError(program, "the self-consistency did not converge", "convergence", remedy)
+    if status != 0 or "JOB DONE" not in text:
+        raise DFTError(program, f"it {ending(status)}: {_reason(text)}", "a calculation that ends")
+
+
+def _reason(text: str) -> str:
+    """What a program of Quantum ESPRESSO says between its lines of percent signs, or its last line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    marks = [i for i, line in enumerate(lines) if line.startswith("%%%")]
+    said = lines[marks[0] + 1 : marks[1]] if len(marks) > 1 else lines[-1:]
+    return " ".join(said) or "it said nothing"
+
+
+def ldos_of_pp(scratch: Scratch, run: DFTRun, energies: EnergyGrid) -> npt.NDArray[np.float32]:
+    """LDOS of ultrasoft pseudopotentials, whose augmentation only pp.x knows, (Nx, Ny, Nz, levels), 1/(eV Å³).
+
+    Raises
+    ------
+    DFTError
+        pp.x failed, or wrote other levels.
+    """
+    folder = scratch.folder
+    force_gaussian(folder / "out" / "m.save" / "data-file-schema.xml")
+    (folder / "pp.in").write_text(ldos_input(energies))
+    run_program(scratch, "pp.x", "pp")
+    paths = sorted(folder.glob("tmp.pp*ldos.cube"))
+    headers = {cube.read_header(p).energy: p for p in paths}
+    if len(headers) != energies.levels or run.shape is None:
+        raise DFTError("pp.x", f"{len(headers)} levels", f"{energies.levels}")
+    ldos = np.empty((*run.shape, energies.levels), np.float32)
+    for i, energy in enumerate(sorted(e for e in headers if e is not None)):
+        for region, values in cube.read_slabs(headers[energy], run.shape[0]):
+            ldos[(*region, i)] = values * LDOS_QE
+    return ldos

@@ -1,0 +1,225 @@
+"""Quantum ESPRESSO as a code: settings refused by their key, the LDOS of pp.x, programs that fail named."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from distributed import Client
+
+from maladist.datasets.dft import setup as module
+from maladist.datasets.dft.dft import dft
+from maladist.datasets.dft.espresso import Espresso, ldos_of_pp, run_program
+from maladist.datasets.dft.scratch import Scratch
+from maladist.datasets.dft.setup import check_covers
+from maladist.errors import DFTError, InputError
+from maladist.io.datasets import read_reference, snapshot_path
+from maladist.io.qe.upf import read_pseudopotentials
+from maladist.io.qe.xml import read_qe_xml
+from maladist.io.stores import open_dataset
+from maladist.io.yaml import yaml_text
+
+
+@pytest.fixture
+def values(own_data: Path) -> dict[str, Any]:
+    return {
+        "temperature": 1000,
+        "pseudopotentials": str(own_data / "pseudopotentials"),
+        "ecutwfc": 18,
+        "kpoints": {2: [2, 2, 1], 4: [1, 2, 1]},
+        "energies": {"origin": -6.0, "spacing": 0.5, "levels": 39},
+        "broadening": 0.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"temprature": 1}, "temprature: is not a key"),
+        ({"temperature": -1}, "temperature: -1"),
+        ({"temperature": "warm"}, "temperature: 'warm'"),
+        ({"temperature": float("inf")}, "temperature: inf"),
+        ({"energies": {"origin": 1}}, r"energies\.spacing: is missing"),
+        ({"energies": [1, 2, 3]}, "energies"),
+        ({"energies": {"origin": 1, "spacing": 0.1, "levels": 1}}, r"energies\.levels: 1"),
+        ({"kpoints": [2, 2]}, r"kpoints: \[2, 2\]; wanted three numbers"),
+        ({"kpoints": [2, 2, 0]}, r"kpoints\.2: 0"),
+        ({"kpoints": {2: [2, 2, "many"]}}, r"kpoints\.2\.2: 'many'"),
+        ({"bands": "all"}, "bands: 'all'; wanted 'auto' or a valid number"),
+        ({"bands": 0}, "bands: 0"),
+        ({"threads": True}, "threads: True; wanted a number"),
+        ({"system": {"noinv": "yes"}}, "system: .*true or false"),
+        ({"system": {"noinv": ".true."}}, r"system\.noinv: '\.true\.'"),
+        ({"electrons": {"mixing_beta": "3d-1"}}, r"electrons\.mixing_beta: '3d-1'"),
+        ({"pseudopotentials": "nowhere"}, "nowhere"),
+        (
+            {"energies": {"origin": -6.0, "spacing": 0.5, "levels": 39}, "broadening": 0.1},
+            r"spacing: 0\.5 eV .* 0\.126",
+        ),
+        ({"system": {"ecutwfc": 30}}, r"system\.ecutwfc: is given; wanted nothing"),
+        ({"system": {"Degauss": 0.01}}, r"system\.degauss: is given"),
+    ],
+)
+def test_a_bad_setup_names_its_key(
+    change: dict[str, Any], message: str, tmp_path: Path, values: dict[str, Any]
+) -> None:
+    path = tmp_path / "setup.yaml"
+    path.write_text(yaml_text(values | change))
+    with pytest.raises(InputError, match=message) as caught:
+        Espresso.read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_pseudopotentials_are_read_once(values: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """They were read once an atom: half a second for 128 atoms."""
+    reads: list[str] = []
+    monkeypatch.setattr(module, "read_pseudopotentials", lambda p: reads.append(p) or read_pseudopotentials(p))
+    setup = Espresso.of(values)
+    assert setup.n_bands(bulk("Be", "hcp", a=2.29, c=3.58).repeat(4)) > 128
+    assert len(reads) == 1
+
+
+def test_a_folder_of_pseudopotentials_is_taken_from_the_files_folder(tmp_path: Path, values: dict[str, Any]) -> None:
+    (tmp_path / "pp").symlink_to(values["pseudopotentials"])
+    (tmp_path / "setup.yaml").write_text(yaml_text({**values, "pseudopotentials": "pp"}))
+    setup = Espresso.read(tmp_path / "setup.yaml")
+    assert setup.pseudopotentials == str(tmp_path / "pp")
+    assert setup.mesh(4) == (1, 2, 1) and setup.bands == "auto" and "Be" in setup.elements
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ({"nspin": 2}, r"spin polarisation \(nspin = 2\)"),
+        ({"noncolin": True}, r"non-collinear magnetism \(noncolin = True\)"),
+        ({"lspinorb": True, "noncolin": True}, "spin-orbit coupling"),
+        ({"starting_magnetization(1)": 0.3}, "spin polarisation"),
+        ({"lda_plus_u": True, "Hubbard_U(1)": 3.0}, "Hubbard correction"),
+        ({"Hubbard_U(1)": 3.0}, "Hubbard correction"),
+        ({"vdw_corr": "grimme-d3"}, "dispersion correction .*positions alone"),
+        ({"london": True}, "dispersion correction"),
+        ({"assume_isolated": "2D"}, "isolated or two-dimensional"),
+        ({"tot_charge": 0.4}, "charged cell"),
+        ({"smearing": "gaussian"}, "occupations other than Fermi-Dirac's"),
+        ({"occupations": "tetrahedra"}, "occupations other than Fermi-Dirac's"),
+        ({"input_dft": "pbesol"}, "the functional pbesol"),
+        ({"input_dft": "pbe0"}, "the hybrid functional pbe0"),
+        ({"input_dft": "vdw-df"}, "the van der Waals functional vdw-df"),
+        ({"exx_fraction": 0.25}, "hybrid functional"),
+    ],
+)
+def test_physics_that_is_not_here_is_refused_before_pw_starts(
+    entries: dict[str, Any], words: str, tmp_path: Path, values: dict[str, Any]
+) -> None:
+    path = tmp_path / "setup.yaml"
+    path.write_text(yaml_text({**values, "system": entries}))
+    with pytest.raises(InputError, match=words):
+        Espresso.read(path)
+
+
+def test_what_is_said_of_none_of_it_passes(values: dict[str, Any]) -> None:
+    entries = {"nspin": 1, "vdw_corr": "none", "tot_charge": 0, "assume_isolated": "none", "lspinorb": False}
+    Espresso.of({**values, "system": {**entries, "input_dft": "sla+pw+pbx+pbc", "noinv": True}})
+
+
+def test_pseudopotentials_for_different_functionals_are_refused(tmp_path: Path, values: dict[str, Any]) -> None:
+    for file in Path(values["pseudopotentials"]).iterdir():
+        changed = file.read_text()
+        if file.name.startswith("Al"):
+            changed = changed.replace('functional="PBE"', 'functional="PZ"')
+        (tmp_path / file.name).write_text(changed)
+    with pytest.raises(InputError, match=r"different functionals \(Al pz, Be pbe\)"):
+        Espresso.of({**values, "pseudopotentials": str(tmp_path)})
+
+
+class Ended:
+    """A scratch folder whose program has left this output and status."""
+
+    def __init__(self, folder: Path, text: str, status: int) -> None:
+        self.folder, self.text, self.status = folder, text, status
+
+    def run(self, program: str, stem: str) -> int:
+        (self.folder / f"{stem}.out").write_text(self.text)
+        return self.status
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "words"),
+    [
+        ("JOB DONE.", 3, "stopped with status 3"),
+        ("hello", 0, "stopped with status 0: hello"),
+        ("", 0, "it said nothing"),
+        ("  %%%%\n Error in routine x\n%%%%\n", 1, "status 1: Error in routine x"),
+        ("convergence NOT achieved", 2, "did not converge"),
+    ],
+)
+def test_a_program_that_fails_is_named(text: str, status: int, words: str, tmp_path: Path) -> None:
+    with pytest.raises(DFTError, match=words):
+        run_program(Ended(tmp_path, text, status), "pw.x", "scf")
+    run_program(Ended(tmp_path, "JOB DONE.", 0), "pw.x", "scf")
+
+
+def test_a_window_that_does_not_cover_is_refused(values: dict[str, Any]) -> None:
+    setup = Espresso.of(values)
+    check_covers(-2.9, 13.0, 7.0, setup)
+    with pytest.raises(DFTError, match=r"bands up to 11\.00 eV"):
+        check_covers(-2.9, 11.0, 7.0, setup)
+    with pytest.raises(DFTError, match=r"a window of -6.00 to 13.00 eV"):
+        check_covers(-2.9, 13.0, 10.0, setup)
+    with pytest.raises(DFTError, match=r"wanted -6.50 to"):
+        check_covers(-4.5, 13.0, 7.0, setup)
+
+
+# -- with pw.x ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def be2() -> Atoms:
+    return Atoms(
+        "Be2", [[0.02, 0.03, -0.01], [0.01, 1.3, 1.8]], cell=[[2.26, 0, 0], [-1.13, 1.957, 0], [0, 0, 3.57]], pbc=True
+    )
+
+
+@pytest.mark.qe
+@pytest.mark.skipif(shutil.which("pw.x") is None, reason="no pw.x on this machine")
+def test_ldos_from_wavefunctions_is_that_of_pp(tmp_path: Path, be2: Atoms, values: dict[str, Any]) -> None:
+    code = Espresso.of(values)
+    with Scratch("a", str(tmp_path)) as scratch:
+        run, _, ours = code.calculate(be2, scratch)
+        same = read_qe_xml(scratch.folder / "out/m.save/data-file-schema.xml")
+        theirs = ldos_of_pp(scratch, run, code.energy_grid)
+    # pp.x prints five digits.
+    assert np.abs(ours - theirs).max() < 2e-5 * theirs.max()
+    assert run.temperature == pytest.approx(1000.0, rel=1e-9)
+    assert np.abs(run.atoms.positions - be2.positions).max() < 1e-8
+    assert run.terms["n_electrons"] == pytest.approx(4.0, abs=1e-8)
+    assert (run.xc, run.ultrasoft, run.converged, run.terms) == ("pbe", False, True, same.terms)
+
+
+@pytest.mark.qe
+@pytest.mark.skipif(shutil.which("pw.x") is None, reason="no pw.x on this machine")
+def test_ultrasoft_pseudopotentials_go_through_pp(
+    tmp_path: Path, shared_data: Path, be2: Atoms, values: dict[str, Any], client: Client
+) -> None:
+    """What the wavefunctions alone would give lacks the augmentation: tenths of an electron."""
+    files = tmp_path / "pp"
+    files.mkdir()
+    shutil.copy(shared_data / "be2" / "Be.pbe-n-rrkjus_psl.1.0.0.UPF", files)
+    energies = {"origin": -8.0, "spacing": 1.0, "levels": 23}
+    changed = {"pseudopotentials": str(files), "energies": energies, "broadening": 1.0, "ecutrho": 90}
+    setup = Espresso.of({**values, **changed})
+    (done,) = dft([be2], setup, tmp_path / "d.zarr", names=["us"], client=client)
+    assert done.reason == ""
+    data, reference = (f(snapshot_path(tmp_path / "d.zarr", "us")) for f in (open_dataset, read_reference))
+    assert reference.attrs["ultrasoft"] is True
+    voxel = abs(np.linalg.det(be2.cell.array)) / data.density.size
+    np.testing.assert_allclose(data.ldos.sum(("x", "y", "z")) * voxel, data.dos, rtol=1e-5)
+    # D(ε) of the eigenvalues, broadened alike; pp.x prints five digits
+    x = (data.energy.values[:, None, None] - reference.eigenvalue.values) / 1.0
+    dos = (np.exp(-(x**2)) / np.sqrt(np.pi) * reference.k_weight.values[:, None]).sum(axis=(1, 2))
+    assert np.abs(data.dos.values - dos).max() < 2e-3 * dos.max()
