@@ -134,37 +134,44 @@ def _prepare_text(source: Source, run: DFTRun, paths: list[Path]) -> Ready:
     for header in headers:
         check_belongs(header, run.atoms, grid)
     headers, notes = _in_order(headers, source)
-    if headers[0].energy is not None and headers[-1].energy is not None:
-        origin = headers[0].energy
-        spacing = (headers[-1].energy - origin) / max(1, len(headers) - 1)
-    else:
-        assert source.energies is not None
-        origin, spacing = source.energies
+    origin, spacing = _origin_and_spacing(headers, source.energies)
     energies, more = _energy_grid(source, run, origin, spacing, len(headers), source.width or headers[0].broadening)
     levels = tuple(Level(str(h.path), i) for i, h in enumerate(headers))
     factor = unit_factor(source.ldos_units, LDOS_UNITS, "1/(Ry bohr3)")
     return Ready(source, run, grid, energies, levels, factor, (*run.notes, *notes, *more))
 
 
+def _origin_and_spacing(headers: list[FieldHeader], given: tuple[float, float] | None) -> tuple[float, float]:
+    """Energy grid of levels in their order: as it was given, and told by every file that tells one, or as told."""
+    if given is None:
+        first, last = headers[0].energy, headers[-1].energy
+        assert first is not None and last is not None, "files without energies are not taken without --energies"
+        return first, (last - first) / max(1, len(headers) - 1)
+    for i, header in enumerate(headers):
+        wanted = given[0] + i * given[1]
+        if header.energy is not None and not abs(header.energy - wanted) <= 1e-3:
+            came = f"an energy of {header.energy} eV for level {i}"
+            raise DataFileError(str(header.path), came, f"{wanted:.4f} eV, by --energies")
+    return given
+
+
 def _in_order(headers: list[FieldHeader], source: Source) -> tuple[list[FieldHeader], tuple[str, ...]]:
-    """Levels by their energy, or by the numbers in their names where the files do not tell it."""
-    told = [h for h in headers if h.energy is not None]
-    if not told:
-        if source.energies is None:
-            remedy = "Give --energies ORIGIN SPACING (eV)."
-            raise DataFileError(str(headers[0].path), "no energy in its header", "the energies of the levels", remedy)
-        return sorted(headers, key=lambda h: _natural(h.path.name)), ("levels taken in the order of their names",)
-    if len(told) != len(headers):
-        odd = next(h for h in headers if h.energy is None)
-        raise DataFileError(str(odd.path), "no energy in its header, where others have one", "files of one kind")
-    widths = {h.broadening for h in told}
+    """Levels by their energy, or by the numbers in their names where the files do not tell all energies."""
+    widths = {h.broadening for h in headers if h.broadening is not None}
     if len(widths) > 1:
-        raise DataFileError("ldos", f"levels broadened by {sorted(map(float, widths))} eV", "one broadening")  # type: ignore[arg-type]
+        raise DataFileError("ldos", f"levels broadened by {sorted(widths)} eV", "one broadening")
+    if any(h.energy is None for h in headers):
+        return _by_name(headers, source.energies)
     by_energy: dict[float, FieldHeader] = {}
+    again: list[FieldHeader] = []
     for header in headers:
         assert header.energy is not None
-        by_energy.setdefault(header.energy, header)
-    twice = len(headers) - len(by_energy)
+        first = by_energy.setdefault(header.energy, header)
+        if first is not header and header.path.resolve() != first.path.resolve():
+            _check_same(first, header)
+            again.append(header)
+    if len(again) >= len(by_energy):
+        raise DataFileError("ldos", f"each of {len(by_energy)} levels twice", *_ONE_SPIN)
     energies = np.array(sorted(by_energy))
     if len(energies) > 1:
         steps = np.diff(energies)
@@ -174,8 +181,41 @@ def _in_order(headers: list[FieldHeader], source: Source) -> tuple[list[FieldHea
             e = energies[gaps[0]]
             came = f"no level between {e:.4f} and {energies[gaps[0] + 1]:.4f} eV, where others are {step:.4f} eV apart"
             raise DataFileError("ldos", came, "equidistant levels without a gap", "Is a file missing?")
+    twice = len(headers) - len(by_energy)
     notes = (f"{twice} levels came twice (overlapping parts) and were read once",) if twice else ()
     return [by_energy[e] for e in energies], notes
+
+
+_ONE_SPIN: Final = (
+    "one file a level, of both spins together",
+    "Are they spin up and spin down? Spin-polarised calculations are not supported.",
+)
+
+
+def _check_same(one: FieldHeader, other: FieldHeader) -> None:
+    """Two files of one energy hold the same numbers where parts overlap, and others where they are two spins."""
+    pairs = zip(*(field_format(h.path).read_slabs(h.path, 8) for h in (one, other)), strict=True)
+    if not all(np.allclose(u, v, rtol=1e-3, atol=1e-6 * float(np.abs(u).max())) for (_, u), (_, v) in pairs):
+        raise DataFileError("ldos", f"{one.path} and {other.path}, two fields of {one.energy} eV", *_ONE_SPIN)
+
+
+def _by_name(
+    headers: list[FieldHeader], energies: tuple[float, float] | None
+) -> tuple[list[FieldHeader], tuple[str, ...]]:
+    """Levels by the one number in which their names differ."""
+    silent = [h.path for h in headers if h.energy is None]
+    if energies is None:
+        came = f"no energy that can be read in the header of {len(silent)} of {len(headers)} files"
+        remedy = "Give --energies ORIGIN SPACING (eV) of the files in the order of their names."
+        raise DataFileError(str(silent[0]), came, "the energies of the levels", remedy)
+    names = [_natural(h.path.name) for h in headers]
+    parts = list(zip(*names, strict=True)) if len({len(n) for n in names}) == 1 else []
+    differing = [set(map(type, part)) for part in parts if len(set(part)) > 1]
+    if len(headers) > 1 and differing != [{int}]:
+        came = f"files such as {headers[0].path.name} and {headers[-1].path.name}"
+        raise DataFileError("ldos", came, "names that differ in one number only, that of the level")
+    ordered = [h for _, h in sorted(zip(names, headers, strict=True), key=lambda pair: pair[0])]
+    return ordered, ("levels taken in the order of their names",)
 
 
 def _natural(name: str) -> list[Any]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from maladist.errors import DataFileError
 from maladist.grid import Grid
-from maladist.io.fields.formats import Array, FieldHeader, Region
+from maladist.io.fields.formats import Array, FieldHeader, Region, header_atoms
 from maladist.io.fields.numbers import NumberStream, open_numbers, write_numbers
 from maladist.units import BOHR
 
@@ -42,36 +42,48 @@ def read_slabs(path: Path, thickness: int) -> Iterator[tuple[Region, Array]]:
     Raises
     ------
     DataFileError
-        A truncated file.
+        A truncated file, or one of more numbers than its grid has points.
     """
     with open_numbers(path) as stream:
         header = _header(stream, path)
         _, ny, nz = header.shape
         for planes, region in header.slabs(thickness):
             yield region, stream.take(planes * ny * nz).reshape(planes, ny, nz)
+        stream.end()
 
 
 def _header(stream: NumberStream, path: Path) -> FieldHeader:
     title = [stream.line(), stream.line()]
     try:
-        n_atoms, *origin = (float(w) for w in stream.line().split()[:4])
+        count, *origin = stream.line().split()
+        n_atoms, values = int(count), int(origin.pop()) if len(origin) > 3 else 1  # NVAL, of Gaussian
         axes = [stream.line().split() for _ in range(3)]
-        shape = [int(w[0]) for w in axes]
-        steps = np.array([[float(x) for x in w[1:4]] for w in axes])
-        rows = [[float(x) for x in stream.line().split()] for _ in range(int(n_atoms))]
-        table = np.array(rows).reshape(-1, 5)
+        shape = [int(n) for n, *_ in axes]
+        steps = np.array([[float(x) for x in step] for _, *step in axes])
+        corner = np.array([float(x) for x in origin])
+        rows = np.array([[float(x) for x in stream.line().split()] for _ in range(n_atoms)]).reshape(-1, 5)
     except (ValueError, IndexError) as error:
         raise DataFileError(str(path), f"a header that cannot be understood ({error})", "a cube file") from error
-    if n_atoms < 1 or len(origin) != 3 or steps.shape != (3, 3) or 0 in shape:
-        raise DataFileError(str(path), f"{n_atoms:g} atoms, grid {shape}", "a cube file of one periodic field")
-    if np.abs(origin).max() > 1e-4:
+    if n_atoms < 1 or values != 1:
+        came = f"{n_atoms} atoms, {values} values a point" if n_atoms > 0 else "orbitals (a negative number of atoms)"
+        raise DataFileError(str(path), came, "a cube file of one field, one value a point")
+    if corner.shape != (3,) or steps.shape != (3, 3) or not np.abs(corner).max() <= 1e-4:
         raise DataFileError(str(path), f"an origin at {origin}", "a field whose first point is the cell's corner")
     unit = BOHR if shape[0] > 0 else 1.0  # negative numbers of points: Å
-    n = np.abs(shape)
-    atoms = ase.Atoms(table[:, 0].astype(int), table[:, 2:] * unit, cell=steps * n[:, None] * unit, pbc=True)
+    n = (abs(shape[0]), abs(shape[1]), abs(shape[2]))
+    atoms = header_atoms(path, rows[:, 0], rows[:, 2:] * unit, steps * np.array(n)[:, None] * unit, n)
     level = _LEVEL.search(" ".join(title))
-    energy, width = (float(level[1]), float(level[2])) if level else (None, None)
-    return FieldHeader(path, atoms, (int(n[0]), int(n[1]), int(n[2])), 0, energy, width)
+    energy, width = (_readable(level[1]), _readable(level[2])) if level else (None, None)
+    return FieldHeader(path, atoms, n, 0, energy, width)
+
+
+def _readable(word: str) -> float | None:
+    """A number of a title; None for asterisks, which Fortran writes where a number is too long for its place."""
+    try:
+        value = float(word)
+    except ValueError:
+        return None
+    return value if np.isfinite(value) else None
 
 
 def write_header(stream: IO[str], atoms: ase.Atoms, grid: Grid, title: str) -> None:

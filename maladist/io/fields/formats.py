@@ -10,9 +10,11 @@ from typing import Protocol
 import ase
 import numpy as np
 import numpy.typing as npt
+from ase.data import chemical_symbols
 
-from maladist.errors import DataFileError
+from maladist.errors import AtomsError, DataFileError, InputError
 from maladist.grid import Grid
+from maladist.schema import check_atoms
 
 Array = npt.NDArray[np.float64]
 Region = tuple[slice, slice, slice]
@@ -33,7 +35,8 @@ class FieldHeader:
     slow_axis
         Axis that runs slowest in the file: slabs are cut along it.
     energy, broadening
-        Of an LDOS of Quantum ESPRESSO, eV; None where the file does not tell.
+        Energy and broadening of an LDOS of Quantum ESPRESSO, eV; None where the file does not tell, or where
+        asterisks stand in their place.
     """
 
     path: Path
@@ -50,6 +53,39 @@ class FieldHeader:
             region = [slice(0, m) for m in self.shape]
             region[self.slow_axis] = slice(first, min(first + thickness, n))
             yield region[self.slow_axis].stop - first, (region[0], region[1], region[2])
+
+
+def header_atoms(
+    path: Path, numbers: npt.ArrayLike, positions: npt.ArrayLike, cell: Array, shape: tuple[int, int, int]
+) -> ase.Atoms:
+    """Atoms of a header, held to what a cell and a grid can be before anybody loops over them.
+
+    Parameters
+    ----------
+    path
+        The file.
+    numbers, positions
+        Atomic numbers (n,) and Cartesian positions (n, 3), Å.
+    cell
+        Lattice vectors as rows, Å.
+    shape
+        Points along them.
+
+    Raises
+    ------
+    DataFileError
+        No such elements, cell or grid.
+    """
+    z, places = np.asarray(numbers, dtype=float), np.asarray(positions, dtype=float)
+    try:
+        Grid(cell.tolist(), shape)
+        if not np.isin(z, np.arange(1, len(chemical_symbols))).all():
+            raise AtomsError("atoms", f"atomic numbers {z[:5].tolist()}", "those of elements")
+        atoms = ase.Atoms(z.astype(int), places, cell=cell, pbc=True)
+        check_atoms(atoms)
+    except InputError as error:
+        raise DataFileError(str(path), f"{error.argument} in its header: {error.came}", error.wanted) from error
+    return atoms
 
 
 class FieldFormat(Protocol):
@@ -91,7 +127,7 @@ def check_belongs(header: FieldHeader, atoms: ase.Atoms, grid: Grid) -> None:
     if header.shape != grid.shape:
         raise DataFileError(path, f"a grid of {header.shape}", f"{grid.shape}, as the others have")
     difference = np.abs(header.atoms.cell.array - grid.cell_array).max()
-    if difference > 1e-3:
+    if not difference <= 1e-3:
         remedy = "It belongs to another calculation."
         raise DataFileError(path, f"a cell that differs by {difference:.3g} Å", "the cell of the calculation", remedy)
     if not same_atoms(header.atoms, atoms):

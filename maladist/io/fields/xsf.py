@@ -11,10 +11,11 @@ from typing import IO
 
 import ase
 import numpy as np
+from ase.data import atomic_numbers
 
 from maladist.errors import DataFileError
 from maladist.grid import Grid
-from maladist.io.fields.formats import Array, FieldHeader, Region
+from maladist.io.fields.formats import Array, FieldHeader, Region, header_atoms
 from maladist.io.fields.numbers import NumberStream, open_numbers, write_numbers
 
 
@@ -36,7 +37,7 @@ def read_slabs(path: Path, thickness: int) -> Iterator[tuple[Region, Array]]:
     Raises
     ------
     DataFileError
-        A truncated file, or a grid whose last planes do not repeat the first.
+        A truncated file, more than one grid, or a grid whose last planes do not repeat the first.
     """
     with open_numbers(path) as stream:
         header = _header(stream, path)
@@ -50,6 +51,7 @@ def read_slabs(path: Path, thickness: int) -> Iterator[tuple[Region, Array]]:
             yield region, values[:-1, :-1]
         assert first is not None
         _check_repeats(first, stream.take((ny + 1) * (nx + 1)).reshape(ny + 1, nx + 1).T, path)
+        stream.end(closed=True)
 
 
 def _check_repeats(one: Array, other: Array, path: Path) -> None:
@@ -70,15 +72,16 @@ def _header(stream: NumberStream, path: Path) -> FieldHeader:
         shape = [int(w) - 1 for w in stream.line().split()]
         origin = np.array(stream.line().split(), dtype=float)
         span = np.array([stream.line().split() for _ in range(3)], dtype=float)
-        symbols = [int(r[0]) if r[0].isdigit() else r[0] for r in rows]
-        atoms = ase.Atoms(symbols, np.array([r[1:4] for r in rows], dtype=float), cell=span, pbc=True)
+        numbers = [int(r[0]) if r[0].isdigit() else atomic_numbers[r[0]] for r in rows]
+        positions = np.array([r[1:4] for r in rows], dtype=float).reshape(-1, 3)
     except (ValueError, IndexError, KeyError) as error:
         raise DataFileError(str(path), f"a header that cannot be understood ({error})", "an xsf file") from error
-    if len(shape) != 3 or min(shape) < 1 or cell.shape != (3, 3) or np.abs(cell - span).max() > 1e-4:
+    if len(shape) != 3 or cell.shape != (3, 3) or span.shape != (3, 3) or not np.abs(cell - span).max() <= 1e-4:
         raise DataFileError(str(path), "a grid that does not span the cell", "a field of the whole cell")
-    if np.abs(origin).max() > 1e-4:
+    if origin.shape != (3,) or not np.abs(origin).max() <= 1e-4:
         raise DataFileError(str(path), f"an origin at {origin}", "a field whose first point is the cell's corner")
-    return FieldHeader(path, atoms, (shape[0], shape[1], shape[2]), 2)
+    n = (shape[0], shape[1], shape[2])
+    return FieldHeader(path, header_atoms(path, numbers, positions, span, n), n, 2)
 
 
 def write_header(stream: IO[str], atoms: ase.Atoms, grid: Grid, title: str) -> None:
