@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from maladist.errors import DataFileError, InputError
@@ -50,26 +45,3 @@ def plain_file(
     }
     kind = next((name for name, holds in kinds.items() if holds()), "a link that leads nowhere")
     raise error(argument, f"{path} is {kind}, not a file" if is_there else f"{path} is not a file", wanted)
-
-
-@contextmanager
-def deadline(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError where the body takes longer, for foreign readers that loop for ever on a damaged file.
-
-    It works by an alarm, which only the main thread of a program can have; in other threads there is no limit.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def late(*_: object) -> None:
-        raise TimeoutError(f"no end after {seconds:.0f} s")
-
-    began, previous = time.monotonic(), signal.signal(signal.SIGALRM, late)
-    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        # Somebody else's alarm, a test's time limit for instance, goes on with what is left of it.
-        signal.setitimer(signal.ITIMER_REAL, max(0.001, left - (time.monotonic() - began)) if left else 0)
-        signal.signal(signal.SIGALRM, previous)

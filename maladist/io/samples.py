@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,9 @@ import numpy.typing as npt
 import torch
 
 from maladist.errors import DataFileError
+from maladist.io.fields.npy import map_array
+from maladist.io.foreign import refusing
+from maladist.io.paths import plain_file
 from maladist.io.targets import write_whole
 
 Rows = npt.NDArray[np.float32]
@@ -30,9 +32,17 @@ def write_rows(path: Path, rows: Rows) -> None:
 
 
 def read_rows(path: str | Path, start: int = 0, stop: int | None = None) -> Rows:
-    """Read rows that ``write_rows`` wrote, all or some of them."""
-    rows: Rows = np.load(path, mmap_mode="r", allow_pickle=False)[start:stop]
-    return np.array(rows)
+    """Read rows that ``write_rows`` wrote, all or some of them.
+
+    Raises
+    ------
+    DataFileError
+        A file that is damaged, or holds something else.
+    """
+    rows = map_array(path)
+    if rows.ndim != 2 or rows.dtype != np.float32:
+        raise DataFileError(str(path), f"{rows.dtype} of shape {rows.shape}", "rows of samples, float32")
+    return np.array(rows[start:stop])
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
@@ -50,11 +60,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     DataFileError
         A file that is no checkpoint, or is damaged.
     """
-    try:
+    plain_file(path, "a checkpoint", str(path))
+    with refusing(path, "a checkpoint", remedy="Remove it to begin again."):
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        came = f"a file that cannot be read ({type(error).__name__})"
-        raise DataFileError(str(path), came, "a checkpoint", "Remove it to begin again.") from error
     if not isinstance(state, dict):
         raise DataFileError(str(path), f"a {type(state).__name__}", "a checkpoint", "Remove it to begin again.")
     return state

@@ -12,11 +12,13 @@ import ase
 import ase.data
 import ase.io
 from ase.build import bulk
+from ase.io import ParseError
 from ase.io.formats import UnknownFileTypeError, filetype, ioformats, string2index
 
 from maladist.errors import AccuracyWarning, AtomsError, OutputError
+from maladist.io.foreign import deadline, reason, refusing
 from maladist.io.frames import check_frame, check_source
-from maladist.io.paths import deadline, plain_file
+from maladist.io.paths import plain_file
 from maladist.io.targets import check_file, whole
 
 _SECONDS: Final = 60.0
@@ -81,25 +83,21 @@ def _read(name: str, default: str | None) -> list[ase.Atoms]:
 def _foreign(path: Path, shown: str, index: int | slice, given: bool) -> list[ase.Atoms]:
     """Frames by ASE's readers; whatever they raise, doubt or take too long for, as an AtomsError or AccuracyWarning."""
     limit = _SECONDS + path.stat().st_size / _BYTES_PER_SECOND
-    try:
-        with deadline(limit), warnings.catch_warnings(record=True) as doubts:
-            warnings.simplefilter("always")
-            kind = filetype(str(path))
-            check_source(path, kind, index, shown)
+    wanted = "a file of atoms in a format that ASE knows, undamaged"
+    caught = warnings.catch_warnings(record=True)
+    with refusing(shown, wanted, AtomsError, argument="atoms"), deadline(limit), caught as doubts:
+        warnings.simplefilter("always")
+        kind = filetype(str(path))
+        check_source(path, kind, index, shown)
+        try:
             found = ase.io.read(str(path), index=index, format=kind, do_not_split_by_at_sign=True)
-    except AtomsError:
-        raise
-    # ASE reads sixty formats, each with its own ways to fail on a damaged file: ParseError, SyntaxError, StopIteration,
-    # AssertionError, UFuncNoLoopError, KeyError and whatever a library below raises. They are not ours to enumerate,
-    # and none of them is a fault of this program: the file cannot be read, and why is told.
-    except Exception as error:
-        if given and isinstance(error, IndexError | StopIteration):
-            raise AtomsError("atoms", f"{shown} has no such frame, or is damaged", "a frame that is there") from error
-        lines = str(error).strip().splitlines() or [""]
-        why = f"{type(error).__name__}: {lines[0]:.160}" if lines[0] else type(error).__name__
-        remedy = _NO_SYMBOLS if "chemical symbols" in lines[0] else ""
-        wanted = "a file of atoms in a format that ASE knows, undamaged"
-        raise AtomsError("atoms", f"ASE cannot read {shown} ({why})", wanted, remedy) from error
+        except ParseError as error:
+            remedy = _NO_SYMBOLS if "chemical symbols" in str(error) else ""
+            raise AtomsError("atoms", f"{shown} cannot be read ({reason(error)})", wanted, remedy) from error
+        except (IndexError, StopIteration) as error:
+            if given:
+                raise AtomsError("atoms", f"{shown} has no such frame, or is damaged", "one that is there") from error
+            raise
     for doubt in dict.fromkeys(str(d.message) for d in doubts if issubclass(d.category, UserWarning)):
         if doubt.startswith("scaled_positions"):  # two atoms of a CIF on one site, of which ASE takes the first
             raise AtomsError("atoms", f"{shown}: {doubt}", "sites that are each filled by one atom")

@@ -152,7 +152,7 @@ def test_lengths_in_other_units_of_lammps(frames: list[Atoms], tmp_path: Path) -
         ("Be1 Be 0.3333 0.6667 0.25 0.7\nCu1 Cu 0.3333 0.6667 0.25 0.3", "partial occupancy"),
         ("Be1 Be 0.3333 0.6667 0.25 1.0\nCu1 Cu 0.3333 0.6667 0.25 1.0", "partial occupancy"),
         ("Be1 Be 0.3333 0.6667 0.25 ?", "partial occupancy"),
-        ("Be1 Be ? ? ? 1.0", "cannot read"),
+        ("Be1 Be ? ? ? 1.0", "cannot be read"),
     ],
 )
 def test_a_cif_whose_sites_are_not_filled_by_one_atom(rows: str, words: str, tmp_path: Path) -> None:

@@ -18,7 +18,10 @@ from maladist.errors import DataFileError, GridError, InputError
 from maladist.grid import EnergyGrid, Grid, Kernel
 from maladist.io.fields import openpmd
 from maladist.io.fields.formats import FieldHeader, check_belongs, field_format
+from maladist.io.fields.npy import map_array
+from maladist.io.foreign import refusing
 from maladist.io.mala import data as mala_data
+from maladist.io.paths import plain_file
 from maladist.io.qe.run import DFTRun, read_dft_run
 from maladist.io.qe.upf import read_pseudopotentials
 from maladist.physics.system import check_neutral, check_temperature, valences_of
@@ -290,15 +293,15 @@ def read_dos(ready: Ready) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:
     """Energies (eV) and D (1/eV) of the DOS beside the LDOS; None where there is none."""
     if ready.source.dos is None:
         return None
-    path = Path(ready.source.dos)
-    try:
+    path = plain_file(ready.source.dos, "the DOS", "dos")
+    with refusing(path, "two columns of text, or a .npy file"):
         if path.suffix == ".npy":
-            dos = np.load(path, allow_pickle=False).ravel().astype(np.float64)
+            dos = map_array(path).ravel().astype(np.float64, casting="same_kind")
             energies = ready.energies.values
         else:  # dos.x: E, D, integral
             energies, dos = np.loadtxt(path, usecols=(0, 1), unpack=True)
-    except (ValueError, OSError) as error:
-        raise DataFileError(str(path), f"cannot be read ({error})", "two columns of text, or a .npy file") from error
+    if not (np.isfinite(dos).all() and np.isfinite(energies).all()):
+        raise DataFileError(str(path), "numbers that are not finite", "a DOS")
     if dos.shape != energies.shape:
         raise DataFileError(str(path), f"{dos.size} values", f"{energies.size}, one for each energy of the LDOS")
     return energies, dos

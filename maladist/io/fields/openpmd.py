@@ -7,6 +7,8 @@ is not read.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +19,8 @@ import numpy.typing as npt
 
 from maladist.errors import DataFileError
 from maladist.io.fields import raw
+from maladist.io.foreign import refusing
+from maladist.io.paths import plain_file
 
 _SI: Final = {"ldos": 1 / (1.602176634e-19 * 1e-30), "density": 1e30, "descriptors": 1.0}
 _MESHES: Final = {"ldos": "LDOS", "density": "Density", "descriptors": "Bispectrum"}
@@ -28,15 +32,20 @@ _DIMENSIONS: Final = {  # powers of length, mass, time, ...
 _OVERHEAD: Final = 2**14  # of what HDF5 writes beside the numbers, for a component and for the file: above it, bytes
 
 
-def _mesh(file: h5py.File, path: Path) -> h5py.Group:
-    iterations = file.get("data")
-    if "openPMD" not in file.attrs or not iterations:
-        raise DataFileError(str(path), "no openPMD iteration", "an openPMD file with HDF5 backend")
-    first = iterations[min(iterations, key=int)]
-    names = list(first.get("meshes", {}))
-    if len(names) != 1:
-        raise DataFileError(str(path), f"meshes {names}", "one mesh")
-    return first["meshes"][names[0]]
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.Group]:
+    """The one mesh of a file; whatever h5py says of a damaged one, or of other types than expected, is one line."""
+    plain_file(path, "an openPMD file", str(path))
+    with refusing(path, "a complete openPMD file with HDF5 backend"), h5py.File(path, "r") as file:
+        iterations = file.get("data")
+        if "openPMD" not in file.attrs or not iterations:
+            raise DataFileError(str(path), "no openPMD iteration", "an openPMD file with HDF5 backend")
+        if len(iterations) != 1:
+            raise DataFileError(str(path), f"{len(iterations)} iterations", "one: the field of one snapshot")
+        meshes = next(iter(iterations.values())).get("meshes", {})
+        if len(meshes) != 1:
+            raise DataFileError(str(path), f"meshes {list(meshes)[:5]}", "one mesh")
+        yield next(iter(meshes.values()))
 
 
 def _components(mesh: h5py.Group) -> list[str]:
@@ -49,30 +58,40 @@ def field_shape(path: Path) -> tuple[int, int, int, int]:
     Raises
     ------
     DataFileError
-        A file that is not openPMD in HDF5, or whose components are not numbered from 0 without a gap.
+        A file that is not openPMD in HDF5, is damaged, holds more than one field, or whose components are not
+        numbered from 0 without a gap, of one shape and of real numbers.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            mesh = _mesh(file, path)
-            names = _components(mesh)
-            if not names or [int(n) for n in names] != list(range(len(names))):
-                raise DataFileError(str(path), f"components {names[:3]}...", "components '0', '1', ... without a gap")
-            shapes = {mesh[n].shape for n in names}
-    except OSError as error:
-        raise DataFileError(str(path), f"cannot be opened ({error})", "a complete HDF5 file") from error
+    with _opened(path) as mesh:
+        names = _components(mesh)
+        if not names or [int(n) for n in names] != list(range(len(names))):
+            raise DataFileError(str(path), f"components {names[:3]}...", "components '0', '1', ... without a gap")
+        kinds = {mesh[n].dtype.kind for n in names}
+        shapes = {mesh[n].shape for n in names}
+        labels = [w.decode() if isinstance(w, bytes) else str(w) for w in mesh.attrs.get("axisLabels", "xyz")]
+    if kinds != {"f"}:
+        raise DataFileError(str(path), f"components of kinds {kinds}", "real numbers")
+    if labels != ["x", "y", "z"]:
+        raise DataFileError(str(path), f"axes in the order {labels}", "x, y, z")
     if len(shapes) != 1 or len(shape := shapes.pop()) != 3:
         raise DataFileError(str(path), "components of different or other shapes", "one grid (x, y, z) for all")
     return (*shape, len(names))
 
 
 def read_region(path: Path, region: tuple[slice, slice, slice], kind: str) -> npt.NDArray[Any]:
-    """All features of a region, (x, y, z, features), in internal units."""
-    with h5py.File(path, "r") as file:
-        mesh = _mesh(file, path)
-        ours = int(file.attrs.get("is_mala_data", 0)) == 1
+    """All features of a region, (x, y, z, features), in internal units.
+
+    Raises
+    ------
+    DataFileError
+        A damaged file, or units that cannot be.
+    """
+    with _opened(path) as mesh:
+        ours = int(mesh.file.attrs.get("is_mala_data", 0)) == 1
         parts = []
         for name in _components(mesh):
             factor = 1.0 if ours else float(mesh[name].attrs.get("unitSI", 1.0)) / _SI[kind]
+            if not 0 < factor < np.inf:
+                raise DataFileError(str(path), f"unitSI {factor * _SI[kind]} of component {name}", "a positive number")
             parts.append(mesh[name][region] * (1.0 if factor == 1.0 else factor))
     return np.stack(parts, axis=-1)
 

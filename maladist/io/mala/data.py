@@ -11,21 +11,77 @@ import json
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import ase
 import numpy as np
 import numpy.typing as npt
+from ase.data import chemical_symbols
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from maladist.errors import DataFileError
 from maladist.grid import Grid
 from maladist.io.fields import raw
+from maladist.io.fields.npy import map_array
+from maladist.io.foreign import refusing
+from maladist.io.paths import plain_file
 from maladist.io.qe.run import DFTRun
 from maladist.io.refused import refuse, refuse_file_names
 from maladist.io.targets import write_whole
 from maladist.units import RYDBERG
 
 POSITION_COLUMNS: Final = 3
+
+_Vector = tuple[float, float, float]
+
+
+def _bare(value: Any) -> Any:
+    """An array as MALA writes it, as a list or as {"array": list}."""
+    return value["array"] if isinstance(value, dict) and "array" in value else value
+
+
+_Array = BeforeValidator(_bare)
+
+
+class _Part(BaseModel):
+    """A part of MALA's JSON: what is read has its type, the rest is left alone."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+
+class _Atoms(_Part):
+    cell: Annotated[tuple[_Vector, _Vector, _Vector], _Array]
+    positions: Annotated[list[_Vector], _Array]
+    numbers: Annotated[list[Annotated[int, Field(ge=1, lt=len(chemical_symbols))]], _Array]
+
+
+class _Info(_Part):
+    atoms: _Atoms
+    grid_dimensions: tuple[int, int, int] | None = None
+    temperature: float | None = None
+    ecutrho: float | None = None
+    pseudopotentials: dict[str, str] | None = None
+    number_of_electrons_exact: float | None = None
+    fermi_energy_dft: float | None = None
+    band_energy_dft_calculation: float | None = None
+    entropy_contribution_dft_calculation: float | None = None
+    hartree_contribution: float | None = None
+    xc_contribution: float | None = None
+    ewald_contribution: float | None = None
+    total_energy_dft_calculation: float | None = None
+    number_of_electrons_from_eigenvals: float | None = None
+
+
+_TERMS: Final = {
+    "fermi_energy_eV": "fermi_energy_dft",
+    "band_energy_eV": "band_energy_dft_calculation",
+    "entropy_contribution_eV": "entropy_contribution_dft_calculation",
+    "hartree_eV": "hartree_contribution",
+    "xc_eV": "xc_contribution",
+    "ewald_eV": "ewald_contribution",
+    "total_free_energy_eV": "total_energy_dft_calculation",
+    "n_electrons": "number_of_electrons_from_eigenvals",
+}
 
 
 def read_info(path: Path) -> DFTRun:
@@ -34,43 +90,36 @@ def read_info(path: Path) -> DFTRun:
     Raises
     ------
     DataFileError
-        A JSON file that has no atoms.
+        A file that is no JSON, has no atoms, or has something else than a number where one belongs.
     PhysicsError
         Physics that this program does not have.
     """
-    facts = json.loads(path.read_text())
+    with refusing(plain_file(path, "MALA's .info.json", str(path)), "MALA's .info.json of a snapshot"):
+        facts = json.loads(path.read_bytes())
     if not isinstance(facts, dict):
         raise DataFileError(str(path), f"a JSON {type(facts).__name__}", "MALA's .info.json of a snapshot")
     refuse("mala", functools.partial(anywhere, facts), path)
     try:
-        atoms = facts["atoms"]
-        cell, positions, numbers = (np.asarray(atoms[k]["array"] if isinstance(atoms[k], dict) else atoms[k])
-                                    for k in ("cell", "positions", "numbers"))  # fmt: skip
-        found = ase.Atoms(numbers=numbers.astype(int), positions=positions, cell=cell, pbc=True)
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataFileError(str(path), f"no atoms ({error})", "MALA's .info.json of a snapshot") from error
-    names = {
-        "fermi_energy_eV": "fermi_energy_dft",
-        "band_energy_eV": "band_energy_dft_calculation",
-        "entropy_contribution_eV": "entropy_contribution_dft_calculation",
-        "hartree_eV": "hartree_contribution",
-        "xc_eV": "xc_contribution",
-        "ewald_eV": "ewald_contribution",
-        "total_free_energy_eV": "total_energy_dft_calculation",
-        "n_electrons": "number_of_electrons_from_eigenvals",
-    }
-    pseudopotentials = facts.get("pseudopotentials") or {}
-    refuse_file_names(map(str, pseudopotentials.values()), path)
-    shape, cutoff = facts.get("grid_dimensions"), facts.get("ecutrho")
+        info = _Info.model_validate(facts)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        where = ".".join(map(str, wrong["loc"]))
+        raise DataFileError(str(path), f"{where}: {wrong['msg']}", "MALA's .info.json of a snapshot") from error
+    files = info.pseudopotentials or {}
+    refuse_file_names(files.values(), path)
+    atoms = info.atoms
+    if len(atoms.positions) != len(atoms.numbers):
+        came = f"{len(atoms.positions)} positions of {len(atoms.numbers)} atoms"
+        raise DataFileError(str(path), came, "a position for each atom")
     return DFTRun(
         path=path,
-        atoms=found,
-        shape=None if shape is None else (int(shape[0]), int(shape[1]), int(shape[2])),
-        temperature=facts.get("temperature"),
-        n_electrons=facts.get("number_of_electrons_exact"),
-        pseudopotentials=pseudopotentials,
-        density_cutoff=None if cutoff is None else float(cutoff) * RYDBERG,
-        terms={ours: float(facts[theirs]) for ours, theirs in names.items() if facts.get(theirs) is not None},
+        atoms=ase.Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True),
+        shape=info.grid_dimensions,
+        temperature=info.temperature,
+        n_electrons=info.number_of_electrons_exact,
+        pseudopotentials=files,
+        density_cutoff=None if info.ecutrho is None else info.ecutrho * RYDBERG,
+        terms={ours: value for ours, theirs in _TERMS.items() if (value := getattr(info, theirs)) is not None},
     )
 
 
@@ -93,10 +142,7 @@ def open_field(path: Path) -> npt.NDArray[Any]:
     DataFileError
         A file that is not a .npy file, is truncated, or holds another kind of array.
     """
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise DataFileError(str(path), f"cannot be mapped ({error})", "a complete .npy file") from error
+    array = map_array(path)
     if array.ndim not in (3, 4) or array.dtype.kind != "f":
         raise DataFileError(str(path), f"{array.dtype} of shape {array.shape}", "real numbers (x, y, z[, feature])")
     return array

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -128,10 +127,7 @@ def read_dft_run(path: str | Path) -> DFTRun:
     if path.suffix == ".xml":
         return with_scf(read_qe_xml(path))
     if path.suffix == ".json":
-        try:
-            return read_info(path)
-        except json.JSONDecodeError as error:
-            raise DataFileError(str(path), f"is not JSON ({error})", "MALA's .info.json") from error
+        return read_info(path)
     if is_qe_output(path):
         return with_scf(read_qe_output(path))
     return DFTRun(path, read_atoms(str(path)))
