@@ -6,6 +6,7 @@ from pathlib import Path
 
 from maladist.errors import InputError
 from maladist.io.model_file import SHIPPED, load_model
+from maladist.io.paths import plain_file
 from maladist.io.stores import open_dataset
 from maladist.learning.about import model_rows
 
@@ -19,11 +20,12 @@ def describe(path: str | Path) -> list[tuple[str, str]]:
         A path that does not exist or holds neither.
     """
     path = Path(path)
-    if not path.exists() and str(path) in SHIPPED:
+    if str(path) in SHIPPED and not path.exists():
         return model_rows(load_model(path))
-    if not path.exists():
-        raise InputError("file", f"{path} does not exist", f"a model file, a store, or {', '.join(SHIPPED)}")
-    return model_rows(load_model(path)) if path.is_file() else _store_rows(path)
+    if path.is_dir():
+        return _store_rows(path)
+    wanted = f"a model file, a store, or {', '.join(SHIPPED)}"
+    return model_rows(load_model(plain_file(path, wanted, "file", InputError)))
 
 
 def _store_rows(path: Path) -> list[tuple[str, str]]:

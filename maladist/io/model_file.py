@@ -10,6 +10,7 @@ from typing import Final
 from maladist.elements import Element
 from maladist.errors import ModelError
 from maladist.io.mala.model import import_mala
+from maladist.io.paths import plain_file
 from maladist.io.qe.upf import read_pseudopotentials
 from maladist.io.refused import refuse_file_names
 from maladist.io.targets import write_whole
@@ -62,19 +63,16 @@ def load_model(path: str | Path, pseudopotentials: Mapping[str, Element] | str |
     PhysicsError
         Physics that this program does not have, such as PAW.
     """
-    path = Path(path)
-    if not path.exists():
-        path = SHIPPED.get(str(path), path)
+    wanted = f"a model file, MALA's zip, or a model of the package: {', '.join(SHIPPED)}"
+    shipped = SHIPPED.get(str(path))
+    path = shipped if shipped and not Path(path).exists() else plain_file(path, wanted, "model", ModelError)
     given = read_pseudopotentials(pseudopotentials) if isinstance(pseudopotentials, str | Path) else pseudopotentials
     try:
-        with path.open("rb") as file:
-            if file.read(2) == b"PK":
-                return import_mala(path, given)
-            file.seek(0)
-            content = file.read()
+        content = path.read_bytes()
     except OSError as error:
-        wanted = f"a file that can be read, or a model of the package: {', '.join(SHIPPED)}"
         raise ModelError("model", f"{path}: {error.strerror or error}", wanted) from None
+    if content[:2] == b"PK":
+        return import_mala(path, given)
     try:
         model = LDOSModel.from_bytes(content)
     except ModelError as error:

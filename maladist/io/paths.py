@@ -44,4 +44,6 @@ def plain_file(
         "a socket": path.is_socket,
     }
     kind = next((name for name, holds in kinds.items() if holds()), "a link that leads nowhere")
-    raise error(argument, f"{path} is {kind}, not a file" if is_there else f"{path} is not a file", wanted)
+    raise error(
+        argument, f"{path} is {kind}, not a file" if is_there else f"{path} is not a file (No such file)", wanted
+    )

@@ -72,7 +72,7 @@ def _read(name: str, default: str | None) -> list[ase.Atoms]:
     if index and not re.fullmatch(r"-?\d*(:-?\d*){0,2}", index):
         raise AtomsError("atoms", f"index {index!r}", "an index as ASE has it: FILE@3, FILE@-1, FILE@0:100:10")
     # Made absolute: ASE takes a name that begins with 'postgres' or 'mysql' for the address of a database.
-    frames = _foreign(Path(path).absolute(), path, string2index(index or default or "-1"), given=bool(index))
+    frames = _foreign(Path(path).absolute(), path, index, default or "-1")
     if not frames or not all(len(frame) for frame in frames):
         raise AtomsError("atoms", f"{name} without {'atoms' if frames else 'a frame'}", "at least one")
     for frame in frames:
@@ -80,8 +80,9 @@ def _read(name: str, default: str | None) -> list[ase.Atoms]:
     return frames
 
 
-def _foreign(path: Path, shown: str, index: int | slice, given: bool) -> list[ase.Atoms]:
+def _foreign(path: Path, shown: str, given: str, default: str) -> list[ase.Atoms]:
     """Frames by ASE's readers; whatever they raise, doubt or take too long for, as an AtomsError or AccuracyWarning."""
+    index = string2index(given or default)
     limit = _SECONDS + path.stat().st_size / _BYTES_PER_SECOND
     wanted = "a file of atoms in a format that ASE knows, undamaged"
     caught = warnings.catch_warnings(record=True)
@@ -96,7 +97,7 @@ def _foreign(path: Path, shown: str, index: int | slice, given: bool) -> list[as
             raise AtomsError("atoms", f"{shown} cannot be read ({reason(error)})", wanted, remedy) from error
         except (IndexError, StopIteration) as error:
             if given:
-                raise AtomsError("atoms", f"{shown} has no such frame, or is damaged", "one that is there") from error
+                raise AtomsError("atoms", f"{shown} has no frame {given}, or is damaged", "a whole one") from error
             raise
     for doubt in dict.fromkeys(str(d.message) for d in doubts if issubclass(d.category, UserWarning)):
         if doubt.startswith("scaled_positions"):  # two atoms of a CIF on one site, of which ASE takes the first

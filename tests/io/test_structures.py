@@ -83,7 +83,7 @@ def test_frames_by_their_index(frames: list[Atoms], tmp_path: Path) -> None:
     assert len(read_frames(f"{path}@0:3:2")) == 2
     assert names_several(f"{path}@:")
     assert not names_several(f"{path}@1")
-    for index, words in (("17", "no such frame"), ("x", "an index as ASE has it"), ("3:", "at least one")):
+    for index, words in (("17", "no frame 17"), ("x", "an index as ASE has it"), ("3:", "at least one")):
         with pytest.raises(AtomsError, match=words):
             read_frames(f"{path}@{index}")
 
@@ -275,7 +275,7 @@ def test_what_is_not_a_file_is_refused_at_once(kind: str, tmp_path: Path) -> Non
     }
     make.get(kind, lambda: None)()
     name = {"device": "/dev/zero", "long": "x" * 5000}.get(kind, str(path))
-    with pytest.raises(AtomsError, match={"nothing": "not a file", "long": "no file can have"}.get(kind, kind)):
+    with pytest.raises(AtomsError, match={"nothing": "is not a file", "long": "no file can have"}.get(kind, kind)):
         read_atoms(name)
 
 

@@ -130,7 +130,7 @@ def test_what_cannot_be_is_refused_naming_the_key(chunks: list[Chunk]) -> None:
 def test_a_missing_file_is_raised_where_the_batches_are_used(tmp_path: Path) -> None:
     chunks = chunks_of(tmp_path, [[20, 20]])
     Path(chunks[1].targets).unlink()
-    with pytest.raises(DataFileError, match="is not a file"):
+    with pytest.raises(DataFileError, match="No such file"):
         seen(batches(chunks))
 
 

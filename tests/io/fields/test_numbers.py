@@ -88,7 +88,7 @@ def test_what_is_not_a_file_is_refused_at_once(tmp_path: Path) -> None:
         (tmp_path / "fifo.cube", "FIFO"),
         (tmp_path, "folder"),
         (tmp_path / "loop.cube", "leads nowhere"),
-        (tmp_path / "none.cube", "not a file"),
+        (tmp_path / "none.cube", "No such file"),
     ):
         with pytest.raises(DataFileError, match=words), open_numbers(path):
             pass
