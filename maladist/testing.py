@@ -26,9 +26,37 @@ from maladist.grid import EnergyGrid
 from maladist.learning.model import LDOSModel
 from maladist.learning.network import FeedForward
 from maladist.learning.scaling import Scaler
+from maladist.parallel.progress import Finished, Silent
 from maladist.prediction.options import Options
 from maladist.prediction.predict import predict
 from maladist.prediction.result import Prediction
+
+
+class Listener(Silent):
+    """An observer that keeps what it is told: stages as (name, total, done), finished tasks, and notes."""
+
+    def __init__(self) -> None:
+        self.work: list[str] = []
+        self.stages: list[tuple[str, int, int]] = []
+        self.tasks: list[Any] = []
+        self.notes: list[str] = []
+
+    def begin(self, client: Client, work: str) -> None:
+        """Keep what there is to do."""
+        self.work.append(f"{work} on {len(client.nthreads())} workers")
+
+    def stage(self, name: str, total: int, done: int = 0) -> None:
+        """Keep a stage."""
+        self.stages.append((name, total, done))
+
+    def advance(self, task: Finished) -> None:
+        """Keep a finished task."""
+        self.tasks.append(task)
+
+    def note(self, text: str) -> None:
+        """Keep a note."""
+        self.notes.append(text)
+
 
 RECUT: Final = 1e-10
 """Largest difference of a field relative to its largest value, between two ways to cut the same float64 run."""

@@ -30,9 +30,10 @@ import case
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
-import yaml
 
 import maladist
+from maladist.io.yaml import yaml_text
+from maladist.parallel.progress import Silent
 
 scratch = Path(tempfile.mkdtemp(prefix="maladist-notebook-", dir=os.environ.get("MALADIST_SCRATCH")))
 with zipfile.ZipFile(case.DATA / "be_small.zarr.zip") as packed:
@@ -81,7 +82,7 @@ settings = {
     "epochs": 10 if case.SMALL else 150,
     "validate_every": 5,
 }
-print(yaml.safe_dump(settings, sort_keys=False))
+print(yaml_text(settings))
 config = maladist.TrainConfig.of(settings)
 
 # %% [markdown]
@@ -103,14 +104,15 @@ except maladist.errors.InputError as error:
 reports = []
 
 
-def listen(said):
-    if isinstance(said, str):
-        print(said)
-    else:
-        reports.append(said)
+class Listener(Silent):
+    def advance(self, report):
+        reports.append(report)
+
+    def note(self, text):
+        print(text)
 
 
-model = maladist.train(config, scratch / "training", client=client, told=listen)
+model = maladist.train(config, scratch / "training", client=client, observer=Listener())
 print(model)
 print(f"{len(reports)} epochs, {sum(r.seconds for r in reports):.1f} s of steps; loss {reports[-1].loss:.2e}")
 

@@ -30,6 +30,7 @@ import numpy as np
 
 import maladist
 from maladist.cluster import job_script
+from maladist.parallel.progress import Silent
 
 scratch = Path(tempfile.mkdtemp(prefix="maladist-notebook-", dir=os.environ.get("MALADIST_SCRATCH")))
 os.chdir(scratch)  # logs of batch jobs go there too
@@ -121,14 +122,11 @@ plt.show()
 
 
 # %%
-class Watch:
+class Watch(Silent):
     """An observer: is told what a run does, and may interrupt it."""
 
     def __init__(self, stop_after=None):
         self.stop_after, self.blocks, self.name = stop_after, 0, ""
-
-    def begin(self, client, plan):
-        pass
 
     def stage(self, name, total, done=0):
         self.name = name

@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.build import bulk
 
 import maladist
+from maladist.cli.console import TerminalObserver
 from maladist.datasets.dft.espresso import Espresso
 from maladist.sampling.crystal import displaced
 
@@ -49,16 +50,13 @@ def main() -> None:
     setup, everything = Espresso.read(SETUP), snapshots()
     dense = {name: a for name, a in everything.items() if name.startswith("test-08")}
 
-    def told(outcome: maladist.datasets.dft.dft.Outcome) -> None:
-        print(f"{outcome.name}: {outcome.reason or 'done'} ({outcome.seconds:.1f} s)", flush=True)
-
-    with maladist.cluster("local", options.workers) as client:
+    with maladist.cluster("local", options.workers) as client, TerminalObserver() as observer:
         for store, chosen, how in (
             ("be.zarr", everything, setup),
             ("be-dense.zarr", dense, setup.model_copy(update={"kpoints": DENSE})),  # the noise of the k-sampling
         ):
             maladist.dft(
-                list(chosen.values()), how, options.output / store, names=list(chosen), client=client, told=told
+                list(chosen.values()), how, options.output / store, names=list(chosen), client=client, observer=observer
             )
 
 

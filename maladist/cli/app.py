@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
+from distributed import Client
 from rich.console import Console
 from rich.table import Table
 
@@ -25,6 +26,7 @@ from maladist.cli.options import RunOptions, Temperature
 from maladist.errors import BlockError, InputError
 from maladist.io.stores import check_target
 from maladist.io.targets import check_file, check_folder, refusal, write_whole
+from maladist.parallel.progress import Observer
 from maladist.physics.fermi import CorrectionMode
 from maladist.prediction.run import Target
 from maladist.prediction.setup import setup
@@ -85,8 +87,9 @@ def predict(
             raise InputError("report", "many frames", "one frame", "Use maladist report on a frame's store.")
         if spread:
             raise InputError("spread", "many frames", "one frame", "Predict them one by one, as FILE@0, FILE@1, ...")
-        with maladist.cluster(options.cluster, options.workers) as client:
-            _predict_frames(read_frames(atoms), options, Target(output, resume, overwrite), client, json)
+        frames = read_frames(atoms)
+        with maladist.cluster(options.cluster, options.workers) as client, TerminalObserver(err, out) as observer:
+            _predict_frames(frames, options, Target(output, resume, overwrite), client, observer, json)
         return
     structure = read_atoms(atoms)
     # Refuse bad input before a cluster is asked for.
@@ -95,8 +98,6 @@ def predict(
         member_setups(ready)
     if not resume:
         check_target(output, overwrite)
-    for note in ready.system.notes:
-        err.print(f"note: {note}", highlight=False, soft_wrap=True)
     with maladist.cluster(options.cluster, options.workers) as client, TerminalObserver(err) as observer:
         prediction = maladist.predict(
             structure,
@@ -273,18 +274,13 @@ def hold_cluster(description: str, /, *, workers: int | None = None, scheduler_f
     hold(description, file, workers=workers, say=lambda line: out.print(line, highlight=False, soft_wrap=True))
 
 
-def _predict_frames(frames: list[Any], options: RunOptions, target: Target, client: Any, json: Path | None) -> None:
+def _predict_frames(
+    frames: list[Any], options: RunOptions, target: Target, client: Client, observer: Observer, json: Path | None
+) -> None:
     """One store a frame in a folder, a line for each as it is finished."""
     folder = check_folder(target.path)
     folder.mkdir(exist_ok=True)
     paths = [folder / f"{i:06d}.zarr" for i in range(len(frames))]
-
-    def say(i: int, prediction: Any) -> None:
-        for t in prediction.temperatures:
-            at, total = prediction.at(t), prediction.at(t).energies.total
-            energy = "" if total is None else f", A = {total / len(frames[i]):.6f} eV/atom"
-            line = f"frame {i} of {len(frames)}, {t:g} K: μ = {at.fermi_energy:.4f} eV{energy}"
-            out.print(line, highlight=False, soft_wrap=True)
 
     found = maladist.predict_many(
         frames,
@@ -293,7 +289,7 @@ def _predict_frames(frames: list[Any], options: RunOptions, target: Target, clie
         client=client,
         resume=target.resume,
         overwrite=target.overwrite,
-        finished=say,
+        observer=observer,
         **options.run(),
     )
     out.print(f"stores: {folder}", highlight=False, soft_wrap=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from distributed import Client
 from rich.console import Console
@@ -18,17 +17,26 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from maladist.prediction.plan import Plan
+from maladist.parallel.progress import Finished
 from maladist.reprs import size
 
 _EVERY = 10.0  # seconds between plain lines
 
 
 class TerminalObserver:
-    """Shows the stages of a run; used as a context manager."""
+    """Shows the stages of a run; used as a context manager.
 
-    def __init__(self, console: Console | None = None) -> None:
+    Parameters
+    ----------
+    console
+        Where progress and notes go; standard error by default.
+    lines
+        Where what finished tasks have to say goes; the same by default.
+    """
+
+    def __init__(self, console: Console | None = None, lines: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
+        self.lines = lines or self.console
         self._client: Client | None = None
         self._progress: Progress | None = None
         self._stage, self._total, self._done = "", 0, 0
@@ -55,16 +63,10 @@ class TerminalObserver:
         if self._progress is not None:
             self._progress.stop()
 
-    def begin(self, client: Client, plan: Plan | str) -> None:
+    def begin(self, client: Client, work: str) -> None:
         """Say what will be done and where it can be watched."""
         self._client = client
-        what = plan
-        if isinstance(plan, Plan):
-            what = f"{plan.n_atoms} atoms, {plan.grid.n_points} points in {len(plan.blocks)} blocks"
-        n = plan.n_workers if isinstance(plan, Plan) else len(client.nthreads())
-        self.console.print(
-            f"{what} on {n} workers  ·  dashboard {client.dashboard_link}", highlight=False, soft_wrap=True
-        )
+        self._say(f"{work} on {len(client.nthreads())} workers  ·  dashboard {client.dashboard_link}")
 
     def stage(self, name: str, total: int, done: int = 0) -> None:
         """Begin a stage."""
@@ -73,14 +75,14 @@ class TerminalObserver:
         if self._progress is not None:
             self._task = self._progress.add_task(name, total=total, completed=done, detail="")
         elif done:
-            self.console.print(
-                f"{name}: {done} of {total} were done by an earlier run", highlight=False, soft_wrap=True
-            )
+            self._say(f"{name}: {done} of {total} were done by an earlier run")
 
-    def advance(self, report: Any) -> None:
-        """Count a finished task."""
+    def advance(self, task: Finished) -> None:
+        """Count a finished task, and say what it has to say."""
         self._done += 1
-        self._memory = max(self._memory, getattr(report, "peak_memory", 0))
+        self._memory = max(self._memory, task.peak_memory_bytes)
+        if line := task.line(bar=self._progress is not None):
+            self.lines.print(line, highlight=False, soft_wrap=True)
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, advance=1, detail=self._detail())
             return
@@ -91,9 +93,14 @@ class TerminalObserver:
             left = seconds / max(1, self._done) * (self._total - self._done)
             tail = f", {left:.0f} s left" if self._done < self._total else f" in {seconds:.1f} s"
             detail = self._detail()
-            self.console.print(
-                f"{self._stage}: {self._done} of {self._total}{tail}{', ' + detail if detail else ''}", highlight=False
-            )
+            self._say(f"{self._stage}: {self._done} of {self._total}{tail}{', ' + detail if detail else ''}")
+
+    def note(self, text: str) -> None:
+        """Say one thing."""
+        self._say(f"note: {text}")
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, highlight=False, soft_wrap=True)
 
     def _detail(self) -> str:
         workers = len(self._client.nthreads()) if self._client is not None and self._total > 4 else 0
@@ -101,15 +108,3 @@ class TerminalObserver:
         if self._memory:
             parts.append(f"peak {size(self._memory)}")
         return ", ".join(parts)
-
-    def count(self, name: str, total: int, done: int) -> None:
-        """Show on a terminal that so many are done; elsewhere nothing: whoever counts says it in lines."""
-        if self._progress is None:
-            return
-        if self._stage != name:
-            self.stage(name, total, done - 1)
-        self.advance(None)
-
-    def note(self, text: str) -> None:
-        """Say one thing."""
-        self.console.print(f"note: {text}", highlight=False, soft_wrap=True)

@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 out, err = Console(), Console(stderr=True)
 
 
-def _say(text: str) -> None:
-    err.print(f"note: {text}", highlight=False, soft_wrap=True)
-
-
 def convert(
     run: Path,
     /,
@@ -91,9 +87,7 @@ def convert(
     )
     spec = maladist.BispectrumSpec(twojmax=twojmax, cutoff=cutoff) if descriptors else None
     with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
-        group = run_convert(
-            source, output, name=name, spec=spec, client=client, overwrite=overwrite, note=_say, observer=observer
-        )
+        group = run_convert(source, output, name=name, spec=spec, client=client, overwrite=overwrite, observer=observer)
     out.print(f"snapshot: {group}", highlight=False, soft_wrap=True)
 
 
@@ -125,21 +119,15 @@ def dft(
     """
     import maladist
     from maladist.cli.console import TerminalObserver
-    from maladist.datasets.dft.dft import Outcome
     from maladist.datasets.dft.dft import dft as run_dft
     from maladist.datasets.dft.espresso import Espresso
     from maladist.errors import DFTError
     from maladist.io.structures import read_frames
 
-    def told(outcome: Outcome) -> None:
-        err.print(f"{outcome.name}: {outcome.reason or 'done'} ({outcome.seconds:.1f} s)", highlight=False)
-
     frames, ready = read_frames(snapshots), Espresso.read(setup)
     called = [f"{prefix}{i:04d}" for i in range(len(frames))]
     with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
-        outcomes = run_dft(
-            frames, ready, output, names=called, client=client, scratch=scratch, told=told, observer=observer
-        )
+        outcomes = run_dft(frames, ready, output, names=called, client=client, scratch=scratch, observer=observer)
     failed = [o for o in outcomes if o.reason]
     there = len(frames) - len(failed)
     out.print(
@@ -177,14 +165,17 @@ def check(
         Write the figures as JSON to this file as well.
     """
     import maladist
+    from maladist.cli.console import TerminalObserver
     from maladist.datasets.check import Tolerances
     from maladist.datasets.check import check as run_check
 
     if json is not None:
         check_file(json, "json")
     limits = Tolerances(tolerance, density_tolerance)
-    with maladist.cluster(cluster, workers) as client:
-        checked = run_check(data, pseudopotentials=pseudopotentials, tolerances=limits, client=client)
+    with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
+        checked = run_check(
+            data, pseudopotentials=pseudopotentials, tolerances=limits, client=client, observer=observer
+        )
     for one in checked:
         out.print(_table(one))
         for text in (*one.failures, *(f"likely: {r}" for r in one.reasons)):
@@ -246,9 +237,10 @@ def align(
         Move by parts of a level, with splines along the energy. Default: whole levels, the LDOS as it was.
     """
     import maladist
+    from maladist.cli.console import TerminalObserver
     from maladist.datasets.align import align as run_align
 
-    with maladist.cluster(cluster, workers) as client:
+    with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
         aligned = run_align(
             data,
             output,
@@ -257,7 +249,7 @@ def align(
             interpolate=interpolate,
             window=window,
             client=client,
-            note=_say,
+            observer=observer,
         )
     for one in aligned:
         below, above = one.dropped
@@ -287,9 +279,10 @@ def export(
         Folder; made if it is not there.
     """
     import maladist
+    from maladist.cli.console import TerminalObserver
     from maladist.datasets.export import export as run_export
 
     check_folder(output, parents=True)
-    with maladist.cluster(cluster, workers) as client:
-        paths = run_export(snapshot, output, to=to, client=client, overwrite=overwrite)
+    with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
+        paths = run_export(snapshot, output, to=to, client=client, overwrite=overwrite, observer=observer)
     out.print(f"{len(paths)} files in {output}", highlight=False, soft_wrap=True)

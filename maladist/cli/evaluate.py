@@ -16,7 +16,7 @@ from maladist.cli.options import AUTO, NumericsFlags
 from maladist.io.targets import check_file, check_folder, write_whole
 
 if TYPE_CHECKING:
-    from maladist.evaluation.statistics import Evaluated, SpreadSays, Statistics
+    from maladist.evaluation.statistics import Calibration, Evaluated, Statistics
 
 out, err = Console(), Console(stderr=True)
 
@@ -58,7 +58,7 @@ def evaluate(
     import maladist
     from maladist.cli.console import TerminalObserver
     from maladist.datasets.snapshots import find_snapshots
-    from maladist.evaluation.statistics import baselines, spread_says, summary
+    from maladist.evaluation.statistics import baselines, calibration, summary
     from maladist.io.model_file import load_model
 
     if json is not None:
@@ -89,7 +89,7 @@ def evaluate(
         out.print(_summary(title, beside.summary))
         values["baselines"] = asdict(beside)
     if spread:
-        says = spread_says(found)
+        says = calibration(found)
         out.print(_spread(says))
         values["spread"] = {name: asdict(one) for name, one in says.items()}
     if json is not None:
@@ -150,7 +150,7 @@ def _summary(title: str, statistics: Mapping[str, Mapping[str, Statistics]]) -> 
     return table
 
 
-def _spread(says: Mapping[str, SpreadSays]) -> Table:
+def _spread(says: Mapping[str, Calibration]) -> Table:
     table = Table(title="what the spread σ of the members says of |error|", title_justify="left", box=None)
     for column in ("", "Pearson", "Spearman", "rms error/σ", "|error| ≤ 2σ", "snapshots"):
         table.add_column(column, justify="right" if column else "left", no_wrap=True)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from maladist.cli.console import TerminalObserver
-    from maladist.tuning.tune import Trial, Tuned
+    from maladist.tuning.tune import Tuned
 
 out, err = Console(), Console(stderr=True)
 
@@ -49,25 +45,12 @@ def tune(
     folder = Path(config.stem) if output is None else output
     check_output(checked, folder, resume)  # refused before a cluster starts
     with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
-        observer.begin(client, f"{checked.runs} trials")
-        told = partial(_tell, observer, checked.runs, count(1))
-        found = maladist.tune(checked, folder, client=client, resume=resume, told=told)
+        found = maladist.tune(checked, folder, client=client, resume=resume, observer=observer)
     out.print(_table(found, checked.objective))
     for key, levels in found.effects.items():
         shown = ", ".join(f"{level}: {mean:.5g}" for level, mean in levels.items())
         out.print(f"mean by {key}: {shown}", highlight=False, soft_wrap=True)
     out.print(f"{folder / BEST}: maladist train takes it", highlight=False, soft_wrap=True)
-
-
-def _tell(observer: TerminalObserver, runs: int, done: Iterator[int], trial: Trial | str) -> None:
-    if isinstance(trial, str):
-        err.print(f"note: {trial}", highlight=False, soft_wrap=True)
-        return
-    observer.count("trials of this run", runs, next(done))
-    values = ", ".join(f"{key} {value}" for key, value in trial.values.items())
-    came = trial.state if trial.value is None else f"{trial.state} {trial.value:.5g}"
-    line = f"trial {trial.number}: {came} ({values}; {trial.seconds:.1f} s)"
-    err.print(f"{line}: {trial.reason}" if trial.reason else line, highlight=False, soft_wrap=True)
 
 
 def _table(found: Tuned, objective: str, most: int = 10) -> Table:

@@ -8,8 +8,7 @@ the reference is at zero to half a level; or the LDOS is interpolated between it
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,11 +20,12 @@ from distributed import Client
 from scipy.interpolate import CubicSpline
 
 from maladist import schema
-from maladist.cluster import cluster
+from maladist.cluster import client_or_local
 from maladist.errors import EnergyWindowError, InputError, StoreError
 from maladist.grid import Block, EnergyGrid
 from maladist.io import datasets, stores
 from maladist.parallel import waves
+from maladist.parallel.progress import Finished, Observer, Silent
 from maladist.units import BOLTZMANN
 
 Array = npt.NDArray[np.float64]
@@ -33,7 +33,7 @@ Reference = Literal["edge", "fermi"]
 
 
 @dataclass(frozen=True)
-class Aligned:
+class Aligned(Finished):
     """How one snapshot was aligned.
 
     Attributes
@@ -78,7 +78,7 @@ def align(
     interpolate: bool = False,
     window: tuple[float, float] | None = None,
     client: Client | None = None,
-    note: Callable[[str], None] | None = None,
+    observer: Observer | None = None,
 ) -> list[Aligned]:
     """Write aligned copies of snapshots into a new data set.
 
@@ -101,8 +101,8 @@ def align(
         Energies to keep, eV from the reference; all that every snapshot has where None.
     client
         Whose workers copy; a local cluster where None. A task holds one chunk of the LDOS.
-    note
-        Is told what the user should know.
+    observer
+        Is told of the snapshots, and what the user should know; nobody where None.
 
     Raises
     ------
@@ -118,12 +118,15 @@ def align(
     first, last = _window(found, not interpolate, window)
     energies = spacing * np.arange(first, last + 1, dtype=np.float64)
     datasets.open_data_set(output)
-    context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
-    with context as connected:
-        results = [_align(s, output, energies, reference, not interpolate, connected) for s in found]
-    if note is not None:
-        for text in _notes(found, results, energies):
-            note(text)
+    observer, results = observer or Silent(), list[Aligned]()
+    with client_or_local(client) as connected:
+        observer.begin(connected, f"{len(found)} snapshots")
+        observer.stage("snapshots", len(found))
+        for snapshot in found:
+            results.append(_align(snapshot, output, energies, reference, not interpolate, connected))
+            observer.advance(results[-1])
+    for text in _notes(found, results, energies):
+        observer.note(text)
     return results
 
 

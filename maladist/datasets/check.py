@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,13 +19,14 @@ import xarray as xr
 from distributed import Client
 
 from maladist import schema
-from maladist.cluster import cluster
+from maladist.cluster import client_or_local
 from maladist.datasets.verify import FITS, fit_kernel, likely_unit
 from maladist.elements import Element
 from maladist.errors import AccuracyWarning, EnergyWindowError
 from maladist.grid import EnergyGrid
 from maladist.io import datasets, stores
 from maladist.io.qe.upf import read_pseudopotentials
+from maladist.parallel.progress import Finished, Observer, Silent
 from maladist.physics.fermi import number_weights, use_correction
 from maladist.prediction.observe import observe
 from maladist.units import BOLTZMANN
@@ -77,7 +77,7 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Checked:
+class Checked(Finished):
     """A snapshot's figures by correction, 'off' and, where the kernel is known, 'on'; and what is wrong with it."""
 
     name: str
@@ -99,6 +99,7 @@ def check(
     pseudopotentials: str | Path | None = None,
     tolerances: Tolerances | None = None,
     client: Client | None = None,
+    observer: Observer | None = None,
 ) -> list[Checked]:
     """Hold every snapshot of a data set, or one snapshot, against its reference.
 
@@ -112,6 +113,8 @@ def check(
         What is still good.
     client
         Whose workers compute; a local cluster where None.
+    observer
+        Is told of the snapshots; nobody where None.
 
     Raises
     ------
@@ -120,9 +123,14 @@ def check(
     """
     groups = datasets.snapshot_groups(Path(data))
     elements = None if pseudopotentials is None else read_pseudopotentials(pseudopotentials)
-    context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
-    with context as connected:
-        return [_check(g, elements, tolerances or Tolerances(), connected) for g in groups]
+    observer, found = observer or Silent(), list[Checked]()
+    with client_or_local(client) as connected:
+        observer.begin(connected, f"{len(groups)} snapshots")
+        observer.stage("snapshots", len(groups))
+        for group in groups:
+            found.append(_check(group, elements, tolerances or Tolerances(), connected))
+            observer.advance(found[-1])
+    return found
 
 
 def _check(group: Path, elements: Mapping[str, Element] | None, tolerances: Tolerances, client: Client) -> Checked:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -18,7 +18,7 @@ import xarray as xr
 from distributed import Client
 
 from maladist import schema
-from maladist.cluster import cluster
+from maladist.cluster import client_or_local
 from maladist.errors import InputError, StoreError
 from maladist.grid import Block, Grid
 from maladist.io import datasets, stores
@@ -26,6 +26,7 @@ from maladist.io.fields import cube, openpmd, raw, xsf
 from maladist.io.mala import data as mala_data
 from maladist.io.targets import check_folder, explained, whole
 from maladist.parallel import waves
+from maladist.parallel.progress import Observer, Silent, advance
 from maladist.units import BOHR, LDOS_QE
 
 Format = Literal["cube", "xsf", "npy", "h5"]
@@ -33,7 +34,13 @@ _SLAB_BYTES = 64 * 2**20
 
 
 def export(
-    group: str | Path, folder: str | Path, *, to: Format, client: Client | None = None, overwrite: bool = False
+    group: str | Path,
+    folder: str | Path,
+    *,
+    to: Format,
+    client: Client | None = None,
+    overwrite: bool = False,
+    observer: Observer | None = None,
 ) -> list[Path]:
     """Write a snapshot's LDOS and density (and, to .npy, its descriptors) to files.
 
@@ -46,6 +53,12 @@ def export(
     to
         'cube' and 'xsf' in Quantum ESPRESSO's units, one file a level; 'npy' and 'h5' (openPMD) in MALA's, with its
         .info.json.
+    client
+        Whose workers write; a local cluster where None.
+    overwrite
+        Whether files of these names are replaced.
+    observer
+        Is told of the tasks; nobody where None.
 
     Returns
     -------
@@ -76,11 +89,13 @@ def export(
         raise InputError("folder", f"{there[0]} exists", "a folder without these files", "Give --overwrite.")
     with explained(folder, "folder"):
         folder.mkdir(parents=True, exist_ok=True)
-    context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
-    with context as connected, whole(paths, "folder") as beside:
+    observer = observer or Silent()
+    with client_or_local(client) as connected, whole(paths, "folder") as beside:
         function, jobs = _jobs(group, dataset, to, fields, beside)
-        for _ in waves.run(connected, function, jobs, run_key=f"export-{time.time_ns():x}"):
-            pass
+        observer.begin(connected, f"{len(paths)} files")
+        observer.stage("tasks", len(jobs))
+        for done in waves.run(connected, function, jobs, run_key=f"export-{time.time_ns():x}"):
+            advance(observer, done)
     return paths
 
 

@@ -13,6 +13,7 @@ from scipy.stats import pearsonr, spearmanr
 from maladist.datasets.snapshots import Snapshot
 from maladist.elements import Element
 from maladist.errors import InputError
+from maladist.parallel.progress import Finished
 from maladist.physics.energies import ion_energy
 
 Array = npt.NDArray[np.float64]
@@ -21,7 +22,7 @@ _SAME: Final = 1e-6  # meV/atom: a term that the LDOS does not enter, such as Ew
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class Evaluated(Finished):
     """A model's errors on one snapshot, model minus DFT; None where the data do not tell.
 
     Attributes
@@ -210,7 +211,7 @@ def _linear(x: Array, y: Array, at: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class SpreadSays:
+class Calibration:
     """What an ensemble's spread σ says of the error of its mean, over snapshots.
 
     Attributes
@@ -232,7 +233,7 @@ class SpreadSays:
     count: int
 
 
-def spread_says(evaluated: Sequence[Evaluated]) -> dict[str, SpreadSays]:
+def calibration(evaluated: Sequence[Evaluated]) -> dict[str, Calibration]:
     """For every quantity with a spread, energies and 'density': what it says about the error.
 
     Raises
@@ -258,11 +259,11 @@ def _error(one: Evaluated, name: str) -> float | None:
     return special[name] if name in special else one.terms.get(name)
 
 
-def _says(spread: Array, error: Array) -> SpreadSays:
+def _says(spread: Array, error: Array) -> Calibration:
     varies = np.ptp(spread) > 0 and np.ptp(error) > 0
     pearson = float(pearsonr(spread, error).statistic) if varies else np.nan
     spearman = float(spearmanr(spread, error).statistic) if varies else np.nan
     sure = np.maximum(spread, np.finfo(float).tiny)
     with np.errstate(over="ignore"):
         ratio = float(np.sqrt(np.mean((error / sure) ** 2)))
-    return SpreadSays(pearson, spearman, ratio, float(np.mean(error <= 2 * spread)), len(error))
+    return Calibration(pearson, spearman, ratio, float(np.mean(error <= 2 * spread)), len(error))

@@ -22,6 +22,7 @@ from maladist.io import stores
 from maladist.learning.model import LDOSModel
 from maladist.neighbors import LocalAtoms
 from maladist.numerics import Numerics
+from maladist.parallel.progress import Finished
 from maladist.parallel.workers import peak_memory, worker_name
 from maladist.prediction.record import MODES, TALLY
 from maladist.prediction.tally import STAGES, Tally
@@ -63,7 +64,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Finished):
     """What a block tells the client: numbers only, no field."""
 
     block: int
@@ -72,6 +73,11 @@ class Report:
     stop: float
     peak_memory: int
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """Most memory that the worker has used so far."""
+        return self.peak_memory
 
 
 @lru_cache(maxsize=4)

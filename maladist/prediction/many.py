@@ -7,8 +7,9 @@ of earlier frames first, so that no worker idles while one frame solves for its 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
@@ -19,12 +20,32 @@ from maladist.cluster import client_or_local
 from maladist.errors import BlockError, InputError
 from maladist.io import stores
 from maladist.learning.model import LDOSModel
-from maladist.parallel.progress import Silent
+from maladist.parallel.progress import Finished, Observer, Silent
 from maladist.prediction.options import Options
 from maladist.prediction.record import check_record, naming_what_is_kept
 from maladist.prediction.result import Prediction
 from maladist.prediction.run import Target, execute
 from maladist.prediction.setup import Setup, announce, setup
+
+
+@dataclass(frozen=True)
+class Frame(Finished):
+    """A frame that is finished: its number from 0, how many there are, and its prediction."""
+
+    number: int
+    frames: int
+    prediction: Prediction
+
+    def line(self, *, bar: bool) -> str:
+        """Its Fermi level and total free energy at each temperature."""
+        del bar
+        lines = []
+        for t in self.prediction.temperatures:
+            at = self.prediction.at(t)
+            total = at.energies.total
+            energy = "" if total is None else f", A = {total / at.dataset.sizes['atom']:.6f} eV/atom"
+            lines.append(f"frame {self.number} of {self.frames}, {t:g} K: μ = {at.fermi_energy:.4f} eV{energy}")
+        return "\n".join(lines)
 
 
 def predict_many(
@@ -36,7 +57,7 @@ def predict_many(
     at_once: int = 4,
     resume: bool = False,
     overwrite: bool = False,
-    finished: Callable[[int, Prediction], object] = lambda *_: None,
+    observer: Observer | None = None,
     **options: Unpack[Options],
 ) -> list[Prediction]:
     """Predict many cells with one model; see `predict`, which this is for each of them.
@@ -57,8 +78,8 @@ def predict_many(
         Take what is finished as it is, continue what is not, begin what is absent.
     overwrite
         As in `predict`.
-    finished
-        Is told of each frame's number and prediction when it is there.
+    observer
+        Is told of each `Frame` when it is there, and what the user should know; where None that is warned of.
     options
         The other parameters of `predict` that say what is computed, and how: temperature, grid, chunks, backend, ...
 
@@ -80,6 +101,8 @@ def predict_many(
     if at_once < 1:
         raise InputError("at_once", f"{at_once}", "at least one frame")
     ready = _ready(frames, model, options)
+    announce(sorted({note for one in ready for note in one.system.notes}), observer)
+    observer = observer or Silent()
     if not resume:
         for path in paths:
             stores.check_target(path, overwrite, "output")
@@ -88,10 +111,12 @@ def predict_many(
         def one(i: int) -> Prediction:
             return _one(ready[i], Target(paths[i], resume, overwrite), connected, priority=-i)
 
+        observer.begin(connected, f"{len(frames)} frames")
+        observer.stage("frames", len(frames))
         running = {pool.submit(one, i): i for i in range(len(frames))}
         for future in as_completed(running):
             _note_frame(future, running[future], pool)
-            finished(running[future], future.result())
+            observer.advance(Frame(running[future], len(frames), future.result()))
     return [Prediction.open(path) for path in paths]
 
 
@@ -105,7 +130,6 @@ def _ready(frames: Sequence[ase.Atoms], model: LDOSModel | str | Path, options: 
             error.add_note(f"frame {i} of {len(frames)}")
             raise
         model, options = ready[0].model, {**options, "pseudopotentials": None}
-    announce(sorted({note for one in ready for note in one.system.notes}))
     return ready
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ from distributed import Client, Future
 
 from maladist.grid import Block
 from maladist.parallel import waves
-from maladist.parallel.progress import Observer
+from maladist.parallel.progress import Observer, advance
 from maladist.prediction.block import Report
 from maladist.prediction.plan import Plan
 from maladist.prediction.record import damaged, recorded, verify_jobs
@@ -71,7 +72,7 @@ class Run:
             run_key=self.key,
             resources=self.plan.resources,
             priority=self.priority,
-            finished=self.observer.advance,
+            finished=partial(advance, self.observer),
         )
 
 

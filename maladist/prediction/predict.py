@@ -51,7 +51,7 @@ def predict(
     overwrite
         Replace ``store`` if it exists.
     observer
-        Is told of progress.
+        Is told of progress, and what the user should know; where None that is warned of.
     spread
         Predict with each member of an ensemble too, and give the standard deviations of density, DOS, Fermi level and
         energies beside the mean's, under their names with ``_std``. Takes the time of k + 1 predictions.
@@ -91,8 +91,7 @@ def predict(
     """
     began = time.perf_counter()
     ready = setup(atoms, model, **options)
-    if observer is None:
-        announce(ready.system.notes)
+    announce(ready.system.notes, observer)
     members = member_setups(ready) if spread else []
     path = temporary_store() if store is None else Path(store).resolve()
     if not (resume and path.exists()):

@@ -30,7 +30,7 @@ from maladist.grid import Block
 from maladist.io import stores
 from maladist.io.stores import ArrayTemplate, field_template
 from maladist.parallel import waves
-from maladist.parallel.progress import Observer
+from maladist.parallel.progress import Finished, Observer
 from maladist.parallel.workers import Workers
 from maladist.physics.energies import Energies
 from maladist.physics.fermi import FermiWeights, fermi_states, number_rows, window_modes
@@ -169,7 +169,8 @@ def _block_shape(setup: Setup, record: Record | None) -> Chunks:
 
 def _begin(setup: Setup, target: Target, client: Client, observer: Observer, chunks: Chunks, priority: int) -> Run:
     plan = make_plan(setup, Workers.of(client), chunks)
-    observer.begin(client, plan)
+    points = f"{plan.grid.n_points} points in {len(plan.blocks)} blocks"
+    observer.begin(client, f"{plan.n_atoms} atoms, {points}")
     key = f"maladist-{setup.blob.content_hash[:8]}-{time.time_ns():x}"
     model = waves.share(client, setup.blob, run_key=key)
     return Run(setup, plan, target.path, client, key, priority, observer, model)
@@ -279,5 +280,5 @@ def find_energies(run: Run) -> tuple[list[Energies], float]:
     distributed, room = run.plan.distributed_fields, run.plan.room
     terms = terms_of_store(run.client, run.path, run.setup.system, distributed=distributed, room=room, run_key=run.key)
     seconds = time.perf_counter() - clock
-    run.observer.advance(None)
+    run.observer.advance(Finished())
     return terms, seconds

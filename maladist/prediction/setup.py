@@ -22,6 +22,7 @@ from maladist.io.qe.upf import read_pseudopotentials
 from maladist.learning.model import LDOSModel
 from maladist.neighbors import CellList
 from maladist.numerics import Numerics
+from maladist.parallel.progress import Observer
 from maladist.physics.fermi import use_correction
 from maladist.physics.system import System, complete, wrapped
 from maladist.prediction.block import ModelBlob
@@ -161,7 +162,10 @@ def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:
         raise InputError(name, repr(value), f"one of {', '.join(allowed)}")
 
 
-def announce(notes: Sequence[str]) -> None:
-    """Warn of what the user should know, from a library call."""
+def announce(notes: Sequence[str], observer: Observer | None) -> None:
+    """Tell an observer what the user should know; warn of it in a library call that has none."""
     for note in notes:
-        warnings.warn(note, UserWarning, stacklevel=3)
+        if observer is None:
+            warnings.warn(note, UserWarning, stacklevel=3)
+        else:
+            observer.note(note)

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from maladist.evaluation.statistics import BAND, TOTAL, Baselines, Evaluated, spread_says
+from maladist.evaluation.statistics import BAND, TOTAL, Baselines, Evaluated, calibration
 from maladist.io.targets import check_folder, explained, whole
 
 # Sizes of cells differ in marker and in lightness: they are told apart without colour vision and in print.
@@ -118,7 +118,7 @@ def density_error_axes(ax: Axes, evaluated: Sequence[Evaluated]) -> None:
 
 def spread_axes(ax: Axes, evaluated: Sequence[Evaluated], name: str) -> None:
     """Draw |error| over the ensemble's spread, with the lines |error| = σ and 2 σ."""
-    said = spread_says(evaluated)[name]
+    said = calibration(evaluated)[name]
     unit, scale = ("%", 100.0) if name == "density" else ("meV/atom", 1.0)
     for n, mark, colour in _sizes(evaluated):
         some = [one for one in evaluated if one.n_atoms == n]
@@ -135,7 +135,7 @@ def spread_axes(ax: Axes, evaluated: Sequence[Evaluated], name: str) -> None:
 
 
 def _write_spread(evaluated: Sequence[Evaluated], path: Path) -> Path:
-    said = spread_says(evaluated)
+    said = calibration(evaluated)
     names = [n for n in (TOTAL, BAND, "density") if n in said]
     figure = Figure(figsize=(4.6 * len(names), 4.4), layout="constrained")
     for ax, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):

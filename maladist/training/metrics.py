@@ -9,11 +9,12 @@ from typing import Any
 from maladist.errors import DependencyError
 from maladist.io.samples import write_table
 from maladist.learning.loss import TERMS
+from maladist.parallel.progress import Finished
 from maladist.training.validation import Validated
 
 
 @dataclass(frozen=True)
-class EpochReport:
+class EpochReport(Finished):
     """One epoch.
 
     Attributes
@@ -41,6 +42,13 @@ class EpochReport:
     def loss(self) -> float:
         """The training's loss, averaged over the epoch while the network was changing."""
         return sum(self.terms)
+
+    def line(self, *, bar: bool) -> str:
+        """Its loss and, after a validation, the errors; beside a bar only these."""
+        said = f"epoch {self.epoch} of {self.epochs}: loss {self.loss:.4g}, {self.seconds:.2f} s"
+        if self.validation is None:
+            return "" if bar else said
+        return f"{said}; {self.validation}"
 
     def to_dict(self) -> dict[str, Any]:
         """A row of a table; terms that have no weight are left out."""

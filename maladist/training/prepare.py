@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from maladist.learning.model import LDOSModel
 from maladist.learning.network import FeedForward
 from maladist.learning.outputs import Outputs
 from maladist.learning.scaling import Scaler
+from maladist.parallel.progress import Observer
 from maladist.physics.fermi import use_correction
 from maladist.training.batches import Batches
 from maladist.training.config import TrainConfig
@@ -144,14 +145,14 @@ class Prepared:
         )
 
 
-def prepare(config: TrainConfig, folder: Path, client: Client, note: Callable[[str], None]) -> Prepared:
+def prepare(config: TrainConfig, folder: Path, client: Client, observer: Observer) -> Prepared:
     """Find the snapshots, choose and describe their points in one pass on the workers, fit the scalers.
 
     Parameters
     ----------
     folder
         Where samples are kept, unless the configuration names another.
-    note
+    observer
         Is told what the user should know.
 
     Raises
@@ -164,7 +165,7 @@ def prepare(config: TrainConfig, folder: Path, client: Client, note: Callable[[s
     validation = find_snapshots(data.validation, "data.validation") if data.validation else []
     check_alike([train[0], *validation], "data.validation")
     if both := {s.path for s in train} & {s.path for s in validation}:
-        note(f"{len(both)} snapshots are in data.train and in data.validation: {', '.join(sorted(both))}")
+        observer.note(f"{len(both)} snapshots are in data.train and in data.validation: {', '.join(sorted(both))}")
     if config.energy_zero:
         train, validation = _on_local_energies(config.energy_zero, train, validation)
     spec = _spec(config, train)
@@ -174,7 +175,7 @@ def prepare(config: TrainConfig, folder: Path, client: Client, note: Callable[[s
     elements = {} if data.pseudopotentials is None else read_pseudopotentials(data.pseudopotentials)
     correction, why = use_correction(config.loss.correction, train[0].energies)
     if not correction and (config.loss.integrals or validation):
-        note(f"broadening correction off: {why}")
+        observer.note(f"broadening correction off: {why}")
     samples = folder / "samples" if data.samples is None else Path(data.samples)
     cross = (config.inputs.kind == "whiten", config.outputs.kind == "whiten")
     fields = ("ldos", "density") if _learns_density(config, train, validation) else ("ldos",)

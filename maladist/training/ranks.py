@@ -32,6 +32,7 @@ from torch._C._distributed_c10d import TCPStore
 from torch.nn.parallel import DistributedDataParallel
 
 from maladist.errors import ClusterError, InputError, RankError
+from maladist.parallel.progress import Finished, Observer, Silent
 from maladist.training.state import Rank
 
 TIMEOUT: Final = 1800.0
@@ -47,11 +48,11 @@ def run_ranks(
     function: Callable[..., Any],
     *arguments: Any,
     device: str = "cpu",
-    told: Callable[[Any], None] | None = None,
+    observer: Observer | None = None,
     kept: str = "",
     timeout: float = TIMEOUT,
 ) -> Any:
-    """Call ``function(*arguments, told=tell, rank=rank)`` as so many ranks at once; what rank 0 returns.
+    """Call ``function(*arguments, observer=relay, rank=rank)`` as so many ranks at once; what rank 0 returns.
 
     Parameters
     ----------
@@ -61,8 +62,8 @@ def run_ranks(
         How many.
     device
         Kind of device of the networks: with 'cuda' gradients go by nccl, else by gloo.
-    told
-        Is called here, in order, with what rank 0 tells.
+    observer
+        Is told here, in order, what rank 0 tells its own.
     kept
         What an error says of what is not lost.
     timeout
@@ -79,15 +80,22 @@ def run_ranks(
     with _heard(client, job) as heard:
         store = client.submit(open_store, get_address_host(addresses[0]), timeout, **_pinned(addresses[0]))
         meeting = get_address_host(addresses[0]), client.submit(_port, store, **_pinned(addresses[0]))
-        places = [Place(job, i, ranks, device, timeout) for i in range(ranks)]
         tasks = [
-            client.submit(run_rank, p, meeting, store if i == 0 else None, function, arguments, **_pinned(addresses[i]))
-            for i, p in enumerate(places)
+            client.submit(
+                run_rank,
+                RankTask(job, i, ranks, device, timeout),
+                meeting,
+                store if i == 0 else None,
+                function,
+                arguments,
+                **_pinned(address),
+            )
+            for i, address in enumerate(addresses)
         ]
         try:
-            _watch(client, addresses, tasks, lambda: _tell(heard, told), kept)
+            _watch(client, addresses, tasks, lambda: _pass_on(heard, observer), kept)
             result = tasks[0].result()
-            _tell(heard, told)
+            _pass_on(heard, observer)
             return result
         finally:
             with suppress(Exception):  # the cluster may be gone; what matters is raised already
@@ -129,11 +137,11 @@ def _heard(client: Client, topic: str) -> Iterator[list[Any]]:
             client.unsubscribe_topic(topic)
 
 
-def _tell(heard: list[Any], told: Callable[[Any], None] | None) -> None:
+def _pass_on(heard: list[Any], observer: Observer | None) -> None:
     while heard:
-        message = loads(heard.pop(0))
-        if told is not None:
-            told(message)
+        method, *arguments = loads(heard.pop(0))
+        if observer is not None:
+            getattr(observer, method)(*arguments)
 
 
 def _watch(
@@ -188,8 +196,8 @@ class _Stopped(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Place:
-    """Which rank a task is, of which job."""
+class RankTask:
+    """Where the ranks of a job meet, and which of them a task is."""
 
     job: str
     rank: int
@@ -213,7 +221,7 @@ def _port(store: TCPStore) -> int:
 
 
 def run_rank(
-    place: Place,
+    task: RankTask,
     meeting: tuple[str, int],
     store: TCPStore | None,
     function: Callable[..., Any],
@@ -222,47 +230,59 @@ def run_rank(
     """Be one rank: join the group, call the function, leave the group whatever happens."""
     worker = get_worker()
     torch.set_num_threads(worker.state.nthreads)
-    stop = _stops.setdefault(place.job, threading.Event())
-    wait = timedelta(seconds=place.timeout)
+    stop = _stops.setdefault(task.job, threading.Event())
+    wait = timedelta(seconds=task.timeout)
     store = store or TCPStore(*meeting, is_master=False, wait_for_workers=False, timeout=wait)
-    tell = _teller(worker, place)
+    observer = _Relay(worker, task.job) if task.rank == 0 else Silent()
     try:
-        with _group(place, store, get_address_host(worker.address)):
-            result = function(*arguments, told=tell, rank=_rank(place, stop))
+        with _group(task, store, get_address_host(worker.address)):
+            result = function(*arguments, observer=observer, rank=_rank(task, stop))
             dist.barrier()  # nobody leaves before all have arrived: rank 0 keeps the store
-        return result if place.rank == 0 else None
+        return result if task.rank == 0 else None
     except Exception as error:
         first = b""
         with suppress(Exception):  # a store whose process died
-            first = store.compare_set("failed", "", str(place.rank))
-        if first != str(place.rank).encode():
+            first = store.compare_set("failed", "", str(task.rank))
+        if first != str(task.rank).encode():
             raise _OtherFailed(f"rank {first.decode() or 0} had failed") from error
         raise
     finally:
-        del _stops[place.job]
+        del _stops[task.job]
 
 
-def _teller(worker: Any, place: Place) -> Callable[[Any], None]:
-    def tell(message: Any) -> None:
-        worker.log_event(place.job, {"told": dumps(message)})
+class _Relay(Silent):
+    """Passes on to the client's observer what rank 0 tells."""
 
-    return tell if place.rank == 0 else lambda _: None
+    def __init__(self, worker: Any, topic: str) -> None:
+        self._worker, self._topic = worker, topic
+
+    def stage(self, name: str, total: int, done: int = 0) -> None:
+        self._send("stage", name, total, done)
+
+    def advance(self, task: Finished) -> None:
+        self._send("advance", task)
+
+    def note(self, text: str) -> None:
+        self._send("note", text)
+
+    def _send(self, method: str, *arguments: object) -> None:
+        self._worker.log_event(self._topic, {"told": dumps((method, *arguments))})
 
 
 @contextmanager
-def _group(place: Place, store: TCPStore, host: str) -> Iterator[None]:
+def _group(task: RankTask, store: TCPStore, host: str) -> Iterator[None]:
     """Torch's default process group, which talks on the worker's own network."""
-    gpu = place.device == "cuda"
+    gpu = task.device == "cuda"
     if gpu:
         # Workers of dask-cuda each see another GPU first; those of other clusters see the same ones, by rank.
-        torch.cuda.set_device(0 if os.environ.get("DASK_CUDA_INTERFACE") else place.rank % torch.cuda.device_count())
+        torch.cuda.set_device(0 if os.environ.get("DASK_CUDA_INTERFACE") else task.rank % torch.cuda.device_count())
     names = {"GLOO_SOCKET_IFNAME": interface_of(host), "NCCL_SOCKET_IFNAME": interface_of(host)}
     before = {name: os.environ.get(name) for name in names}
     os.environ.update({name: value for name, value in names.items() if value})
     try:
-        wait = timedelta(seconds=place.timeout)
+        wait = timedelta(seconds=task.timeout)
         backend = "nccl" if gpu else "gloo"
-        dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.world, timeout=wait)
+        dist.init_process_group(backend, store=store, rank=task.rank, world_size=task.world, timeout=wait)
         yield
     finally:
         if dist.is_initialized():
@@ -280,8 +300,8 @@ def interface_of(host: str) -> str | None:
     return None
 
 
-def _rank(place: Place, stop: threading.Event) -> Rank:
-    device = torch.device(place.device)
+def _rank(task: RankTask, stop: threading.Event) -> Rank:
+    device = torch.device(task.device)
 
     def check(*_: Any) -> None:
         if stop.is_set():
@@ -301,9 +321,9 @@ def _rank(place: Place, stop: threading.Event) -> Rank:
     def mean(tensor: torch.Tensor) -> torch.Tensor:
         total = tensor.detach().clone()
         dist.all_reduce(total)
-        return total / place.world
+        return total / task.world
 
-    return Rank(place.rank, place.world, wrap, share, mean)
+    return Rank(task.rank, task.world, wrap, share, mean)
 
 
 def _stop(job: str) -> None:

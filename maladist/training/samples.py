@@ -233,7 +233,7 @@ def _key(snapshot: Snapshot, wanted: _Wanted, n: int) -> str:
 
 
 @dataclass(frozen=True)
-class Found:
+class SampledChunk:
     """What a task tells: its chunk, the moments of descriptors, LDOS and the rest of its rows, their targets' hash."""
 
     chunk: Chunk
@@ -249,7 +249,7 @@ def sample_chunk(
     spec: Spec,
     atoms: LocalAtoms | None,
     cross: tuple[bool, bool],
-) -> Found:
+) -> SampledChunk:
     """Make one chunk's rows ready, and measure them."""
     torch.set_num_threads(1)
     if chunk.features and Path(chunk.features).exists() and Path(chunk.targets).exists():
@@ -268,7 +268,7 @@ def sample_chunk(
         if not np.isfinite(values).all():
             raise InputError(snapshot.name, f"{name} that are not finite", "finite numbers", "Convert it again.")
     digest = hashlib.sha256(np.ascontiguousarray(targets).tobytes()).digest()
-    return Found(chunk, (moments(features, cross[0]), moments(ldos, cross[1]), moments(rest, False)), digest)
+    return SampledChunk(chunk, (moments(features, cross[0]), moments(ldos, cross[1]), moments(rest, False)), digest)
 
 
 def _targets(chunk: Chunk, snapshot: Snapshot, rows: Indices) -> Rows:

@@ -24,8 +24,6 @@ from maladist.training.metrics import EpochReport, Metrics
 from maladist.training.prepare import Prepared
 from maladist.training.validation import Validated
 
-Told = Callable[[EpochReport | str], None]
-
 
 @dataclass(frozen=True)
 class Rank:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,17 +18,18 @@ from typing import Final
 import torch
 from distributed import Client
 
-from maladist.cluster import cluster
+from maladist.cluster import client_or_local
 from maladist.errors import InputError
 from maladist.io.model_file import save_model
 from maladist.io.samples import read_checkpoint, write_checkpoint
 from maladist.io.targets import check_folder, explained
 from maladist.learning.loss import TERMS
 from maladist.learning.model import LDOSModel
+from maladist.parallel.progress import Observer, Silent
 from maladist.training.config import TrainConfig
 from maladist.training.prepare import Prepared, prepare
 from maladist.training.ranks import run_ranks
-from maladist.training.state import Rank, Told, TrainingState
+from maladist.training.state import Rank, TrainingState
 
 MODEL: Final = "model.maladist"
 CHECKPOINT: Final = "checkpoint.pt"
@@ -43,7 +43,7 @@ def train(
     client: Client | None = None,
     ranks: int = 1,
     resume: bool = False,
-    told: Told | None = None,
+    observer: Observer | None = None,
 ) -> LDOSModel:
     """Train a model.
 
@@ -61,8 +61,8 @@ def train(
         DistributedDataParallel with one rank a worker. They must see ``output``.
     resume
         Go on where an earlier call was interrupted; from the beginning where there is no checkpoint.
-    told
-        Is told of every epoch, and what the user should know.
+    observer
+        Is told of the epochs (`EpochReport`), and what the user should know; nobody where None.
 
     Returns
     -------
@@ -74,13 +74,14 @@ def train(
     InputError
         Data that cannot be learnt from, an output that exists, a checkpoint of another configuration.
     """
-    output, told = open_output(output, resume), told or (lambda _: None)
-    context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
-    with context as connected:
-        prepared = prepare(config, output, connected, told)
+    output, observer = open_output(output, resume), observer or Silent()
+    with client_or_local(client) as connected:
+        networks = f"{config.members} network{'s' * (config.members > 1)}"
+        observer.begin(connected, f"{networks} of {config.epochs} epochs")
+        prepared = prepare(config, output, connected, observer)
         one = fit if ranks == 1 else partial(fit_by_ranks, connected, ranks)
         train_it = one if config.members == 1 else partial(fit_members, one)
-        model = train_it(config, prepared, output, resume=resume, told=told)
+        model = train_it(config, prepared, output, resume=resume, observer=observer)
     save_model(model, output / MODEL)
     if config.data.samples is None:
         shutil.rmtree(output / "samples", ignore_errors=True)
@@ -105,7 +106,7 @@ def fit_by_ranks(
     output: Path,
     *,
     resume: bool = False,
-    told: Told | None = None,
+    observer: Observer | None = None,
 ) -> LDOSModel:
     """`fit` by several processes at once, the workers of a client; the model is that of rank 0.
 
@@ -119,7 +120,7 @@ def fit_by_ranks(
     prepared.batches(config, 0, ranks)  # refuses what ranks cannot share, here
     task = partial(fit, config, prepared, output, resume=resume)
     kept = "Finished epochs are kept: --resume (resume=True) goes on"
-    model = run_ranks(client, ranks, task, device=config.torch_device.type, told=told, kept=kept)
+    model = run_ranks(client, ranks, task, device=config.torch_device.type, observer=observer, kept=kept)
     assert isinstance(model, LDOSModel)
     return model
 
@@ -131,24 +132,24 @@ def fit_members(
     output: Path,
     *,
     resume: bool = False,
-    told: Told | None = None,
+    observer: Observer | None = None,
 ) -> LDOSModel:
     """Train ``config.members`` networks on the same points, by seeds that follow one another; return their mean.
 
     ``fit_one`` is `fit` or what does the same; the other parameters are those of `fit`. Each network has its metrics
     and checkpoint in a folder of its own, ``member-0`` and so on.
     """
-    told, models = told or (lambda _: None), []
+    observer, models = observer or Silent(), []
     for i in range(config.members):
-        told(f"member {i + 1} of {config.members}")
+        observer.note(f"member {i + 1} of {config.members}")
         folder = output / MEMBER.format(i)
         folder.mkdir(exist_ok=True)
         alone = config.model_copy(update={"seed": config.seed + i, "members": 1})
-        models.append(fit_one(alone, prepared, folder, resume=resume, told=told))
+        models.append(fit_one(alone, prepared, folder, resume=resume, observer=observer))
     model, validation = LDOSModel.mean_of(models), prepared.checked_on(config)
     errors = {} if validation is None else validation(model.to(config.torch_device)).to_dict()
     if errors:
-        told("the mean of all members: " + ", ".join(f"{name} {value:.4g}" for name, value in errors.items()))
+        observer.note("the mean of all members: " + ", ".join(f"{name} {value:.4g}" for name, value in errors.items()))
     settings = {**model.provenance["config"], "members": config.members}
     each = [member.provenance["errors"] for member in models]
     return replace(
@@ -162,14 +163,14 @@ def fit(
     output: Path,
     *,
     resume: bool = False,
-    told: Told | None = None,
+    observer: Observer | None = None,
     rank: Rank | None = None,
 ) -> LDOSModel:
     """Train one network on data that are ready, as the only process or as one of several.
 
     Parameters
     ----------
-    config, output, resume, told
+    config, output, resume, observer
         As in `train`; only rank 0 writes and tells.
     prepared
         The data.
@@ -186,7 +187,7 @@ def fit(
     InputError
         A loss that is no longer finite, or a checkpoint of another configuration or of other data.
     """
-    rank, told = rank or Rank(), told or (lambda _: None)
+    rank, observer = rank or Rank(), observer or Silent()
     with torch.random.fork_rng():
         batches = prepared.batches(config, rank.index, rank.world)
         run = TrainingState(config, prepared, output, rank, steps=batches.steps)
@@ -195,6 +196,7 @@ def fit(
         loss_of = prepared.loss(config, prepared.train, "data.train")
         inputs, device = run.inputs, config.torch_device
         parallel = rank.wrap(run.network)
+        observer.stage("epochs", config.epochs, run.epoch)
         for epoch in range(run.epoch, config.epochs):
             if run.stopped:
                 break
@@ -215,7 +217,7 @@ def fit(
                 raise InputError("optimiser.lr", came, "a smaller one, or optimiser.clip", "The epoch before is kept.")
             report = run.end_epoch(terms / batches.steps, time.perf_counter() - began)
             if rank.index == 0:
-                told(report)
+                observer.advance(report)
                 if run.stopped or run.epoch == config.epochs or run.epoch % config.checkpoint_every == 0:
                     write_checkpoint(output / CHECKPOINT, run.state())
                     run.write_metrics()

@@ -70,6 +70,15 @@ class Validated:
         value = self.loss if name == "loss" else self.mean(name)
         return math.inf if value is None or not math.isfinite(value) else value
 
+    def __str__(self) -> str:
+        parts = [f"validation loss {self.loss:.4g}"]
+        for name, label in (("band_energy", "|ΔE_b|"), ("total_energy", "|ΔA|")):
+            if (value := self.mean(name)) is not None:
+                parts.append(f"{label} {value:.1f} meV/atom")
+        if (value := self.mean("density")) is not None:
+            parts.append(f"|Δn|/n {value:.2%}")
+        return ", ".join(parts)
+
     def to_dict(self) -> dict[str, Any]:
         """For tables: names with their units; what is not known or infinite is left out."""
         named = {

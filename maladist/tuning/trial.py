@@ -16,6 +16,7 @@ from distributed import Event, get_worker
 
 from maladist.errors import BlockError, InputError
 from maladist.io.samples import Rows
+from maladist.parallel.progress import Finished, Silent
 from maladist.training.config import TrainConfig
 from maladist.training.metrics import EpochReport
 from maladist.training.prepare import Prepared
@@ -91,14 +92,17 @@ def _trained(config: TrainConfig, prepared: Prepared, objective: str, folder: Pa
     """Train, and validate the network that the training keeps."""
     worker, stop = get_worker(), Event(topic)
 
-    def told(report: EpochReport | str) -> None:
-        if isinstance(report, EpochReport) and report.validation is not None:
-            worker.log_event(topic, {"epoch": report.epoch, "value": report.validation.metric(objective)})
-        if stop.is_set():
-            raise _StoppedError
+    class Judge(Silent):
+        """Tells the client of validations; ends the trial when the client asks for it."""
+
+        def advance(self, task: Finished) -> None:
+            if isinstance(task, EpochReport) and task.validation is not None:
+                worker.log_event(topic, {"epoch": task.epoch, "value": task.validation.metric(objective)})
+            if stop.is_set():
+                raise _StoppedError
 
     folder.mkdir(parents=True, exist_ok=True)
-    model = fit(config, prepared, folder, resume=True, told=told)
+    model = fit(config, prepared, folder, resume=True, observer=Judge())
     validation = prepared.checked_on(config)
     assert validation is not None
     value = validation(model).metric(objective)

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -22,11 +21,12 @@ from typing import Any, Final
 import numpy as np
 from distributed import Client, Event, Future, KilledWorker, as_completed
 
-from maladist.cluster import cluster
+from maladist.cluster import client_or_local
 from maladist.errors import BlockError, InputError
 from maladist.io.samples import write_table
 from maladist.io.targets import write_whole
 from maladist.io.yaml import yaml_text
+from maladist.parallel.progress import Finished, Observer, Silent
 from maladist.parallel.workers import Workers
 from maladist.training.config import TrainConfig
 from maladist.training.prepare import Prepared, prepare
@@ -39,7 +39,7 @@ TRIALS: Final = "trials.csv"
 
 
 @dataclass(frozen=True)
-class Trial:
+class Trial(Finished):
     """One finished trial.
 
     Attributes
@@ -64,6 +64,14 @@ class Trial:
     value: float | None
     seconds: float
     reason: str = ""
+
+    def line(self, *, bar: bool) -> str:
+        """Its objective, its values and, where it failed, why."""
+        del bar
+        values = ", ".join(f"{key} {value}" for key, value in self.values.items())
+        came = self.state if self.value is None else f"{self.state} {self.value:.5g}"
+        said = f"trial {self.number}: {came} ({values}; {self.seconds:.1f} s)"
+        return f"{said}: {self.reason}" if self.reason else said
 
     def to_dict(self) -> dict[str, Any]:
         """A row of a table."""
@@ -96,16 +104,13 @@ class Tuned:
     effects: Mapping[str, Mapping[str, float]]
 
 
-Told = Callable[["Trial | str"], None]
-
-
 def tune(
     config: TuneConfig,
     output: str | Path,
     *,
     client: Client | None = None,
     resume: bool = False,
-    told: Told | None = None,
+    observer: Observer | None = None,
 ) -> Tuned:
     """Search for the best values of some keys of a training's configuration.
 
@@ -119,8 +124,8 @@ def tune(
         Whose workers run the trials; a local cluster where None. They must see the output folder and the data.
     resume
         Go on with an interrupted search, or with more trials.
-    told
-        Is told of every finished trial, and what the user should know.
+    observer
+        Is told of every finished `Trial`, and what the user should know; nobody where None.
 
     Raises
     ------
@@ -129,12 +134,12 @@ def tune(
     DependencyError
         Optuna is not installed.
     """
-    output, told = Path(output).resolve(), told or (lambda _: None)
+    output, observer = Path(output).resolve(), observer or Silent()
     study = Study(config, output, resume=resume)
     runs = config.runs
-    context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
-    with context as connected:
-        search = _Search(config, output, connected, study, told)
+    with client_or_local(client) as connected:
+        observer.begin(connected, f"{runs} trials")
+        search = _Search(config, output, connected, study, observer)
         search.run(runs)
         if config.method == "oat" and (best := _best_levels(config, search.trials())) not in config.design():
             if not study.holds(best):
@@ -146,8 +151,8 @@ def tune(
 class _Search:
     """The trials that are under way, and how they come and go."""
 
-    def __init__(self, config: TuneConfig, output: Path, client: Client, study: Study, told: Told) -> None:
-        self.config, self.output, self.client, self.study, self.told = config, output, client, study, told
+    def __init__(self, config: TuneConfig, output: Path, client: Client, study: Study, observer: Observer) -> None:
+        self.config, self.output, self.client, self.study, self.observer = config, output, client, study, observer
         self.under_way: dict[str, tuple[Any, int, TrainConfig, Prepared]] = {}
         self.ready: dict[str, Prepared] = {}
         self.key = f"tune-{time.time_ns():x}"
@@ -156,6 +161,7 @@ class _Search:
     def run(self, total: int) -> None:
         """Run trials until so many are finished."""
         at_a_time = self.config.parallel or Workers.of(self.client).count
+        self.observer.stage("trials", total, self.study.finished())
         flying = as_completed(loop=self.client.loop, raise_errors=False)
         try:
             while (left := total - self.study.finished()) > 0:
@@ -227,7 +233,7 @@ class _Search:
             outcome = future.result()
         except KilledWorker:
             if attempt < self.config.attempts:
-                self.told(f"trial {trial.number} lost its workers; it goes on at its last checkpoint")
+                self.observer.note(f"trial {trial.number} lost its workers; it goes on at its last checkpoint")
                 flying.add(self._submit(trial, attempt + 1, config, prepared))
                 return
             outcome = Outcome(None, 0.0, "its workers died, most likely of too little memory")
@@ -243,7 +249,7 @@ class _Search:
             text = f"# {self.config.objective} {best.value:.6g}: trial {best.number}, the best of {len(trials)}\n"
             plain = yaml_text(self._config(best).to_dict())
             write_whole(self.output / BEST, (text + plain).encode())
-        self.told(next(t for t in trials if t.number == trial.number))
+        self.observer.advance(next(t for t in trials if t.number == trial.number))
 
     def _abandon(self) -> None:
         """End what is under way; its trials are begun again by a call that resumes."""
@@ -261,7 +267,7 @@ class _Search:
         if key not in self.ready:
             if self.config.objective not in TRAINED:
                 config = config.model_copy(update={"data": config.data.model_copy(update={"validation": []})})
-            self.ready[key] = prepare(config, self.output, self.client, self.told)
+            self.ready[key] = prepare(config, self.output, self.client, self.observer)
         return self.ready[key]
 
 

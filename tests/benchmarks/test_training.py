@@ -20,6 +20,7 @@ import maladist
 from maladist import BispectrumSpec, TrainConfig
 from maladist.datasets.convert.convert import convert
 from maladist.datasets.convert.source import Source
+from maladist.testing import Listener
 from maladist.training.metrics import EpochReport
 
 pytestmark = [pytest.mark.timeout(3000), pytest.mark.filterwarnings("ignore")]
@@ -66,15 +67,15 @@ def test_malas_example(be2: Path, tmp_path: Path, client: Any) -> None:
             "validate_every": 1,
         }
     )
-    told: list[Any] = []
+    told = Listener()
     for seed in (0, 1):
         began = time.perf_counter()
         chosen = config.model_copy(update={"seed": seed})
-        maladist.train(chosen, tmp_path / str(seed), client=client, told=told.append)
+        maladist.train(chosen, tmp_path / str(seed), client=client, observer=told)
         wall = time.perf_counter() - began
-        reports = [r for r in told if isinstance(r, EpochReport)]
+        reports = [r for r in told.tasks if isinstance(r, EpochReport)]
         each, loss = sum(r.seconds for r in reports) / 100, reports[-1].validation.loss
-        told.clear()
+        told.tasks.clear()
         print(f"\nseed {seed}: {wall:.1f} s of all, {each:.3f} s an epoch of steps, final validation loss {loss:.2e}")
     print(f"MALA: {MALA_SECONDS[0]:.0f} to {MALA_SECONDS[1]:.0f} s, {MALA_LOSS[0]:.1e} to {MALA_LOSS[1]:.1e} by seed")
     assert loss < MALA_LOSS[1]
@@ -157,9 +158,9 @@ def test_a_small_buffer_shuffles_as_well_as_a_large_one(small_data_set: Path, tm
                     "seed": seed,
                 }
             )
-            told: list[Any] = []
-            maladist.train(config, tmp_path / f"{buffer}-{seed}", client=client, told=told.append)
-            losses.setdefault(buffer, []).append(told[-1].loss)
+            told = Listener()
+            maladist.train(config, tmp_path / f"{buffer}-{seed}", client=client, observer=told)
+            losses.setdefault(buffer, []).append(told.tasks[-1].loss)
         print(f"\nbuffer {buffer}: training loss {np.mean(losses[buffer]):.3e} ± {np.std(losses[buffer]):.1e}")
     whole = losses[2**18]  # 7776 points: of the others the first holds half of them, the last a chunk a portion
     assert np.mean(losses[4096]) < np.mean(whole) + 3 * max(np.std(whole), 0.02 * np.mean(whole))

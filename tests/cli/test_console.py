@@ -8,6 +8,9 @@ from distributed import Client
 from rich.console import Console
 
 from maladist.cli.console import TerminalObserver
+from maladist.parallel.progress import Finished
+from maladist.training.metrics import EpochReport
+from maladist.training.validation import SnapshotErrors, Validated
 
 
 def told(terminal: bool, client: Client) -> str:
@@ -15,10 +18,12 @@ def told(terminal: bool, client: Client) -> str:
     with TerminalObserver(Console(file=stream, force_terminal=terminal, width=120)) as observer:
         observer.begin(client, "3 snapshots")
         observer.stage("snapshots", 3, done=1)
-        observer.advance(None)
-        observer.advance(None)
-        observer.count("epochs", 2, 1)
-        observer.count("epochs", 2, 2)
+        observer.advance(Finished())
+        observer.advance(Finished())
+        observer.stage("epochs", 2)
+        observer.advance(EpochReport(1, 2, 0.5, (0.5,), 1e-3))
+        observer.advance(EpochReport(2, 2, 0.5, (0.25,), 1e-3, Validated(0.125, (SnapshotErrors("a"),))))
+        observer.note("one thing")
     return stream.getvalue()
 
 
@@ -27,9 +32,21 @@ def test_a_file_gets_plain_lines_and_no_bar(client: Client) -> None:
     assert f"3 snapshots on {len(client.nthreads())} workers" in text and client.dashboard_link in text
     assert "snapshots: 1 of 3 were done by an earlier run" in text
     assert "snapshots: 3 of 3 in " in text
-    assert "epochs" not in text and "\x1b" not in text and "━" not in text
+    assert "epoch 1 of 2: loss 0.5, 0.50 s\n" in text and "epochs: 2 of 2 in " in text
+    assert "epoch 2 of 2: loss 0.25, 0.50 s; validation loss 0.125" in text
+    assert "note: one thing" in text
+    assert "\x1b" not in text and "━" not in text
 
 
 def test_a_terminal_gets_a_bar_for_every_stage(client: Client) -> None:
     text = told(True, client)
     assert "3/3" in text and "2/2" in text and "epochs" in text and "━" in text
+    assert "validation loss 0.125" in text and "epoch 1 of 2" not in text  # the bar says that it is done
+
+
+def test_lines_of_tasks_may_go_elsewhere(client: Client) -> None:
+    progress, lines = StringIO(), StringIO()
+    with TerminalObserver(Console(file=progress), Console(file=lines)) as observer:
+        observer.stage("epochs", 1)
+        observer.advance(EpochReport(1, 1, 0.5, (0.5,), 1e-3))
+    assert lines.getvalue().startswith("epoch 1 of 1") and "epochs: 1 of 1" in progress.getvalue()

@@ -28,7 +28,7 @@ from maladist.cluster.start import batch
 from maladist.errors import BlockError, ClusterError, DependencyError, InputError, StoreError
 from maladist.io import stores
 from maladist.io.model_file import save_model
-from maladist.testing import assert_identical, be_atoms, tiny_model, with_accident
+from maladist.testing import Listener, assert_identical, be_atoms, tiny_model, with_accident
 
 pytestmark = pytest.mark.filterwarnings("ignore:broadening correction")
 
@@ -190,11 +190,9 @@ def frames(n: int) -> list[Any]:
 def test_many_frames_give_what_each_gives_and_share_the_queue(workers: Client, tmp_path: Path) -> None:
     model = with_accident(tiny_model(), seconds=0.1)
     paths = [tmp_path / f"{i}.zarr" for i in range(4)]
-    told: list[int] = []
-    many = maladist.predict_many(
-        frames(4), model, paths, client=workers, at_once=3, finished=lambda i, _: told.append(i), **CUT
-    )
-    assert sorted(told) == [0, 1, 2, 3]
+    heard = Listener()
+    many = maladist.predict_many(frames(4), model, paths, client=workers, at_once=3, observer=heard, **CUT)
+    assert sorted(frame.number for frame in heard.tasks) == [0, 1, 2, 3] and heard.stages == [("frames", 4, 0)]
     for atoms, prediction in zip(frames(4), many, strict=True):
         assert_identical(prediction, maladist.predict(atoms, tiny_model(), client=workers, **CUT))
     spans = [(float(intervals(p)["start"].min()), float(intervals(p)["stop"].max())) for p in many]

@@ -17,6 +17,7 @@ from maladist.errors import EnergyWindowError, InputError, StoreError
 from maladist.grid import EnergyGrid
 from maladist.io.datasets import read_reference, reference_terms, snapshot_path
 from maladist.io.stores import open_dataset
+from maladist.testing import Listener
 
 NAMES = ("train-0", "train-1")
 OFFSET = 2.37  # eV, no multiple of the spacing of 0.3 eV
@@ -89,11 +90,12 @@ def test_interpolation_puts_the_reference_at_zero_and_keeps_the_energies(
 
 
 def test_a_window_is_cut_and_one_that_is_short_is_told_of(apart: Path, tmp_path: Path, client: Client) -> None:
-    notes: list[str] = []
-    align([apart], tmp_path / "a.zarr", reference="fermi", window=(-12.0, 2.0), client=client, note=notes.append)
+    heard = Listener()
+    align([apart], tmp_path / "a.zarr", reference="fermi", window=(-12.0, 2.0), client=client, observer=heard)
     energies = open_dataset(snapshot_path(tmp_path / "a.zarr", "train-1")).energy.values
     assert (energies[0], energies[-1]) == (pytest.approx(-12.0), pytest.approx(1.8))
-    assert len(notes) == 2 and "the common window ends at 1.80 eV" in notes[0]
+    assert len(heard.notes) == 2 and "the common window ends at 1.80 eV" in heard.notes[0]
+    assert heard.stages == [("snapshots", len(heard.tasks), 0)] and heard.tasks[0].name == "train-0"
     with pytest.raises(EnergyWindowError, match="window"):
         align([apart], tmp_path / "b.zarr", window=(-30.0, 2.0), client=client)
     assert not (tmp_path / "b.zarr").exists()

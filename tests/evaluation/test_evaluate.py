@@ -17,7 +17,7 @@ from maladist import LDOSModel, Prediction, evaluate, predict
 from maladist.cli.app import main
 from maladist.datasets.snapshots import find_snapshots
 from maladist.errors import InputError
-from maladist.evaluation.statistics import Evaluated, baselines, spread_says, summary
+from maladist.evaluation.statistics import Evaluated, baselines, calibration, summary
 from maladist.io import datasets, stores
 from maladist.io.model_file import save_model
 from maladist.report.evaluation import write_plots
@@ -205,14 +205,14 @@ def test_the_spread_of_an_ensemble_that_knows_its_error_says_so(tmp_path: Path) 
             for i, (e, d, s) in enumerate(zip(scale, draws, sigma, strict=True))
         ]
 
-    knows = spread_says(ensemble(sigma))["total_free_energy"]
+    knows = calibration(ensemble(sigma))["total_free_energy"]
     assert knows.spearman > 0.4
     assert knows.ratio == pytest.approx(1.0, abs=0.1)  # 300 draws: 1 ± 0.04
     assert knows.within == pytest.approx(0.954, abs=0.04)
-    ignorant = spread_says(ensemble(np.full(300, 50.0)))["total_free_energy"]
+    ignorant = calibration(ensemble(np.full(300, 50.0)))["total_free_energy"]
     assert abs(ignorant.spearman) < 0.2  # of 300 independent pairs, 0.06 is σ
     assert ignorant.ratio > 3
     pictures = write_plots(ensemble(sigma)[:30], tmp_path / "p", spread=True)
     assert [p.name for p in pictures] == ["parity.png", "errors.png", "spread.png"]
     with pytest.raises(InputError, match="without a spread"):
-        spread_says([evaluated("a", 8, 1.0)] * 3)
+        calibration([evaluated("a", 8, 1.0)] * 3)

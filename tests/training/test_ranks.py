@@ -16,6 +16,7 @@ from distributed import Client
 import maladist
 from maladist import train
 from maladist.errors import ClusterError, InputError, RankError
+from maladist.parallel.progress import Finished, Silent
 from maladist.training.batches import Batch
 from maladist.training.metrics import EpochReport
 from maladist.training.prepare import Prepared
@@ -65,15 +66,17 @@ def test_a_rank_that_dies_is_named_and_the_next_call_goes_on(small_data_set: Pat
     with maladist.cluster("local", workers=2) as own:
         victim = own.run(os.getpid)[sorted(own.nthreads())[1]]
 
-        def told(report: Any) -> None:
-            if isinstance(report, EpochReport) and report.epoch == 2:
-                for where in own.run(listening).values():
-                    assert where <= {"127.0.0.1", "::1"}, where  # ranks of a local cluster talk on loopback only
-            if isinstance(report, EpochReport) and report.epoch == 3:
-                os.kill(victim, signal.SIGKILL)
+        class Killer(Silent):
+            def advance(self, task: Finished) -> None:
+                assert isinstance(task, EpochReport)
+                if task.epoch == 2:
+                    for where in own.run(listening).values():
+                        assert where <= {"127.0.0.1", "::1"}, where  # ranks of a local cluster talk on loopback only
+                if task.epoch == 3:
+                    os.kill(victim, signal.SIGKILL)
 
         with pytest.raises(RankError, match=r"rank 1 of 2 .*resume"):
-            train(config, tmp_path / "out", client=own, ranks=2, told=told)
+            train(config, tmp_path / "out", client=own, ranks=2, observer=Killer())
     assert (tmp_path / "out" / CHECKPOINT).exists()
     finished = len(metrics(tmp_path / "out"))
     assert 3 <= finished < 60

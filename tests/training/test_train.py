@@ -29,6 +29,7 @@ from maladist.learning.loss import TERMS
 from maladist.neighbors import CellList
 from maladist.physics.energies import total_free_energy
 from maladist.physics.fermi import fermi_states
+from maladist.testing import Listener
 from maladist.training.metrics import EpochReport
 from maladist.training.prepare import prepare
 from maladist.training.train import CHECKPOINT, MODEL, fit
@@ -66,10 +67,10 @@ def equal(a: LDOSModel, b: LDOSModel) -> bool:
 
 
 def test_the_loss_falls_and_all_is_written_down(small_data_set: Path, tmp_path: Path, client: Client) -> None:
-    told: list[Any] = []
+    told = Listener()
     config = config_of(small_data_set, epochs=30, inputs={"kind": "whiten"})
-    model = train(config, tmp_path / "out", client=client, told=told.append)
-    reports = [r for r in told if isinstance(r, EpochReport)]
+    model = train(config, tmp_path / "out", client=client, observer=told)
+    reports = [r for r in told.tasks if isinstance(r, EpochReport)]
     assert [r.epoch for r in reports] == list(range(1, 31))
     assert reports[-1].loss < 0.4 * reports[0].loss  # it begins at the mean LDOS
     last = reports[-1].validation
@@ -106,16 +107,17 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(
 KILLED = """
 import os, signal, sys
 import maladist
-from maladist.training.metrics import EpochReport
+from maladist.parallel.progress import Silent
 
-def told(report):
-    if isinstance(report, EpochReport) and report.epoch == 4:
-        os.kill(os.getpid(), signal.SIGKILL)
+class Killer(Silent):
+    def advance(self, task):
+        if task.epoch == 4:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 if __name__ == "__main__":
     config = maladist.TrainConfig.read(sys.argv[1])
     with maladist.cluster(sys.argv[3]) as client:
-        maladist.train(config, sys.argv[2], client=client, told=told)
+        maladist.train(config, sys.argv[2], client=client, observer=Killer())
 """
 
 
@@ -137,9 +139,9 @@ def test_a_killed_run_goes_on_to_the_same_numbers(small_data_set: Path, tmp_path
     assert torch.load(tmp_path / "out" / CHECKPOINT, weights_only=True)["epoch"] == 3
 
     whole = train(config, tmp_path / "whole", client=client)
-    told: list[Any] = []
-    resumed = train(config, tmp_path / "out", client=client, resume=True, told=told.append)
-    assert [r.epoch for r in told if isinstance(r, EpochReport)] == [4, 5, 6, 7]
+    told = Listener()
+    resumed = train(config, tmp_path / "out", client=client, resume=True, observer=told)
+    assert [r.epoch for r in told.tasks if isinstance(r, EpochReport)] == [4, 5, 6, 7]
     assert equal(resumed, whole)
     tables = [
         [{k: v for k, v in row.items() if k != "seconds"} for row in metrics(tmp_path / name)]
@@ -151,10 +153,10 @@ def test_a_killed_run_goes_on_to_the_same_numbers(small_data_set: Path, tmp_path
 
 
 def test_what_validation_says_is_what_predict_gives(small_data_set: Path, tmp_path: Path, client: Client) -> None:
-    told: list[Any] = []
+    told = Listener()
     config = config_of(small_data_set, epochs=12, validate_every=12)
-    model = train(config, tmp_path / "out", client=client, told=told.append)
-    (errors,) = told[-1].validation.snapshots
+    model = train(config, tmp_path / "out", client=client, observer=told)
+    (errors,) = told.tasks[-1].validation.snapshots
     (snapshot,) = find_snapshots([str(small_data_set / "snapshots/valid-0")], "data")
     atoms = maladist.schema.atoms_of(stores.open_dataset(snapshot.path))
     found = maladist.predict(atoms, model, grid=snapshot.system.grid.shape, client=client)
@@ -172,10 +174,10 @@ def test_some_validation_points_estimate_the_band_energy_of_all(
 ) -> None:
     found = []
     for share in (1.0, 0.4):
-        told: list[Any] = []
+        told = Listener()
         config = config_of(small_data_set, epochs=12, validate_every=12, data={"validation_points": share})
-        train(config, tmp_path / str(share), client=client, told=told.append)
-        found.append(told[-1].validation.snapshots[0])
+        train(config, tmp_path / str(share), client=client, observer=told)
+        found.append(told.tasks[-1].validation.snapshots[0])
     every, some = found
     assert some.total_energy is None and some.density is None
     # The error is that of a mean of differences over 40 % of the points.
@@ -199,13 +201,13 @@ def test_stored_descriptors_are_read_and_give_the_same_model(
 
     kept = tmp_path / "samples"
     every = config_of(data, 1.0, validation=False, epochs=2, descriptor=None, data={"samples": str(kept)})
-    told: list[Any] = []
-    train(every, tmp_path / "every", client=client, told=told.append)
+    told = Listener()
+    train(every, tmp_path / "every", client=client, observer=told)
     assert list(kept.iterdir()) == [], "all is read from the store itself"
     copied = config_of(small_data_set, 1.0, validation=False, epochs=2, data={"samples": str(kept)})
-    train(copied, tmp_path / "copied", client=client, told=told.append)
+    train(copied, tmp_path / "copied", client=client, observer=told)
     assert len(list(kept.iterdir())) == 12
-    assert told[1].loss == pytest.approx(told[3].loss, rel=0.1)  # in another order
+    assert told.tasks[1].loss == pytest.approx(told.tasks[3].loss, rel=0.1)  # in another order
 
 
 def store_descriptors(snapshot: Snapshot, spec: BispectrumSpec) -> None:
@@ -234,7 +236,7 @@ def test_kept_samples_are_found_by_the_next_training(small_data_set: Path, tmp_p
 def test_early_stopping_ends_the_run_and_keeps_the_best(
     metric: str, small_data_set: Path, tmp_path: Path, client: Client
 ) -> None:
-    told: list[Any] = []
+    told = Listener()
     config = config_of(
         small_data_set,
         optimiser={"name": "SGD", "lr": 1e-12},  # nothing changes: the first validation stays the best
@@ -244,8 +246,8 @@ def test_early_stopping_ends_the_run_and_keeps_the_best(
         early_stopping={"metric": metric, "patience": 3},
         restrict="none",
     )
-    model = train(config, tmp_path / "out", client=client, told=told.append)
-    reports = [r for r in told if isinstance(r, EpochReport)]
+    model = train(config, tmp_path / "out", client=client, observer=told)
+    reports = [r for r in told.tasks if isinstance(r, EpochReport)]
     values = [r.validation.metric(metric) for r in reports]
     best = 1 + int(np.argmin(values))
     assert len(reports) == best + 3 < 50
@@ -270,9 +272,9 @@ def test_early_stopping_ends_the_run_and_keeps_the_best(
     ids=lambda s: "-".join(s),
 )
 def test_every_option_learns(settings: dict[str, Any], small_data_set: Path, tmp_path: Path, client: Client) -> None:
-    told: list[Any] = []
-    train(config_of(small_data_set, epochs=8, **settings), tmp_path / "out", client=client, told=told.append)
-    reports = [r for r in told if isinstance(r, EpochReport)]
+    told = Listener()
+    train(config_of(small_data_set, epochs=8, **settings), tmp_path / "out", client=client, observer=told)
+    reports = [r for r in told.tasks if isinstance(r, EpochReport)]
     assert reports[-1].loss < 0.99 * reports[0].loss
     if settings.get("schedule", {}) and settings["schedule"]["name"] == "StepLR":
         assert [r.learning_rate for r in reports[:3]] == pytest.approx([5e-3, 2.5e-3, 1.25e-3])
@@ -330,9 +332,9 @@ def test_an_ldos_that_is_not_finite_is_refused_naming_the_snapshot(
 def test_members_are_networks_of_their_seeds_and_the_model_is_their_mean(
     small_data_set: Path, tmp_path: Path, client: Client
 ) -> None:
-    told: list[Any] = []
+    told = Listener()
     config = config_of(small_data_set, members=2, epochs=2, seed=5)
-    model = train(config, tmp_path / "out", client=client, told=told.append)
+    model = train(config, tmp_path / "out", client=client, observer=told)
     alone = train(config_of(small_data_set, epochs=2, seed=5), tmp_path / "alone", client=client)
     first, second = model.members()
     assert equal(first, alone) and not equal(first, second)
@@ -354,9 +356,9 @@ def test_data_sets_may_have_names_in_common(small_data_set: Path, tmp_path: Path
     data = tmp_path / "d.zarr"
     shutil.copytree(small_data_set, data)
     both = [str(small_data_set / "snapshots/train-*"), str(data / "snapshots/train-*")]
-    told: list[Any] = []
+    told = Listener()
     config = config_of(small_data_set, validation=False, epochs=1, data={"train": both})
-    model = train(config, tmp_path / "out", client=client, told=told.append)
+    model = train(config, tmp_path / "out", client=client, observer=told)
     assert len(model.provenance["trained on"]) == 6
 
 
@@ -409,12 +411,12 @@ def test_the_command_trains_and_a_bad_file_is_one_line(
 def test_the_density_channel_is_learnt_where_the_data_hold_a_density(
     small_data_set: Path, tmp_path: Path, client: Client
 ) -> None:
-    told: list[Any] = []
+    told = Listener()
     model = train(
-        config_of(small_data_set, epochs=30, density_channel="auto"), tmp_path / "on", client=client, told=told.append
+        config_of(small_data_set, epochs=30, density_channel="auto"), tmp_path / "on", client=client, observer=told
     )
     assert model.density_scaler is not None
-    reports = [r for r in told if isinstance(r, EpochReport)]
+    reports = [r for r in told.tasks if isinstance(r, EpochReport)]
     channel = TERMS.index("channel")
     assert reports[-1].terms[channel] < 0.3 * reports[0].terms[channel]
 
@@ -443,7 +445,7 @@ def test_the_total_energys_term_is_the_slope_of_the_total_energy(
     """
     weights = {"mean_total": 1.0, "mean_band": 0.5}
     config = config_of(small_data_set, epochs=5, density_channel=channel, loss=weights)
-    prepared = prepare(config, tmp_path, client, lambda _: None)
+    prepared = prepare(config, tmp_path, client, Listener())
     validation, model = prepared.checked_on(config), fit(config, prepared, tmp_path)
     assert validation is not None
     snapshot, chunks = prepared.validation[0], validation.chunks

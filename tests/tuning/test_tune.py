@@ -16,6 +16,8 @@ from distributed import Client
 from maladist import TrainConfig, TuneConfig, cluster, tune
 from maladist.cli.app import main
 from maladist.errors import InputError
+from maladist.parallel.progress import Finished, Silent
+from maladist.testing import Listener
 from maladist.tuning.tune import BEST, TRIALS, Trial
 
 pytest.importorskip("optuna")
@@ -135,15 +137,16 @@ def test_a_stopped_search_keeps_what_is_finished_and_goes_on(
 ) -> None:
     seen: list[Trial] = []
 
-    def stop_after_two(trial: Trial | str) -> None:
-        assert isinstance(trial, Trial)
-        seen.append(trial)
-        if len(seen) == 2:
-            raise KeyboardInterrupt
+    class StopAfterTwo(Silent):
+        def advance(self, task: Finished) -> None:
+            assert isinstance(task, Trial)
+            seen.append(task)
+            if len(seen) == 2:
+                raise KeyboardInterrupt
 
     config = search(small_data_set, trials=5, storage=storage)
     with pytest.raises(KeyboardInterrupt):
-        tune(config, tmp_path / "out", client=client, told=stop_after_two)
+        tune(config, tmp_path / "out", client=client, observer=StopAfterTwo())
     TrainConfig.read(tmp_path / "out" / BEST)
     with pytest.raises(InputError, match=r"holds a search.*--resume"):
         tune(config, tmp_path / "out", client=client)
@@ -163,15 +166,15 @@ def test_a_killed_workers_trial_goes_on_and_ends_with_the_same_number(small_data
     """Dask is told to give up at the first death, so that it is the search that begins the trial again."""
     train = {"epochs": 60, "validate_every": 20}
     config = search(small_data_set, {"optimiser.lr": {"choices": [1e-4, 1e-2]}}, train, method="grid", parallel=1)
-    lost: list[str] = []
+    heard = Listener()
     with cluster("local", workers=2) as client:
         client.run_on_scheduler(lambda dask_scheduler: setattr(dask_scheduler, "allowed_failures", 0))
         whole = tune(config, tmp_path / "whole", client=client)
         killed = threading.Thread(target=_kill_the_worker_of_a_trial, args=(client, tmp_path / "out"))
         killed.start()
-        found = tune(config, tmp_path / "out", client=client, told=lambda t: lost.append(str(t)))
+        found = tune(config, tmp_path / "out", client=client, observer=heard)
         killed.join()
-    assert any("lost its workers" in text for text in lost)
+    assert any("lost its workers" in text for text in heard.notes)
     assert [t.value for t in found.trials] == [t.value for t in whole.trials]
     for number in (0, 1):
         rows = (tmp_path / "out" / f"trial-{number}" / "metrics.csv").read_text().splitlines()

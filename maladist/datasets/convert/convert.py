@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,10 +18,10 @@ import numpy.typing as npt
 from distributed import Client
 
 from maladist import schema
-from maladist.cluster import cluster
+from maladist.cluster import client_or_local
 from maladist.datasets.convert.source import (
     DENSITY_UNITS,
-    Ready,
+    CheckedSource,
     Source,
     array_shape,
     prepare,
@@ -49,7 +48,7 @@ from maladist.io.stores import ArrayTemplate, field_template
 from maladist.neighbors import CellList
 from maladist.parallel import waves
 from maladist.parallel.blocking import choose_block
-from maladist.parallel.progress import Observer, Silent
+from maladist.parallel.progress import Observer, Silent, advance
 from maladist.parallel.workers import Workers
 from maladist.reprs import size
 
@@ -65,7 +64,6 @@ def convert(
     spec: Spec | None = None,
     client: Client | None = None,
     overwrite: bool = False,
-    note: Callable[[str], None] | None = None,
     observer: Observer | None = None,
 ) -> Path:
     """Convert one snapshot into a data set, which is made if it is not there.
@@ -82,10 +80,8 @@ def convert(
         Whose workers do it; a local cluster where None.
     overwrite
         Whether a finished snapshot of that name is replaced; an unfinished one always is.
-    note
-        Is told what the user should know.
     observer
-        Is told of stages and finished tasks; nobody where None.
+        Is told of stages and finished tasks, and what the user should know; nobody where None.
 
     Returns
     -------
@@ -97,29 +93,29 @@ def convert(
     InputError
         Files that are truncated, do not belong together, or whose integrals contradict the calculation.
     """
-    ready = prepare(source)
+    ready, observer = prepare(source), observer or Silent()
     output = Path(output).resolve()
     group = datasets.snapshot_path(output, name)
     if datasets.is_complete(group) and not overwrite:
         raise StoreError("name", f"{group} exists", "a new name", "Give --overwrite (overwrite=True) to replace it.")
     datasets.open_data_set(output)
-    context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
-    with context as connected:
+    with client_or_local(client) as connected:
         try:
-            notes = _Conversion(ready, group, spec, connected, observer or Silent()).run()
+            notes = _Conversion(ready, group, spec, connected, observer).run()
         except Exception:
             stores.remove(group)
             raise
-    if note is not None:
-        for text in notes:
-            note(text)
+    for text in notes:
+        observer.note(text)
     return group
 
 
 class _Conversion:
     """One snapshot on its way into the store."""
 
-    def __init__(self, ready: Ready, group: Path, spec: Spec | None, client: Client, observer: Observer) -> None:
+    def __init__(
+        self, ready: CheckedSource, group: Path, spec: Spec | None, client: Client, observer: Observer
+    ) -> None:
         self.ready, self.group, self.spec, self.client, self.observer = ready, group, spec, client, observer
         observer.begin(client, f"{ready.energies.levels} levels of {ready.grid.n_points} points")
         self.key = f"convert-{time.time_ns():x}"
@@ -173,7 +169,7 @@ class _Conversion:
         found = []
         for one in waves.run(self.client, function, jobs, run_key=self.key):
             found.append(one)
-            self.observer.advance(one)
+            advance(self.observer, one)
         return found
 
     def _ldos(self) -> npt.NDArray[np.float64]:

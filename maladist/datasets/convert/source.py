@@ -71,7 +71,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Ready:
+class CheckedSource:
     """A source whose headers were read and held against one another."""
 
     source: Source
@@ -83,7 +83,7 @@ class Ready:
     notes: tuple[str, ...]
 
 
-def prepare(source: Source) -> Ready:
+def prepare(source: Source) -> CheckedSource:
     """Read the headers of all files and hold them against one another; nothing is written.
 
     Raises
@@ -117,7 +117,7 @@ def prepare(source: Source) -> Ready:
         raise DataFileError(str(paths[0]), "energies that the file does not tell", "the energy grid", remedy)
     grid = _grid(run, (shape[0], shape[1], shape[2]), paths[0])
     energies, notes = _energy_grid(source, run, source.energies[0], source.energies[1], shape[3], source.width)
-    return Ready(
+    return CheckedSource(
         source, run, grid, energies, (), unit_factor(source.ldos_units, LDOS_UNITS, "1/(eV A3)"), (*run.notes, *notes)
     )
 
@@ -131,7 +131,7 @@ def _check_pseudopotentials(source: Source, run: DFTRun) -> None:
         check_neutral(run.n_electrons, valences, str(run.path), 0.01)  # some sources print two decimals
 
 
-def _prepare_text(source: Source, run: DFTRun, paths: list[Path]) -> Ready:
+def _prepare_text(source: Source, run: DFTRun, paths: list[Path]) -> CheckedSource:
     headers = [field_format(p).read_header(p) for p in paths]
     grid = _grid(run, headers[0].shape, paths[0])
     for header in headers:
@@ -141,7 +141,7 @@ def _prepare_text(source: Source, run: DFTRun, paths: list[Path]) -> Ready:
     energies, more = _energy_grid(source, run, origin, spacing, len(headers), source.width or headers[0].broadening)
     levels = tuple(Level(str(h.path), i) for i, h in enumerate(headers))
     factor = unit_factor(source.ldos_units, LDOS_UNITS, "1/(Ry bohr3)")
-    return Ready(source, run, grid, energies, levels, factor, (*run.notes, *notes, *more))
+    return CheckedSource(source, run, grid, energies, levels, factor, (*run.notes, *notes, *more))
 
 
 def _origin_and_spacing(headers: list[FieldHeader], given: tuple[float, float] | None) -> tuple[float, float]:
@@ -262,7 +262,7 @@ def unit_factor(units: str | None, known: dict[str, float], usual: str) -> float
     return known[units or usual]
 
 
-def snapshot_attributes(ready: Ready, spec: Spec | None) -> dict[str, Any]:
+def snapshot_attributes(ready: CheckedSource, spec: Spec | None) -> dict[str, Any]:
     """Attributes of a snapshot by the names of the data contract."""
     run = ready.run
     files = {s: {"file": f} for s, f in run.pseudopotentials.items()}
@@ -289,7 +289,7 @@ def snapshot_attributes(ready: Ready, spec: Spec | None) -> dict[str, Any]:
     }
 
 
-def read_dos(ready: Ready) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:
+def read_dos(ready: CheckedSource) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:
     """Energies (eV) and D (1/eV) of the DOS beside the LDOS; None where there is none."""
     if ready.source.dos is None:
         return None

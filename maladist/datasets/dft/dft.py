@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,8 @@ import numpy as np
 from distributed import Client
 
 from maladist import schema
-from maladist.cluster import cluster
-from maladist.datasets.convert.source import Ready, Source, snapshot_attributes
+from maladist.cluster import client_or_local
+from maladist.datasets.convert.source import CheckedSource, Source, snapshot_attributes
 from maladist.datasets.dft.code import Calculated, DFTCode
 from maladist.datasets.dft.scratch import Scratch
 from maladist.datasets.verify import verify_density, verify_ldos
@@ -28,16 +28,21 @@ from maladist.io import datasets, stores
 from maladist.io.stores import field_template
 from maladist.parallel import waves
 from maladist.parallel.blocking import choose_block
-from maladist.parallel.progress import Observer, Silent
+from maladist.parallel.progress import Finished, Observer, Silent
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Finished):
     """How a snapshot ended: an empty reason means that it is in the data set."""
 
     name: str
     reason: str
     seconds: float
+
+    def line(self, *, bar: bool) -> str:
+        """How it ended."""
+        del bar
+        return f"{self.name}: {self.reason or 'done'} ({self.seconds:.1f} s)"
 
 
 def dft(
@@ -48,7 +53,6 @@ def dft(
     names: Sequence[str] | None = None,
     client: Client | None = None,
     scratch: str | Path | None = None,
-    told: Callable[[Outcome], None] | None = None,
     observer: Observer | None = None,
 ) -> list[Outcome]:
     """Run snapshots through a DFT code into a data set; those that it has already are left as they are.
@@ -67,10 +71,8 @@ def dft(
         Whose workers run the code; a local cluster where None.
     scratch
         Folder for the calculations' files on the workers; removed afterwards.
-    told
-        Is told each outcome as it comes.
     observer
-        Is told how many snapshots there are, and of each that ends; nobody where None.
+        Is told how many snapshots there are, and the `Outcome` of each; nobody where None.
 
     Returns
     -------
@@ -97,8 +99,7 @@ def dft(
     ]
     if not todo:
         return []
-    context: AbstractContextManager[Client] = nullcontext(client) if client is not None else cluster("local")
-    with context as connected:
+    with client_or_local(client) as connected:
         connected.wait_for_workers(1)
         if not all(connected.run(_has_program, code.program).values()):
             remedy = "It makes data; predict needs none."
@@ -111,8 +112,6 @@ def dft(
         for outcome in waves.run(connected, run_snapshot, jobs, run_key=f"dft-{time.time_ns():x}"):
             outcomes.append(outcome)
             observer.advance(outcome)
-            if told is not None:
-                told(outcome)
     return sorted(outcomes, key=lambda o: o.name)
 
 
@@ -145,7 +144,7 @@ def write_snapshot(group: Path, calculated: Calculated, code: DFTCode) -> None:
     dos = ldos.reshape(-1, energies.levels).sum(axis=0, dtype=np.float64) * grid.voxel_volume
     _, notes = verify_ldos(run, dos, energies, kernel_given=True)
     verify_density(run, float(density.sum()) * grid.voxel_volume, "density")
-    ready = Ready(Source(run, (), pseudopotentials=code.pseudopotentials), run, grid, energies, (), 1.0, notes)
+    ready = CheckedSource(Source(run, (), pseudopotentials=code.pseudopotentials), run, grid, energies, (), 1.0, notes)
     block = choose_block(grid, 1, 10**6 // energies.levels * 12)
     arrays = {
         "ldos": field_template("ldos", ldos.shape, (*block, energies.levels)),
