@@ -18,7 +18,7 @@ from maladist.elements import Element
 from maladist.errors import AtomsError, StoreError
 from maladist.grid import Array, EnergyGrid, Grid
 from maladist.physics.energies import TERMS, TOTAL
-from maladist.physics.system import System, wrapped
+from maladist.physics.system import DoubleCounting, System, wrapped
 
 SCHEMA_VERSION: Final = 1
 
@@ -139,7 +139,11 @@ def read_system(
     source
         Its name in error messages.
     """
-    attrs, grid, t = dataset.attrs, grid_of(dataset, source), dataset.attrs.get("temperature_K", ())
+    attrs, grid = dataset.attrs, grid_of(dataset, source)
+    temperatures = tuple(np.atleast_1d(attrs.get("temperature_K", ())).astype(float).tolist())
+    own = temperatures[0] if len(temperatures) == 1 else None
+    # Data that hold a density and are no result of this program hold that of the DFT.
+    held: DoubleCounting = "dft" if "density" in dataset and "fermi_energy_eV" not in dataset else "ldos"
     return System(
         grid,
         np.asarray(dataset["position"].values, dtype=float) if atoms is None else wrapped(atoms, grid),
@@ -148,8 +152,10 @@ def read_system(
         attrs.get("xc"),
         attrs.get("density_cutoff_eV"),
         attrs.get("n_electrons"),
-        tuple(np.atleast_1d(t).astype(float).tolist()),
+        temperatures,
         bool(attrs.get("broadening_correction", False)),
+        attrs.get("double_counting", held),
+        attrs.get("reference_temperature_K", own),
     )
 
 
@@ -168,6 +174,8 @@ def system_attributes(system: System) -> dict[str, Any]:
         },
         "density_cutoff_eV": system.density_cutoff,
         "broadening_correction": system.correction,
+        "double_counting": system.double_counting,
+        "reference_temperature_K": system.reference_temperature,
         "notes": list(system.notes),
     }
 

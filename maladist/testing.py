@@ -86,6 +86,12 @@ def be_element() -> Element:
     return Element("Be", 2.0, "Be.made-up", core_radii=r, core_rab=rab, core_density=core, xc="pbe")
 
 
+def sic_elements() -> dict[str, Element]:
+    """Si and C of the LDA pseudopotentials that tests/data/temperatures.zarr.zip was made with: no core charges."""
+    names = {"Si": "Si.pz-vbc.UPF", "C": "C.UPF"}
+    return {symbol: Element(symbol, 4.0, name, xc="pz") for symbol, name in names.items()}
+
+
 def tiny_model(
     seed: int = 0, twojmax: int = 4, levels: int = 41, width: int = 16, spec: Spec | None = None
 ) -> LDOSModel:

@@ -59,10 +59,20 @@ def own_data() -> Path:
 @pytest.fixture(scope="session")
 def small_data_set(own_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set of five small snapshots of Be (train-0, -1, -2, valid-0, test-4-atoms), for reading only."""
-    folder = tmp_path_factory.mktemp("small")
-    with zipfile.ZipFile(own_data / "be_small.zarr.zip") as packed:
+    return unpacked(own_data / "be_small.zarr.zip", tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="session")
+def temperatures(own_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of sic-300K, sic-5000K (the same atoms) and be8-1000K, for reading only."""
+    return unpacked(own_data / "temperatures.zarr.zip", tmp_path_factory.mktemp("temperatures"))
+
+
+def unpacked(archive: Path, folder: Path) -> Path:
+    """A packed store, unpacked into a folder."""
+    with zipfile.ZipFile(archive) as packed:
         packed.extractall(folder)
-    return folder / "be_small.zarr"
+    return folder / archive.stem
 
 
 class Disk:

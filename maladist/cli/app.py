@@ -163,6 +163,7 @@ def observe(
     xc: Literal["pbe", "pw92", "pz"] | None = None,
     density_cutoff: float | None = None,
     broadening_correction: CorrectionMode = "auto",
+    double_counting: Literal["auto", "dft", "channel", "ldos"] = "auto",
     cluster: ClusterName = "local",
     workers: int | None = None,
     output: Path | None = None,
@@ -177,6 +178,9 @@ def observe(
         Zarr store, or a group in one, with an LDOS.
     atoms
         File that ASE reads, where the store has no atoms.
+    double_counting
+        Density in -E_H + E_xc - ∫ v_xc n, at the temperature of the data: dft, that which the store holds; ldos, that
+        of the LDOS. Default: the former where it is there.
     """
     from maladist.io.structures import read_atoms
 
@@ -190,6 +194,7 @@ def observe(
             xc=xc,
             density_cutoff=density_cutoff,
             correction=broadening_correction,
+            double_counting=double_counting,
             client=client,
             store=output,
             overwrite=overwrite,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+from collections.abc import Mapping
 from dataclasses import asdict
 from json import dumps
 from pathlib import Path
@@ -180,6 +181,8 @@ def check(
         out.print(_table(one))
         for text in (*one.failures, *(f"likely: {r}" for r in one.reasons)):
             out.print(f"  {text}", style="red", highlight=False, soft_wrap=True)
+        for text in one.remarks:
+            out.print(f"  {text}", highlight=False, soft_wrap=True)
     bad = [one.name for one in checked if not one.good]
     good = len(checked) - len(bad)
     out.print(f"{good} of {len(checked)} snapshots within the tolerances", highlight=False)
@@ -205,10 +208,21 @@ def _table(one: Checked) -> Table:
     }
     for label, show in rows.items():
         table.add_row(label, *(show(f) for f in one.figures.values()))
-    for name in dict.fromkeys(n for f in one.figures.values() for n in f.terms):
-        cells = [f"{f.terms[name]:+.3f}" if name in f.terms else "–" for f in one.figures.values()]
-        table.add_row(f"{name.replace('_', ' ')}, meV/atom", *cells)
+    figures = list(one.figures.values())
+    for name in dict.fromkeys(n for f in figures for n in f.terms):
+        of_density = name in _OF_THE_DENSITY and any(f.terms_of_ldos for f in figures)
+        label = f"{name.replace('_', ' ')}, meV/atom"
+        table.add_row(f"{label}, n of the DFT" if of_density else label, *(_cell(f.terms, name) for f in figures))
+        if of_density:
+            table.add_row(f"{label}, n of the LDOS", *(_cell(f.terms_of_ldos, name) for f in figures))
     return table
+
+
+_OF_THE_DENSITY = ("hartree", "xc", "xc_potential", "total_free_energy")
+
+
+def _cell(terms: Mapping[str, float], name: str) -> str:
+    return f"{terms[name]:+.3f}" if name in terms else "–"
 
 
 def align(

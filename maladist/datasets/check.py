@@ -25,10 +25,11 @@ from maladist.elements import Element
 from maladist.errors import AccuracyWarning, EnergyWindowError
 from maladist.grid import EnergyGrid
 from maladist.io import datasets, stores
-from maladist.io.qe.upf import read_pseudopotentials
+from maladist.io.qe.upf import elements_of
 from maladist.parallel.progress import Finished, Observer, Silent
-from maladist.physics.fermi import number_weights, use_correction
+from maladist.physics.fermi import CorrectionMode, number_weights, use_correction
 from maladist.prediction.observe import observe
+from maladist.prediction.result import Prediction
 from maladist.units import BOLTZMANN
 
 LOOSE: Final = 1e-6
@@ -67,18 +68,25 @@ class Figures:
     density
         Mean |Δn| / mean n of the density from the LDOS; None where there is no DFT density.
     terms
-        Differences from the DFT, meV/atom, by the names of the data contract without ``_eV``.
+        Differences from the DFT, meV/atom, by the names of the data contract without ``_eV``; those that need a density
+        with the DFT's, where it is there.
+    terms_of_ldos
+        The same with the density from the LDOS; empty where there is no DFT density.
     """
 
     electrons: float | None
     fermi_shift: float | None
     density: float | None
     terms: dict[str, float]
+    terms_of_ldos: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Checked(Finished):
-    """A snapshot's figures by correction, 'off' and, where the kernel is known, 'on'; and what is wrong with it."""
+    """A snapshot's figures by correction, 'off' and, where the kernel is known, 'on'; and what is wrong with it.
+
+    ``remarks`` tell what does not fail the data, but those who do without the density of the DFT.
+    """
 
     name: str
     n_electrons: float
@@ -86,6 +94,7 @@ class Checked(Finished):
     figures: Mapping[str, Figures]
     failures: tuple[str, ...]
     reasons: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def good(self) -> bool:
@@ -96,7 +105,7 @@ class Checked(Finished):
 def check(
     data: str | Path,
     *,
-    pseudopotentials: str | Path | None = None,
+    pseudopotentials: str | Path | Mapping[str, Element] | None = None,
     tolerances: Tolerances | None = None,
     client: Client | None = None,
     observer: Observer | None = None,
@@ -108,7 +117,8 @@ def check(
     data
         Data set or group of a snapshot.
     pseudopotentials
-        Folder of UPF files: without them A and the terms that need the core charge are not compared.
+        Folder of UPF files, or elements by symbol; without them A and the terms that need the core charge are not
+        compared.
     tolerances
         What is still good.
     client
@@ -122,7 +132,7 @@ def check(
         No data set, or one that breaks the data contract.
     """
     groups = datasets.snapshot_groups(Path(data))
-    elements = None if pseudopotentials is None else read_pseudopotentials(pseudopotentials)
+    elements = None if pseudopotentials is None else elements_of(pseudopotentials)
     observer, found = observer or Silent(), list[Checked]()
     with client_or_local(client) as connected:
         observer.begin(connected, f"{len(groups)} snapshots")
@@ -147,9 +157,12 @@ def _check(group: Path, elements: Mapping[str, Element] | None, tolerances: Tole
     n_electrons = float(dataset.attrs.get("n_electrons", np.nan))
     failures = (lost,) if lost else _failures(figures[trusted], n_electrons, tolerances)
     reasons = likely_reasons(dataset, reference, terms, energies) if failures else ()
+    of_density = () if lost else _of_the_density(figures[trusted], tolerances, energies, dataset)
+    if failures and "density" not in dataset:
+        reasons, of_density = (*reasons, *of_density), ()
     if failures and not reasons:
         reasons = ("none of the known traps: compare the k-points and cutoffs of the two calculations",)
-    return Checked(group.name, n_electrons, energies, figures, failures, reasons)
+    return Checked(group.name, n_electrons, energies, figures, failures, reasons, of_density)
 
 
 def _figures(
@@ -160,10 +173,12 @@ def _figures(
     correction: bool,
     client: Client,
 ) -> Figures:
+    mode: CorrectionMode = "on" if correction else "off"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AccuracyWarning)
-        found = observe(group, pseudopotentials=elements, correction="on" if correction else "off", client=client)
-    n, mu, electrons, shift = dataset.sizes["atom"], terms.get("fermi_energy_eV"), None, None
+        found = observe(group, pseudopotentials=elements, correction=mode, client=client)
+        own = observe(group, pseudopotentials=elements, correction=mode, double_counting="ldos", client=client)
+    mu, electrons, shift = terms.get("fermi_energy_eV"), None, None
     if mu is not None:
         weights = number_weights(
             schema.energy_grid_of(dataset), mu, float(dataset.attrs["temperature_K"]), correction=correction
@@ -172,15 +187,36 @@ def _figures(
         shift = 1e3 * (found.fermi_energy - mu)
     density = None
     if "density" in dataset:
-        dft, ours = dataset["density"].values, found.density.values
+        dft, ours = dataset["density"].values, own.density.values
         density = float(np.abs(ours - dft).mean() / dft.mean())
-    ours_by_name = found.energies.to_dict()
-    differences = {
-        name.removesuffix("_eV"): 1e3 * (value - terms[name]) / n
-        for name, value in ours_by_name.items()
+    of_ldos = _differences(own, terms) if density is not None else {}
+    return Figures(electrons, shift, density, _differences(found, terms), of_ldos)
+
+
+def _differences(found: Prediction, terms: Mapping[str, float]) -> dict[str, float]:
+    """Energies less those of the DFT, meV/atom."""
+    return {
+        name.removesuffix("_eV"): 1e3 * (value - terms[name]) / found.dataset.sizes["atom"]
+        for name, value in found.energies
         if value is not None and name in terms
     }
-    return Figures(electrons, shift, density, differences)
+
+
+def _of_the_density(
+    figures: Figures, tolerances: Tolerances, energies: EnergyGrid, dataset: xr.Dataset
+) -> tuple[str, ...]:
+    """Whether A is off for no other reason than the density from the LDOS."""
+    of_ldos = (figures.terms_of_ldos or figures.terms).get("total_free_energy", 0.0)
+    others = [figures.terms.get(name, 0.0) for name in ("band_energy", "entropy_contribution")]
+    if figures.terms_of_ldos:
+        others.append(figures.terms.get("total_free_energy", 0.0))
+    if abs(of_ldos) <= tolerances.energy or max(map(abs, others)) > tolerances.energy:
+        return ()
+    broad = energies.width / (BOLTZMANN * float(dataset.attrs["temperature_K"]))
+    return (
+        f"A off by {of_ldos:+.2f} meV/atom with the density from the broadened LDOS (δ is {broad:.1f} k_BT); use the"
+        " density of the DFT",
+    )
 
 
 def _failures(figures: Figures, n_electrons: float, tolerances: Tolerances) -> tuple[str, ...]:
@@ -208,6 +244,7 @@ def likely_reasons(
     if reference is not None and "eigenvalue" in reference:
         eigenvalues, weights = reference["eigenvalue"].values, reference["k_weight"].values
         reasons += _of_the_window(energies, terms, float(dataset.attrs["temperature_K"]), eigenvalues)
+        reasons += _of_the_gap(energies, terms, eigenvalues)
         if energies.width > 0:
             reasons += _of_the_kernel(energies, dos, eigenvalues, weights, facts)
     elif terms.get("fermi_energy_eV") is not None:
@@ -239,6 +276,18 @@ def _of_the_window(
         if mu is not None and reached < mu + 12 * tau + 5 * width:
             reasons.append(f"too few bands: they reach {reached:.2f} eV only")
     return reasons
+
+
+def _of_the_gap(energies: EnergyGrid, terms: Mapping[str, float], eigenvalues: np.ndarray) -> list[str]:
+    """A gap around μ in which the kernels of both its edges overlap, so that no correction tells them apart."""
+    mu = terms.get("fermi_energy_eV")
+    if mu is None:
+        return []
+    filled = (eigenvalues < mu).sum(axis=1)
+    if np.ptp(filled) > 0 or not 0 < filled[0] < eigenvalues.shape[1]:  # a metal: another number of bands at other k
+        return []
+    gap = float(eigenvalues[eigenvalues > mu].min() - eigenvalues[eigenvalues < mu].max())
+    return [f"the broadening, {energies.width:g} eV, fills the gap of {gap:.2f} eV"] if gap < 3 * energies.width else []
 
 
 def _of_the_kernel(

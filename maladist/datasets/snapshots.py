@@ -86,7 +86,7 @@ class Snapshot:
             if self.dos is None or self.system.n_electrons is None:
                 return None
             corrected = replace(self.system, correction=correction)
-            ((mu, _),) = fermi_states(torch.as_tensor(self.dos), self.energies, corrected)
+            mu = fermi_states(torch.as_tensor(self.dos), self.energies, corrected)[0].fermi_energy
         return Sensitivity(self.system.grid.volume / self.system.n_atoms, float(mu), self.temperature)
 
     def on_local_energies(self, energy_zero: Mapping[str, float], energies: EnergyGrid) -> Snapshot:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ from maladist.physics.system import System
 
 __all__ = [
     "CorrectionMode",
+    "FermiState",
     "FermiWeights",
     "fermi_level",
     "fermi_states",
@@ -134,8 +135,35 @@ def fermi_level(
     return root
 
 
-def fermi_states(dos: Tensor, energy_grid: EnergyGrid, system: System) -> list[tuple[float, FermiWeights]]:
-    """The Fermi level of a DOS at each temperature of a system, eV, and the weights at it.
+class FermiState(NamedTuple):
+    """The electrons at one temperature.
+
+    Attributes
+    ----------
+    temperature
+        K.
+    fermi_energy
+        μ, eV.
+    weights
+        Weights of the samples of D(ε) or d(ε, r) at μ.
+    """
+
+    temperature: float
+    fermi_energy: float
+    weights: FermiWeights
+
+    def band_energy(self, dos: Tensor, n_electrons: float) -> float:
+        """E_b, eV; where no μ holds all electrons, with those that are missing at μ, at which A is stationary."""
+        w = self.weights
+        return float(w.band @ dos) + self.fermi_energy * (n_electrons - float(w.number @ dos))
+
+    def entropy_contribution(self, dos: Tensor) -> float:
+        """−TS, eV."""
+        return float(self.weights.entropy @ dos)
+
+
+def fermi_states(dos: Tensor, energy_grid: EnergyGrid, system: System) -> list[FermiState]:
+    """The Fermi level of a DOS, and the weights at it, at each of a system's ``solved_temperatures``.
 
     Raises
     ------
@@ -147,15 +175,15 @@ def fermi_states(dos: Tensor, energy_grid: EnergyGrid, system: System) -> list[t
     if system.n_electrons is None:
         raise InputError("n_electrons", "none", "the number of electrons in the cell")
     states = []
-    for t in system.temperatures:
+    for t in system.solved_temperatures:
         mu = fermi_level(dos, energy_grid, system.n_electrons, t, correction=system.correction)
-        states.append((mu, fermi_weights(energy_grid, mu, t, correction=system.correction)))
+        states.append(FermiState(t, mu, fermi_weights(energy_grid, mu, t, correction=system.correction)))
     return states
 
 
-def number_rows(states: Sequence[tuple[float, FermiWeights]]) -> npt.NDArray[np.float64]:
+def number_rows(states: Sequence[FermiState]) -> npt.NDArray[np.float64]:
     """The weights that turn an LDOS into n(r) at each temperature, (temperatures, levels) float64."""
-    return np.stack([weights.number.numpy() for _, weights in states])
+    return np.stack([state.weights.number.numpy() for state in states])
 
 
 def window_modes(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, get_args
+from typing import Any, Final, Literal, get_args
 
 import ase
 import numpy as np
@@ -20,6 +20,9 @@ COLDEST: Final = 1.0
 """Lowest temperature, K: k_BT is 86 µeV, below what an LDOS resolves. What depends on μ is sampled in steps of it."""
 HOTTEST: Final = 1e9
 """Highest temperature, K: k_BT is 86 keV, about the binding energy of the innermost electrons of lead."""
+
+DoubleCounting = Literal["dft", "channel", "ldos"]
+"""Where the density of the double counting comes from: the DFT, the model's density channel, or the LDOS."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +47,11 @@ class System:
         Temperatures of the electrons, K; empty where nothing tells.
     correction
         Whether the broadening of the LDOS is corrected.
+    double_counting
+        Where n₀ comes from, the density in −E_H + E_xc − ∫ v_xc n: it belongs to the potential that the energies of the
+        LDOS are the levels of, and so to one temperature, whatever those of the electrons are (Harris and Foulkes).
+    reference_temperature
+        Temperature T₀ of that density, K: of the data behind the LDOS; None where it is not known.
     notes
         One line for each thing that the user should know about the result.
     """
@@ -57,6 +65,8 @@ class System:
     n_electrons: float | None = None
     temperatures: tuple[float, ...] = ()
     correction: bool = False
+    double_counting: DoubleCounting = "ldos"
+    reference_temperature: float | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -96,6 +106,12 @@ class System:
         return self.xc if self.knows_core else None
 
     @property
+    def solved_temperatures(self) -> tuple[float, ...]:
+        """Temperatures at which a Fermi level is needed, K: the system's, and T₀ last where it is not among them."""
+        t0 = self.reference_temperature
+        return self.temperatures if t0 is None or t0 in self.temperatures else (*self.temperatures, t0)
+
+    @property
     def sphere(self) -> float:
         """Kinetic energy of the sphere of n_core, of the gradient and of XC, eV: the cutoff, or what the grid holds."""
         return largest_cutoff(self.grid) if self.density_cutoff is None else self.density_cutoff
@@ -131,6 +147,7 @@ def complete(system: System, not_corrected: str = "", electrons_per_atom: float 
     # That it is on is as it should be; that it is off changes the energies.
     notes = [] if system.correction or not not_corrected else [f"broadening correction off: {not_corrected}"]
     here = sorted(set(system.symbols))
+    t0, of_the_reference = _reference_temperature(system)
     n_electrons = system.n_electrons
     if n_electrons is None:
         n_electrons = _count_electrons(system, electrons_per_atom)
@@ -149,7 +166,8 @@ def complete(system: System, not_corrected: str = "", electrons_per_atom: float 
         elements={s: system.elements[s] for s in here if s in system.elements},
         density_cutoff=float(system.sphere),
         n_electrons=float(n_electrons),
-        notes=(*system.notes, *notes, *_on_the_sphere(system)),
+        reference_temperature=t0,
+        notes=(*system.notes, *notes, *_on_the_sphere(system), *of_the_reference),
     )
 
 
@@ -173,6 +191,18 @@ def _check_temperatures(temperatures: Sequence[float]) -> None:
         check_temperature(t)
     if len(set(temperatures)) != len(temperatures):
         raise InputError("temperature", f"{tuple(temperatures)}", "each temperature once")
+
+
+def _reference_temperature(system: System) -> tuple[float, list[str]]:
+    """T₀, as the user spells it where it is among the temperatures; and what the user should know of it."""
+    t0 = system.reference_temperature
+    if t0 is not None:
+        _check_temperatures((t0,))
+        return next((t for t in system.temperatures if math.isclose(t, t0, rel_tol=1e-6)), t0), []
+    t0 = min(system.temperatures)
+    if len(system.temperatures) == 1:
+        return t0, []
+    return t0, [f"the temperature of the data behind the LDOS is not known: the double counting is at {t0:g} K"]
 
 
 def _on_the_sphere(system: System) -> list[str]:

@@ -24,7 +24,7 @@ from maladist.neighbors import LocalAtoms
 from maladist.numerics import Numerics
 from maladist.parallel.progress import Finished
 from maladist.parallel.workers import peak_memory, worker_name
-from maladist.prediction.record import MODES, TALLY
+from maladist.prediction.record import MODES, REFERENCE, TALLY
 from maladist.prediction.tally import STAGES, Tally
 
 Array = npt.NDArray[np.float64]
@@ -156,13 +156,15 @@ def mean_ldos(points: Array, atoms: LocalAtoms, blob: ModelBlob, numerics: Numer
     return np.asarray((sum(sums[1:], sums[0]) / len(points)).cpu().numpy())
 
 
-def density_blocks(blocks: Sequence[Block], store: str, coefficients: Array) -> Report:
+def density_blocks(blocks: Sequence[Block], store: str, coefficients: Array, temperatures: int) -> Report:
     """n(r) of some blocks from their modes: one small matrix product each.
 
     Parameters
     ----------
     coefficients
-        Fermi weights in the basis of the modes, (temperatures, modes) float64.
+        Fermi weights in the basis of the modes, (temperatures, modes) float64; one row more where n₀ is none of theirs.
+    temperatures
+        Number of the temperatures.
     """
     start, clock = time.time(), Clock()
     modes, density = stores.open_array(store, MODES, "r"), stores.open_array(store, "density")
@@ -171,9 +173,11 @@ def density_blocks(blocks: Sequence[Block], store: str, coefficients: Array) -> 
         clock.lap("io")
         values = np.moveaxis(projections @ coefficients.T, -1, 0)
         clock.lap("reductions")
-        if len(coefficients) > 1:
-            density[(slice(None), *block.slices)] = values
+        if temperatures > 1:
+            density[(slice(None), *block.slices)] = values[:temperatures]
         else:
             density[block.slices] = values[0]
+        if len(values) > temperatures:
+            stores.write_region(store, REFERENCE, block.slices, values[-1])
         clock.lap("io")
     return Report(blocks[0].index, worker_name(), start, time.time(), peak_memory(), clock.seconds)

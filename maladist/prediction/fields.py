@@ -31,6 +31,7 @@ from maladist.physics.hartree import hartree_energy_of
 from maladist.physics.reciprocal import ReciprocalSlab, half_shape
 from maladist.physics.system import System
 from maladist.physics.xc import XCField, xc_fields, xc_share
+from maladist.prediction.record import REFERENCE
 
 DensityTerms = tuple[float, float | None, float | None]
 Run = Callable[[Any, Sequence[waves.NamedJob]], Iterator[Any]]
@@ -49,19 +50,27 @@ def one_task_bytes(grid: Grid, n_atoms: int) -> int:
     return 8 * ONE_TASK_REALS * grid.n_points + _EWALD_BYTES_PER_ATOM * n_atoms
 
 
+def reference_density(system: System) -> tuple[str, int | None]:
+    """Array of a store that holds n₀, and its index along the temperatures; None where it has none."""
+    t0, temperatures = system.reference_temperature, system.temperatures
+    if t0 not in temperatures:
+        return REFERENCE, None
+    return "density", temperatures.index(t0) if len(temperatures) > 1 else None
+
+
 def terms_of_store(
     client: Client, path: Path, system: System, *, distributed: bool, room: int, run_key: str
-) -> list[Energies]:
-    """Hartree, XC and Ewald terms of the densities in a store.
+) -> Energies:
+    """Hartree, XC and Ewald terms at the density n₀ in a store, see `System.double_counting`.
 
     Parameters
     ----------
     client
         Whose workers compute.
     path
-        Store with ``density`` (and, where it is distributed, with room for ``work``).
+        Store with n₀ (and, where it is distributed, with room for ``work``).
     system
-        Atoms, elements, functional, cutoff and temperatures.
+        Atoms, elements, functional, cutoff and T₀.
     distributed
         Whether by slabs.
     room
@@ -71,33 +80,29 @@ def terms_of_store(
 
     Returns
     -------
-    list of Energies
-        For each temperature, without band energy and entropy.
+    Energies
+        Without band energy and entropy; the same at every temperature.
     """
 
     def run(function: Any, jobs: Sequence[waves.NamedJob]) -> Iterator[Any]:
         return waves.run(client, function, jobs, run_key=run_key)
 
-    nt = len(system.temperatures)
     if distributed:
         slabs = _Slabs(path, system, room)
         ewald = slabs.ewald(run)
-        terms = [slabs.density_terms(run, t) for t in range(nt)]
+        hartree, xc, xc_potential = slabs.density_terms(run)
     else:
-        jobs = [waves.NamedJob(f"terms{t}", str(path), system, t) for t in range(nt)]
-        found = dict(run(_one_task, [*jobs, waves.NamedJob("ewald", str(path), system, None)]))
-        ewald, terms = found[None], [found[t] for t in range(nt)]
-    return [
-        Energies(system.n_atoms, hartree=h, xc=xc, xc_potential=xc_potential, ewald=ewald)
-        for h, xc, xc_potential in terms
-    ]
+        jobs = [waves.NamedJob("terms", str(path), system), waves.NamedJob("ewald", None, system)]
+        found = dict(run(_one_task, jobs))
+        ewald, (hartree, xc, xc_potential) = found["ewald"], found["terms"]
+    return Energies(system.n_atoms, hartree=hartree, xc=xc, xc_potential=xc_potential, ewald=ewald)
 
 
-def _one_task(store: str, system: System, t: int | None) -> tuple[int | None, DensityTerms | float | None]:
+def _one_task(store: str | None, system: System) -> tuple[str, DensityTerms | float | None]:
     torch.set_num_threads(1)
-    if t is None:
-        return None, ion_energy(system)
-    return t, density_terms(_density(store, t, 0, system.grid.shape[0]), system)
+    if store is None:
+        return "ewald", ion_energy(system)
+    return "terms", density_terms(_density(store, system, 0, system.grid.shape[0]), system)
 
 
 # -- by slabs --------------------------------------------------------------------------------------------------------
@@ -121,16 +126,16 @@ class _Slabs:
         n = grid.shape[axis]
         return [(a, min(a + thick, n)) for a in range(0, n, thick)]
 
-    def density_terms(self, run: Run, t: int) -> DensityTerms:
+    def density_terms(self, run: Run) -> DensityTerms:
         xs, ys = self._ranges(0, self._grid), self._ranges(1, self._grid)
         store, system = str(self.path), self.system
         template = self._template((xs[0][1], ys[0][1]))
         stores.add_arrays(self.path, {f"work/g_{name}": template for name in ("density", *_fields(system))})
-        _drain(run(_forward, [waves.NamedJob(f"fft{t}x{a}", store, t, a, b) for a, b in xs]))
-        hartree = _in_order(run(_reciprocal, [waves.NamedJob(f"fft{t}y{a}", store, system, a, b) for a, b in ys]))
+        _drain(run(_forward, [waves.NamedJob(f"fftx{a}", store, system, a, b) for a, b in xs]))
+        hartree = _in_order(run(_reciprocal, [waves.NamedJob(f"ffty{a}", store, system, a, b) for a, b in ys]))
         if system.functional is None:
             return hartree[0], None, None
-        xc = _in_order(run(_real, [waves.NamedJob(f"xc{t}x{a}", store, system, t, a, b) for a, b in xs]))
+        xc = _in_order(run(_real, [waves.NamedJob(f"xc{a}", store, system, a, b) for a, b in xs]))
         return hartree[0], xc[0], xc[1]
 
     def _template(self, thick: tuple[int, int]) -> ArrayTemplate:
@@ -150,10 +155,10 @@ def _fields(system: System) -> tuple[XCField, ...]:
     return () if system.functional is None else xc_fields(system.functional, system.has_core)
 
 
-def _forward(store: str, t: int, a: int, b: int) -> int:
+def _forward(store: str, system: System, a: int, b: int) -> int:
     """Density of a slab of x -> its transform along y and z."""
     torch.set_num_threads(1)
-    density = _density(store, t, a, b)
+    density = _density(store, system, a, b)
     stores.write_region(
         store, "work/g_density", (slice(a, b),), torch.fft.rfftn(density, dim=(1, 2), norm="forward").numpy()
     )
@@ -177,7 +182,7 @@ def _reciprocal(store: str, system: System, a: int, b: int) -> tuple[int, list[f
     return a, [hartree]
 
 
-def _real(store: str, system: System, t: int, a: int, b: int) -> tuple[int, list[float]]:
+def _real(store: str, system: System, a: int, b: int) -> tuple[int, list[float]]:
     """A slab of x: the rest of the way back, and XC point by point."""
     torch.set_num_threads(1)
     assert system.functional is not None
@@ -186,7 +191,7 @@ def _real(store: str, system: System, t: int, a: int, b: int) -> tuple[int, list
         part = torch.from_numpy(np.asarray(stores.open_array(store, f"work/g_{wanted}", "r")[a:b]))
         return torch.fft.irfftn(part, s=system.grid.shape[1:], dim=(1, 2), norm="forward")
 
-    density = _density(store, t, a, b)
+    density = _density(store, system, a, b)
     return a, xc_share(system.functional, system.has_core, density, field, system.grid.voxel_volume).tolist()
 
 
@@ -199,9 +204,11 @@ def _ewald_slab(system: System, grid: Grid | None, a: int, b: int) -> tuple[int,
     return a, [float(reciprocal_energy_of(positions, charges, ReciprocalSlab(grid, (0, a, 0), (nx, b, nh))))]
 
 
-def _density(store: str, t: int, a: int, b: int) -> Tensor:
-    array = stores.open_array(store, "density", "r")
-    return torch.from_numpy(np.asarray(array[t, a:b] if array.ndim == 4 else array[a:b]))
+def _density(store: str, system: System, a: int, b: int) -> Tensor:
+    """n₀ on a slab of x."""
+    name, t = reference_density(system)
+    array = stores.open_array(store, name, "r")
+    return torch.from_numpy(np.asarray(array[a:b] if t is None else array[t, a:b]))
 
 
 def _in_order(results: Iterator[tuple[int, list[float]]]) -> list[float]:

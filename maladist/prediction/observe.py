@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ase
 import dask.array as da
@@ -22,14 +22,16 @@ from maladist.cluster import client_or_local
 from maladist.elements import Element
 from maladist.errors import InputError, StoreError
 from maladist.io import stores
-from maladist.io.qe.upf import read_pseudopotentials
+from maladist.io.qe.upf import elements_of
 from maladist.io.stores import field_template
 from maladist.parallel.workers import Workers
-from maladist.physics.fermi import CorrectionMode, fermi_states, number_rows, use_correction
+from maladist.physics.fermi import CorrectionMode, FermiState, fermi_states, number_rows, use_correction
 from maladist.physics.functionals import Functional
-from maladist.physics.system import System, common_functional, complete
-from maladist.prediction.fields import one_task_bytes, terms_of_store
+from maladist.physics.limits import check_limits
+from maladist.physics.system import DoubleCounting, System, common_functional, complete
+from maladist.prediction.fields import one_task_bytes, reference_density, terms_of_store
 from maladist.prediction.provenance import provenance
+from maladist.prediction.record import REFERENCE
 from maladist.prediction.result import Prediction, temporary_store
 from maladist.prediction.values import result_values
 
@@ -46,6 +48,7 @@ def observe(
     xc: Functional | None = None,
     density_cutoff: float | None = None,
     correction: CorrectionMode = "auto",
+    double_counting: DoubleCounting | Literal["auto"] = "auto",
     client: Client | None = None,
     store: str | Path | None = None,
     overwrite: bool = False,
@@ -69,6 +72,10 @@ def observe(
         Sphere of n_core, of the gradient and of XC, eV; the data's own where it is not given.
     correction
         Of the LDOS' broadening: 'auto', 'on' or 'off'.
+    double_counting
+        Density in −E_H + E_xc − ∫ v_xc n, at the temperature of the data whatever ``temperature`` is: 'dft' is the
+        ``density`` that the data hold, 'ldos' what follows from the LDOS, 'auto' the former where it is there. The
+        result's n(r) is that density and what the LDOS adds to it at other temperatures.
     client, store, overwrite
         As in `predict`.
 
@@ -80,11 +87,16 @@ def observe(
     Raises
     ------
     InputError
-        Data that break the contract, atoms or temperature that nothing tells, an energy window that does not hold μ.
+        Data that break the contract, atoms or temperature that nothing tells, an energy window that does not hold μ or
+        f(ε).
     """
     began = time.perf_counter()
     dataset = _open(ldos)
-    system = _system(dataset, atoms, temperature, pseudopotentials, xc, density_cutoff, correction)
+    known = _known(dataset, atoms, pseudopotentials)
+    known = replace(
+        known, xc=xc or known.xc, density_cutoff=known.density_cutoff if density_cutoff is None else density_cutoff
+    )
+    system = _system(dataset, known, temperature, correction, double_counting)
     path = temporary_store() if store is None else stores.check_target(Path(store).resolve(), overwrite)
     _refuse_to_replace(path, ldos, dataset)
     with client_or_local(client) as connected:
@@ -117,37 +129,43 @@ def _refuse_to_replace(path: Path, ldos: Any, dataset: xr.Dataset) -> None:
         raise StoreError("output", f"{path} holds the LDOS that is read", "another path", "The LDOS is left as it is.")
 
 
-def _system(
-    dataset: xr.Dataset,
-    atoms: ase.Atoms | None,
-    temperature: float | Sequence[float] | None,
-    pseudopotentials: str | Path | Mapping[str, Element] | None,
-    xc: Functional | None,
-    density_cutoff: float | None,
-    correction: CorrectionMode,
+def _known(
+    dataset: xr.Dataset, atoms: ase.Atoms | None, pseudopotentials: str | Path | Mapping[str, Element] | None
 ) -> System:
+    """What the data tell, with the atoms and pseudopotentials that are given."""
     if atoms is None and ("position" not in dataset or "number" not in dataset):
         raise StoreError("ldos", "no atoms", "variables position and number", "Give the atoms (--atoms).")
     atoms = schema.atoms_of(dataset) if atoms is None else atoms
     schema.check_atoms(atoms)
-    elements: Mapping[str, Element] = {}
-    if pseudopotentials is not None:
-        elements = (
-            pseudopotentials if isinstance(pseudopotentials, Mapping) else read_pseudopotentials(pseudopotentials)
-        )
+    elements = {} if pseudopotentials is None else elements_of(pseudopotentials)
     known = schema.read_system(dataset, elements, atoms)
     if not np.allclose(atoms.cell.array, known.grid.cell_array, atol=1e-3):
         cell = known.grid.cell_array.round(4).tolist()
         raise InputError("atoms", "a cell that is not that of the LDOS", f"the cell {cell}")
+    return known
+
+
+def _system(
+    dataset: xr.Dataset,
+    known: System,
+    temperature: float | Sequence[float] | None,
+    correction: CorrectionMode,
+    double_counting: DoubleCounting | Literal["auto"],
+) -> System:
+    """The system at the temperatures and with the conventions that are asked for."""
     if temperature is None and not known.temperatures:
         raise InputError("temperature", "none, and the data name none", "a temperature in K", "Give --temperature.")
+    if double_counting not in ("auto", "ldos", known.double_counting):
+        came = f"{double_counting!r}, of which the data hold no density"
+        wanted = " or ".join(dict.fromkeys(("auto", "ldos", known.double_counting)))
+        raise InputError("double_counting", came, wanted)
     corrected, not_corrected = use_correction(correction, schema.energy_grid_of(dataset))
     system = replace(
         known,
         temperatures=known.temperatures if temperature is None else tuple(np.atleast_1d(temperature).tolist()),
-        xc=xc or known.xc or common_functional(known),
-        density_cutoff=known.density_cutoff if density_cutoff is None else density_cutoff,
+        xc=known.xc or common_functional(known),
         correction=corrected,
+        double_counting=known.double_counting if double_counting == "auto" else double_counting,
     )
     return complete(system, not_corrected)
 
@@ -160,9 +178,9 @@ def _observe(dataset: xr.Dataset, system: System, client: Client, path: Path, ov
         * system.grid.voxel_volume
     )
     states = fermi_states(torch.as_tensor(dos), energies, system)
-    number = number_rows(states)
+    system = replace(system, notes=(*system.notes, *check_limits(torch.as_tensor(dos), energies, states, system)))
 
-    several = len(number) if len(number) > 1 else 0
+    several = len(system.temperatures) if len(system.temperatures) > 1 else 0
     block = tuple(max(c) for c in field.chunks[:3])
     attributes = {
         **schema.system_attributes(system),
@@ -170,11 +188,17 @@ def _observe(dataset: xr.Dataset, system: System, client: Client, path: Path, ov
         "source": f"maladist {version('maladist')} observe",
         "of": str(dataset.attrs.get("source", "an LDOS")),
     }
-    stores.create(
-        path, {"density": field_template("density", system.grid.shape, block, several)}, attributes, overwrite
+    arrays = {"density": field_template("density", system.grid.shape, block, several)}
+    if reference_density(system)[0] == REFERENCE:
+        arrays[REFERENCE] = field_template("density", system.grid.shape, block)
+    stores.create(path, arrays, attributes, overwrite)
+    densities = _densities(
+        field.data.rechunk((*block, -1)), states, system.reference_temperature, _reference(dataset, system, block)
     )
-    density = _density(field.data.rechunk((*block, -1)), number)
-    da.store(density if several else density[0], stores.open_array(path, "density"), lock=False, scheduler=client)
+    n = len(system.temperatures)
+    sources = [da.stack(densities[:n]) if several else densities[0], *densities[n:]]
+    targets = [stores.open_array(path, name) for name in arrays]
+    da.store(sources, targets, lock=False, scheduler=client)
     reductions = time.perf_counter() - clock
 
     clock = time.perf_counter()
@@ -197,13 +221,26 @@ def _observe(dataset: xr.Dataset, system: System, client: Client, path: Path, ov
     stores.finish(path)
 
 
-def _density(field: Any, number: Array) -> da.Array:
-    """n(r) for each temperature: (temperatures, x, y, z) float64, lazy."""
+def _reference(dataset: xr.Dataset, system: System, block: tuple[int, ...]) -> da.Array | None:
+    """n₀ where the data hold it, (x, y, z); None where it is to come from the LDOS."""
+    if system.double_counting == "ldos":
+        return None
+    return da.asarray(dataset["density"].transpose("x", "y", "z").data).astype(np.float64).rechunk(block)
+
+
+def _densities(
+    field: da.Array, states: Sequence[FermiState], t0: float | None, reference: da.Array | None
+) -> list[da.Array]:
+    """n(r) at the temperature of each state, (x, y, z) float64, lazy: w·d, or n₀ + (w − w₀)·d where n₀ is held."""
+    number = number_rows(states)
+    at_t0 = [state.temperature == t0 for state in states].index(True)
+    if reference is not None:
+        number = number - number[at_t0]
 
     def integrate(block: npt.NDArray[Any], number: Array) -> Array:
         return np.moveaxis(block.astype(np.float64) @ number.T, -1, 0)
 
-    return da.map_blocks(
+    every = da.map_blocks(
         integrate,
         field,
         number=number,
@@ -213,3 +250,6 @@ def _density(field: Any, number: Array) -> da.Array:
         new_axis=0,
         meta=np.empty((0, 0, 0, 0)),
     )
+    if reference is None:
+        return list(every)
+    return [reference if i == at_t0 else reference + every[i] for i in range(len(states))]

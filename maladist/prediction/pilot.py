@@ -60,7 +60,7 @@ def window(means: Array, energies: EnergyGrid, system: System) -> tuple[float, f
     plain, volume = replace(system, correction=False), system.grid.volume
     states = fermi_states(torch.as_tensor(means.mean(axis=0) * volume), energies, plain)
     ends = []
-    for (mu, weights), t in zip(states, system.temperatures, strict=True):
+    for t, mu, weights in states:
         # dμ = −dN(μ)/D(μ), with N(μ) of each group; D averaged over ±k_BT by a difference of N.
         step = energies.spacing
         above, below = (number_weights(energies, mu + s, t, correction=False).numpy() for s in (step, -step))

@@ -105,4 +105,7 @@ def predict(
             write_spread(connected, path, apart)
         for its in apart:
             discard(its)
-    return Prediction.open(path)
+    prediction = Prediction.open(path)
+    if observer is None:
+        announce([note for note in prediction.dataset.attrs["notes"] if note not in ready.system.notes])
+    return prediction

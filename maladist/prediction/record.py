@@ -33,6 +33,9 @@ BASIS: Final = "work/basis"
 MODES: Final = "work/modes"
 """Array of the store: projections of every point's LDOS on the basis, (x, y, z, modes)."""
 
+REFERENCE: Final = "work/reference_density"
+"""n₀ of the double counting, where no temperature's density is n₀."""
+
 TALLY: Final = "work/tally"
 """Array of the store: a row for each block that is done, which is written last."""
 

@@ -143,7 +143,15 @@ class Prediction:
             "grid": list(self.grid.shape),
             **{
                 k: attrs[k]
-                for k in ("blocks", "workers", "broadening_correction", "peak_memory_bytes", "seconds")
+                for k in (
+                    "blocks",
+                    "workers",
+                    "broadening_correction",
+                    "double_counting",
+                    "reference_temperature_K",
+                    "peak_memory_bytes",
+                    "seconds",
+                )
                 if k in attrs
             },
         }

@@ -4,7 +4,7 @@
 2. Every block computes its LDOS once, and keeps its share of D(ε) and its projections on the span of the Fermi weights.
 3. D(ε) is summed in the order of the blocks' index, so a resumed run gives the same bits; μ follows. Where it lies
    outside of the window after all, the blocks are computed once more, for the weights at this μ.
-4. n(r) follows per block from the projections; the energies from n and D.
+4. n(r) follows per block from the projections; the energies from D and n₀, the n(r) at the temperature of the data.
 
 Every stage is a function of the run and of what earlier stages gave. The store is the memory of the run: a block is
 done when its row of ``work/tally`` is there, which is written last.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -33,14 +33,15 @@ from maladist.parallel import waves
 from maladist.parallel.progress import Finished, Observer
 from maladist.parallel.workers import Workers
 from maladist.physics.energies import Energies
-from maladist.physics.fermi import FermiWeights, fermi_states, number_rows, window_modes
+from maladist.physics.fermi import FermiState, fermi_states, number_rows, window_modes
+from maladist.physics.limits import check_limits
 from maladist.prediction.block import Report, Work, compute_block, density_blocks, mean_ldos
-from maladist.prediction.fields import terms_of_store
+from maladist.prediction.fields import reference_density, terms_of_store
 from maladist.prediction.options import Chunks
 from maladist.prediction.passes import Pass, Run, run_pass
 from maladist.prediction.pilot import pilot_groups, pilot_points, window
 from maladist.prediction.plan import make_plan
-from maladist.prediction.record import BASIS, MODES, TALLY, Record, check_record, read_basis
+from maladist.prediction.record import BASIS, MODES, REFERENCE, TALLY, Record, check_record, read_basis
 from maladist.prediction.setup import Setup
 from maladist.prediction.tally import STAGES, Tally, add_up
 from maladist.prediction.values import result_values, run_attributes, run_values, worker_seconds
@@ -78,13 +79,13 @@ class Spectrum:
     tally
         D(ε) and what else the blocks add up to.
     states
-        μ (eV) and the Fermi weights at it, for each temperature.
+        The electrons at each temperature, that of the double counting's density among them.
     reports
         What the tasks told, in the order of the blocks.
     """
 
     tally: Tally
-    states: list[tuple[float, FermiWeights]]
+    states: list[FermiState]
     reports: list[Report]
 
     @property
@@ -128,6 +129,10 @@ def execute(
         spectrum = sum_blocks(run, basis, resumed=False)
         reports = reports + spectrum.reports
 
+    dos = torch.as_tensor(spectrum.tally.dos)
+    limits = check_limits(dos, setup.model.energy_grid, spectrum.states, setup.system)
+    for note in limits:
+        observer.note(note)
     densities = make_density(run, spectrum.weights @ basis)
     terms, seconds = find_energies(run)
 
@@ -139,6 +144,7 @@ def execute(
         run.path,
         {
             "model": str(setup.model),
+            "notes": [*setup.system.notes, *limits],
             "blocks": len(run.plan.blocks),
             "block_shape": list(run.plan.block_shape),
             **run_attributes([*reports, *densities], spectrum.tally, took),
@@ -185,8 +191,11 @@ def first_window(run: Run) -> Array:
         for i, (points, seen) in enumerate(groups)
     ]
     means = np.array(run.stage("first Fermi level", mean_ldos, jobs, len(jobs)))
+    dos = torch.as_tensor(means.mean(axis=0) * system.grid.volume)
+    # A temperature that the energies cannot hold is refused now, not when all the blocks are done.
+    check_limits(dos, energies, fermi_states(dos, energies, replace(system, correction=False)), system)
     low, high = window(means, energies, system)
-    return window_modes(energies, system.temperatures, low, high, correction=system.correction).numpy()
+    return window_modes(energies, system.solved_temperatures, low, high, correction=system.correction).numpy()
 
 
 def _make_store(run: Run, basis: Array, overwrite: bool) -> None:
@@ -221,10 +230,13 @@ def _work_arrays(run: Run, basis: Array) -> dict[str, ArrayTemplate]:
     shape, chunks = run.setup.system.grid.shape, run.plan.block_shape
     levels, modes = basis.shape
     row = levels + 1 + len(STAGES)
-    return {
+    arrays = {
         MODES: ArrayTemplate((*shape, modes), (*chunks, modes), ("x", "y", "z", "mode")),
         TALLY: ArrayTemplate((len(run.plan.blocks), row), (1, row), ("block", "entry")),
     }
+    if reference_density(run.setup.system)[0] == REFERENCE:
+        arrays[REFERENCE] = field_template("density", shape, chunks)
+    return arrays
 
 
 def _write_basis(run: Run, basis: Array) -> None:
@@ -264,17 +276,18 @@ def _total(run: Run) -> Tally:
 
 
 def make_density(run: Run, coefficients: Array) -> list[Report]:
-    """n(r) from the projections, with the Fermi weights in their basis, (temperatures, modes)."""
+    """n(r) from the projections, with the Fermi weights in their basis, (temperatures, modes); n₀ is among them."""
     blocks = run.plan.blocks
     # A block's density is a matter of milliseconds: some of them make a task.
     many = max(1, _DENSITY_POINTS // math.prod(run.plan.block_shape))
     starts = range(0, len(blocks), many)
-    jobs = (waves.NamedJob(f"density{i}", blocks[i : i + many], str(run.path), coefficients) for i in starts)
+    store, n = str(run.path), len(run.setup.system.temperatures)
+    jobs = (waves.NamedJob(f"density{i}", blocks[i : i + many], store, coefficients, n) for i in starts)
     return run.stage("density", density_blocks, jobs, len(starts))
 
 
-def find_energies(run: Run) -> tuple[list[Energies], float]:
-    """The terms of the energy that need the whole density, at each temperature; and the seconds that they took."""
+def find_energies(run: Run) -> tuple[Energies, float]:
+    """The terms of the energy that need the whole density, n₀; and the seconds that they took."""
     run.observer.stage("energies", 1)
     clock = time.perf_counter()
     distributed, room = run.plan.distributed_fields, run.plan.room

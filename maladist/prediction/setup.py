@@ -18,7 +18,7 @@ from maladist.elements import Element
 from maladist.errors import GridError, InputError, ModelError
 from maladist.grid import Grid
 from maladist.io.model_file import load_model
-from maladist.io.qe.upf import read_pseudopotentials
+from maladist.io.qe.upf import elements_of
 from maladist.learning.model import LDOSModel
 from maladist.neighbors import CellList
 from maladist.numerics import Numerics
@@ -79,6 +79,7 @@ class Setup:
             "grid": list(p.grid.shape),
             "atoms": atoms,
             "temperature": list(p.temperatures),
+            "reference_temperature": p.reference_temperature,
             "broadening_correction": p.correction,
             "n_electrons": p.n_electrons,
             "density_cutoff": p.density_cutoff,
@@ -112,6 +113,7 @@ def setup(atoms: ase.Atoms, model: LDOSModel | str | Path, **options: Unpack[Opt
         model.density_cutoff if cutoff is None else cutoff,
         temperatures=temperatures,
         correction=corrected,
+        reference_temperature=model.temperature,
     )
     system = complete(system, not_corrected, model.electrons_per_atom)
     placed = model.placed(atoms.get_chemical_symbols(), atoms.get_volume())
@@ -122,10 +124,7 @@ def _with_elements(
     model: LDOSModel | str | Path, pseudopotentials: str | Path | Mapping[str, Element] | None
 ) -> LDOSModel:
     model = model if isinstance(model, LDOSModel) else load_model(model)
-    if pseudopotentials is None:
-        return model
-    given = pseudopotentials if isinstance(pseudopotentials, Mapping) else read_pseudopotentials(pseudopotentials)
-    return model.with_pseudopotentials(given)
+    return model if pseudopotentials is None else model.with_pseudopotentials(elements_of(pseudopotentials))
 
 
 def _temperatures(temperature: float | Sequence[float] | None, model: LDOSModel) -> tuple[float, ...]:

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from maladist import schema
 from maladist.grid import EnergyGrid
 from maladist.physics.energies import Energies
-from maladist.physics.fermi import FermiWeights
+from maladist.physics.fermi import FermiState
 from maladist.physics.system import System
 from maladist.prediction.block import Report
 from maladist.prediction.provenance import provenance
@@ -25,8 +26,8 @@ def result_values(
     system: System,
     energy_grid: EnergyGrid,
     dos: npt.NDArray[np.float64],
-    states: Sequence[tuple[float, FermiWeights]],
-    terms: Sequence[Energies],
+    states: Sequence[FermiState],
+    terms: Energies,
 ) -> Values:
     """Variables of the data contract: atoms, energies, DOS and the scalars, with a dim for several temperatures.
 
@@ -35,14 +36,20 @@ def result_values(
     dos
         D(ε), (levels,), 1/eV.
     states
-        μ (eV) and the Fermi weights at it, for each temperature.
+        The electrons at each of the system's temperatures, and at others, which are not stored.
     terms
-        Energies at each temperature, all but band energy and entropy.
+        Energies, all but band energy and entropy.
     """
-    rows = []
-    for (mu, w), of_density in zip(states, terms, strict=True):
-        energies = replace(of_density, band=float(w.band.numpy() @ dos), entropy=float(w.entropy.numpy() @ dos))
-        rows.append({"fermi_energy_eV": mu, "n_electrons": float(w.number.numpy() @ dos), **energies.to_dict()})
+    rows, d, n_electrons = [], torch.as_tensor(dos), float(system.n_electrons or 0.0)
+    for state in states[: len(system.temperatures)]:
+        band, entropy = state.band_energy(d, n_electrons), state.entropy_contribution(d)
+        rows.append(
+            {
+                "fermi_energy_eV": state.fermi_energy,
+                "n_electrons": float(state.weights.number @ d),
+                **replace(terms, band=band, entropy=entropy).to_dict(),
+            }
+        )
     several = len(rows) > 1
     dims: tuple[str, ...] = ("temperature",) if several else ()
     values: Values = {

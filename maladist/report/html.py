@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -264,10 +264,22 @@ def _provenance(prediction: Prediction) -> str:
         ("density cutoff", f"{attrs['density_cutoff_eV']:.6g} eV" if attrs.get("density_cutoff_eV") else None),
         ("broadening", f"{attrs.get('broadening_kernel', 'unknown')}, {attrs.get('broadening_width_eV', 0):g} eV"),
         ("broadening corrected", {True: "yes", False: "no"}.get(attrs.get("broadening_correction"))),
+        ("double counting at", _double_counting(attrs)),
         *((f"pseudopotential {s}", p.get("file")) for s, p in attrs.get("pseudopotentials", {}).items()),
         ("this report by", f"maladist {versions(('maladist',)).get('maladist', '')}"),
     ]
     return _section("Provenance", _plain([(what, str(value)) for what, value in known if value]))
+
+
+def _double_counting(attrs: Mapping[str, Any]) -> str | None:
+    """Density at which −E_H + E_xc − ∫ v_xc n was taken; None where the store does not tell."""
+    origin = {
+        "dft": "the density of the DFT",
+        "channel": "the density channel of the model",
+        "ldos": "the density from the LDOS",
+    }.get(attrs.get("double_counting", ""))
+    t0 = attrs.get("reference_temperature_K")
+    return origin if origin is None or t0 is None else f"{origin} at {t0:.6g} K"
 
 
 # -- pieces ----------------------------------------------------------------------------------------------------------

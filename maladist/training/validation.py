@@ -151,17 +151,17 @@ class Validation:
             return SnapshotErrors(snapshot.name)
         dos = grid.volume * means[0] if every else torch.as_tensor(snapshot.dos) + grid.volume * means[1]
         try:
-            ((_, w),) = fermi_states(dos, snapshot.energies, system)
+            (state,) = fermi_states(dos, snapshot.energies, system)
         except EnergyWindowError:
             return SnapshotErrors(snapshot.name, math.inf, math.inf, math.inf)
-        band, terms = float(w.band @ dos), snapshot.terms
+        band, terms = state.band_energy(dos, system.n_electrons), snapshot.terms
         band_error = 1e3 * (band - terms["band_energy_eV"]) / n if "band_energy_eV" in terms else None
         if not (every and snapshot.has_density):
             return SnapshotErrors(snapshot.name, band_error)
-        density = self._density(model, snapshot, chunks, w)
+        density = self._density(model, snapshot, chunks, state.weights)
         dft = torch.as_tensor(np.asarray(stores.open_array(snapshot.path, "density", "r")[...], dtype=float))
         density_error = float((density - dft).abs().mean() / dft.mean())
-        total = total_free_energy(band, float(w.entropy @ dos), density, system).total
+        total = total_free_energy(band, state.entropy_contribution(dos), density, system).total
         known = total is not None and "total_free_energy_eV" in terms
         total_error = 1e3 * (total - terms["total_free_energy_eV"]) / n if total is not None and known else None
         return SnapshotErrors(snapshot.name, band_error, total_error, density_error)

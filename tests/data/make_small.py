@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,28 @@ def rounded(values: np.ndarray) -> np.ndarray:
     return ((bits + (1 << (drop - 1))) & np.uint32(0xFFFFFFFF << drop & 0xFFFFFFFF)).view(np.float32)
 
 
+def pack(store: Path, names: Sequence[str], target: Path) -> None:
+    """Round the LDOS of a data set's snapshots and pack the store, whose bytes do not depend on the day."""
+    for name in names:
+        group = zarr.open_group(str(store / "snapshots" / name))
+        old = group["ldos"]
+        assert isinstance(old, zarr.Array)
+        values, dims, facts = rounded(np.asarray(old[...])), old.metadata.dimension_names, dict(old.attrs)
+        group.create_array(
+            "ldos",
+            data=values,
+            chunks=old.chunks,
+            dimension_names=dims,
+            attributes=facts,
+            compressors=BloscCodec(cname="zstd", clevel=9, shuffle="shuffle"),
+            overwrite=True,
+        )
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
+        for path in sorted(p for p in store.rglob("*") if p.is_file()):
+            name = str(path.relative_to(store.parent))
+            packed.writestr(zipfile.ZipInfo(name), path.read_bytes(), zipfile.ZIP_DEFLATED)
+
+
 def main() -> None:
     """Run the snapshots, round their LDOS and pack the store."""
     crystal = bulk("Be", "hcp", a=2.2866, c=3.5833)
@@ -51,23 +74,7 @@ def main() -> None:
         for outcome in maladist.dft(small + large, SETUP, store, names=names, client=client):
             print(f"{outcome.name}: {outcome.reason or 'done'} ({outcome.seconds:.1f} s)")
             assert not outcome.reason
-        for name in names:
-            group = zarr.open_group(str(store / "snapshots" / name))
-            old = group["ldos"]
-            assert isinstance(old, zarr.Array)
-            values, dims, facts = rounded(np.asarray(old[...])), old.metadata.dimension_names, dict(old.attrs)
-            group.create_array(
-                "ldos",
-                data=values,
-                chunks=old.chunks,
-                dimension_names=dims,
-                attributes=facts,
-                compressors=BloscCodec(cname="zstd", clevel=9, shuffle="shuffle"),
-                overwrite=True,
-            )
-        with zipfile.ZipFile(HERE / "be_small.zarr.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
-            for path in sorted(p for p in store.rglob("*") if p.is_file()):
-                packed.writestr(zipfile.ZipInfo(str(path.relative_to(folder))), path.read_bytes(), zipfile.ZIP_DEFLATED)
+        pack(store, names, HERE / "be_small.zarr.zip")
 
 
 if __name__ == "__main__":

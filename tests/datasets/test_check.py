@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from maladist.datasets.check import Tolerances, check, likely_reasons
 from maladist.datasets.convert.convert import convert
 from maladist.datasets.convert.source import Source
 from maladist.physics.broadening import broadened_dos
+from maladist.testing import sic_elements
 from tests.datasets.convert.test_convert import own_source
 
 
@@ -66,6 +68,38 @@ def test_the_command_ends_with_status_1(
 
 def test_what_is_not_a_data_set_is_status_2(tmp_path: Path, client: Client) -> None:
     assert main(["check", str(tmp_path), "--cluster", client.scheduler.address]) == 2
+
+
+def test_the_error_of_the_ldos_own_density_is_seen_by_itself(temperatures: Path, client: Client) -> None:
+    """A gapped crystal at δ = 7.7 k_BT: with the density of the DFT A is right, with the LDOS's off by 20 meV/atom."""
+    (found,) = check(temperatures / "snapshots" / "sic-300K", pseudopotentials=sic_elements(), client=client)
+    assert found.good and found.reasons == ()
+    figures = found.figures["on"]
+    assert abs(figures.terms["total_free_energy"]) < 1.0 < 15 < abs(figures.terms_of_ldos["total_free_energy"])
+    (remark,) = found.remarks
+    assert "density from the broadened LDOS" in remark and "use the density of the DFT" in remark
+
+
+def test_without_a_density_of_the_dft_the_reason_is_named(temperatures: Path, tmp_path: Path, client: Client) -> None:
+    group = tmp_path / "sic"
+    shutil.copytree(temperatures / "snapshots" / "sic-300K", group)
+    shutil.rmtree(group / "density")
+    (found,) = check(group, pseudopotentials=sic_elements(), client=client)
+    assert not found.good and found.remarks == ()
+    assert any("use the density of the DFT" in reason for reason in found.reasons)
+
+
+def test_a_gap_that_the_broadening_fills_is_named() -> None:
+    edges = np.stack([np.linspace(-3, 5.1, 10), np.linspace(5.8, 13.9, 10)]).reshape(1, -1).repeat(20, axis=0)
+    dataset = xr.Dataset({"dos": ("energy", np.ones(GRID.levels))}, attrs={"temperature_K": 300.0})
+    reference = xr.Dataset({"eigenvalue": (("k", "band"), edges), "k_weight": ("k", WEIGHTS)})
+    wide = replace(GRID, width=0.3)
+    said = "; ".join(likely_reasons(dataset, reference, {"fermi_energy_eV": 5.4}, wide))
+    assert "the broadening, 0.3 eV, fills the gap of 0.70 eV" in said
+    assert "fills the gap" not in "; ".join(likely_reasons(dataset, reference, {"fermi_energy_eV": 5.4}, GRID))
+    edges[0] += 0.5  # a metal: not as many bands below the Fermi level at every k
+    metal = reference.assign(eigenvalue=(("k", "band"), edges))
+    assert "fills the gap" not in "; ".join(likely_reasons(dataset, metal, {"fermi_energy_eV": 5.4}, wide))
 
 
 # -- patterns, on made-up eigenvalues --------------------------------------------------------------------------------

@@ -108,11 +108,33 @@ def test_several_temperatures_are_those_of_single_runs(
         _ = both.energies
 
 
-@pytest.mark.parametrize("temperature", [10.0, 300.0, 1000.0, 10_000.0, 100_000.0])
+def test_the_double_counting_is_at_the_density_of_the_models_temperature(
+    whole: Prediction, atoms: Atoms, model: LDOSModel, client: Client
+) -> None:
+    """Of a model without a density channel n₀ is w(T₀)·d: A(T) moves by E_b − TS only."""
+    assert model.temperature == 2000.0
+    cold = maladist.predict(atoms, model, client=client, temperature=500.0, chunks=(6, 7, 9), **DOUBLE)
+    facts = cold.dataset.attrs
+    assert facts["double_counting"] == "ldos" and facts["reference_temperature_K"] == 2000.0
+    for term in ("hartree", "xc", "xc_potential", "ewald"):
+        assert getattr(cold.energies, term) == pytest.approx(getattr(whole.energies, term), abs=1e-7), term
+    assert cold.energies.band != whole.energies.band and not same(cold.density, whole.density, 1e-6)
+    assert set(cold.dataset.data_vars) == set(whole.dataset.data_vars)  # n₀ is no field of the result
+    assert "work" not in [p.name for p in cold.store.iterdir()]
+
+
+def test_a_temperature_that_the_models_energies_cannot_hold_is_refused_before_the_blocks(
+    atoms: Atoms, model: LDOSModel, client: Client, tmp_path: Path
+) -> None:
+    with pytest.raises(EnergyWindowError, match="100000 K"):
+        maladist.predict(atoms, model, client=client, temperature=100_000.0, store=tmp_path / "hot.zarr")
+    assert not (tmp_path / "hot.zarr").exists()
+
+
+@pytest.mark.parametrize("temperature", [10.0, 300.0, 1000.0, 10_000.0])
 def test_one_pass_gives_the_density_of_two_passes(
     temperature: float, atoms: Atoms, model: LDOSModel, client: Client
 ) -> None:
-    # A random LDOS of 16 eV is too narrow for 10⁵ K: its tail is cut alike in both.
     one = maladist.predict(atoms, model, client=client, temperature=temperature, chunks=(7, 7, 9), **DOUBLE)
     field = maladist.ldos(atoms, model, precision="float64")
     two = maladist.observe(field, atoms, temperature=temperature, pseudopotentials=model.elements, client=client)

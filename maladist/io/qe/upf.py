@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -105,6 +105,11 @@ def read_pseudopotentials(source: str | Path | Iterable[str | Path]) -> dict[str
             raise PseudopotentialError("pseudopotentials", came, "one file for an element", remedy)
         elements[element.symbol] = element
     return elements
+
+
+def elements_of(given: str | Path | Mapping[str, Element]) -> Mapping[str, Element]:
+    """Elements by symbol, as they are given or from a folder of UPF files."""
+    return given if isinstance(given, Mapping) else read_pseudopotentials(given)
 
 
 def _check_complete(text: str, path: Path) -> None:

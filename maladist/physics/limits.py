@@ -1,0 +1,86 @@
+"""What an LDOS cannot hold: the tail of f(ε) above its window or its bands, and a gap that its broadening fills.
+
+Electrons above the highest energy that is there, with D(ε) going on at its mean above μ, are worth
+
+    ΔA = −k_BT ∫_top^∞ ln(1 + e^(−(ε−μ)/k_BT)) D̄ dε = −D̄ (k_BT)² A₂(y),   y = (top − μ)/k_BT,   A₂(y) = −Li₂(−e^(−y)),
+
+first order in D at a fixed number of electrons. Cutting windows that are there, it is met within a factor of two in
+metals, and is too large by up to ten where D(ε) falls towards the top; E_b is off by several times as much, and −TS by
+nearly the same with the other sign.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy.special import spence
+
+from maladist.errors import EnergyWindowError
+from maladist.grid import EnergyGrid
+from maladist.physics.fermi import FermiState
+from maladist.physics.system import System
+from maladist.units import BOLTZMANN
+
+SAID = 1e-3
+"""ΔA in eV/atom above which a temperature is said to be too high: what energies of an LDOS are good for."""
+
+_ROUNDING = 1e-2  # meV/atom, of a −TS that is zero
+
+REFUSED = 0.1
+"""ΔA in eV/atom above which it is refused: E_b is then wrong by about an electronvolt an atom."""
+
+
+def check_limits(dos: torch.Tensor, energies: EnergyGrid, states: Sequence[FermiState], system: System) -> list[str]:
+    """What the user should know of temperatures that a D(ε) can hardly hold, one line each.
+
+    Parameters
+    ----------
+    dos
+        D(ε), (levels,) float64, 1/eV.
+    states
+        The electrons at each temperature.
+
+    Raises
+    ------
+    EnergyWindowError
+        A temperature at which what is missing above the window or the bands is worth more than ``REFUSED``.
+    """
+    notes = []
+    for state in states:
+        top, missing = above(dos, energies, state)
+        if abs(missing) > REFUSED * system.n_atoms:
+            came = (
+                f"{state.temperature:g} K, at which the levels above {top:.2f} eV, which the LDOS does not have, count "
+                f"for about {1e3 * missing / system.n_atoms:.0f} meV/atom in A"
+            )
+            wanted = f"a window and bands that reach f(ε) ≈ 0, or at most {1e3 * REFUSED:g} meV/atom missing"
+            raise EnergyWindowError("temperature", came, wanted, "Take a lower temperature, or data with more levels.")
+        if abs(missing) > SAID * system.n_atoms:
+            notes.append(
+                f"{state.temperature:g} K: the LDOS ends at {top:.2f} eV, where f(ε) does not; A lacks about "
+                f"{1e3 * missing / system.n_atoms:.1f} meV/atom, the band energy several times that"
+            )
+        entropy = 1e3 * state.entropy_contribution(dos) / system.n_atoms
+        if entropy > _ROUNDING:
+            notes.append(
+                f"{state.temperature:g} K: −TS comes out as {entropy:+.2g} meV/atom: D(ε) is negative at the Fermi "
+                f"level, in a gap that the broadening ({energies.width:g} eV, k_BT is "
+                f"{BOLTZMANN * state.temperature:.2g} eV) or a network's noise fills; it means zero within that error"
+            )
+    return notes
+
+
+def above(dos: torch.Tensor, energies: EnergyGrid, state: FermiState) -> tuple[float, float]:
+    """Energy at which the levels end, eV, and ΔA of what would follow, eV for the cell (negative).
+
+    The window may outreach the bands: the levels end where D(ε) is last at least half of its mean above μ.
+    """
+    d, e = dos.detach().cpu().numpy(), energies.values
+    upper = (e > state.fermi_energy) | (e == e[-1])
+    mean = float(d[upper].clip(min=0).mean())
+    top = float(e[np.flatnonzero(upper & (d >= mean / 2))[-1]])
+    tau = BOLTZMANN * state.temperature
+    y = (top - state.fermi_energy) / tau
+    return top, float(mean * tau**2 * spence(1 + np.exp(-y)))
