@@ -106,6 +106,6 @@ def predict(
         for its in apart:
             discard(its)
     prediction = Prediction.open(path)
-    if observer is None:
-        announce([note for note in prediction.dataset.attrs["notes"] if note not in ready.system.notes])
+    if observer is None:  # which the run has told already
+        announce([note for note in prediction.dataset.attrs["notes"] if note not in ready.system.notes], None)
     return prediction
