@@ -52,6 +52,8 @@ class Work:
         How descriptors and network are computed.
     basis
         Span of the Fermi weights over the window of μ, (levels, modes) float64.
+    channel
+        Whether the model has a density channel, whose n₀ is kept beside the projections.
     keep
         Fields to be kept in the store: any of 'ldos', 'descriptors'.
     """
@@ -60,6 +62,7 @@ class Work:
     grid: Grid
     numerics: Numerics
     basis: Array
+    channel: bool
     keep: tuple[str, ...] = ()
 
 
@@ -100,44 +103,46 @@ class Clock:
         self._last = now
 
 
-def ldos_batches(
+def field_batches(
     points: Array, atoms: LocalAtoms, blob: ModelBlob, numerics: Numerics, clock: Clock
-) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor]]:
-    """Descriptors and LDOS of points, batch by batch: (rows, (n, features), (n, levels))."""
+) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor, torch.Tensor | None]]:
+    """Descriptors, LDOS and n₀ of points, batch by batch: (rows, (n, features), (n, levels), (n,) or None)."""
     here = numerics.here()
     model = worker_model(blob, here)
     for rows, features in batches(points, atoms, model.descriptor, here):
         clock.lap("descriptors")
-        ldos = model.ldos(features)
+        ldos, density = model.fields(features)
         clock.lap("network")
-        yield rows, features, ldos
+        yield rows, features, ldos, density
 
 
 def compute_block(block: Block, atoms: LocalAtoms, blob: ModelBlob, work: Work) -> Report:
     """Compute a block and write its fields, then its tally, which is the record that it is done."""
     start, clock = time.time(), Clock()
     basis = torch.as_tensor(work.basis, device=work.numerics.here().device)
-    modes = np.empty((block.n_points, basis.shape[1]))
+    modes, channel = np.empty((block.n_points, basis.shape[1])), np.empty(block.n_points if work.channel else 0)
     dos = torch.zeros(basis.shape[0], dtype=torch.float64, device=basis.device)
     kept: dict[str, npt.NDArray[np.float32]] = {}
-    for rows, features, ldos in ldos_batches(work.grid.points(block), atoms, blob, work.numerics, clock):
+    for rows, features, ldos, density in field_batches(work.grid.points(block), atoms, blob, work.numerics, clock):
         wide = ldos.double()
         dos += wide.sum(0)
         modes[rows] = (wide @ basis).cpu().numpy()
+        if density is not None:
+            channel[rows] = density.double().cpu().numpy()
         clock.lap("reductions")
         for name, values in (("ldos", ldos), ("descriptors", features)):
             if name in work.keep:
                 whole = kept.setdefault(name, np.empty((block.n_points, values.shape[1]), np.float32))
                 whole[rows] = values.float().cpu().numpy()
-    if not bool(torch.isfinite(dos).all()):
-        raise FloatingPointError("the network's LDOS is not finite")
-    stores.write_region(work.store, MODES, block.slices, modes.reshape(*block.shape, -1))
+    if not (bool(torch.isfinite(dos).all()) and np.isfinite(channel).all()):
+        raise FloatingPointError("what the network gives is not finite")
+    projections = np.concatenate([modes, channel.reshape(block.n_points, -1)], axis=1)
+    stores.write_region(work.store, MODES, block.slices, projections.reshape(*block.shape, -1))
     for name, field_values in kept.items():
         stores.write_region(work.store, name, block.slices, field_values.reshape(*block.shape, -1))
     clock.lap("io")
-    tally = Tally(
-        (dos * work.grid.voxel_volume).cpu().numpy(), block.n_points, np.array([clock.seconds[s] for s in STAGES])
-    )
+    volume, seconds = work.grid.voxel_volume, np.array([clock.seconds[s] for s in STAGES])
+    tally = Tally((dos * volume).cpu().numpy(), float(channel.sum()) * volume, block.n_points, seconds)
     stores.write_region(work.store, TALLY, (slice(block.index, block.index + 1),), tally.row()[None])
     return Report(block.index, worker_name(), start, time.time(), peak_memory(), clock.seconds)
 
@@ -145,24 +150,25 @@ def compute_block(block: Block, atoms: LocalAtoms, blob: ModelBlob, work: Work) 
 def time_ldos(points: Array, atoms: LocalAtoms, blob: ModelBlob, numerics: Numerics) -> float:
     """Seconds that descriptors and LDOS of points take here; nothing is kept."""
     start = time.perf_counter()
-    for _ in ldos_batches(points, atoms, blob, numerics, Clock()):
+    for _ in field_batches(points, atoms, blob, numerics, Clock()):
         pass
     return time.perf_counter() - start
 
 
 def mean_ldos(points: Array, atoms: LocalAtoms, blob: ModelBlob, numerics: Numerics) -> Array:
     """Mean LDOS of points, (levels,) float64: of points drawn at random, what a first μ comes from."""
-    sums = [ldos.double().sum(0) for _, _, ldos in ldos_batches(points, atoms, blob, numerics, Clock())]
+    sums = [ldos.double().sum(0) for _, _, ldos, _ in field_batches(points, atoms, blob, numerics, Clock())]
     return np.asarray((sum(sums[1:], sums[0]) / len(points)).cpu().numpy())
 
 
 def density_blocks(blocks: Sequence[Block], store: str, coefficients: Array, temperatures: int) -> Report:
-    """n(r) of some blocks from their modes: one small matrix product each.
+    """n(r) of some blocks from what was kept of their points: one small matrix product each.
 
     Parameters
     ----------
     coefficients
-        Fermi weights in the basis of the modes, (temperatures, modes) float64; one row more where n₀ is none of theirs.
+        Fermi weights in the basis of the modes, and the share of n₀ where the model gives it, (temperatures, modes)
+        float64; one row more where n₀ is none of theirs.
     temperatures
         Number of the temperatures.
     """

@@ -21,7 +21,7 @@ from maladist.learning.model import LDOSModel
 from maladist.neighbors import CellList
 from maladist.numerics import Numerics
 from maladist.parallel.blocking import choose_block
-from maladist.prediction.block import Clock, ModelBlob, ldos_batches
+from maladist.prediction.block import Clock, ModelBlob, field_batches
 from maladist.prediction.options import Chunks, NumericsOptions, check_chunks
 from maladist.prediction.setup import setup
 
@@ -155,5 +155,5 @@ def _descriptor_block(
 def _ldos_block(
     grid: Grid, block: Block, cell_list: CellList, blob: ModelBlob, numerics: Numerics
 ) -> npt.NDArray[np.floating]:
-    parts = ldos_batches(grid.points(block), cell_list.near_block(grid, block), blob, numerics, Clock())
-    return np.concatenate([ldos.cpu().numpy() for _, _, ldos in parts])
+    parts = field_batches(grid.points(block), cell_list.near_block(grid, block), blob, numerics, Clock())
+    return np.concatenate([ldos.cpu().numpy() for _, _, ldos, _ in parts])

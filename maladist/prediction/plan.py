@@ -30,7 +30,7 @@ from maladist.prediction.block import time_ldos
 from maladist.prediction.fields import one_task_bytes
 from maladist.prediction.options import Chunks, Options
 from maladist.prediction.setup import Setup, setup
-from maladist.prediction.tally import STAGES
+from maladist.prediction.tally import row_length
 from maladist.reprs import html_table, size
 
 _KERNEL_BYTES: Final = 24 * 2**20  # what descriptors hold of their own, for a batch
@@ -169,7 +169,7 @@ def make_plan(setup: Setup, workers: Workers, chunks: Chunks = "auto") -> Plan:
         fields_bytes=one_task_bytes(grid, setup.system.n_atoms),
         room=room,
         output_bytes=(8 * nt + kept) * grid.n_points + 8 * nt * levels,
-        work_bytes=8 * modes * grid.n_points + 8 * len(blocks) * (levels + 1 + len(STAGES)),
+        work_bytes=8 * modes * grid.n_points + 8 * len(blocks) * row_length(levels),
         resources={"GPU": 1.0} if workers.gpu else None,
     )
     check_fits(plan, workers, model, modes, setup.keep, itemsize)
@@ -233,11 +233,18 @@ def task_bytes(n_points: int, model: LDOSModel, n_modes: int, keep: Sequence[str
 
 
 def expected_modes(setup: Setup) -> int:
-    """Projections of an LDOS that a run will keep: the rank of the Fermi weights over a window of ±0.3 eV."""
+    """Numbers that a run will keep of a point: projections of its LDOS, and n₀ where the model gives it.
+
+    Projections are as many as the rank of the Fermi weights over a window of ±0.3 eV; none where n₀ is all that is
+    wanted.
+    """
     energies, p = setup.model.energy_grid, setup.system
+    channel = int(setup.model.has_density_channel)
+    if not setup.needs_modes:
+        return channel
     middle = energies.origin + 0.5 * energies.spacing * energies.levels
     basis = window_modes(energies, p.temperatures, middle - 0.3, middle + 0.3, correction=p.correction)
-    return int(basis.shape[1])
+    return int(basis.shape[1]) + channel
 
 
 def check_fits(plan: Plan, workers: Workers, model: LDOSModel, modes: int, keep: Sequence[str], itemsize: int) -> None:

@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ import torch
 from distributed import Client
 
 from maladist import schema
-from maladist.errors import StoreError
+from maladist.errors import InputError, StoreError
 from maladist.grid import Block
 from maladist.io import stores
 from maladist.io.stores import ArrayTemplate, field_template
@@ -43,11 +43,12 @@ from maladist.prediction.pilot import pilot_groups, pilot_points, window
 from maladist.prediction.plan import make_plan
 from maladist.prediction.record import BASIS, MODES, REFERENCE, TALLY, Record, check_record, read_basis
 from maladist.prediction.setup import Setup
-from maladist.prediction.tally import STAGES, Tally, add_up
+from maladist.prediction.tally import Tally, add_up, row_length
 from maladist.prediction.values import result_values, run_attributes, run_values, worker_seconds
 
 Array = npt.NDArray[np.float64]
 _DENSITY_POINTS: Final = 2**18  # points of a task of the density
+_ELECTRONS: Final = 1e-3  # share of the electrons by which a density channel may be off without a word
 _ROWS: Final = 1024  # tallies that the client reads at a time
 
 
@@ -88,10 +89,16 @@ class Spectrum:
     states: list[FermiState]
     reports: list[Report]
 
-    @property
-    def weights(self) -> Array:
-        """The weights that turn an LDOS into n(r), (temperatures, levels)."""
-        return number_rows(self.states)
+    def weights(self, setup: Setup) -> Array:
+        """The weights of an LDOS in n(r) at each temperature, (temperatures, levels).
+
+        With a density channel n(r, T) = n₀ + [w(T) − w(T₀)] · d: of the LDOS only the change from T₀ counts.
+        """
+        rows = number_rows(self.states)
+        if not setup.model.has_density_channel:
+            return rows
+        (at,) = (i for i, s in enumerate(self.states) if s.temperature == setup.system.reference_temperature)
+        return rows - rows[at]
 
 
 def execute(
@@ -122,18 +129,24 @@ def execute(
 
     spectrum = sum_blocks(run, basis, resumed)
     reports = spectrum.reports
-    if not _in_span(spectrum.weights, basis):
+    weights = spectrum.weights(setup)
+    if not _in_span(weights, basis):
         observer.note("the Fermi level lies outside the window of the first pass: computing the blocks a second time")
-        basis = np.linalg.qr(spectrum.weights.T)[0]
+        basis = np.linalg.qr(number_rows(spectrum.states).T)[0]
         _reset_work(run, basis)
         spectrum = sum_blocks(run, basis, resumed=False)
-        reports = reports + spectrum.reports
+        reports, weights = reports + spectrum.reports, spectrum.weights(setup)
 
     dos = torch.as_tensor(spectrum.tally.dos)
     limits = check_limits(dos, setup.model.energy_grid, spectrum.states, setup.system)
-    for note in limits:
+    coefficients, counted = weights @ basis, _count_electrons(setup, spectrum.tally)
+    if setup.model.has_density_channel:
+        share = np.full((len(coefficients), 1), counted.share)
+        coefficients = np.concatenate([coefficients, share], axis=1)
+    notes = [*limits, *counted.notes]
+    for note in notes:
         observer.note(note)
-    densities = make_density(run, spectrum.weights @ basis)
+    densities = make_density(run, coefficients)
     terms, seconds = find_energies(run)
 
     energies = setup.model.energy_grid
@@ -144,7 +157,7 @@ def execute(
         run.path,
         {
             "model": str(setup.model),
-            "notes": [*setup.system.notes, *limits],
+            "notes": [*setup.system.notes, *notes],
             "blocks": len(run.plan.blocks),
             "block_shape": list(run.plan.block_shape),
             **run_attributes([*reports, *densities], spectrum.tally, took),
@@ -183,8 +196,13 @@ def _begin(setup: Setup, target: Target, client: Client, observer: Observer, chu
 
 
 def first_window(run: Run) -> Array:
-    """Basis of the Fermi weights over the window of μ that a random sample of the points gives, (levels, modes)."""
+    """Basis of the Fermi weights over the window of μ that a random sample of the points gives, (levels, modes).
+
+    No modes where n(r) does not need the LDOS.
+    """
     system, energies = run.setup.system, run.setup.model.energy_grid
+    if not run.setup.needs_modes:
+        return np.empty((energies.levels, 0))
     groups = pilot_groups(pilot_points(system.grid), run.setup.cell_list)
     jobs = [
         waves.NamedJob(f"pilot{i}", points, seen, run.model, run.setup.numerics)
@@ -229,9 +247,9 @@ def _reset_work(run: Run, basis: Array) -> None:
 def _work_arrays(run: Run, basis: Array) -> dict[str, ArrayTemplate]:
     shape, chunks = run.setup.system.grid.shape, run.plan.block_shape
     levels, modes = basis.shape
-    row = levels + 1 + len(STAGES)
+    row, kept = row_length(levels), modes + int(run.setup.model.has_density_channel)
     arrays = {
-        MODES: ArrayTemplate((*shape, modes), (*chunks, modes), ("x", "y", "z", "mode")),
+        MODES: ArrayTemplate((*shape, kept), (*chunks, kept), ("x", "y", "z", "mode")),
         TALLY: ArrayTemplate((len(run.plan.blocks), row), (1, row), ("block", "entry")),
     }
     if reference_density(run.setup.system)[0] == REFERENCE:
@@ -250,7 +268,7 @@ def sum_blocks(run: Run, basis: Array, resumed: bool) -> Spectrum:
     """The pass over the blocks: from the atoms to D(ε) and the projections on a basis; then μ."""
     setup = run.setup
     grid, cells = setup.system.grid, setup.cell_list
-    work = Work(str(run.path), grid, setup.numerics, basis, setup.keep)
+    work = Work(str(run.path), grid, setup.numerics, basis, setup.model.has_density_channel, setup.keep)
     shared = run.model, waves.share(run.client, work, run_key=run.key)
 
     def arguments(block: Block) -> tuple[object, ...]:
@@ -260,6 +278,26 @@ def sum_blocks(run: Run, basis: Array, resumed: bool) -> Spectrum:
     tally = _total(run)
     states = fermi_states(torch.as_tensor(tally.dos), setup.model.energy_grid, setup.system)
     return Spectrum(tally, states, reports)
+
+
+class Counted(NamedTuple):
+    """Electrons of a density channel: the factor that makes them N, and what the user should know of it."""
+
+    share: float
+    notes: list[str]
+
+
+def _count_electrons(setup: Setup, tally: Tally) -> Counted:
+    """Hold the electrons of the density channel, where there is one, against those of the cell."""
+    wanted = setup.system.n_electrons
+    if not setup.model.has_density_channel or wanted is None:
+        return Counted(1.0, [])
+    if not tally.electrons > 0:
+        raise InputError("model", f"a density channel of {tally.electrons:g} electrons in this cell", f"{wanted:g}")
+    share = wanted / tally.electrons
+    if abs(share - 1) <= _ELECTRONS:
+        return Counted(share, [])
+    return Counted(share, [f"the density channel holds {tally.electrons:.6g} electrons, not {wanted:g}: scaled"])
 
 
 def _in_span(weights: Array, basis: Array) -> bool:

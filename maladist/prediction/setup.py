@@ -58,6 +58,12 @@ class Setup:
     chunks: Chunks
     model_hash: str
 
+    @property
+    def needs_modes(self) -> bool:
+        """Whether n(r) needs the LDOS: not where a density channel gives it at the only temperature asked for."""
+        s = self.system
+        return not self.model.has_density_channel or set(s.temperatures) != {s.reference_temperature}
+
     @cached_property
     def blob(self) -> ModelBlob:
         """The model as it travels."""
@@ -113,6 +119,7 @@ def setup(atoms: ase.Atoms, model: LDOSModel | str | Path, **options: Unpack[Opt
         model.density_cutoff if cutoff is None else cutoff,
         temperatures=temperatures,
         correction=corrected,
+        double_counting="channel" if model.has_density_channel else "ldos",
         reference_temperature=model.temperature,
     )
     system = complete(system, not_corrected, model.electrons_per_atom)

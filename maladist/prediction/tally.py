@@ -23,6 +23,8 @@ class Tally:
     ----------
     dos
         Σ_r d(ε, r)·voxel volume over the points of the block, (levels,) float64, 1/eV.
+    electrons
+        ∫ of the density channel over the block; 0 from a model without one.
     n_points
         Number of points.
     seconds
@@ -30,26 +32,37 @@ class Tally:
     """
 
     dos: Array
+    electrons: float
     n_points: int
     seconds: Array
 
     @classmethod
     def zero(cls, levels: int) -> Tally:
         """The tally of no point."""
-        return cls(np.zeros(levels), 0, np.zeros(len(STAGES)))
+        return cls(np.zeros(levels), 0.0, 0, np.zeros(len(STAGES)))
 
     def __add__(self, other: Tally) -> Tally:
-        return Tally(self.dos + other.dos, self.n_points + other.n_points, self.seconds + other.seconds)
+        return Tally(
+            self.dos + other.dos,
+            self.electrons + other.electrons,
+            self.n_points + other.n_points,
+            self.seconds + other.seconds,
+        )
 
     def row(self) -> Array:
-        """The tally as one row of the record of finished blocks, (levels + 5,) float64."""
-        return np.concatenate([self.dos, [float(self.n_points)], self.seconds])
+        """The tally as one row of the record of finished blocks, (row_length(levels),) float64."""
+        return np.concatenate([self.dos, [self.electrons, float(self.n_points)], self.seconds])
 
     @classmethod
     def from_row(cls, row: Array) -> Tally:
         """Inverse of `row`."""
         n = len(STAGES)
-        return cls(row[: -n - 1], int(row[-n - 1]), row[-n:])
+        return cls(row[: -n - 2], float(row[-n - 2]), int(row[-n - 1]), row[-n:])
+
+
+def row_length(levels: int) -> int:
+    """Numbers of a tally's row."""
+    return levels + 2 + len(STAGES)
 
 
 def add_up(tallies: Iterable[Tally], levels: int) -> Tally:

@@ -79,7 +79,7 @@ class TrainConfig(Configuration):
     descriptor: dict[str, Any] | None = None
     inputs: ScalerConfig = ScalerConfig()
     outputs: ScalerConfig = ScalerConfig(kind="minmax", feature_wise=False)
-    density_channel: Literal["auto", "on", "off"] = "off"
+    density_channel: Literal["auto", "on", "off"] = "auto"
     energy_zero: dict[str, float] = Field(default={})
     network: NetworkConfig = NetworkConfig()
     loss: LossConfig = LossConfig()
