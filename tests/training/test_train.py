@@ -152,6 +152,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(small_data_set: Path, tmp_path
     assert equal(again, whole), "a finished run that is resumed is what it was"
 
 
+@pytest.mark.filterwarnings("ignore:the density channel holds")  # of a network that has hardly learnt
 def test_what_validation_says_is_what_predict_gives(small_data_set: Path, tmp_path: Path, client: Client) -> None:
     told = Listener()
     config = config_of(small_data_set, epochs=12, validate_every=12)
