@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import ase.data
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
 from maladist.grid import Block, Grid
 
@@ -113,3 +115,30 @@ class CellList:
         """Atoms that the points of a block can see."""
         shape = np.array(grid.shape)
         return self.around(np.array(block.start) / shape, (np.array(block.stop) - 1) / shape)
+
+
+def nearest_distances(cell: Array, positions: Array, numbers: npt.NDArray[np.int16], within: float) -> dict[str, float]:
+    """Smallest distance between atoms by pair of elements, Å: 'Al-Be', in the order of the alphabet.
+
+    Parameters
+    ----------
+    cell, positions, numbers
+        Of periodic atoms: (3, 3) and (n, 3), Å; (n,). An atom's own images are among its neighbours.
+    within
+        Å; pairs whose atoms never come nearer are left out.
+    """
+    every = CellList(cell, positions, numbers, within).around([0, 0, 0], [1, 1, 1])
+    fractional = positions @ np.linalg.inv(cell)
+    inside = (fractional - np.floor(fractional)) @ cell
+    symbols = {z: ase.data.chemical_symbols[z] for z in np.unique(numbers).tolist()}
+    trees = {z: cKDTree(every.positions[every.numbers == z]) for z in symbols}
+    found = {}
+    for a in symbols:
+        for b in symbols:
+            if symbols[a] > symbols[b]:
+                continue
+            k = 2 if a == b else 1  # the nearest of its own kind is the atom itself
+            distances = trees[b].query(inside[numbers == a], k=[k], distance_upper_bound=within)[0]
+            if np.isfinite(distances.min()):
+                found[f"{symbols[a]}-{symbols[b]}"] = float(distances.min())
+    return found

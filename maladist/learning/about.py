@@ -32,6 +32,7 @@ def model_rows(model: LDOSModel) -> list[tuple[str, str]]:
         ("functional", model.xc or "not told"),
         ("density cutoff", "not told" if model.density_cutoff is None else f"{model.density_cutoff:.1f} eV"),
         ("grid spacing", "not told" if model.spacing is None else " ".join(f"{h:.4f}" for h in model.spacing) + " Å"),
+        ("training", "not told" if model.domain is None else str(model.domain.cells)),
         ("content hash", model.content_hash),
     ]
     return rows + [(str(k), str(v)) for k, v in model.provenance.items()]

@@ -29,6 +29,7 @@ from maladist.elements import Element
 from maladist.errors import InputError, ModelError
 from maladist.grid import EnergyGrid
 from maladist.learning.about import model_rows
+from maladist.learning.domain import Domain
 from maladist.learning.ensemble import EnsembleNetwork
 from maladist.learning.network import FeedForward
 from maladist.learning.packing import pack, unpack
@@ -77,6 +78,8 @@ class LDOSModel:
         see :mod:`maladist.physics.energy_zero`. Empty where the energies are those of every cell.
     density_scaler
         Between the density n₀, 1/Å³, and the network's last output, where that is a density channel; else None.
+    domain
+        Where the model has been trained: cells and descriptors; None where it does not say.
     provenance
         Where the model comes from; anything that JSON can hold.
 
@@ -100,6 +103,7 @@ class LDOSModel:
     electrons_per_atom: float | None = None
     energy_zero: Mapping[str, float] = field(default_factory=dict)
     density_scaler: Scaler | None = None
+    domain: Domain | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -125,6 +129,7 @@ class LDOSModel:
             ("network", self.network.n_outputs, *outputs),
             ("input scaler", self.input_scaler.n_features, features, "features of the descriptor"),
             ("output scaler", self.output_scaler.n_features, levels, "levels of the energy grid"),
+            ("domain", self.domain and self.domain.n_features, features, "features of the descriptor"),
         ]
         for part, came, wanted, of in pairs:
             if came is not None and came != wanted:
@@ -175,7 +180,8 @@ class LDOSModel:
         device = self.device if device is None else device
         network = copy.deepcopy(self.network).to(device=device, dtype=dtype or self.dtype)
         scalers: dict[str, Any] = {name: scaler.to(device) for name, scaler in scalers_of(self).items()}
-        return replace(self, network=network, **scalers)
+        domain = None if self.domain is None else self.domain.to(device)
+        return replace(self, network=network, domain=domain, **scalers)
 
     def members(self) -> list[LDOSModel]:
         """The models whose mean this one is, before negative values are dealt with; this one where it is no mean."""
@@ -227,8 +233,31 @@ class LDOSModel:
         """Local density of states at points from their descriptors: the first of :meth:`fields`."""
         return self.fields(descriptors, batch=batch, grad=grad)[0]
 
+    def novelty(self, descriptors: torch.Tensor) -> torch.Tensor:
+        """Distance of points from the model's training, (n,), above 1 outside of it: see `maladist.learning.domain`.
+
+        Raises
+        ------
+        ModelError
+            A model that does not know its domain.
+        """
+        with torch.no_grad():
+            x = descriptors.to(self.device, self.dtype)
+            return self._novelty(x, self.input_scaler.transform(x))
+
+    def _novelty(self, descriptors: torch.Tensor, scaled: torch.Tensor) -> torch.Tensor:
+        if self.domain is None:
+            raise ModelError("model", "it does not know where it has been trained", "a model with a domain")
+        whitening = self.domain.whitening
+        return self.domain.novelty(scaled if whitening is None else whitening.transform(descriptors))
+
     def fields(
-        self, descriptors: torch.Tensor, *, batch: int | None = None, grad: bool = False
+        self,
+        descriptors: torch.Tensor,
+        *,
+        batch: int | None = None,
+        grad: bool = False,
+        novelty: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Local density of states and, from a model with a density channel, the density n₀ at points.
 
@@ -240,6 +269,8 @@ class LDOSModel:
             Points in a batch; None takes what suits the device. It bounds the memory beside input and output.
         grad
             Keep the graph for autograd; else nothing is recorded.
+        novelty
+            (n,), is filled with what :meth:`novelty` gives: it is had on the way, nearly for nothing.
 
         Returns
         -------
@@ -260,18 +291,24 @@ class LDOSModel:
         self.network.eval()
         if grad:
             out = torch.cat([self._evaluate(part) for part in descriptors.split(batch)])
+            if novelty is not None:
+                novelty.copy_(self.novelty(descriptors))
         else:
             # Made outside of inference mode, so that the caller may differentiate with respect to the LDOS.
             out = torch.empty((len(descriptors), self.network.n_outputs), dtype=self.dtype, device=self.device)
             with torch.inference_mode():
                 for start in range(0, len(descriptors), batch):
-                    out[start : start + batch] = self._evaluate(descriptors[start : start + batch])
+                    rows = slice(start, start + batch)
+                    out[rows] = self._evaluate(descriptors[rows], None if novelty is None else novelty[rows])
         levels = self.energy_grid.levels
         return out[:, :levels], out[:, levels] if self.has_density_channel else None
 
-    def _evaluate(self, descriptors: torch.Tensor) -> torch.Tensor:
+    def _evaluate(self, descriptors: torch.Tensor, novelty: torch.Tensor | None = None) -> torch.Tensor:
         """LDOS and, in the last column, the density where there is a channel for it."""
-        scaled = self.input_scaler.transform(descriptors.to(self.device, self.dtype))
+        descriptors = descriptors.to(self.device, self.dtype)
+        scaled = self.input_scaler.transform(descriptors)
+        if novelty is not None:
+            novelty.copy_(self._novelty(descriptors, scaled))
         outputs = self.network(scaled)
         ldos = self._restricted(self.output_scaler.inverse(outputs[:, : self.energy_grid.levels]))
         if self.density_scaler is None:

@@ -12,6 +12,7 @@ import torch
 from maladist.descriptors import spec_from_dict
 from maladist.elements import Element
 from maladist.grid import EnergyGrid
+from maladist.learning.domain import CellRange, Domain
 from maladist.learning.ensemble import network_from_config
 from maladist.learning.scaling import Scaler
 
@@ -32,14 +33,21 @@ def tensors_of(model: LDOSModel) -> dict[str, torch.Tensor]:
     """Every tensor of the model by its name in the file."""
     found = {f"network.{name}": weight for name, weight in model.network.state_dict().items()}
     for name, scaler in scalers_of(model).items():
-        found |= {f"{name}.shift": scaler.shift, f"{name}.scale": scaler.scale}
-        if scaler.rotation is not None:
-            found[f"{name}.rotation"] = scaler.rotation
+        found |= _tensors_of_scaler(name, scaler)
+    if (domain := model.domain) is not None:
+        found |= {"domain.directions": domain.directions, "domain.offsets": domain.offsets}
+        if domain.whitening is not None:
+            found |= _tensors_of_scaler("domain.whitening", domain.whitening)
     for symbol, element in model.elements.items():
         for name in _CORE:
             if (values := getattr(element, name)) is not None:
                 found[f"element.{symbol}.{name}"] = torch.from_numpy(np.array(values, dtype=np.float64))
     return found
+
+
+def _tensors_of_scaler(name: str, scaler: Scaler) -> dict[str, torch.Tensor]:
+    found = {f"{name}.shift": scaler.shift, f"{name}.scale": scaler.scale}
+    return found if scaler.rotation is None else {**found, f"{name}.rotation": scaler.rotation}
 
 
 def metadata_of(model: LDOSModel) -> dict[str, Any]:
@@ -57,8 +65,14 @@ def metadata_of(model: LDOSModel) -> dict[str, Any]:
         "restrict": model.restrict,
         "electrons_per_atom": model.electrons_per_atom,
         **({"energy_zero_eV_A3": dict(model.energy_zero)} if model.energy_zero else {}),
+        **({"domain": _metadata_of_domain(model.domain)} if model.domain is not None else {}),
         "provenance": dict(model.provenance),
     }
+
+
+def _metadata_of_domain(domain: Domain) -> dict[str, Any]:
+    whitening = None if domain.whitening is None else {"kind": domain.whitening.kind, "feature_wise": True}
+    return {"limit": domain.limit, "cells": domain.cells.to_dict(), "whitening": whitening}
 
 
 def parts_of(metadata: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
@@ -78,8 +92,15 @@ def parts_of(metadata: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -
         restrict=metadata["restrict"],
         electrons_per_atom=metadata["electrons_per_atom"],
         energy_zero=metadata.get("energy_zero_eV_A3", {}),
+        domain=_domain(metadata["domain"], tensors) if "domain" in metadata else None,
         provenance=metadata["provenance"],
     )
+
+
+def _domain(known: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Domain:
+    whitening = known["whitening"] and _scaler("domain.whitening", known["whitening"], tensors)
+    cells = CellRange.from_dict(known["cells"])
+    return Domain(cells, float(known["limit"]), tensors["domain.directions"], tensors["domain.offsets"], whitening)
 
 
 def _scaler(name: str, known: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Scaler:

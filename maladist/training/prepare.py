@@ -17,6 +17,7 @@ from maladist.descriptors import Spec
 from maladist.elements import Element
 from maladist.errors import InputError
 from maladist.io.qe.upf import read_pseudopotentials
+from maladist.learning.domain import Domain
 from maladist.learning.loss import LDOSLoss
 from maladist.learning.model import LDOSModel
 from maladist.learning.network import FeedForward
@@ -26,6 +27,7 @@ from maladist.parallel.progress import Observer
 from maladist.physics.fermi import use_correction
 from maladist.training.batches import Batches
 from maladist.training.config import TrainConfig
+from maladist.training.domain import find_domain
 from maladist.training.potential import potentials
 from maladist.training.samples import Chunk, number_of_points, sample
 from maladist.training.validation import Validation
@@ -49,6 +51,8 @@ class Prepared:
         Descriptors.
     inputs, outputs
         Scaling of descriptors, and of LDOS and density, fitted to the training's points.
+    domain
+        Where the model is trained.
     mean
         Of what the network gives over these points: LDOS, 1/(eV Å³), and density, 1/Å³; (outputs,) float64.
     elements
@@ -65,6 +69,7 @@ class Prepared:
     spec: Spec
     inputs: Scaler
     outputs: Outputs
+    domain: Domain
     mean: torch.Tensor
     elements: Mapping[str, Element]
     correction: bool
@@ -141,6 +146,7 @@ class Prepared:
             restrict=config.restrict,
             electrons_per_atom=None if None in electrons else sum(e for e in electrons if e is not None) / atoms,
             energy_zero=config.energy_zero,
+            domain=self.domain.to(network.device),
             provenance=provenance,
         )
 
@@ -190,6 +196,7 @@ def prepare(config: TrainConfig, folder: Path, client: Client, observer: Observe
     levels = Scaler.fit(found.ldos, config.outputs.kind, feature_wise=config.outputs.feature_wise)
     density = Scaler.fit(found.rest.first(1), "standard", feature_wise=False) if "density" in fields else None
     outputs = Outputs(levels, density)
+    inputs = Scaler.fit(found.features, config.inputs.kind, feature_wise=config.inputs.feature_wise)
     return Prepared(
         tuple(train),
         tuple(validation),
@@ -197,8 +204,9 @@ def prepare(config: TrainConfig, folder: Path, client: Client, observer: Observe
         held,
         found.hashes,
         spec,
-        Scaler.fit(found.features, config.inputs.kind, feature_wise=config.inputs.feature_wise),
+        inputs,
         outputs,
+        find_domain(train, found.chunks, held, inputs, observer),
         torch.cat([found.ldos.mean, found.rest.mean[: outputs.extra]]),
         elements,
         correction,

@@ -82,6 +82,8 @@ def test_the_loss_falls_and_all_is_written_down(small_data_set: Path, tmp_path: 
     assert again.provenance["trained on"].keys() == {"train-0", "train-1", "train-2"}
     assert again.provenance["errors"]["loss"] == reports[-1].loss
     assert (again.xc, round(again.temperature or 0), set(again.elements)) == ("pbe", 1000, {"Be"})
+    assert again.domain is not None and again.domain.cells.temperatures == pytest.approx((1000, 1000))
+    assert set(again.domain.cells.distances) == {"Be-Be"} and again.domain.cells.volume[0] < 8.2
     rows = metrics(tmp_path / "out")
     assert len(rows) == 30
     assert float(rows[-1]["total_energy_meV_per_atom"]) == last.mean("total_energy")
