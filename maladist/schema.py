@@ -159,6 +159,18 @@ def read_system(
     )
 
 
+def reference_density(dataset: xr.Dataset) -> xr.DataArray | None:
+    """n₀ of a data set, (x, y, z): its density at the reference temperature; None where there is none."""
+    if "density" not in dataset:
+        return None
+    density, own = dataset["density"], dataset.attrs.get("temperature_K")
+    t0 = dataset.attrs.get("reference_temperature_K", own)  # data of the DFT have one temperature
+    if "temperature" in density.dims:
+        at = np.flatnonzero(np.isclose(dataset["temperature"].values, t0))
+        return density.isel(temperature=int(at[0])).transpose("x", "y", "z") if len(at) else None
+    return density.transpose("x", "y", "z") if own is None or np.isclose(own, t0) else None
+
+
 def system_attributes(system: System) -> dict[str, Any]:
     """Attributes of a store of what was computed for a system; its atoms are variables."""
     t = system.temperatures

@@ -104,3 +104,15 @@ def test_a_system_of_data_that_tell_nothing_says_so() -> None:
     bare = dataset().assign(position=(("atom", "xyz"), np.zeros((1, 3))), number=(("atom",), np.array([4])))
     known = schema.read_system(bare, {})
     assert (known.xc, known.density_cutoff, known.n_electrons, known.temperatures) == (None, None, None, ())
+
+
+def test_the_density_of_the_double_counting_is_that_of_its_temperature_only() -> None:
+    n = xr.DataArray(np.arange(24.0).reshape(2, 3, 4), dims=("x", "y", "z"))
+    dft = xr.Dataset({"density": n}, attrs={"temperature_K": 300.0})
+    two = xr.concat([n, n + 1], xr.DataArray([300.0, 1000.0], dims="temperature", name="temperature"))
+    result = xr.Dataset({"density": two}, attrs={"temperature_K": [300.0, 1000.0], "reference_temperature_K": 1000.0})
+    found = [schema.reference_density(d) for d in (dft, result, dft.assign_attrs(reference_temperature_K=300.000001))]
+    assert [None if f is None else float(f[0, 0, 0]) for f in found] == [0.0, 1.0, 0.0]
+    for other in (dft.assign_attrs(reference_temperature_K=500.0), dft.drop_vars("density")):
+        assert schema.reference_density(other) is None
+    assert schema.reference_density(result.assign_attrs(reference_temperature_K=500.0)) is None

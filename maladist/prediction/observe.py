@@ -159,13 +159,19 @@ def _system(
         came = f"{double_counting!r}, of which the data hold no density"
         wanted = " or ".join(dict.fromkeys(("auto", "ldos", known.double_counting)))
         raise InputError("double_counting", came, wanted)
+    convention = known.double_counting if double_counting == "auto" else double_counting
+    if convention != "ldos" and schema.reference_density(dataset) is None:
+        came = (
+            f"{convention!r}, whose density at {known.reference_temperature:g} K the store of other temperatures lacks"
+        )
+        raise InputError("double_counting", came, "ldos, or a run at that temperature")
     corrected, not_corrected = use_correction(correction, schema.energy_grid_of(dataset))
     system = replace(
         known,
         temperatures=known.temperatures if temperature is None else tuple(np.atleast_1d(temperature).tolist()),
         xc=known.xc or common_functional(known),
         correction=corrected,
-        double_counting=known.double_counting if double_counting == "auto" else double_counting,
+        double_counting=convention,
     )
     return complete(system, not_corrected)
 
@@ -222,10 +228,9 @@ def _observe(dataset: xr.Dataset, system: System, client: Client, path: Path, ov
 
 
 def _reference(dataset: xr.Dataset, system: System, block: tuple[int, ...]) -> da.Array | None:
-    """n₀ where the data hold it, (x, y, z); None where it is to come from the LDOS."""
-    if system.double_counting == "ldos":
-        return None
-    return da.asarray(dataset["density"].transpose("x", "y", "z").data).astype(np.float64).rechunk(block)
+    """n₀ where the data hold it and it is asked for, (x, y, z); None where it is to come from the LDOS."""
+    held = None if system.double_counting == "ldos" else schema.reference_density(dataset)
+    return None if held is None else da.asarray(held.data).astype(np.float64).rechunk(block)
 
 
 def _densities(
