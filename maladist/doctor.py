@@ -27,6 +27,7 @@ from maladist.errors import DependencyError
 from maladist.grid import Grid
 from maladist.io.model_file import load_model
 from maladist.neighbors import CellList
+from maladist.parallel.workers import wait_for_worker
 from maladist.reprs import size
 
 Status = Literal["ok", "absent", "broken"]
@@ -204,7 +205,7 @@ def _model() -> str:
 
 def _cluster(name: str) -> str:
     with cluster(name) as client:
-        client.wait_for_workers(1, timeout=120)
+        wait_for_worker(client, 120)
         known = client.get_versions(check=True)["workers"]
         got = client.submit(_difference, "cpu", "cpu", pure=False).result(timeout=120)
         if not got <= _AGREE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 from distributed import Client
@@ -21,6 +22,18 @@ from maladist.parallel.progress import Finished
 from maladist.reprs import size
 
 _EVERY = 10.0  # seconds between plain lines
+
+
+class Notes(logging.Handler):
+    """Shows what a run says outside of its stages, such as that no worker is left."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self.console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it in a line."""
+        self.console.print(f"note: {record.getMessage()}", highlight=False, markup=False, soft_wrap=True)
 
 
 class TerminalObserver:

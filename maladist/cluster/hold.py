@@ -14,7 +14,7 @@ from typing import Any
 from distributed import Client
 
 from maladist.cluster.description import describe
-from maladist.cluster.start import cluster
+from maladist.cluster.start import check_answers, cluster
 from maladist.errors import ClusterError
 
 
@@ -25,7 +25,7 @@ def hold(
     workers: int | None = None,
     say: Callable[[str], Any] = print,
 ) -> None:
-    """Hold a cluster open until SIGINT (Ctrl-C) or SIGTERM; ``--cluster FILE`` of other commands reaches it.
+    """Hold a cluster open until SIGINT (Ctrl-C), SIGTERM or SIGHUP; ``--cluster FILE`` of other commands reaches it.
 
     Parameters
     ----------
@@ -43,6 +43,7 @@ def hold(
     """
     if describe(description, workers)["kind"] == "address":
         raise ClusterError("cluster", "a cluster that is running", "the description of one to start")
+    _check_free(Path(file))
     with _until_stopped() as stopped, cluster(description, workers) as client, scheduler_file(client, file):
         say(f"scheduler {client.scheduler.address}, dashboard {client.dashboard_link}")
         say(f"use it with --cluster {file}; stop it with Ctrl-C")
@@ -50,11 +51,31 @@ def hold(
         say("stopping")
 
 
+def _check_free(path: Path) -> None:
+    """Refuse a place for the scheduler file before workers are asked for, and say whose a file there is."""
+    folder = path.resolve().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise ClusterError("scheduler_file", f"{path} cannot be written", "a file in a folder that can be written to")
+    if not path.exists():
+        return
+    try:
+        check_answers({"scheduler_file": path})
+        came, remedy = f"{path} exists, and a scheduler answers there", f"Use that cluster: --cluster {path}."
+    except OSError:
+        came, remedy = f"{path} exists, and no scheduler answers there", "A cluster that was killed left it: remove it."
+    except (ValueError, KeyError, TypeError):
+        came, remedy = f"{path} exists, and is no scheduler file", "It is left as it is."
+    raise ClusterError("scheduler_file", came, "a new file", remedy)
+
+
 @contextmanager
 def _until_stopped() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set."""
+    """An event that SIGINT, SIGTERM and (but for nohup) SIGHUP set."""
     stopped = threading.Event()
-    before = {s: signal.signal(s, lambda *_: stopped.set()) for s in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {s: signal.signal(s, lambda *_: stopped.set()) for s in numbers}
     try:
         yield stopped
     finally:

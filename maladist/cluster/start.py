@@ -7,41 +7,29 @@ of their own threads (Dask's nanny sees to it), so that the two do not fight.
 
 from __future__ import annotations
 
-import asyncio
+import json
 import logging
-import os
 import shutil
-import signal
+import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 import dask
-import psutil
-from distributed import Client, LocalCluster, Security, Status
+from distributed import Client, Security
+from distributed.comm.addressing import parse_address, parse_host_port
+from distributed.utils import silence_logging_cmgr
 
-from maladist.cluster.description import BATCH, describe, listens_on
+from maladist.cluster.batch import batch, submit_jobs
+from maladist.cluster.description import BATCH, describe
+from maladist.cluster.local import LOOPBACK, RevivingCluster, local
 from maladist.errors import BlockError, ClusterError, DependencyError
 
-
-def _import_jobqueue() -> Any:
-    """dask_jobqueue, without the handler of Ctrl-C that it installs: that ends the process with status 0, silently."""
-    before = signal.getsignal(signal.SIGINT)
-    module = import_module("dask_jobqueue")
-    if before is not None and signal.getsignal(signal.SIGINT) is not before:
-        signal.signal(signal.SIGINT, before)
-    return module
-
-
-dask_jobqueue = _import_jobqueue()
-
-_LOOPBACK: Final = "127.0.0.1"
-_NOT_OF_A_JOB: Final = (
-    *("workers", "adaptive", "config", "security", "protocol", "shared_temp_directory", "silence_logs"),
-    *("name", "scheduler_options"),
-)
+_PATIENT: Final = {"distributed.deploy.lost-worker-timeout": "5 minutes"}
+"""Dask cancels the job of a worker that is not back after 15 s; on a busy machine it takes longer to start again."""
+_ANSWER: Final = 5.0  # seconds for a scheduler's machine to accept a connection; Dask would try for thirty
 
 
 @contextmanager
@@ -85,7 +73,7 @@ def cluster(description: str | Path | Mapping[str, Any] = "local", workers: int 
     """
     options = describe(description, workers)
     kind = options.pop("kind")
-    with dask.config.set(options.pop("config", {})):
+    with dask.config.set({**_PATIENT, **options.pop("config", {})}):
         options |= {"security": _security(options["security"])} if "security" in options else {}
         if kind == "address":
             with _reach(options) as client:
@@ -116,10 +104,38 @@ def _security(given: Any) -> Security | None:
 
 def _reach(options: Mapping[str, Any]) -> Client:
     try:
+        if "timeout" not in options:
+            check_answers(options)
         return Client(**options)
-    except (OSError, TimeoutError, ValueError, KeyError) as error:
+    except (OSError, TimeoutError, ValueError, KeyError, TypeError) as error:
         name = options.get("address") or options.get("scheduler_file")
         raise ClusterError("cluster", f"no scheduler answers at {name} ({error})", "a running scheduler") from error
+
+
+def check_answers(options: Mapping[str, Any]) -> None:
+    """See whether anybody listens at an address, or at that of a scheduler file: a file may be of a cluster long gone.
+
+    Parameters
+    ----------
+    options
+        ``address`` or ``scheduler_file``; a file that is not there yet may still come, and is not asked about.
+
+    Raises
+    ------
+    OSError
+        Nobody does.
+    ValueError, KeyError, TypeError
+        A file that is no scheduler file.
+    """
+    address = options.get("address")
+    if address is None:
+        file = Path(options["scheduler_file"])
+        if not file.exists():
+            return
+        address = json.loads(file.read_text())["address"]
+    protocol, place = parse_address(address)
+    if protocol in ("tcp", "tls"):
+        socket.create_connection(parse_host_port(place), _ANSWER).close()
 
 
 @contextmanager
@@ -129,34 +145,19 @@ def _started(kind: str, options: dict[str, Any]) -> Iterator[Client]:
         raise ClusterError("cluster", f"{BATCH[kind][1]} is not here", f"a machine that submits {kind} jobs")
     if adaptive and kind == "local":
         count = adaptive[0]
-    with _start(kind, options, count) as running, Client(running) as client:
-        if adaptive:
-            running.adapt(minimum=adaptive[0], maximum=adaptive[1])
-        elif kind in BATCH:
-            _submit(kind, running, count)
-        yield client
-
-
-def _submit(kind: str, running: Any, count: int | None) -> None:
-    """Ask for jobs and wait until the batch system has taken them: it may refuse, and Dask would only log it."""
-
-    async def submit() -> None:
-        running.scale(count)
-        await running._correct_state()
-
-    said_by_us = logging.getLogger("tornado.application")
-    level = said_by_us.level
-    said_by_us.setLevel(logging.CRITICAL)
-    try:
-        running.sync(submit)
-    except (RuntimeError, OSError) as error:
-        running.sync(asyncio.sleep, 0.1)
-        for job in running._created:  # closing the cluster asserts that every job was begun
-            job.status = Status.failed
-        what = " ".join(str(error).split())
-        raise ClusterError("cluster", f"{kind} refused the job: {what}", "a job that it accepts") from error
-    finally:
-        said_by_us.setLevel(level)
+    with ExitStack() as quiet, _start(kind, options, count) as running, Client(running) as client:
+        try:
+            if adaptive:
+                running.adapt(minimum=adaptive[0], maximum=adaptive[1])
+            elif kind in BATCH:
+                submit_jobs(kind, running, count)
+            yield client
+        except BaseException:
+            if isinstance(running, RevivingCluster):
+                # What Dask says of workers that are ended in the middle of their tasks is no news.
+                quiet.enter_context(silence_logging_cmgr(logging.CRITICAL + 1))
+                running.abandon()
+            raise
 
 
 def _start(kind: str, options: dict[str, Any], count: int | None) -> Any:
@@ -165,7 +166,7 @@ def _start(kind: str, options: dict[str, Any], count: int | None) -> Any:
     number = {"n_workers": count} if count else {}
     if kind == "cuda":
         made = _optional("dask_cuda", "LocalCUDACluster", "dask-cuda")
-        return made(**{"host": _LOOPBACK, "dashboard_address": f"{_LOOPBACK}:0", **number, **options})
+        return made(**{"host": LOOPBACK, "dashboard_address": f"{LOOPBACK}:0", **number, **options})
     if kind == "kubernetes":
         return _optional("dask_kubernetes.operator", "KubeCluster", "dask-kubernetes")(**number, **options)
     return batch(kind, **options)
@@ -178,91 +179,3 @@ def _optional(module: str, name: str, package: str) -> Callable[..., Any]:
         raise DependencyError(
             "cluster", f"{package} is not installed ({error})", package, f"pip install {package}"
         ) from error
-
-
-def local(workers: int | None = None, **options: Any) -> LocalCluster:
-    """A LocalCluster of processes with one thread each, on loopback.
-
-    Parameters
-    ----------
-    workers
-        Number of processes; as many as there are cores where it is not given.
-    options
-        Go to distributed.LocalCluster.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    defaults: dict[str, Any] = {
-        "n_workers": cores if workers is None else workers,
-        "threads_per_worker": 1,
-        "dashboard_address": f"{_LOOPBACK}:0",
-    }
-    if options.get("processes", True):
-        defaults |= {"processes": True, "host": _LOOPBACK}
-    else:  # threads talk without a socket; their pages would be on all interfaces
-        defaults |= {"worker_dashboard_address": f"{_LOOPBACK}:0"}
-    return LocalCluster(**{**defaults, **options})
-
-
-def batch(kind: str, **options: Any) -> Any:
-    """A dask_jobqueue cluster, without jobs as yet.
-
-    Parameters
-    ----------
-    kind
-        'slurm', 'pbs', 'lsf', 'sge' or 'htcondor'.
-    options
-        Go to the kind's class. Dashboards of scheduler and workers stay on loopback unless these say otherwise.
-
-    Raises
-    ------
-    ClusterError
-        Options that the class does not take; an interface that this machine does not have.
-    """
-    _job(kind, options)  # a job alone, first: a cluster that fails half-way leaves its pieces behind
-    _check_interface(kind, options)
-    scheduler = {"dashboard_address": f"{_LOOPBACK}:0", **(options.pop("scheduler_options", None) or {})}
-    options = _closed_dashboards(options)
-    return getattr(dask_jobqueue, BATCH[kind][0])(scheduler_options=scheduler, **options)
-
-
-def _check_interface(kind: str, options: Mapping[str, Any]) -> None:
-    """The scheduler listens on this machine: the interface must be one of its own."""
-    scheduler = options.get("scheduler_options") or {}
-    if "host" in scheduler:
-        return
-    name, there = scheduler.get("interface") or listens_on(kind, options), sorted(psutil.net_if_addrs())
-    if name not in there:
-        raise ClusterError(
-            "interface",
-            f"{name}, which this machine does not have",
-            f"one of {', '.join(there)}",
-            "Where the nodes' is named otherwise, give this machine's as scheduler_options: {interface: ...}.",
-        )
-
-
-def job_script(description: str | Path | Mapping[str, Any]) -> str:
-    """What would be submitted for a job of a batch system, without submitting it or starting anything."""
-    options = describe(description)
-    kind = options.pop("kind")
-    if kind not in BATCH:
-        raise ClusterError("cluster", f"kind {kind}", f"one of {', '.join(BATCH)}")
-    return str(_job(kind, options).job_script())
-
-
-def _job(kind: str, options: Mapping[str, Any]) -> Any:
-    made = getattr(dask_jobqueue, BATCH[kind][0])
-    of_job = {k: v for k, v in _closed_dashboards(options).items() if k not in _NOT_OF_A_JOB}
-    try:
-        return made.job_cls("tcp://scheduler:8786", name="maladist", **of_job)
-    except (TypeError, ValueError) as error:
-        what = str(error).splitlines()[0]
-        wanted = f"options of dask_jobqueue.{made.__name__}"
-        raise ClusterError("cluster", f"{made.__name__}: {what}", wanted) from error
-
-
-def _closed_dashboards(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options whose workers show their pages on loopback, unless they say otherwise."""
-    arguments = [str(a) for a in options.get("worker_extra_args") or ()]
-    if "--dashboard-address" not in arguments:
-        arguments += ["--dashboard-address", f"{_LOOPBACK}:0"]
-    return {**options, "worker_extra_args": arguments}

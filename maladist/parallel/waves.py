@@ -11,6 +11,7 @@ itself sets their number.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count, islice
@@ -29,6 +30,8 @@ ATTEMPTS: Final = 2
 
 PATIENCE: Final = 600.0
 """Seconds for which a run waits without a single worker; then it ends, and can be resumed."""
+
+_log = logging.getLogger("maladist")
 
 _LOOK: Final = 5.0  # seconds without a result after which to see whether there are workers
 
@@ -159,7 +162,7 @@ def _same(value: R) -> R:
 def _watched(flying: as_completed, client: Client) -> Iterator[Future]:
     """Futures as they are completed; an error where there is no worker for too long to complete any."""
     last = time.monotonic()  # when there was a result, or a worker
-    look = last + _LOOK
+    look, said = last + _LOOK, False
     while not flying.is_empty():
         if flying.has_ready():
             yield next(flying)
@@ -173,9 +176,15 @@ def _watched(flying: as_completed, client: Client) -> Iterator[Future]:
             look = now + _LOOK
             if client.nthreads():
                 last = now
+                if said:
+                    _log.warning("there is a worker again")
+                said = False
             elif now - last > PATIENCE:
                 came = f"no worker since {now - last:.0f} s"
                 raise ClusterError("cluster", came, "workers that live as long as the run")
+            elif not said:
+                _log.warning("no worker is left; waiting up to %.0f s for one", PATIENCE)
+                said = True
 
 
 def _failure(name: str, error: Exception, client: Client) -> BlockError | ClusterError:

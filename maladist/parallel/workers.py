@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import resource
 import sys
@@ -13,6 +14,10 @@ from distributed import Client, Status, get_worker
 from distributed.worker import thread_state
 
 from maladist.errors import ClusterError
+
+_SOON: Final = 10.0  # seconds after which a user wonders
+
+_log = logging.getLogger("maladist")
 
 IDLE_BYTES: Final = 350 * 2**20
 """Resident size of a worker that has imported everything and done nothing."""
@@ -37,11 +42,7 @@ class Workers:
         ClusterError
             No worker came.
         """
-        _nudge = client.submit(int, pure=False)  # an adaptive cluster without workers starts one for a task
-        try:
-            client.wait_for_workers(1, timeout=timeout)
-        except TimeoutError as error:
-            raise ClusterError("cluster", f"no worker in {timeout:.0f} s", "at least one worker") from error
+        wait_for_worker(client, timeout)
         every = client.scheduler_info(n_workers=-1)["workers"].values()
         limits = [w["memory_limit"] for w in every if w["memory_limit"]]
         threads = [w["nthreads"] for w in every]
@@ -56,6 +57,28 @@ class Workers:
         if self.memory is None:
             return 2**62
         return int(max(0, 0.85 * self.memory - IDLE_BYTES - shared) // self.most_threads)
+
+
+def wait_for_worker(client: Client, timeout: float = 300.0) -> None:
+    """Wait for a first worker; say so where it takes long, as jobs in a queue do.
+
+    Raises
+    ------
+    ClusterError
+        None came.
+    """
+    _nudge = client.submit(int, pure=False)  # an adaptive cluster without workers starts one for a task
+    soon = min(_SOON, timeout)
+    try:
+        try:
+            client.wait_for_workers(1, timeout=soon)
+        except TimeoutError:
+            if timeout <= soon:
+                raise
+            _log.warning("no worker yet; waiting up to %.0f s for one", timeout - soon)
+            client.wait_for_workers(1, timeout=timeout - soon)
+    except TimeoutError as error:
+        raise ClusterError("cluster", f"no worker in {timeout:.0f} s", "at least one worker") from error
 
 
 def peak_memory() -> int:

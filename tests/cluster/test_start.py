@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -23,8 +24,8 @@ from distributed import Client
 
 import maladist
 from maladist import Prediction
-from maladist.cluster import cluster
-from maladist.cluster.start import batch
+from maladist.cluster import cluster, hold
+from maladist.cluster.batch import batch
 from maladist.errors import BlockError, ClusterError, DependencyError, InputError, StoreError
 from maladist.io import stores
 from maladist.io.model_file import save_model
@@ -42,6 +43,45 @@ def test_a_scheduler_that_does_not_answer_is_named() -> None:
         cluster({"kind": "address", "address": "tcp://127.0.0.1:9", "timeout": "1s"}),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"type": "Scheduler", "address": "tcp://127.0.0.1:9"}', "refused"),
+        ('{"type": "Scheduler"}', "address"),
+        ("[]", "list"),
+        ("", "Expecting value"),
+    ],
+)
+def test_a_scheduler_file_of_a_cluster_long_gone_costs_no_wait(text: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "old.json").write_text(text)
+    began = time.monotonic()
+    with pytest.raises(ClusterError, match=rf"no scheduler answers at .*old\.json.*{words}"):
+        cluster(tmp_path / "old.json").__enter__()
+    assert time.monotonic() - began < 10  # Dask alone: thirty
+
+
+def test_a_place_for_the_scheduler_file_is_looked_at_before_workers_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: Any) -> None:
+        raise AssertionError("workers were started")
+
+    monkeypatch.setattr(sys.modules["maladist.cluster.hold"], "cluster", never)
+    file = tmp_path / "two.json"
+    with pytest.raises(ClusterError, match="cannot be written"):
+        hold("local", tmp_path / "nowhere" / "two.json")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        file.write_text(json.dumps({"address": f"tcp://127.0.0.1:{listening.getsockname()[1]}"}))
+        with pytest.raises(ClusterError, match=r"two\.json exists, and a scheduler answers there.*--cluster"):
+            hold("local", file)
+    with pytest.raises(ClusterError, match=r"two\.json exists, and no scheduler answers there.*remove it"):
+        hold("local", file)
+    file.write_text("mine")
+    with pytest.raises(ClusterError, match="is no scheduler file"):
+        hold("local", file)
+    assert file.read_text() == "mine"
 
 
 @pytest.mark.parametrize(("kind", "package"), [("cuda", "dask_cuda"), ("kubernetes", "dask_kubernetes.operator")])

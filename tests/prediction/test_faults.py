@@ -28,6 +28,7 @@ from distributed import Client
 
 import maladist
 from maladist import Prediction
+from maladist.cluster.local import RevivingCluster
 from maladist.errors import BlockError, ClusterError, StoreError
 from maladist.io import stores
 from maladist.io.model_file import save_model
@@ -183,8 +184,9 @@ def test_a_block_that_no_worker_can_hold_ends_with_one_error_and_the_rest_kept(
 
 
 def test_a_run_that_has_lost_all_workers_ends_after_a_while(
-    atoms: Atoms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    atoms: Atoms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr(RevivingCluster, "_look", lambda _: None)  # it would bring them back
     monkeypatch.setattr("maladist.parallel.waves.PATIENCE", 1.0)
     monkeypatch.setattr("maladist.parallel.waves._LOOK", 0.5)
     with maladist.cluster({"kind": "local", "processes": False}, workers=1) as client:
@@ -192,6 +194,7 @@ def test_a_run_that_has_lost_all_workers_ends_after_a_while(
         model = with_accident(tiny_model(), seconds=0.2)
         with pytest.raises(ClusterError, match=r"no worker since \d s.* of 32 blocks are kept .*--resume"):
             maladist.predict(atoms, model, client=client, **CUT, store=tmp_path / "run.zarr", observer=watch)
+    assert caplog.messages == ["no worker is left; waiting up to 1 s for one"]
 
 
 def test_workers_that_join_and_leave(atoms: Atoms, straight: Prediction) -> None:

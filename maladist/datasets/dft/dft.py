@@ -29,6 +29,7 @@ from maladist.io.stores import field_template
 from maladist.parallel import waves
 from maladist.parallel.blocking import choose_block
 from maladist.parallel.progress import Finished, Observer, Silent
+from maladist.parallel.workers import wait_for_worker
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def dft(
     if not todo:
         return []
     with client_or_local(client) as connected:
-        connected.wait_for_workers(1)
+        wait_for_worker(connected)
         if not all(connected.run(_has_program, code.program).values()):
             remedy = "It makes data; predict needs none."
             raise DependencyError(code.program, "not found on a worker", "the DFT code on every worker", remedy)

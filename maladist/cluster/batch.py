@@ -1,0 +1,122 @@
+"""Jobs of a batch system: dask_jobqueue's clusters, their job scripts, and what a batch system says to them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+import psutil
+from distributed import Status
+
+from maladist.cluster.description import BATCH, describe, listens_on
+from maladist.cluster.local import LOOPBACK
+from maladist.errors import ClusterError
+
+
+def _import_jobqueue() -> Any:
+    """dask_jobqueue, without the handler of Ctrl-C that it installs: that ends the process with status 0, silently."""
+    before = signal.getsignal(signal.SIGINT)
+    module = import_module("dask_jobqueue")
+    if before is not None and signal.getsignal(signal.SIGINT) is not before:
+        signal.signal(signal.SIGINT, before)
+    return module
+
+
+dask_jobqueue = _import_jobqueue()
+
+_NOT_OF_A_JOB: Final = (
+    *("workers", "adaptive", "config", "security", "protocol", "shared_temp_directory", "silence_logs"),
+    *("name", "scheduler_options"),
+)
+
+
+def batch(kind: str, **options: Any) -> Any:
+    """A dask_jobqueue cluster, without jobs as yet.
+
+    Parameters
+    ----------
+    kind
+        'slurm', 'pbs', 'lsf', 'sge' or 'htcondor'.
+    options
+        Go to the kind's class. Dashboards of scheduler and workers stay on loopback unless these say otherwise.
+
+    Raises
+    ------
+    ClusterError
+        Options that the class does not take; an interface that this machine does not have.
+    """
+    _job(kind, options)  # a job alone, first: a cluster that fails half-way leaves its pieces behind
+    _check_interface(kind, options)
+    scheduler = {"dashboard_address": f"{LOOPBACK}:0", **(options.pop("scheduler_options", None) or {})}
+    options = _closed_dashboards(options)
+    return getattr(dask_jobqueue, BATCH[kind][0])(scheduler_options=scheduler, **options)
+
+
+def _check_interface(kind: str, options: Mapping[str, Any]) -> None:
+    """The scheduler listens on this machine: the interface must be one of its own."""
+    scheduler = options.get("scheduler_options") or {}
+    if "host" in scheduler:
+        return
+    name, there = scheduler.get("interface") or listens_on(kind, options), sorted(psutil.net_if_addrs())
+    if name not in there:
+        raise ClusterError(
+            "interface",
+            f"{name}, which this machine does not have",
+            f"one of {', '.join(there)}",
+            "Where the nodes' is named otherwise, give this machine's as scheduler_options: {interface: ...}.",
+        )
+
+
+def job_script(description: str | Path | Mapping[str, Any]) -> str:
+    """What would be submitted for a job of a batch system, without submitting it or starting anything."""
+    options = describe(description)
+    kind = options.pop("kind")
+    if kind not in BATCH:
+        raise ClusterError("cluster", f"kind {kind}", f"one of {', '.join(BATCH)}")
+    return str(_job(kind, options).job_script())
+
+
+def _job(kind: str, options: Mapping[str, Any]) -> Any:
+    made = getattr(dask_jobqueue, BATCH[kind][0])
+    of_job = {k: v for k, v in _closed_dashboards(options).items() if k not in _NOT_OF_A_JOB}
+    try:
+        return made.job_cls("tcp://scheduler:8786", name="maladist", **of_job)
+    except (TypeError, ValueError) as error:
+        what = str(error).splitlines()[0]
+        wanted = f"options of dask_jobqueue.{made.__name__}"
+        raise ClusterError("cluster", f"{made.__name__}: {what}", wanted) from error
+
+
+def _closed_dashboards(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options whose workers show their pages on loopback, unless they say otherwise."""
+    arguments = [str(a) for a in options.get("worker_extra_args") or ()]
+    if "--dashboard-address" not in arguments:
+        arguments += ["--dashboard-address", f"{LOOPBACK}:0"]
+    return {**options, "worker_extra_args": arguments}
+
+
+def submit_jobs(kind: str, running: Any, count: int | None) -> None:
+    """Ask for jobs and wait until the batch system has taken them: it may refuse, and Dask would only log it."""
+
+    async def submit() -> None:
+        running.scale(count)
+        await running._correct_state()
+
+    said_by_us = logging.getLogger("tornado.application")
+    level = said_by_us.level
+    said_by_us.setLevel(logging.CRITICAL)
+    try:
+        running.sync(submit)
+    except (RuntimeError, OSError) as error:
+        running.sync(asyncio.sleep, 0.1)
+        for job in running._created:  # closing the cluster asserts that every job was begun
+            job.status = Status.failed
+        what = " ".join(str(error).split())
+        raise ClusterError("cluster", f"{kind} refused the job: {what}", "a job that it accepts") from error
+    finally:
+        said_by_us.setLevel(level)
