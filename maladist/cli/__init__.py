@@ -5,6 +5,7 @@ data     convert, dft, check, align, export
 sample, train, evaluate, tune, report      a file a group of verbs
 options  options that several verbs share
 console  progress on a terminal, plain lines elsewhere
+stopping Ctrl-C and the signals of schedulers
 help     examples and completion
 """
 

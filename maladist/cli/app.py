@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import warnings
 from dataclasses import asdict
@@ -22,7 +23,9 @@ from maladist.cli import report as cli_report
 from maladist.cli import sample as cli_sample
 from maladist.cli import train as cli_train
 from maladist.cli import tune as cli_tune
+from maladist.cli.console import Notes, TerminalObserver
 from maladist.cli.options import RunOptions, Temperature
+from maladist.cli.stopping import stopped_by_signals, what_is_kept
 from maladist.errors import BlockError, InputError
 from maladist.io.stores import check_target
 from maladist.io.targets import check_file, check_folder, refusal, write_whole
@@ -78,7 +81,6 @@ def predict(
     spread
         Of an ensemble: standard deviations over its members too; of one frame only.
     """
-    from maladist.cli.console import TerminalObserver
     from maladist.io.structures import names_several, read_atoms, read_frames
 
     _check_files(json=json, report=report)
@@ -339,30 +341,28 @@ def _dumps(values: Any) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; the exit status is 0, or 2 with one line for bad input."""
+    """Run the command; the exit status is 0, 2 with one line for bad input, or 128 and the number of a signal."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in tokens
     tokens = [t for t in tokens if t != "--debug"]
     if not debug:
         warnings.simplefilter("ignore")
+    if not (log := logging.getLogger("maladist")).handlers:
+        log.addHandler(Notes(err))
     try:
-        app(tokens, exit_on_error=False, print_error=False)
+        with stopped_by_signals():
+            app(tokens, exit_on_error=False, print_error=False)
     except (InputError, BlockError, CycloptsError, OSError) as error:
         if debug:
             raise
-        said = refusal(error) if isinstance(error, OSError) else error
-        err.print(f"maladist: {said}", style="red", highlight=False, markup=False, soft_wrap=True)
+        refused = refusal(error) if isinstance(error, OSError) else error
+        err.print(f"maladist: {refused}", style="red", highlight=False, markup=False, soft_wrap=True)
         for note in getattr(error, "__notes__", ()):
             err.print(f"  {note}", highlight=False, markup=False, soft_wrap=True)
         status = 2
-    except KeyboardInterrupt:
-        resume = "are kept: the same command with --resume continues"
-        things = {"predict": "blocks", "tune": "trials", "train": "epochs"}
-        kept = {command: f"; finished {name} {resume}" for command, name in things.items()}
-        kept["convert"] = "; the same command makes the snapshot anew, those that were finished are kept"
-        kept["dft"] = "; finished snapshots are kept: the same command does what is missing"
-        err.print(f"maladist: stopped{kept.get(tokens[0], '')}", highlight=False, soft_wrap=True)
-        status = 130
+    except KeyboardInterrupt as stopped:
+        said, status = what_is_kept(stopped, tokens[0] if tokens else "")
+        err.print(f"maladist: {said}", highlight=False, soft_wrap=True)
     else:
         status = 0
     return status

@@ -119,12 +119,16 @@ def align(
     energies = spacing * np.arange(first, last + 1, dtype=np.float64)
     datasets.open_data_set(output)
     observer, results = observer or Silent(), list[Aligned]()
-    with client_or_local(client) as connected:
-        observer.begin(connected, f"{len(found)} snapshots")
-        observer.stage("snapshots", len(found))
-        for snapshot in found:
-            results.append(_align(snapshot, output, energies, reference, not interpolate, connected))
-            observer.advance(results[-1])
+    try:
+        with client_or_local(client) as connected:
+            observer.begin(connected, f"{len(found)} snapshots")
+            observer.stage("snapshots", len(found))
+            for snapshot in found:
+                results.append(_align(snapshot, output, energies, reference, not interpolate, connected))
+                observer.advance(results[-1])
+    except BaseException:  # Ctrl-C too: fewer snapshots than were asked for would look like a whole data set
+        stores.remove(output)
+        raise
     for text in _notes(found, results, energies):
         observer.note(text)
     return results

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import pickle
 import signal
 import subprocess
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import ase.io
 import numpy as np
+import psutil
 import pytest
 from ase import Atoms
 
@@ -173,8 +176,14 @@ def test_debug_shows_the_traceback(folder: Path) -> None:
         main(["--debug", "info", str(folder / "nowhere")])
 
 
-def test_ctrl_c_says_what_is_kept_and_is_no_success(folder: Path) -> None:
-    store = folder / "stopped.zarr"
+@pytest.mark.parametrize(
+    ("number", "status", "words"),
+    [(signal.SIGINT, 130, "stopped; finished"), (signal.SIGTERM, 143, "stopped by SIGTERM; finished")],
+)
+def test_ctrl_c_and_a_schedulers_signal_say_what_is_kept_and_nothing_else(
+    number: signal.Signals, status: int, words: str, folder: Path
+) -> None:
+    store = folder / f"stopped-{status}.zarr"
     arguments = ("predict", folder / "be.extxyz", "--model", folder / "model.maladist", "--output", store)
     small = ("--workers", "1", "--grid", "40", "40", "60", "--chunks", "6", "6", "6")
     command = [sys.executable, "-m", "maladist", *map(str, arguments), *small]
@@ -183,14 +192,30 @@ def test_ctrl_c_says_what_is_kept_and_is_no_success(folder: Path) -> None:
         command,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     while process.poll() is None and not list(store.glob("work/tally/c/*")):
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and "--resume continues" in err, err
+    family = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, number)  # as a terminal and Slurm do: to the workers too
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == status and words in err and "--resume continues" in err, err
+    assert "Traceback" not in err and "distributed" not in err, err
+    assert not psutil.wait_procs(family, timeout=20)[1]
     assert not maladist.io.stores.is_complete(store)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_every_verb_with_its_status(
+    number: signal.Signals, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)]
+    monkeypatch.setattr("maladist.cli.app.app", lambda *_, **__: os.kill(os.getpid(), number) or time.sleep(5))
+    assert main(["check", "x.zarr"]) == status
+    assert capsys.readouterr().err.startswith("maladist: stopped")
+    assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)] == before
+    assert logging.getLogger("distributed").isEnabledFor(logging.CRITICAL)
 
 
 def test_importing_maladist_leaves_ctrl_c_alone() -> None:

@@ -1,0 +1,63 @@
+"""Ctrl-C, and what schedulers and closed terminals send in its place: the command ends, and says what is kept."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+_KEPT: Final = {
+    "predict": "finished blocks are kept: the same command with --resume continues",
+    "tune": "finished trials are kept: the same command with --resume continues",
+    "train": "finished epochs are kept: the same command with --resume continues",
+    "dft": "finished snapshots are kept: the same command does what is missing",
+    "convert": "the same command makes the snapshot anew, those that were finished are kept",
+    "observe": "its store is unfinished: the same command with --overwrite begins anew",
+    "align": "nothing of it is kept: the same command begins anew",
+    "export": "nothing of it is kept: the same command begins anew",
+    "sample": "an MD's frames so far are in its file .md.traj: maladist sample trajectory takes from it",
+}
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal that ends the command, as Ctrl-C does.
+
+    Attributes
+    ----------
+    number
+        Of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP raise `Stopped`, as SIGINT raises KeyboardInterrupt; nohup's ignoring of one stays."""
+
+    def stop(number: int, _: FrameType | None) -> None:
+        logging.disable(logging.CRITICAL)  # what Dask says of workers that the same signal ended is no news
+        raise Stopped(number)
+
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    numbers = [getattr(signal, name) for name in names if threading.current_thread() is threading.main_thread()]
+    before = {n: signal.signal(n, stop) for n in numbers if signal.getsignal(n) is signal.SIG_DFL}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        logging.disable(logging.NOTSET)
+
+
+def what_is_kept(stopped: KeyboardInterrupt, command: str) -> tuple[str, int]:
+    """The line to say, and the exit status: 128 and the signal's number, as a shell has it."""
+    number = stopped.number if isinstance(stopped, Stopped) else signal.SIGINT
+    by = f" by {stopped}" if isinstance(stopped, Stopped) else ""
+    return f"stopped{by}; {_KEPT[command]}" if command in _KEPT else f"stopped{by}", 128 + number
