@@ -20,9 +20,10 @@ from distributed import Client
 
 from maladist import schema
 from maladist.cluster import client_or_local
-from maladist.datasets.verify import FITS, fit_kernel, likely_unit
+from maladist.datasets.other_physics import signs_of_other_physics
+from maladist.datasets.verify import FITS, fit_kernel, likely_unit, spacing_notes
 from maladist.elements import Element
-from maladist.errors import AccuracyWarning, EnergyWindowError
+from maladist.errors import AccuracyWarning, EnergyWindowError, PhysicsError
 from maladist.grid import EnergyGrid
 from maladist.io import datasets, stores
 from maladist.io.qe.upf import elements_of
@@ -151,12 +152,14 @@ def _check(group: Path, elements: Mapping[str, Element] | None, tolerances: Tole
     for mode in modes:
         try:
             figures[mode] = _figures(group, dataset, terms, elements, mode == "on", client)
-        except EnergyWindowError as error:
+        except (EnergyWindowError, PhysicsError) as error:
             lost = str(error)
     trusted = "on" if "on" in figures and use_correction("auto", energies)[0] else "off"
     n_electrons = float(dataset.attrs.get("n_electrons", np.nan))
     failures = (lost,) if lost else _failures(figures[trusted], n_electrons, tolerances)
     reasons = likely_reasons(dataset, reference, terms, energies) if failures else ()
+    if failures and not lost:
+        reasons += signs_of_other_physics(figures[trusted].terms, terms, dataset.attrs)
     of_density = () if lost else _of_the_density(figures[trusted], tolerances, energies, dataset)
     if failures and "density" not in dataset:
         reasons, of_density = (*reasons, *of_density), ()
@@ -249,6 +252,7 @@ def likely_reasons(
             reasons += _of_the_kernel(energies, dos, eigenvalues, weights, facts)
     elif terms.get("fermi_energy_eV") is not None:
         reasons += _of_the_window(energies, terms, float(dataset.attrs["temperature_K"]), None)
+    reasons += spacing_notes(energies)
     if energies.kernel == "unknown":
         reasons.append("the kernel of the broadening is not known, so it cannot be corrected for")
     elif not use_correction("auto", energies)[0]:

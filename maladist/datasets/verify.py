@@ -17,7 +17,7 @@ import torch
 from maladist.errors import DataFileError
 from maladist.grid import EnergyGrid, Kernel
 from maladist.io.qe.run import DFTRun
-from maladist.physics.broadening import broadened_dos
+from maladist.physics.broadening import COARSE, aliasing, broadened_dos, coarsest_spacing
 from maladist.physics.fermi import number_weights
 from maladist.units import BOHR, LDOS_QE, RYDBERG
 
@@ -140,6 +140,16 @@ def _kernel_note(fits: dict[Kernel, Fit], best: Kernel, energies: EnergyGrid) ->
             " with the Fermi derivative",
         )
     return ()
+
+
+def spacing_notes(energies: EnergyGrid) -> tuple[str, ...]:
+    """The line that says that the energies are too far apart for the broadening; none where they are not."""
+    if (amount := aliasing(energies)) is None or amount <= COARSE:
+        return ()
+    return (
+        f"the energies are too far apart: {energies.spacing:g} eV for a broadening of {energies.width:g} eV"
+        f" ({energies.kernel}); with more than {coarsest_spacing(energies):.3g} eV the sums over them miss levels",
+    )
 
 
 def verify_density(run: DFTRun, electrons: float, path: str | Path) -> None:

@@ -17,6 +17,7 @@ from maladist.cli.app import main
 from maladist.datasets.check import Tolerances, check, likely_reasons
 from maladist.datasets.convert.convert import convert
 from maladist.datasets.convert.source import Source
+from maladist.datasets.verify import spacing_notes
 from maladist.physics.broadening import broadened_dos
 from maladist.testing import sic_elements
 from tests.datasets.convert.test_convert import own_source
@@ -120,6 +121,15 @@ def reasons_of(dos_grid: EnergyGrid, *, factor: float = 1.0, **facts: object) ->
 
 def test_good_data_have_no_reason() -> None:
     assert reasons_of(GRID, threshold_Ry_per_atom=1e-9) == ""
+
+
+@pytest.mark.parametrize(("kernel", "spacing"), [("gaussian", 0.126), ("fermi-derivative", 0.216)])
+def test_energies_that_are_too_far_apart_are_named(kernel: str, spacing: float) -> None:
+    """Half an eV with a width of a tenth: A was off by 4.7 eV an atom, for no reason that was named."""
+    (note,) = spacing_notes(EnergyGrid(-4.0, 0.5, 36, kernel, 0.1))
+    assert f"0.5 eV for a broadening of 0.1 eV ({kernel}); with more than {spacing} eV" in note
+    assert spacing_notes(EnergyGrid(-4.0, spacing - 0.001, 36, kernel, 0.1)) == ()
+    assert spacing_notes(EnergyGrid(-4.0, 0.5, 36, "unknown", 0.1)) == ()
 
 
 def test_the_kernel_of_the_fermi_derivative_is_recognised() -> None:

@@ -37,7 +37,7 @@ from maladist.datasets.convert.tasks import (
     stage_level,
     store_density,
 )
-from maladist.datasets.verify import verify_density, verify_ldos
+from maladist.datasets.verify import spacing_notes, verify_density, verify_ldos
 from maladist.descriptors.spec import Spec
 from maladist.errors import DataFileError, StoreError, WorkerTooSmallError
 from maladist.grid import Blocks, Grid
@@ -135,7 +135,7 @@ class _Conversion:
             self._descriptors(self.spec)
         stores.write_values(self.group, {"dos": (("energy",), dos, "1/eV")})
         datasets.write_reference(self.group, run, read_dos(ready))
-        notes = (*ready.notes, *notes)
+        notes = (*ready.notes, *notes, *spacing_notes(energies))
         stores.set_attributes(self.group, {**schema.energy_attributes(energies), "notes": list(notes)})
         stores.finish(self.group)
         return notes
