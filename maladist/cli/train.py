@@ -42,11 +42,13 @@ def train(
     import maladist
     from maladist.cli.console import TerminalObserver
     from maladist.parallel.progress import Finished
+    from maladist.training.data import find_data
     from maladist.training.metrics import EpochReport
     from maladist.training.train import open_output
 
     checked = maladist.TrainConfig.read(config)
-    folder = open_output(Path(config.stem) if output is None else output, resume)  # refused before a cluster starts
+    data = find_data(checked)  # refused before a cluster starts
+    folder = open_output(Path(config.stem) if output is None else output, resume)
 
     class Epochs(TerminalObserver):
         """Shows the errors of each snapshot as well, after the last epoch."""
@@ -57,7 +59,7 @@ def train(
                 out.print(_table(task.validation))
 
     with maladist.cluster(cluster, workers) as client, Epochs(err) as observer:
-        model = maladist.train(checked, folder, client=client, ranks=ranks, resume=resume, observer=observer)
+        model = maladist.train(checked, folder, client=client, ranks=ranks, resume=resume, observer=observer, data=data)
     out.print(f"{folder / 'model.maladist'}: {model}", highlight=False, soft_wrap=True)
 
 

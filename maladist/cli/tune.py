@@ -38,12 +38,14 @@ def tune(
     """
     import maladist
     from maladist.cli.console import TerminalObserver
+    from maladist.training.data import find_data
     from maladist.tuning.study import check_output
     from maladist.tuning.tune import BEST
 
     checked = maladist.TuneConfig.read(config)
     folder = Path(config.stem) if output is None else output
     check_output(checked, folder, resume)  # refused before a cluster starts
+    find_data(checked.first())
     with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
         found = maladist.tune(checked, folder, client=client, resume=resume, observer=observer)
     out.print(_table(found, checked.objective))

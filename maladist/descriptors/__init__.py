@@ -3,6 +3,6 @@
 from maladist.descriptors.bispectrum.spec import BispectrumSpec
 from maladist.descriptors.dispatch import evaluate
 from maladist.descriptors.gaussian import GaussianSpec
-from maladist.descriptors.spec import Spec, find_family, spec_from_dict
+from maladist.descriptors.spec import Spec, find_family, spec_from_dict, told_apart
 
-__all__ = ["BispectrumSpec", "GaussianSpec", "Spec", "evaluate", "find_family", "spec_from_dict"]
+__all__ = ["BispectrumSpec", "GaussianSpec", "Spec", "evaluate", "find_family", "spec_from_dict", "told_apart"]

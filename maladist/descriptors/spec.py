@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -96,6 +96,22 @@ class Spec(ABC):
     def kernels(self) -> Mapping[str, Kernel]:
         """Kernels by the name of their backend; every family has 'torch', on any device and differentiable."""
 
+    def for_elements(self, symbols: Collection[str]) -> Spec:
+        """The same for cells of these elements, told apart by the family's default where it does not say how.
+
+        Raises
+        ------
+        InputError
+            An element that it leaves out, where it names others.
+        """
+        del symbols
+        return self
+
+    def indistinct(self, symbols: Collection[str]) -> tuple[str, ...]:
+        """Those of these elements that it cannot tell from another of them."""
+        del symbols
+        return ()
+
     def to_dict(self) -> dict[str, Any]:
         """The family's name and all fields, as JSON holds them."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
@@ -137,6 +153,19 @@ def check_weights(weights: Mapping[str, float]) -> dict[str, float]:
         came = ", ".join(f"{s}: {weights[s]}" for s in wrong)
         raise InputError("weights", came, "finite numbers by chemical symbol")
     return {symbol: float(weights[symbol]) for symbol in sorted(weights)}
+
+
+def told_apart(spec: Spec, symbols: Collection[str]) -> str:
+    """What to say where a descriptor does not tell elements apart; empty where it does."""
+    alike = spec.indistinct(symbols)
+    return f"the descriptor does not tell {', '.join(alike)} apart: they count alike in it" if alike else ""
+
+
+def check_named(argument: str, named: Collection[str], symbols: Collection[str]) -> None:
+    """Refuse, by name, elements of which there is nothing where there is something of others."""
+    if missing := sorted(set(symbols) - set(named)):
+        came = f"none for {', '.join(missing)}"
+        raise InputError(argument, came, "one for every element", "Or leave them out: elements then get defaults.")
 
 
 def weights_by_atom(numbers: npt.NDArray[np.int16], weights: Mapping[str, float]) -> npt.NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, Unpack
@@ -15,7 +16,8 @@ import torch
 import xarray as xr
 
 from maladist import schema
-from maladist.descriptors import Spec, evaluate
+from maladist.descriptors import Spec, evaluate, told_apart
+from maladist.errors import AccuracyWarning
 from maladist.grid import Block, Blocks, Grid
 from maladist.learning.model import LDOSModel
 from maladist.neighbors import CellList
@@ -58,6 +60,8 @@ def describe(
         (x, y, z, feature), float32 or float64, over Dask.
     """
     schema.check_atoms(atoms)
+    if said := told_apart(spec, atoms.get_chemical_symbols()):
+        warnings.warn(f"{said}; {type(spec).__name__}.for_elements gives one that does", AccuracyWarning, stacklevel=2)
     cell_list = CellList(grid.cell_array, atoms.positions, atoms.numbers.astype(np.int16), spec.cutoff)
     blocks = _blocks(grid, chunks)
     how = Numerics(**numerics)

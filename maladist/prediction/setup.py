@@ -14,6 +14,7 @@ import ase
 import numpy as np
 
 from maladist import schema
+from maladist.descriptors import told_apart
 from maladist.elements import Element
 from maladist.errors import GridError, InputError, ModelError
 from maladist.grid import Grid
@@ -121,6 +122,7 @@ def setup(atoms: ase.Atoms, model: LDOSModel | str | Path, **options: Unpack[Opt
         correction=corrected,
         double_counting="channel" if model.has_density_channel else "ldos",
         reference_temperature=model.temperature,
+        notes=tuple(filter(None, [told_apart(model.descriptor, atoms.get_chemical_symbols())])),
     )
     system = complete(system, not_corrected, model.electrons_per_atom)
     placed = model.placed(atoms.get_chemical_symbols(), atoms.get_volume())

@@ -45,7 +45,9 @@ class TrainConfig(Configuration):
     data, network, loss, optimiser, schedule, batch, early_stopping
         See their classes; ``schedule`` and ``early_stopping`` may be none.
     descriptor
-        A descriptor's family and fields; none takes what is stored with the data.
+        A descriptor's family and fields; none takes what is stored with the data. Where the data have several
+        elements and it does not say how to tell them apart, it gets the family's default (`Spec.for_elements`):
+        weights of atomic numbers, a column an element.
     inputs, outputs
         Scaling of descriptors and LDOS.
     density_channel
@@ -53,7 +55,8 @@ class TrainConfig(Configuration):
         'auto': where all snapshots hold a density.
     energy_zero
         c by element, eV Å³: the LDOS is learnt on energies less Σ c/Ω of each cell, which no near atom tells; see
-        :mod:`maladist.physics.energy_zero`. None for the data's own energies.
+        :mod:`maladist.physics.energy_zero`. 'fit' takes c from the training snapshots: least squares of the shifts
+        of their D(ε) against Σ n/Ω. Empty for the data's own energies.
     epochs
         Times that every point is seen.
     validate_every, checkpoint_every
@@ -80,7 +83,7 @@ class TrainConfig(Configuration):
     inputs: ScalerConfig = ScalerConfig()
     outputs: ScalerConfig = ScalerConfig(kind="minmax", feature_wise=False)
     density_channel: Literal["auto", "on", "off"] = "auto"
-    energy_zero: dict[str, float] = Field(default={})
+    energy_zero: dict[str, float] | Literal["fit"] = Field(default={})
     network: NetworkConfig = NetworkConfig()
     loss: LossConfig = LossConfig()
     # Made when it is needed: the first optimiser imports torch's compiler, a second of every program's start.

@@ -197,8 +197,8 @@ class TrainingState:
         settings = {k: v for k, v in self.config.to_dict().items() if k != "data"}
         return {
             "maladist": version("maladist"),
-            "trained on": dict(zip(_names(prepared.train), prepared.hashes, strict=True)),
-            "validated on": _names(prepared.validation),
+            "trained on": dict(zip(_names(prepared.data.train), prepared.hashes, strict=True)),
+            "validated on": _names(prepared.data.validation),
             "points of a snapshot": self.config.data.points,
             "config": settings,
             "epochs": best,

@@ -27,6 +27,7 @@ from maladist.learning.loss import TERMS
 from maladist.learning.model import LDOSModel
 from maladist.parallel.progress import Observer, Silent
 from maladist.training.config import TrainConfig
+from maladist.training.data import TrainingData, find_data
 from maladist.training.prepare import Prepared, prepare
 from maladist.training.ranks import run_ranks
 from maladist.training.state import Rank, TrainingState
@@ -44,6 +45,7 @@ def train(
     ranks: int = 1,
     resume: bool = False,
     observer: Observer | None = None,
+    data: TrainingData | None = None,
 ) -> LDOSModel:
     """Train a model.
 
@@ -63,6 +65,8 @@ def train(
         Go on where an earlier call was interrupted; from the beginning where there is no checkpoint.
     observer
         Is told of the epochs (`EpochReport`), and what the user should know; nobody where None.
+    data
+        What `find_data` gave for this configuration, where it was called before.
 
     Returns
     -------
@@ -74,11 +78,12 @@ def train(
     InputError
         Data that cannot be learnt from, an output that exists, a checkpoint of another configuration.
     """
-    output, observer = open_output(output, resume), observer or Silent()
+    data, observer = data or find_data(config), observer or Silent()
+    output = open_output(output, resume)
     with client_or_local(client) as connected:
         networks = f"{config.members} network{'s' * (config.members > 1)}"
         observer.begin(connected, f"{networks} of {config.epochs} epochs")
-        prepared = prepare(config, output, connected, observer)
+        prepared = prepare(config, data, output, connected, observer)
         one = fit if ranks == 1 else partial(fit_by_ranks, connected, ranks)
         train_it = one if config.members == 1 else partial(fit_members, one)
         model = train_it(config, prepared, output, resume=resume, observer=observer)
@@ -193,7 +198,7 @@ def fit(
         run = TrainingState(config, prepared, output, rank, steps=batches.steps)
         if resume and (output / CHECKPOINT).exists():
             run.load(read_checkpoint(output / CHECKPOINT))
-        loss_of = prepared.loss(config, prepared.train, "data.train")
+        loss_of = prepared.loss(config, prepared.data.train, "data.train")
         inputs, device = run.inputs, config.torch_device
         parallel = rank.wrap(run.network)
         observer.stage("epochs", config.epochs, run.epoch)

@@ -3,8 +3,8 @@
     train: be.yaml                      # what `maladist train` takes; or its keys themselves
     search:
       optimiser.lr: {low: 1.0e-4, high: 1.0e-2, log: true}
-      network.hidden: {choices: [[100], [200, 200]]}
-      descriptor.twojmax: {low: 4, high: 10, step: 2}
+      network.hidden: [[100], [200, 200]]    # short for {choices: [[100], [200, 200]]}
+      descriptor: {twojmax: {low: 4, high: 10, step: 2}}    # sections as in a training's file
     objective: band_energy
     trials: 30
     sampler: {name: TPESampler}
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -96,6 +97,16 @@ class Axis(Section):
         return sorted({round(v) for v in found}) if self.whole else found
 
 
+def _axes(search: dict[Any, Any], section: str = "") -> Iterator[tuple[Any, Any]]:
+    """Axes by their keys with dots, of sections that may be nested; a list is short for its choices."""
+    for name, value in search.items():
+        key = f"{section}{name}"
+        if isinstance(value, dict) and value and not set(value) & set(Axis.model_fields):
+            yield from _axes(value, f"{key}.")
+        else:
+            yield key, {"choices": value} if isinstance(value, list) else value
+
+
 class Named(Section):
     """A class of Optuna by name, and its options."""
 
@@ -111,7 +122,8 @@ class TuneConfig(Configuration):
     train
         The training's configuration, or its file.
     search
-        Values by key of the training's configuration, as ``optimiser.lr``.
+        Values by key of the training's configuration, as ``optimiser.lr``, or in its sections; a list is short for its
+        choices, so those of ``network.hidden``, itself a list, are lists in a list.
     objective
         'loss', 'band_energy' or 'total_energy' of the validation snapshots after training, to be made small; or a
         measure without training: 'naswot' and 'jacobian' of networks, 'acsd' and 'mutual_information' of descriptors.
@@ -150,8 +162,8 @@ class TuneConfig(Configuration):
 
     def check(self, source: str) -> None:
         """Refuse keys and values that do not go together, naming the key."""
-        for end in (-1, 0):
-            first = self.at({key: axis.values()[end] for key, axis in self.search.items()}, f"{source}: search")
+        _ = self.at({key: axis.values()[-1] for key, axis in self.search.items()}, f"{source}: search")
+        first = self.first(f"{source}: search")
         if self.objective in TRAINED and not first.data.validation:
             came = f"snapshots, for the objective {self.objective}"
             raise InputError(f"{source}: train.data.validation", "none", came)
@@ -166,6 +178,10 @@ class TuneConfig(Configuration):
         if self.method == "grid" and math.prod(len(a.values()) for a in self.search.values()) > MOST:
             came = f"a grid of more than {MOST} combinations"
             raise InputError(f"{source}: search", came, "fewer", "Or method: optuna.")
+
+    def first(self, source: str = "search") -> TrainConfig:
+        """The training's configuration with the first value of every axis."""
+        return self.at({key: axis.values()[0] for key, axis in self.search.items()}, source)
 
     @property
     def direction(self) -> str:
@@ -219,6 +235,8 @@ class TuneConfig(Configuration):
             values = {**values, "train": TrainConfig.read(Path(folder or ".") / train).to_dict()}
         elif isinstance(train, dict):
             values = {**values, "train": TrainConfig.of(train, f"{source}: train", folder).to_dict()}
+        if isinstance(values, dict) and isinstance(values.get("search"), dict):
+            values = {**values, "search": dict(_axes(values["search"]))}
         made = super().of(values, source, folder)
         made.check(source)
         return made

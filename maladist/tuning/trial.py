@@ -113,7 +113,7 @@ def _trained(config: TrainConfig, prepared: Prepared, objective: str, folder: Pa
 def measure(config: TrainConfig, prepared: Prepared, objective: str, points: int, seed: int) -> float:
     """A measure without training, of points drawn evenly from all snapshots."""
     features, targets = some_rows(prepared.chunks, points, seed)
-    ldos = targets[:, : prepared.train[0].energies.levels]
+    ldos = targets[:, : prepared.data.train[0].energies.levels]
     if objective == "acsd":
         return acsd(features, ldos)
     if objective == "mutual_information":

@@ -29,6 +29,7 @@ from maladist.io.yaml import yaml_text
 from maladist.parallel.progress import Finished, Observer, Silent
 from maladist.parallel.workers import Workers
 from maladist.training.config import TrainConfig
+from maladist.training.data import find_data
 from maladist.training.prepare import Prepared, prepare
 from maladist.tuning.config import TRAINED, TuneConfig
 from maladist.tuning.study import Study
@@ -267,7 +268,7 @@ class _Search:
         if key not in self.ready:
             if self.config.objective not in TRAINED:
                 config = config.model_copy(update={"data": config.data.model_copy(update={"validation": []})})
-            self.ready[key] = prepare(config, self.output, self.client, self.observer)
+            self.ready[key] = prepare(config, find_data(config), self.output, self.client, self.observer)
         return self.ready[key]
 
 

@@ -142,3 +142,35 @@ def test_gaussians_out_of_range_are_refused_by_name(values: dict[str, object]) -
 def test_an_element_that_the_descriptor_does_not_know_is_refused(spec: Spec) -> None:
     with pytest.raises(AtomsError, match="Al"):
         evaluate([[0.0, 0, 0]], cluster([[1.0, 0, 0], [0, 1.0, 0]], ["Be", "Al"]), spec, backend="torch")
+
+
+def test_several_elements_get_weights_that_tell_them_apart_and_one_keeps_what_it_had() -> None:
+    spec = BispectrumSpec(twojmax=4)
+    assert spec.for_elements(["Be", "Be"]) == spec
+    assert spec.for_elements(["Si", "C", "Si"]).weights == {"C": 6.0, "Si": 14.0}
+    given = BispectrumSpec(twojmax=4, weights={"Si": 1.0, "C": -1.0})
+    assert given.for_elements(["Si", "C"]) == given
+    gaussian = GaussianSpec(cutoff=3.0, sigma=0.4)
+    assert gaussian.for_elements(["Be"]) == gaussian
+    assert gaussian.for_elements(["Si", "C"]).elements == ("C", "Si")
+
+
+def test_elements_that_look_alike_are_named() -> None:
+    assert BispectrumSpec().indistinct(["Be"]) == ()
+    assert BispectrumSpec().indistinct(["Si", "C"]) == ("C", "Si")
+    assert BispectrumSpec(weights={"H": 1.0, "C": 2.0, "O": 2.0}).indistinct(["H", "C", "O"]) == ("C", "O")
+    assert BispectrumSpec().for_elements(["Si", "C"]).indistinct(["Si", "C"]) == ()
+    assert GaussianSpec(cutoff=3.0, sigma=0.4).indistinct(["Si", "C"]) == ("C", "Si")
+    assert GaussianSpec(cutoff=3.0, sigma=0.4, elements=("Si", "C")).indistinct(["Si", "C"]) == ()
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        (BispectrumSpec(weights={"Si": 14.0}), "weights: none for C"),
+        (GaussianSpec(cutoff=3.0, sigma=0.4, elements=("Si",)), "elements: none for C"),
+    ],
+)
+def test_elements_that_are_left_out_where_others_are_named_are_refused(spec: Spec, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        spec.for_elements(["Si", "C"])

@@ -10,8 +10,8 @@ from ase import Atoms
 
 import maladist
 from maladist import LDOSModel
-from maladist.descriptors import evaluate
-from maladist.errors import GridError, StoreError
+from maladist.descriptors import BispectrumSpec, evaluate
+from maladist.errors import AccuracyWarning, GridError, StoreError
 from maladist.grid import Grid
 from maladist.neighbors import CellList
 from maladist.prediction import lazy
@@ -66,6 +66,16 @@ def test_values_are_those_of_the_kernel_and_the_network(atoms: Atoms, model: LDO
         field = maladist.ldos(atoms, model, grid=grid, chunks=(3, 7, 4), precision="float64")
         levels = model.energy_grid.levels
         assert same(field.values.reshape(-1, levels), model.to("cpu", torch.float64).ldos(expected), 1e-9)
+
+
+def test_elements_that_look_alike_are_told_of(atoms: Atoms) -> None:
+    other, spec = atoms.copy(), BispectrumSpec(twojmax=2, cutoff=3.0)
+    other.symbols[0] = "Al"
+    grid = Grid(atoms.cell.array.tolist(), (4, 4, 4))
+    with pytest.warns(AccuracyWarning, match="does not tell Al, Be apart.*for_elements"):
+        maladist.describe(other, spec, grid)
+    maladist.describe(other, spec.for_elements(["Al", "Be"]), grid)
+    maladist.describe(atoms, spec, grid)
 
 
 def test_chunks_that_are_no_block_are_refused(atoms: Atoms, model: LDOSModel) -> None:

@@ -30,6 +30,7 @@ from maladist.neighbors import CellList
 from maladist.physics.energies import total_free_energy
 from maladist.physics.fermi import fermi_states
 from maladist.testing import Listener
+from maladist.training.data import find_data
 from maladist.training.metrics import EpochReport
 from maladist.training.prepare import prepare
 from maladist.training.train import CHECKPOINT, MODEL, fit
@@ -448,13 +449,13 @@ def test_the_total_energys_term_is_the_slope_of_the_total_energy(
     """
     weights = {"mean_total": 1.0, "mean_band": 0.5}
     config = config_of(small_data_set, epochs=5, density_channel=channel, loss=weights)
-    prepared = prepare(config, tmp_path, client, Listener())
+    prepared = prepare(config, find_data(config), tmp_path, client, Listener())
     validation, model = prepared.checked_on(config), fit(config, prepared, tmp_path)
     assert validation is not None
-    snapshot, chunks = prepared.validation[0], validation.chunks
+    snapshot, chunks = prepared.data.validation[0], validation.chunks
     first_order = float(validation._averages(model, chunks)[0][-1])
 
-    system = replace(snapshot.system, elements=prepared.elements, correction=prepared.correction)
+    system = replace(snapshot.system, elements=prepared.data.elements, correction=prepared.data.correction)
     levels, grid = snapshot.energies.levels, system.grid
     data = np.concatenate([c.read()[1] for c in chunks])
     with torch.no_grad():

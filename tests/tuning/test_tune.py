@@ -63,6 +63,11 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"train": TRAIN, "search": {"optimiser.lr": {"low": 0, "high": 1, "log": True}}}, "search.optimiser.lr", "log"),
     ({"train": TRAIN, "search": {"optimiser.lr": {"low": 1e-4}}}, "search.optimiser.lr", "either choices, or low"),
     ({"train": TRAIN, "search": {"seed": {"choices": [1, 2], "log": True}}}, "search.seed", "choices alone"),
+    ({"train": TRAIN, "search": {"optimiser": {"lrr": [1, 2]}}}, "search: optimiser.lrr", "name, lr"),
+    ({"train": TRAIN, "search": {"network.hidden": [100, 200]}}, "search: network.hidden", "a valid list"),
+    ({"train": TRAIN, "search": {"network.hidden": [[100]]}}, "search.network.hidden", "at least 2 items"),
+    ({"train": TRAIN, "search": {"epochs": {}}}, "search.epochs", "either choices, or low"),
+    ({"train": TRAIN, "search": {"epochs": 3}}, "search.epochs", "a valid dictionary"),
     ({"train": TRAIN, "search": LR, "objective": "dos"}, "objective", "band_energy"),
     ({"train": TRAIN, "search": LR, "objective": "naswot"}, "search.optimiser.lr", "keys of network"),
     ({"train": {"data": {"train": "a"}}, "search": LR}, "train.data.validation", "for the objective loss"),
@@ -78,6 +83,15 @@ def test_a_wrong_key_is_named_in_one_line(values: dict[str, Any], key: str, said
     assert "\n" not in line
     assert key in caught.value.argument
     assert said in line
+
+
+def test_axes_may_be_lists_and_stand_in_the_sections_of_a_training() -> None:
+    long = {"network.hidden": {"choices": [[100], [200, 200]]}, "optimiser.lr": {"low": 1e-4, "high": 1e-2}}
+    short = {"network": {"hidden": [[100], [200, 200]]}, "optimiser.lr": long["optimiser.lr"]}
+    plain = {"network.hidden": [[100], [200, 200]], "optimiser": {"lr": long["optimiser.lr"]}}
+    made = [TuneConfig.of({"train": TRAIN, "search": axes}) for axes in (long, short, plain)]
+    assert made[0] == made[1] == made[2]
+    assert made[0].first().network.hidden == [100]
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,8 @@ def convert(
     output, name
         Data set, and name of the snapshot in it.
     spec
-        Descriptors to store: computed, or read from ``source.descriptors``; None for none.
+        Descriptors to store: computed, with the family's default for telling several elements apart, or read from
+        ``source.descriptors``; None for none.
     client
         Whose workers do it; a local cluster where None.
     overwrite
@@ -94,6 +95,8 @@ def convert(
         Files that are truncated, do not belong together, or whose integrals contradict the calculation.
     """
     ready, observer = prepare(source), observer or Silent()
+    if spec is not None and source.descriptors is None:
+        spec = spec.for_elements(ready.run.atoms.get_chemical_symbols())
     output = Path(output).resolve()
     group = datasets.snapshot_path(output, name)
     if datasets.is_complete(group) and not overwrite:

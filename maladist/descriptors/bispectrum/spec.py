@@ -11,15 +11,26 @@ Conventions where LAMMPS leaves them to the reader, the same in every backend:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
 import torch
+from ase.data import atomic_numbers
 
 from maladist.descriptors.bispectrum.su2 import components
-from maladist.descriptors.spec import COINCIDENT, Kernel, Request, Spec, check_weights, positive, weights_by_atom
+from maladist.descriptors.spec import (
+    COINCIDENT,
+    Kernel,
+    Request,
+    Spec,
+    check_named,
+    check_weights,
+    positive,
+    weights_by_atom,
+)
 from maladist.errors import InputError
 
 __all__ = ["COINCIDENT", "CPU_TWOJMAX", "BispectrumSpec"]
@@ -43,7 +54,8 @@ class BispectrumSpec(Spec):
     switch
         Whether atoms fade out towards the cutoff, ½ (cos(π (r − rmin0)/(r_c − rmin0)) + 1), 1 for r ≤ rmin0.
     weights
-        Weight of each element by symbol; empty: all 1.
+        Weight of each element by symbol; empty: all 1. A neighbour of weight w counts w times, so elements of equal
+        weights look alike.
     quadratic
         Whether the products of all pairs of components follow the components.
 
@@ -84,6 +96,30 @@ class BispectrumSpec(Spec):
         """Number of descriptors of a point: the components, and their products if quadratic."""
         n = self.n_linear
         return n + n * (n + 1) // 2 if self.quadratic else n
+
+    def for_elements(self, symbols: Collection[str]) -> BispectrumSpec:
+        """The same with weights for these elements: of several their atomic numbers, of one 1, where it has none.
+
+        Atomic numbers differ for every pair, which valences do not (4 and 4 in SiC). Measured on SiC (60 epochs):
+        the density's error is 32 % with all weights 1, 6 % with 14 and 6; that of A 4,880 and 88 meV/atom. A common
+        factor of all weights drops out where descriptors are scaled.
+
+        Raises
+        ------
+        InputError
+            Weights for some of the elements only.
+        """
+        if self.weights:
+            check_named("weights", self.weights, symbols)
+        if self.weights or len(set(symbols)) < 2:
+            return self
+        return replace(self, weights={symbol: float(atomic_numbers[symbol]) for symbol in symbols})
+
+    def indistinct(self, symbols: Collection[str]) -> tuple[str, ...]:
+        """Elements whose weights are the same."""
+        weights = {symbol: self.weights.get(symbol, 1.0) for symbol in sorted(set(symbols))}
+        shared = Counter(weights.values())
+        return tuple(symbol for symbol, weight in weights.items() if shared[weight] > 1)
 
     def kernels(self) -> Mapping[str, Kernel]:
         """'cpu' (numba, up to `CPU_TWOJMAX`), 'torch' and 'lammps'."""

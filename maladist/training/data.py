@@ -1,0 +1,141 @@
+"""The snapshots of a training and how they are to be described, found and checked before a worker is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from maladist.datasets.snapshots import Snapshot, check_alike, find_snapshots
+from maladist.descriptors import Spec, told_apart
+from maladist.elements import Element
+from maladist.errors import InputError
+from maladist.io.qe.upf import read_pseudopotentials
+from maladist.physics.energy_zero import fit_energy_zero
+from maladist.physics.fermi import use_correction
+from maladist.training.config import TrainConfig
+from maladist.training.samples import number_of_points
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """What a training learns from, as far as the headers of the data tell.
+
+    Attributes
+    ----------
+    train, validation
+        Snapshots.
+    spec
+        Descriptor, with all that it needs to tell the data's elements apart.
+    energy_zero
+        c by element, eV Å³; empty where energies are learnt as they are.
+    elements
+        Pseudopotentials by symbol.
+    fields
+        Arrays of a snapshot that are learnt: 'ldos', and 'density' where there is a density channel.
+    correction
+        Whether energies are corrected for the broadening.
+    notes
+        What the user should know.
+    """
+
+    train: list[Snapshot]
+    validation: list[Snapshot]
+    spec: Spec
+    energy_zero: Mapping[str, float]
+    elements: Mapping[str, Element]
+    fields: tuple[str, ...]
+    correction: bool
+    notes: tuple[str, ...]
+
+
+def find_data(config: TrainConfig) -> TrainingData:
+    """Find the snapshots of a training and hold them against its configuration.
+
+    Raises
+    ------
+    InputError
+        Data that are not there, cannot be learnt from together, or lack what the configuration asks for.
+    """
+    data, notes = config.data, list[str]()
+    train = find_snapshots(data.train, "data.train")
+    validation = find_snapshots(data.validation, "data.validation") if data.validation else []
+    check_alike([train[0], *validation], "data.validation")
+    if both := {s.path for s in train} & {s.path for s in validation}:
+        notes.append(f"{len(both)} snapshots are in data.train and in data.validation: {', '.join(sorted(both))}")
+    symbols = sorted({symbol for s in (*train, *validation) for symbol in s.system.symbols})
+    spec = _spec(config, train, symbols)
+    if said := told_apart(spec, symbols):
+        notes.append(said)
+    energy_zero = _energy_zero(config, train, symbols, notes)
+    if energy_zero:
+        train, validation = _on_local_energies(energy_zero, train, validation)
+    for snapshot in train:
+        if (n := number_of_points(data.points, snapshot.system.grid.n_points)) < config.batch.points:
+            raise InputError("batch.points", f"{config.batch.points}", f"at most {n}, the points of {snapshot.name}")
+    correction, why = use_correction(config.loss.correction, train[0].energies)
+    if not correction and (config.loss.integrals or validation):
+        notes.append(f"broadening correction off: {why}")
+    return TrainingData(
+        train,
+        validation,
+        spec,
+        energy_zero,
+        {} if data.pseudopotentials is None else read_pseudopotentials(data.pseudopotentials),
+        ("ldos", "density") if _learns_density(config, train, validation) else ("ldos",),
+        correction,
+        tuple(notes),
+    )
+
+
+def _spec(config: TrainConfig, train: Sequence[Snapshot], symbols: Sequence[str]) -> Spec:
+    """The configuration's descriptor, or the one that is stored with the data."""
+    if config.spec is None:
+        first = train[0]
+        if first.stored is None:
+            wanted = "a descriptor's family and fields, as {family: bispectrum, twojmax: 10, cutoff: 4.67637}"
+            raise InputError("descriptor", f"none, and none is stored with {first.name}", wanted)
+        return first.stored
+    try:
+        return config.spec.for_elements(symbols)
+    except InputError as error:
+        raise InputError(f"descriptor.{error.argument}", error.came, error.wanted, error.remedy) from None
+
+
+def _energy_zero(
+    config: TrainConfig, train: Sequence[Snapshot], symbols: Sequence[str], notes: list[str]
+) -> dict[str, float]:
+    """C by element, eV Å³, as it is given or fitted to the training's D(ε)."""
+    if config.energy_zero != "fit":
+        if config.energy_zero and (missing := sorted(set(symbols) - set(config.energy_zero))):
+            raise InputError("energy_zero", f"none for {', '.join(missing)}", "one for every element of the data")
+        return dict(config.energy_zero)
+    if without := [s.name for s in train if s.dos is None]:
+        raise InputError("energy_zero", f"fit, where {without[0]} has no DOS", "snapshots that hold their DOS")
+    dos = np.array([s.dos for s in train])
+    cells = [s.system.symbols for s in train]
+    fitted = fit_energy_zero(dos, train[0].energies, cells, [s.system.grid.volume for s in train])
+    told = ", ".join(f"{symbol} {c:.1f}" for symbol, c in fitted.items())
+    notes.append(f"energy_zero fitted to {len(train)} snapshots: {told} eV Å³")
+    return fitted
+
+
+def _on_local_energies(
+    energy_zero: Mapping[str, float], train: list[Snapshot], validation: list[Snapshot]
+) -> tuple[list[Snapshot], list[Snapshot]]:
+    """Snapshots without their cells' zeros of energy, on the window that fits the training's cells on average."""
+    on_disk = train[0].energies
+    mean = float(np.mean([s.zero_of(energy_zero) for s in train]))
+    local = replace(on_disk, origin=on_disk.origin - mean)
+    here, there = ([s.on_local_energies(energy_zero, local) for s in part] for part in (train, validation))
+    return here, there
+
+
+def _learns_density(config: TrainConfig, train: list[Snapshot], validation: list[Snapshot]) -> bool:
+    """Whether the network has a density channel; refuses one that some snapshot has no density for."""
+    without = [s.name for s in (*train, *validation) if not s.has_density]
+    if config.density_channel == "on" and without:
+        came = f"'on', where {without[0]} and {len(without) - 1} more hold no density" if without[1:] else without[0]
+        raise InputError("density_channel", came, "snapshots that hold the DFT's density", "Or density_channel: 'off'.")
+    return config.density_channel != "off" and not without
