@@ -402,7 +402,7 @@ def test_the_command_trains_and_a_bad_file_is_one_line(
     cluster = ["--cluster", client.scheduler.address]
     assert main(["train", str(tmp_path / "c.yaml"), "--output", str(tmp_path / "out"), *cluster]) == 0
     shown = capsys.readouterr()
-    assert "network 5-16-16-66" in shown.out and "valid-0" in shown.out
+    assert "network 5-16-16-67" in shown.out and "valid-0" in shown.out
     assert "epoch 1 of 1: loss" in shown.err
     assert main(["info", str(tmp_path / "out" / MODEL)]) == 0
     capsys.readouterr()
