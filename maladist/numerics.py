@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 import numpy as np
 import torch
@@ -60,3 +60,7 @@ class Numerics:
     def here(self) -> Numerics:
         """The same on the device that 'auto' means on this machine."""
         return replace(self, device=choose_device(self.device))
+
+
+CPU: Final = Numerics(device="cpu")
+"""How descriptors are computed that go into files: float32, on a CPU whatever the machine has."""

@@ -7,7 +7,6 @@ the reference is at zero to half a level; or the LDOS is interpolated between it
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,8 +227,7 @@ def _align(s: _Snapshot, output: Path, energies: Array, reference: str, whole: b
         for f in fields
         for b in grid.blocks(chunks)
     ]
-    for _ in waves.run(client, align_block, jobs, run_key=f"align-{time.time_ns():x}"):
-        pass
+    waves.in_order(client, align_block, jobs, run_key="align")
     _write_rest(s, group, energies, shift, _moved(s.dataset["dos"].values, levels, matrix))
     stores.finish(group)
     return result

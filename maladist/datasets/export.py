@@ -6,9 +6,9 @@ room on the disk is taken first. The files get their names when all of them are 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -94,8 +94,7 @@ def export(
         function, jobs = _jobs(group, dataset, to, fields, beside)
         observer.begin(connected, f"{len(paths)} files")
         observer.stage("tasks", len(jobs))
-        for done in waves.run(connected, function, jobs, run_key=f"export-{time.time_ns():x}"):
-            advance(observer, done)
+        waves.in_order(connected, function, jobs, run_key="export", finished=partial(advance, observer))
     return paths
 
 

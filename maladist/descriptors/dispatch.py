@@ -12,7 +12,7 @@ import torch
 from maladist.descriptors.spec import Kernel, Request, Spec
 from maladist.errors import AtomsError, GridError, InputError
 from maladist.neighbors import LocalAtoms
-from maladist.numerics import Numerics
+from maladist.numerics import CPU, Numerics
 
 Array = npt.NDArray[np.float64]
 
@@ -84,7 +84,9 @@ def evaluate(
     return kernel(request)
 
 
-def batches(points: Array, atoms: LocalAtoms, spec: Spec, numerics: Numerics) -> Iterator[tuple[slice, torch.Tensor]]:
+def batches(
+    points: Array, atoms: LocalAtoms, spec: Spec, numerics: Numerics = CPU
+) -> Iterator[tuple[slice, torch.Tensor]]:
     """Descriptors of any number of points, on one thread, BATCH points at a time: (rows, (n, n_features))."""
     for first in range(0, len(points), BATCH):
         rows = slice(first, min(first + BATCH, len(points)))

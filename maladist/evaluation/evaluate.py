@@ -7,7 +7,6 @@ and the levels that lie inside of the data's window are compared.
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -170,9 +169,7 @@ def _compare(
     grid = snapshot.system.grid
     shared = (snapshot.path, str(predicted.store), matrix, levels, _weights(snapshot, predicted))
     jobs = (waves.NamedJob(f"block{b.index}", b, *shared) for b in grid.blocks(choose_block(grid, 1, _POINTS)))
-    key = f"evaluate-{snapshot.name}-{time.time_ns():x}"
-    found = dict(waves.run(client, compare_block, jobs, run_key=key))
-    total = np.sum([found[i] for i in sorted(found)], axis=0)  # in this order, whoever was first
+    total = np.sum(waves.in_order(client, compare_block, jobs, run_key=f"evaluate-{snapshot.name}"), axis=0)
     return total[:-_SUMS] * grid.voxel_volume, total[-_SUMS:]
 
 
@@ -190,8 +187,8 @@ def _weights(snapshot: Snapshot, predicted: Prediction) -> Array | None:
 
 def compare_block(
     block: Block, data: str, predicted: str, matrix: Array | None, levels: slice, weights: Array | None
-) -> tuple[int, Array]:
-    """Number of a block, and its sums of the data's LDOS by level and of the errors (``_SUMS``), float64."""
+) -> Array:
+    """A block's sums of the data's LDOS by level and of the errors (``_SUMS``), float64."""
     dft = np.asarray(stores.open_array(data, "ldos", "r")[block.slices], dtype=np.float64)
     dft = dft if matrix is None else dft @ matrix
     ours = np.asarray(stores.open_array(predicted, "ldos", "r")[block.slices], dtype=np.float64)
@@ -203,8 +200,7 @@ def compare_block(
         there = n != 0
         of_ldos = np.abs(ours @ weights - n)
         of_density = (off.sum(), (off[there] / np.abs(n[there])).sum(), n.sum(), of_ldos.sum())
-    row = np.concatenate([dft.sum((0, 1, 2)), [np.abs(difference).sum(), (difference**2).sum(), *of_density]])
-    return block.index, row
+    return np.concatenate([dft.sum((0, 1, 2)), [np.abs(difference).sum(), (difference**2).sum(), *of_density]])
 
 
 def _errors(

@@ -35,7 +35,7 @@ _log = logging.getLogger("maladist")
 
 _LOOK: Final = 5.0  # seconds without a result after which to see whether there are workers
 
-_serial = count()  # no two calls share a key: the scheduler would answer with the old result
+_serial = count()
 
 
 class Job(Protocol):
@@ -60,9 +60,14 @@ def in_flight(client: Client) -> int:
     return max(64, 16 * threads)
 
 
+def _unique(name: str) -> str:
+    """A key that no other call has, in any process: the scheduler would answer with the old result."""
+    return f"{name}-{time.time_ns():x}-{next(_serial)}"
+
+
 def share(client: Client, value: Any, *, run_key: str) -> Future:
     """A value that many tasks take: sent to a worker once, computed again where the worker that holds it is lost."""
-    return client.submit(_same, value, key=f"{run_key}-shared-{next(_serial)}")
+    return client.submit(_same, value, key=_unique(f"{run_key}-shared"))
 
 
 def run(
@@ -118,7 +123,7 @@ def _numbered(
 ) -> Iterator[tuple[int, R]]:
     """Results as they come, each with the number of its job."""
     numbered = enumerate(jobs)
-    call = f"{run_key}-{next(_serial)}"
+    call = _unique(run_key)
     under_way: dict[tuple[str, int, str], tuple[int, Job, int]] = {}
 
     def submit(number: int, job: Job, attempt: int = 1) -> Future:

@@ -9,13 +9,12 @@ slab of the reciprocal half space.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from distributed import Client
 from torch import Tensor
@@ -33,8 +32,8 @@ from maladist.physics.system import System
 from maladist.physics.xc import XCField, xc_fields, xc_share
 from maladist.prediction.record import REFERENCE
 
-DensityTerms = tuple[float, float | None, float | None]
-Run = Callable[[Any, Sequence[waves.NamedJob]], Iterator[Any]]
+Terms = tuple[float | None, ...]
+"""Of Hartree, XC and XC's potential, or of the ions' energy, eV; None where not known."""
 
 ONE_TASK_REALS: Final = 14
 """Real numbers a point that the terms in one task hold at their peak (measured, density and core charge included)."""
@@ -83,26 +82,19 @@ def terms_of_store(
     Energies
         Without band energy and entropy; the same at every temperature.
     """
-
-    def run(function: Any, jobs: Sequence[waves.NamedJob]) -> Iterator[Any]:
-        return waves.run(client, function, jobs, run_key=run_key)
-
     if distributed:
-        slabs = _Slabs(path, system, room)
-        ewald = slabs.ewald(run)
-        hartree, xc, xc_potential = slabs.density_terms(run)
+        slabs = _Slabs(client, run_key, path, system, room)
+        (ewald,), (hartree, xc, xc_potential) = slabs.ewald(), slabs.density_terms()
     else:
-        jobs = [waves.NamedJob("terms", str(path), system), waves.NamedJob("ewald", None, system)]
-        found = dict(run(_one_task, jobs))
-        ewald, (hartree, xc, xc_potential) = found["ewald"], found["terms"]
+        jobs = [waves.NamedJob("ewald", None, system), waves.NamedJob("terms", str(path), system)]
+        (ewald,), (hartree, xc, xc_potential) = waves.in_order(client, _one_task, jobs, run_key=run_key)
     return Energies(system.n_atoms, hartree=hartree, xc=xc, xc_potential=xc_potential, ewald=ewald)
 
 
-def _one_task(store: str | None, system: System) -> tuple[str, DensityTerms | float | None]:
-    torch.set_num_threads(1)
+def _one_task(store: str | None, system: System) -> Terms:
     if store is None:
-        return "ewald", ion_energy(system)
-    return "terms", density_terms(_density(store, system, 0, system.grid.shape[0]), system)
+        return (ion_energy(system),)
+    return density_terms(_density(store, system, 0, system.grid.shape[0]), system)
 
 
 # -- by slabs --------------------------------------------------------------------------------------------------------
@@ -112,6 +104,8 @@ def _one_task(store: str | None, system: System) -> tuple[str, DensityTerms | fl
 class _Slabs:
     """The terms by slabs of x and of y, thick enough for ``room`` bytes and no thicker."""
 
+    client: Client
+    run_key: str
     path: Path
     system: System
     room: int
@@ -126,28 +120,33 @@ class _Slabs:
         n = grid.shape[axis]
         return [(a, min(a + thick, n)) for a in range(0, n, thick)]
 
-    def density_terms(self, run: Run) -> DensityTerms:
+    def _sum(self, task: Callable[..., Sequence[float]], jobs: Sequence[waves.NamedJob]) -> tuple[float, ...]:
+        """Sums of what the slabs give, in the order of the slabs: they do not depend on who was first."""
+        shares = waves.in_order(self.client, task, jobs, run_key=self.run_key)
+        return tuple(map(float, np.array(shares, np.float64).sum(axis=0)))
+
+    def density_terms(self) -> Terms:
         xs, ys = self._ranges(0, self._grid), self._ranges(1, self._grid)
         store, system = str(self.path), self.system
         template = self._template((xs[0][1], ys[0][1]))
         stores.add_arrays(self.path, {f"work/g_{name}": template for name in ("density", *_fields(system))})
-        _drain(run(_forward, [waves.NamedJob(f"fftx{a}", store, system, a, b) for a, b in xs]))
-        hartree = _in_order(run(_reciprocal, [waves.NamedJob(f"ffty{a}", store, system, a, b) for a, b in ys]))
+        self._sum(_forward, [waves.NamedJob(f"fftx{a}", store, system, a, b) for a, b in xs])
+        (hartree,) = self._sum(_reciprocal, [waves.NamedJob(f"ffty{a}", store, system, a, b) for a, b in ys])
         if system.functional is None:
-            return hartree[0], None, None
-        xc = _in_order(run(_real, [waves.NamedJob(f"xc{a}", store, system, a, b) for a, b in xs]))
-        return hartree[0], xc[0], xc[1]
+            return hartree, None, None
+        return (hartree, *self._sum(_real, [waves.NamedJob(f"xc{a}", store, system, a, b) for a, b in xs]))
 
     def _template(self, thick: tuple[int, int]) -> ArrayTemplate:
         nx, ny, nh = half_shape(self._grid)
         return ArrayTemplate((nx, ny, nh), (*thick, nh), ("gx", "gy", "gz"), "complex128")
 
-    def ewald(self, run: Run) -> float | None:
+    def ewald(self) -> Terms:
         if self.system.charges is None:
-            return None
+            return (None,)
         grid = ewald_grid(self._grid.cell_array)
-        jobs = [waves.NamedJob(f"ewald{a}", self.system, grid, a, b) for a, b in self._ranges(1, grid)]
-        return _in_order(run(_ewald_slab, [*jobs, waves.NamedJob("ewald-pairs", self.system, None, -1, 0)]))[0]
+        pairs = waves.NamedJob("ewald-pairs", self.system, None)
+        slabs = [waves.NamedJob(f"ewald{a}", self.system, (grid, a, b)) for a, b in self._ranges(1, grid)]
+        return self._sum(_ewald_share, [pairs, *slabs])
 
 
 def _fields(system: System) -> tuple[XCField, ...]:
@@ -155,19 +154,17 @@ def _fields(system: System) -> tuple[XCField, ...]:
     return () if system.functional is None else xc_fields(system.functional, system.has_core)
 
 
-def _forward(store: str, system: System, a: int, b: int) -> int:
-    """Density of a slab of x -> its transform along y and z."""
-    torch.set_num_threads(1)
+def _forward(store: str, system: System, a: int, b: int) -> list[float]:
+    """Density of a slab of x -> its transform along y and z, and nothing to be summed."""
     density = _density(store, system, a, b)
     stores.write_region(
         store, "work/g_density", (slice(a, b),), torch.fft.rfftn(density, dim=(1, 2), norm="forward").numpy()
     )
-    return a
+    return []
 
 
-def _reciprocal(store: str, system: System, a: int, b: int) -> tuple[int, list[float]]:
+def _reciprocal(store: str, system: System, a: int, b: int) -> list[float]:
     """A slab of y: transform along x, Hartree's share, and the fields that XC needs, half way back."""
-    torch.set_num_threads(1)
     nx, _, nh = half_shape(system.grid)
     slab = ReciprocalSlab(system.grid, (0, a, 0), (nx, b, nh))
     mixed = torch.from_numpy(np.asarray(stores.open_array(store, "work/g_density", "r")[:, a:b]))
@@ -179,12 +176,11 @@ def _reciprocal(store: str, system: System, a: int, b: int) -> tuple[int, list[f
         for field in fields:
             half_way = torch.fft.ifft(field.coefficients(n_g, core_g, slab, sphere), dim=0, norm="forward")
             stores.write_region(store, f"work/g_{field}", (slice(None), slice(a, b)), half_way.numpy())
-    return a, [hartree]
+    return [hartree]
 
 
-def _real(store: str, system: System, a: int, b: int) -> tuple[int, list[float]]:
+def _real(store: str, system: System, a: int, b: int) -> list[float]:
     """A slab of x: the rest of the way back, and XC point by point."""
-    torch.set_num_threads(1)
     assert system.functional is not None
 
     def field(wanted: XCField) -> Tensor:
@@ -192,16 +188,18 @@ def _real(store: str, system: System, a: int, b: int) -> tuple[int, list[float]]
         return torch.fft.irfftn(part, s=system.grid.shape[1:], dim=(1, 2), norm="forward")
 
     density = _density(store, system, a, b)
-    return a, xc_share(system.functional, system.has_core, density, field, system.grid.voxel_volume).tolist()
+    shares = xc_share(system.functional, system.has_core, density, field, system.grid.voxel_volume)
+    return [float(x) for x in shares]
 
 
-def _ewald_slab(system: System, grid: Grid | None, a: int, b: int) -> tuple[int, list[float]]:
-    torch.set_num_threads(1)
+def _ewald_share(system: System, slab: tuple[Grid, int, int] | None) -> list[float]:
+    """A slab's share of the ions' energy in reciprocal space; without a slab that of the pairs in real space."""
     positions, charges = torch.as_tensor(system.positions), torch.as_tensor(system.charges)
-    if grid is None:
-        return a, [float(real_space_energy(positions, charges, system.grid.cell_array))]
+    if slab is None:
+        return [float(real_space_energy(positions, charges, system.grid.cell_array))]
+    grid, a, b = slab
     nx, _, nh = half_shape(grid)
-    return a, [float(reciprocal_energy_of(positions, charges, ReciprocalSlab(grid, (0, a, 0), (nx, b, nh))))]
+    return [float(reciprocal_energy_of(positions, charges, ReciprocalSlab(grid, (0, a, 0), (nx, b, nh))))]
 
 
 def _density(store: str, system: System, a: int, b: int) -> Tensor:
@@ -209,14 +207,3 @@ def _density(store: str, system: System, a: int, b: int) -> Tensor:
     name, t = reference_density(system)
     array = stores.open_array(store, name, "r")
     return torch.from_numpy(np.asarray(array[a:b] if t is None else array[t, a:b]))
-
-
-def _in_order(results: Iterator[tuple[int, list[float]]]) -> list[float]:
-    """Sum of the slabs' shares in the order of the slabs, so that it does not depend on who was first."""
-    shares: npt.NDArray[np.float64] = np.array([share for _, share in sorted(results)])
-    return [float(x) for x in shares.sum(axis=0)]
-
-
-def _drain(results: Iterator[Any]) -> None:
-    for _ in results:
-        pass

@@ -210,9 +210,7 @@ def _observe(dataset: xr.Dataset, system: System, client: Client, path: Path, ov
     clock = time.perf_counter()
     room = Workers.of(client).room(0)
     distributed = one_task_bytes(system.grid, system.n_atoms) > room
-    terms = terms_of_store(
-        client, path, system, distributed=distributed, room=room, run_key=f"observe-{time.time_ns():x}"
-    )
+    terms = terms_of_store(client, path, system, distributed=distributed, room=room, run_key="observe")
     stores.write_values(path, result_values(system, energies, dos, states, terms))
     seconds = {"reductions": reductions, "energies": time.perf_counter() - clock, "wall": time.perf_counter() - began}
     stores.set_attributes(

@@ -8,7 +8,6 @@ hold at one time and are held against a worker's peak in a test.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -214,10 +213,9 @@ def _forecast(ready: Setup, planned: Plan, client: Client) -> float:
     block = planned.blocks[len(planned.blocks) // 2]
     seen = ready.cell_list.near_block(planned.grid, block).without_indices()
     arguments = (planned.grid.points(block), seen, ready.blob, ready.numerics)
-    key = f"maladist-plan-{time.time_ns():x}"
     for i in range(2):
         jobs = [waves.NamedJob(f"calibration{i}", *arguments)]
-        (seconds,) = waves.run(client, time_ldos, jobs, run_key=key, resources=planned.resources)
+        (seconds,) = waves.run(client, time_ldos, jobs, run_key="plan", resources=planned.resources)
     return float(seconds) * len(planned.blocks) / max(1, min(planned.n_threads, len(planned.blocks)))
 
 

@@ -190,7 +190,7 @@ def _begin(setup: Setup, target: Target, client: Client, observer: Observer, chu
     plan = make_plan(setup, Workers.of(client), chunks)
     points = f"{plan.grid.n_points} points in {len(plan.blocks)} blocks"
     observer.begin(client, f"{plan.n_atoms} atoms, {points}")
-    key = f"maladist-{setup.blob.content_hash[:8]}-{time.time_ns():x}"
+    key = f"maladist-{setup.blob.content_hash[:8]}"
     model = waves.share(client, setup.blob, run_key=key)
     return Run(setup, plan, target.path, client, key, priority, observer, model)
 

@@ -8,7 +8,6 @@ k + 1 of them, and the members' stores, without an LDOS, are on disk until then.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
@@ -60,8 +59,7 @@ def write_spread(client: Client, path: Path, members: Sequence[Path]) -> None:
         )
         for i, at in enumerate(starts)
     )
-    for _ in waves.run(client, spread_block, jobs, run_key=f"spread-{time.time_ns():x}"):
-        pass
+    waves.in_order(client, spread_block, jobs, run_key="spread")
     found = [stores.open_dataset(m) for m in members]
     values = {}
     for name in ("dos", *(n for n in schema.SCALARS if n != "n_electrons")):

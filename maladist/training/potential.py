@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -73,14 +72,12 @@ def potentials(
         found.append(replace(snapshot, potential=str(path)))
         if not path.exists():
             jobs.append(waves.NamedJob(f"{s.name} (snapshot {i})", s, str(path), felt, correction, channel))
-    for _ in waves.run(client, write_potential, jobs, run_key=f"potential-{time.time_ns():x}"):
-        pass
+    waves.in_order(client, write_potential, jobs, run_key="potential")
     return found
 
 
 def write_potential(snapshot: Snapshot, path: str, felt: Sensitivity, correction: bool, channel: bool) -> str:
     """Compute one snapshot's u(r) on a worker and write it, (Nx, Ny, Nz) float32, eV."""
-    torch.set_num_threads(1)
     n = torch.as_tensor(np.asarray(stores.open_array(snapshot.path, "density", "r")[...], dtype=float))
     u = double_counting_potential(n, snapshot.system)
     if channel:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,8 +26,8 @@ import torch
 from distributed import Client
 
 from maladist.datasets.snapshots import Snapshot
-from maladist.descriptors import Spec, evaluate
-from maladist.descriptors.dispatch import BATCH
+from maladist.descriptors import Spec
+from maladist.descriptors.dispatch import batches
 from maladist.errors import InputError
 from maladist.grid import Block
 from maladist.io import stores
@@ -154,8 +153,7 @@ def sample(
     folder.mkdir(parents=True, exist_ok=True)
     wanted = _Wanted(spec, points, folder, seed, shuffled, cross, fields)
     jobs = (job for i, s in enumerate(snapshots) for job in _jobs(i, s, wanted))
-    found = list(waves.run(client, sample_chunk, jobs, run_key=f"sample-{time.time_ns():x}"))
-    found.sort(key=lambda f: (f.chunk.snapshot, f.chunk.block.index))
+    found = waves.in_order(client, sample_chunk, jobs, run_key="sample")
     digests = [hashlib.sha256() for _ in snapshots]
     for one in found:
         digests[one.chunk.snapshot].update(one.digest)
@@ -251,7 +249,6 @@ def sample_chunk(
     cross: tuple[bool, bool],
 ) -> SampledChunk:
     """Make one chunk's rows ready, and measure them."""
-    torch.set_num_threads(1)
     if chunk.features and Path(chunk.features).exists() and Path(chunk.targets).exists():
         features, targets = chunk.read()
     else:
@@ -286,8 +283,7 @@ def _features(chunk: Chunk, snapshot: Snapshot, rows: Indices, spec: Spec, atoms
     if atoms is None:
         return read_block(chunk.store, "descriptors", chunk.block)[rows]
     points = snapshot.system.grid.points(chunk.block)[rows]
-    parts = [evaluate(points[i : i + BATCH], atoms, spec, threads=1).numpy() for i in range(0, len(points), BATCH)]
-    return np.concatenate(parts)
+    return np.concatenate([features.numpy() for _, features in batches(points, atoms, spec)])
 
 
 def moments(rows: Rows, cross: bool) -> Moments:

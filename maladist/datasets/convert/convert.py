@@ -8,10 +8,10 @@ read its own part, and need no staging. Nowhere is more than a block of all leve
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +51,8 @@ from maladist.parallel.blocking import choose_block
 from maladist.parallel.progress import Observer, Silent, advance
 from maladist.parallel.workers import Workers
 from maladist.reprs import size
+
+R = TypeVar("R")
 
 _BLOCK_BYTES: Final = 48 * 2**20  # of LDOS; a task holds three times that
 _COPIES: Final = 4  # of a block, in a task: levels as staged, in order, as encoded, and room
@@ -121,7 +123,6 @@ class _Conversion:
     ) -> None:
         self.ready, self.group, self.spec, self.client, self.observer = ready, group, spec, client, observer
         observer.begin(client, f"{ready.energies.levels} levels of {ready.grid.n_points} points")
-        self.key = f"convert-{time.time_ns():x}"
         self.workers = Workers.of(client)
         width = max(ready.energies.levels, spec.n_features if spec else 0)
         self.blocks = choose_blocks(ready.grid, self.workers, width)
@@ -167,13 +168,11 @@ class _Conversion:
             },
         )
 
-    def _run(self, stage: str, function: Callable[..., Any], jobs: Sequence[waves.NamedJob]) -> list[Any]:
+    def _run(self, stage: str, function: Callable[..., R], jobs: Sequence[waves.NamedJob]) -> list[R]:
+        """Results of a stage, in the order of the jobs."""
         self.observer.stage(stage, len(jobs))
-        found = []
-        for one in waves.run(self.client, function, jobs, run_key=self.key):
-            found.append(one)
-            advance(self.observer, one)
-        return found
+        finished = partial(advance, self.observer)
+        return waves.in_order(self.client, function, jobs, run_key="convert", finished=finished)
 
     def _ldos(self) -> npt.NDArray[np.float64]:
         """D(ε) of the LDOS, 1/eV, in the order of the blocks whatever the order they came in."""
@@ -184,8 +183,7 @@ class _Conversion:
             self._run("levels", stage_level, jobs)
         path = "" if ready.levels else str(ready.source.ldos[0])
         jobs = [waves.NamedJob(f"block{b.index}", b, store, path, ready.factor) for b in self.blocks]
-        sums = dict(self._run("blocks", assemble_block, jobs))
-        return np.sum([sums[i] for i in sorted(sums)], axis=0) * ready.grid.voxel_volume
+        return np.sum(self._run("blocks", assemble_block, jobs), axis=0) * ready.grid.voxel_volume
 
     def _density(self, path: Path) -> float:
         usual = "1/bohr3" if path.suffix in TEXT else "1/A3"

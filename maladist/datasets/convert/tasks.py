@@ -8,10 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from maladist.descriptors import evaluate
-from maladist.descriptors.dispatch import BATCH
+from maladist.descriptors.dispatch import batches
 from maladist.descriptors.spec import Spec
 from maladist.grid import Block, Blocks, Grid
 from maladist.io import stores
@@ -44,7 +42,7 @@ def stage_level(level: Level, store: str, block_shape: tuple[int, int, int], fac
     return level.index
 
 
-def assemble_block(block: Block, store: str, path: str, factor: float) -> tuple[int, npt.NDArray[np.float64]]:
+def assemble_block(block: Block, store: str, path: str, factor: float) -> npt.NDArray[np.float64]:
     """Write all levels of a block; return their sums over its points, (levels,)."""
     if path:
         values = read_array(Path(path), block, "ldos") * np.float32(factor)
@@ -54,7 +52,7 @@ def assemble_block(block: Block, store: str, path: str, factor: float) -> tuple[
     if not np.isfinite(values).all():
         raise FloatingPointError("an LDOS that is not finite")
     stores.write_region(store, "ldos", block.slices, np.ascontiguousarray(values, dtype=np.float32))
-    return block.index, values.reshape(-1, values.shape[-1]).sum(axis=0, dtype=np.float64)
+    return np.asarray(values.reshape(-1, values.shape[-1]).sum(axis=0, dtype=np.float64))
 
 
 def read_array(path: Path, block: Block, kind: str) -> npt.NDArray[Any]:
@@ -90,12 +88,9 @@ def read_descriptors(block: Block, path: str, store: str, extra: int) -> int:
 
 def compute_descriptors(block: Block, grid: Grid, atoms: LocalAtoms, spec: Spec, store: str) -> int:
     """Compute a block of descriptors."""
-    torch.set_num_threads(1)
-    points = grid.points(block)
     values = np.empty((block.n_points, spec.n_features), np.float32)
-    for first in range(0, len(points), BATCH):
-        rows = slice(first, first + BATCH)
-        values[rows] = evaluate(points[rows], atoms, spec, threads=1).numpy()
+    for rows, features in batches(grid.points(block), atoms, spec):
+        values[rows] = features.numpy()
     stores.write_region(store, "descriptors", block.slices, values.reshape(*block.shape, -1))
     return block.index
 

@@ -110,7 +110,7 @@ def dft(
         observer, outcomes = observer or Silent(), []
         observer.begin(connected, f"{len(todo)} snapshots")
         observer.stage("snapshots", len(names), len(names) - len(todo))
-        for outcome in waves.run(connected, run_snapshot, jobs, run_key=f"dft-{time.time_ns():x}"):
+        for outcome in waves.run(connected, run_snapshot, jobs, run_key="dft"):
             outcomes.append(outcome)
             observer.advance(outcome)
     return sorted(outcomes, key=lambda o: o.name)
