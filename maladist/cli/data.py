@@ -192,8 +192,10 @@ def check(
         raise SystemExit(1)
 
 
-def _table(one: Checked) -> Table:
+def _table(one: Checked) -> Table | str:
     e = one.energies
+    if e is None:
+        return one.name
     kernel = f"{e.kernel} {e.width:g} eV" if e.width else e.kernel
     table = Table(
         title=f"{one.name}  ·  broadening {kernel}, {e.levels} levels by {e.spacing:g} eV", title_justify="left"

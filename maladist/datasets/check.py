@@ -23,7 +23,14 @@ from maladist.cluster import client_or_local
 from maladist.datasets.other_physics import signs_of_other_physics
 from maladist.datasets.verify import FITS, fit_kernel, likely_unit, spacing_notes
 from maladist.elements import Element
-from maladist.errors import AccuracyWarning, EnergyWindowError, PhysicsError
+from maladist.errors import (
+    AccuracyWarning,
+    ClusterError,
+    DependencyError,
+    EnergyWindowError,
+    InputError,
+    PhysicsError,
+)
 from maladist.grid import EnergyGrid
 from maladist.io import datasets, stores
 from maladist.io.qe.upf import elements_of
@@ -86,12 +93,13 @@ class Figures:
 class Checked(Finished):
     """A snapshot's figures by correction, 'off' and, where the kernel is known, 'on'; and what is wrong with it.
 
+    One that cannot be checked has no figures, and ``failures`` tell why.
     ``remarks`` tell what does not fail the data, but those who do without the density of the DFT.
     """
 
     name: str
-    n_electrons: float
-    energies: EnergyGrid
+    n_electrons: float | None
+    energies: EnergyGrid | None
     figures: Mapping[str, Figures]
     failures: tuple[str, ...]
     reasons: tuple[str, ...]
@@ -139,9 +147,21 @@ def check(
         observer.begin(connected, f"{len(groups)} snapshots")
         observer.stage("snapshots", len(groups))
         for group in groups:
-            found.append(_check(group, elements, tolerances or Tolerances(), connected))
+            found.append(_check_or_say_why(group, elements, tolerances or Tolerances(), connected))
             observer.advance(found[-1])
     return found
+
+
+def _check_or_say_why(
+    group: Path, elements: Mapping[str, Element] | None, tolerances: Tolerances, client: Client
+) -> Checked:
+    """A snapshot that cannot be checked is a failure of its own: the others are checked all the same."""
+    try:
+        return _check(group, elements, tolerances, client)
+    except (ClusterError, DependencyError):
+        raise
+    except InputError as error:
+        return Checked(group.name, None, None, {}, (f"cannot be checked: {error}",), ())
 
 
 def _check(group: Path, elements: Mapping[str, Element] | None, tolerances: Tolerances, client: Client) -> Checked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+import zarr
 from distributed import Client
 
 from maladist import EnergyGrid
@@ -65,6 +67,24 @@ def test_the_command_ends_with_status_1(
         main(["check", str(tmp_path / "d.zarr"), "--cluster", client.scheduler.address])
     assert caught.value.code == 1
     assert "0 of 1 snapshots within the tolerances" in capsys.readouterr().out
+
+
+def test_a_snapshot_that_cannot_be_checked_is_named_and_the_others_are_checked(
+    good: Path, tmp_path: Path, client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "d.zarr"
+    shutil.copytree(good.parent.parent, data)
+    shutil.copytree(data / "snapshots" / "be2", data / "snapshots" / "a-cold-one")
+    group = zarr.open_group(str(data / "snapshots" / "a-cold-one"), mode="r+")
+    del group.attrs["temperature_K"]
+    with pytest.raises(SystemExit) as caught:
+        main(["check", str(data), "--cluster", client.scheduler.address, "--json", str(tmp_path / "c.json")])
+    assert caught.value.code == 1
+    said = capsys.readouterr().out
+    assert "a-cold-one" in said and "cannot be checked: temperature: none" in said
+    assert "1 of 2 snapshots within the tolerances" in said
+    by_name = {one["name"]: one for one in json.loads((tmp_path / "c.json").read_text())}
+    assert by_name["be2"]["figures"] and not by_name["a-cold-one"]["figures"]
 
 
 def test_what_is_not_a_data_set_is_status_2(tmp_path: Path, client: Client) -> None:
