@@ -70,6 +70,10 @@ class EnergyWindowError(InputError):
     """An energy grid whose window does not bracket the Fermi level."""
 
 
+class DomainError(InputError):
+    """A cell outside of what a model has been trained on, where only such cells were asked for."""
+
+
 class WorkerTooSmallError(InputError):
     """A plan whose task does not fit the memory of a worker."""
 

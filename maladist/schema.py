@@ -44,6 +44,7 @@ class Variable:
 VARIABLES: Final[Mapping[str, Variable]] = {
     "descriptors": Variable(("x", "y", "z", "feature"), "float32", "1", "descriptors of the surroundings of a point"),
     "ldos": Variable(("x", "y", "z", "energy"), "float32", "1/(eV Å^3)", "local density of states, both spins"),
+    "novelty": Variable(("x", "y", "z"), "float32", "1", "distance from the training; above 1 is outside"),
     "density": Variable(("x", "y", "z"), "float64", "1/Å^3", "electron density"),
     "dos": Variable(("energy",), "float64", "1/eV", "density of states"),
     "energy": Variable(("energy",), "float64", "eV", "energies of the LDOS' samples"),

@@ -68,6 +68,9 @@ class RunOptions(NumericsFlags):
         Points of a block. Default: what fits the workers.
     keep
         Fields to keep in the store: ldos, descriptors, or both with a comma.
+    strict
+        Refuse a cell outside of the model's training: before the blocks where its volume, distances or temperature
+        tell, else after them; the store is then left unfinished.
     """
 
     model: Path
@@ -80,6 +83,7 @@ class RunOptions(NumericsFlags):
     broadening_correction: CorrectionMode = "auto"
     chunks: tuple[int, int, int] | None = None
     keep: str = ""
+    strict: bool = False
 
     def run(self) -> Options:
         """Keywords of `predict` and `plan`."""
@@ -91,5 +95,6 @@ class RunOptions(NumericsFlags):
             "pseudopotentials": self.pseudopotentials,
             "density_cutoff": self.density_cutoff,
             "correction": self.broadening_correction,
+            "strict": self.strict,
             "keep": tuple(k for k in self.keep.split(",") if k),
         }

@@ -170,12 +170,12 @@ class Outside:
     at: int = 0
 
     @classmethod
-    def of(cls, novelty: torch.Tensor, at: Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]) -> Outside:
-        """Of points with these novelties, (n,), and these numbers in their grid."""
+    def of(cls, novelty: torch.Tensor) -> Outside:
+        """Of points with these novelties, (n,), numbered from 0."""
         if not len(novelty):
             return cls()
         worst = int(novelty.argmax())
-        return cls(len(novelty), int((novelty > 1).sum()), float(novelty[worst]), int(at[worst]))
+        return cls(len(novelty), int((novelty > 1).sum()), float(novelty[worst]), worst)
 
     def __add__(self, other: Outside) -> Outside:
         far = self if self.farthest >= other.farthest else other
@@ -192,7 +192,7 @@ class Outside:
         return self.share > SHARE or self.farthest > FAR
 
     def __str__(self) -> str:
-        many = f"{self.outside:,} of {self.points:,} points ({100 * self.share:.2g} %)"
+        many = f"{self.outside:,} of {self.points:,} points ({100 * self.share:.3g} %)"
         return f"{many}, the farthest at {self.farthest:.3g} times its limit"
 
 

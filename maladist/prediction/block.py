@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +20,13 @@ import torch
 from maladist.descriptors.dispatch import batches
 from maladist.grid import Block, Grid
 from maladist.io import stores
+from maladist.learning.domain import Outside
 from maladist.learning.model import LDOSModel
 from maladist.neighbors import LocalAtoms
 from maladist.numerics import Numerics
 from maladist.parallel.progress import Finished
 from maladist.parallel.workers import peak_memory, worker_name
+from maladist.prediction.novelty import NOVELTY
 from maladist.prediction.record import MODES, REFERENCE, TALLY
 from maladist.prediction.tally import STAGES, Tally
 
@@ -63,6 +66,7 @@ class Work:
     numerics: Numerics
     basis: Array
     channel: bool
+    domain: bool
     keep: tuple[str, ...] = ()
 
 
@@ -103,17 +107,26 @@ class Clock:
         self._last = now
 
 
+class Fields(NamedTuple):
+    """What a model gives at n points: LDOS (n, levels), n₀ (n,) and novelty (n,); None for what it does not know."""
+
+    ldos: torch.Tensor
+    density: torch.Tensor | None
+    novelty: torch.Tensor | None
+
+
 def field_batches(
     points: Array, atoms: LocalAtoms, blob: ModelBlob, numerics: Numerics, clock: Clock
-) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor, torch.Tensor | None]]:
-    """Descriptors, LDOS and n₀ of points, batch by batch: (rows, (n, features), (n, levels), (n,) or None)."""
+) -> Iterator[tuple[slice, torch.Tensor, Fields]]:
+    """Descriptors, and what the model gives, of points, batch by batch: (rows, (n, features), fields)."""
     here = numerics.here()
     model = worker_model(blob, here)
     for rows, features in batches(points, atoms, model.descriptor, here):
         clock.lap("descriptors")
-        ldos, density = model.fields(features)
+        novelty = None if model.domain is None else torch.empty(len(features), dtype=model.dtype, device=model.device)
+        ldos, density = model.fields(features, novelty=novelty)
         clock.lap("network")
-        yield rows, features, ldos, density
+        yield rows, features, Fields(ldos, density, novelty)
 
 
 def compute_block(block: Block, atoms: LocalAtoms, blob: ModelBlob, work: Work) -> Report:
@@ -123,12 +136,17 @@ def compute_block(block: Block, atoms: LocalAtoms, blob: ModelBlob, work: Work) 
     modes, channel = np.empty((block.n_points, basis.shape[1])), np.empty(block.n_points if work.channel else 0)
     dos = torch.zeros(basis.shape[0], dtype=torch.float64, device=basis.device)
     kept: dict[str, npt.NDArray[np.float32]] = {}
-    for rows, features, ldos, density in field_batches(work.grid.points(block), atoms, blob, work.numerics, clock):
+    novelty = torch.empty(block.n_points if work.domain else 0)
+    for rows, features, (ldos, density, new) in field_batches(
+        work.grid.points(block), atoms, blob, work.numerics, clock
+    ):
         wide = ldos.double()
         dos += wide.sum(0)
         modes[rows] = (wide @ basis).cpu().numpy()
         if density is not None:
             channel[rows] = density.double().cpu().numpy()
+        if new is not None:
+            novelty[rows] = new.cpu().float()
         clock.lap("reductions")
         for name, values in (("ldos", ldos), ("descriptors", features)):
             if name in work.keep:
@@ -140,11 +158,21 @@ def compute_block(block: Block, atoms: LocalAtoms, blob: ModelBlob, work: Work) 
     stores.write_region(work.store, MODES, block.slices, projections.reshape(*block.shape, -1))
     for name, field_values in kept.items():
         stores.write_region(work.store, name, block.slices, field_values.reshape(*block.shape, -1))
+    if work.domain:
+        stores.write_region(work.store, NOVELTY, block.slices, novelty.reshape(block.shape).numpy())
     clock.lap("io")
     volume, seconds = work.grid.voxel_volume, np.array([clock.seconds[s] for s in STAGES])
-    tally = Tally((dos * volume).cpu().numpy(), float(channel.sum()) * volume, block.n_points, seconds)
+    outside = _outside(novelty, block, work.grid)
+    electrons = float(channel.sum()) * volume
+    tally = Tally((dos * volume).cpu().numpy(), electrons, block.n_points, seconds, outside)
     stores.write_region(work.store, TALLY, (slice(block.index, block.index + 1),), tally.row()[None])
     return Report(block.index, worker_name(), start, time.time(), peak_memory(), clock.seconds)
+
+
+def _outside(novelty: torch.Tensor, block: Block, grid: Grid) -> Outside:
+    found = Outside.of(novelty)
+    at = np.array(np.unravel_index(found.at, block.shape)) + block.start
+    return replace(found, at=int(np.ravel_multi_index(tuple(at), grid.shape)))
 
 
 def time_ldos(points: Array, atoms: LocalAtoms, blob: ModelBlob, numerics: Numerics) -> float:
@@ -157,7 +185,7 @@ def time_ldos(points: Array, atoms: LocalAtoms, blob: ModelBlob, numerics: Numer
 
 def mean_ldos(points: Array, atoms: LocalAtoms, blob: ModelBlob, numerics: Numerics) -> Array:
     """Mean LDOS of points, (levels,) float64: of points drawn at random, what a first μ comes from."""
-    sums = [ldos.double().sum(0) for _, _, ldos, _ in field_batches(points, atoms, blob, numerics, Clock())]
+    sums = [found.ldos.double().sum(0) for *_, found in field_batches(points, atoms, blob, numerics, Clock())]
     return np.asarray((sum(sums[1:], sums[0]) / len(points)).cpu().numpy())
 
 

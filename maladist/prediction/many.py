@@ -25,7 +25,7 @@ from maladist.prediction.options import Options
 from maladist.prediction.record import check_record, naming_what_is_kept
 from maladist.prediction.result import Prediction
 from maladist.prediction.run import Target, execute
-from maladist.prediction.setup import Setup, announce, setup
+from maladist.prediction.setup import Setup, announce, later_notes, setup
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def predict_many(
         raise InputError("at_once", f"{at_once}", "at least one frame")
     ready = _ready(frames, model, options)
     announce(sorted({note for one in ready for note in one.system.notes}), observer)
-    observer = observer or Silent()
+    told, observer = observer, observer or Silent()
     if not resume:
         for path in paths:
             stores.check_target(path, overwrite, "output")
@@ -116,7 +116,9 @@ def predict_many(
         running = {pool.submit(one, i): i for i in range(len(frames))}
         for future in as_completed(running):
             _note_frame(future, running[future], pool)
-            observer.advance(Frame(running[future], len(frames), future.result()))
+            i, prediction = running[future], future.result()
+            announce([f"frame {i}: {note}" for note in later_notes(prediction, ready[i])], told)
+            observer.advance(Frame(i, len(frames), prediction))
     return [Prediction.open(path) for path in paths]
 
 

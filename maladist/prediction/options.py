@@ -34,6 +34,7 @@ class Options(NumericsOptions, total=False):
     correction: CorrectionMode
     keep: Sequence[str]
     chunks: Chunks
+    strict: bool
 
 
 def check_names(options: Options) -> None:

@@ -150,9 +150,8 @@ def make_plan(setup: Setup, workers: Workers, chunks: Chunks = "auto") -> Plan:
         shape = grid.blocks(chunks).block_shape
     points = math.prod(shape)
     blocks, levels, nt = grid.blocks(shape), model.energy_grid.levels, len(setup.system.temperatures)
-    kept = 4 * (
-        (levels if "ldos" in setup.keep else 0) + (model.descriptor.n_features if "descriptors" in setup.keep else 0)
-    )
+    widths = {"ldos": levels, "descriptors": model.descriptor.n_features}
+    kept = 4 * (int(model.domain is not None) + sum(n for name, n in widths.items() if name in setup.keep))
     seen = setup.cell_list.near_block(grid, blocks[len(blocks) // 2])
     plan = Plan(
         grid=grid,
@@ -223,7 +222,8 @@ def task_bytes(n_points: int, model: LDOSModel, n_modes: int, keep: Sequence[str
     """Peak memory of the task of a block of n_points, counted from the arrays that it holds at one time."""
     levels, features = model.energy_grid.levels, model.descriptor.n_features
     width = max([*model.network.layer_sizes, features, levels])
-    fields = [8 * n_modes, *(4 * n for name, n in (("ldos", levels), ("descriptors", features)) if name in keep)]
+    new = 4 * int(model.domain is not None)
+    fields = [8 * n_modes, new, *(4 * n for name, n in (("ldos", levels), ("descriptors", features)) if name in keep)]
     # Positions and the fields are there all the time; with them either a batch (descriptors, two layers of the network,
     # the LDOS as it is and in float64) or a field a second time, while its chunk is encoded.
     batch = min(n_points, BATCH) * (itemsize * (features + 2 * width + 2 * levels) + 8 * levels)

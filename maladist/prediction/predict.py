@@ -17,7 +17,7 @@ from maladist.prediction.options import Options
 from maladist.prediction.record import naming_what_is_kept
 from maladist.prediction.result import Prediction, discard, temporary_store
 from maladist.prediction.run import Target, execute
-from maladist.prediction.setup import announce, setup
+from maladist.prediction.setup import announce, later_notes, setup
 from maladist.prediction.spread import member_setups, write_spread
 
 
@@ -76,6 +76,9 @@ def predict(
         Whether to correct the energies for the broadening of the LDOS: 'auto', 'on' or 'off'.
     keep
         Fields to be kept in the store: any of 'ldos' and 'descriptors'.
+    strict
+        Refuse a cell outside of the model's training, in place of a warning. What its volume, distances and temperature
+        do not tell is known when the blocks are computed: the store is then left unfinished.
 
     Returns
     -------
@@ -86,6 +89,8 @@ def predict(
     ------
     InputError
         Bad input, before anything is computed: see maladist.errors.
+    DomainError
+        A cell outside of the model's training, or a model that does not know it, if ``strict``.
     BlockError
         A block failed on a worker; what was finished is kept in the store.
     """
@@ -107,5 +112,5 @@ def predict(
             discard(its)
     prediction = Prediction.open(path)
     if observer is None:  # which the run has told already
-        announce([note for note in prediction.dataset.attrs["notes"] if note not in ready.system.notes], None)
+        announce(later_notes(prediction, ready), None)
     return prediction

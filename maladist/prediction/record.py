@@ -18,7 +18,7 @@ from distributed import Client
 from distributed.client import ClosedClientError
 from distributed.comm import CommClosedError
 
-from maladist.errors import BlockError, ClusterError, InputError, StoreError
+from maladist.errors import BlockError, ClusterError, DomainError, InputError, StoreError
 from maladist.grid import Block, Blocks
 from maladist.io import stores
 from maladist.parallel.waves import NamedJob, scheduler_gone
@@ -151,6 +151,9 @@ def naming_what_is_kept(path: Path, client: Client, temporary: bool) -> Iterator
         raise BlockError(error.block, error.cause, what()) from error.__cause__
     except ClusterError as error:
         raise ClusterError(error.argument, error.came, error.wanted, error.remedy or what()) from error.__cause__
+    except DomainError as error:
+        how = f"{error.remedy} {what()}".strip()
+        raise DomainError(error.argument, error.came, error.wanted, how) from None
     except InputError:
         raise
     except (CommClosedError, ClosedClientError, TimeoutError) as error:

@@ -148,6 +148,8 @@ class Prediction:
                     "workers",
                     "broadening_correction",
                     "double_counting",
+                    "outside",
+                    "notes",
                     "reference_temperature_K",
                     "peak_memory_bytes",
                     "seconds",

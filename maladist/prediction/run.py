@@ -37,6 +37,7 @@ from maladist.physics.fermi import FermiState, fermi_states, number_rows, window
 from maladist.physics.limits import check_limits
 from maladist.prediction.block import Report, Work, compute_block, density_blocks, mean_ldos
 from maladist.prediction.fields import reference_density, terms_of_store
+from maladist.prediction.novelty import NOVELTY, check_points, outside_attributes
 from maladist.prediction.options import Chunks
 from maladist.prediction.passes import Pass, Run, run_pass
 from maladist.prediction.pilot import pilot_groups, pilot_points, window
@@ -143,7 +144,7 @@ def execute(
     if setup.model.has_density_channel:
         share = np.full((len(coefficients), 1), counted.share)
         coefficients = np.concatenate([coefficients, share], axis=1)
-    notes = [*limits, *counted.notes]
+    notes = [*limits, *counted.notes, *check_points(spectrum.tally.outside, setup.strict)]
     for note in notes:
         observer.note(note)
     densities = make_density(run, coefficients)
@@ -153,9 +154,11 @@ def execute(
     values = result_values(setup.system, energies, spectrum.tally.dos, spectrum.states, terms)
     stores.write_values(run.path, values | run_values(reports))
     took = {"density": worker_seconds(densities), "energies": seconds, "wall": time.perf_counter() - began}
+    known = setup.model.domain is not None
     stores.set_attributes(
         run.path,
         {
+            **({"outside": outside_attributes(spectrum.tally.outside, setup.system)} if known else {}),
             "model": str(setup.model),
             "notes": [*setup.system.notes, *notes],
             "blocks": len(run.plan.blocks),
@@ -222,6 +225,8 @@ def _make_store(run: Run, basis: Array, overwrite: bool) -> None:
     system, model = setup.system, setup.model
     shape, chunks, nt = system.grid.shape, plan.block_shape, len(system.temperatures)
     arrays = {"density": field_template("density", shape, chunks, nt if nt > 1 else 0)}
+    if model.domain is not None:
+        arrays[NOVELTY] = field_template(NOVELTY, shape, chunks)
     for name, width in (("ldos", model.energy_grid.levels), ("descriptors", model.descriptor.n_features)):
         if name in setup.keep:
             arrays[name] = field_template(name, (*shape, width), (*chunks, width))
@@ -268,13 +273,15 @@ def sum_blocks(run: Run, basis: Array, resumed: bool) -> Spectrum:
     """The pass over the blocks: from the atoms to D(ε) and the projections on a basis; then μ."""
     setup = run.setup
     grid, cells = setup.system.grid, setup.cell_list
-    work = Work(str(run.path), grid, setup.numerics, basis, setup.model.has_density_channel, setup.keep)
+    knows, channel = setup.model.domain is not None, setup.model.has_density_channel
+    work = Work(str(run.path), grid, setup.numerics, basis, channel, knows, setup.keep)
     shared = run.model, waves.share(run.client, work, run_key=run.key)
 
     def arguments(block: Block) -> tuple[object, ...]:
         return (cells.near_block(grid, block).without_indices(), *shared)
 
-    reports = run_pass(run, Pass("blocks", compute_block, arguments, TALLY, (MODES, *setup.keep)), resumed)
+    fields = (MODES, *((NOVELTY,) if knows else ()), *setup.keep)
+    reports = run_pass(run, Pass("blocks", compute_block, arguments, TALLY, fields), resumed)
     tally = _total(run)
     states = fermi_states(torch.as_tensor(tally.dos), setup.model.energy_grid, setup.system)
     return Spectrum(tally, states, reports)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Unpack
@@ -27,7 +27,9 @@ from maladist.parallel.progress import Observer
 from maladist.physics.fermi import use_correction
 from maladist.physics.system import System, complete, wrapped
 from maladist.prediction.block import ModelBlob
+from maladist.prediction.novelty import check_cell
 from maladist.prediction.options import Chunks, Options, check_chunks, check_names, numerics_of
+from maladist.prediction.result import Prediction
 
 KEEPABLE: Final = ("ldos", "descriptors")
 
@@ -50,6 +52,8 @@ class Setup:
         Points of a block along the lattice vectors, or 'auto'.
     model_hash
         Of the model as it was given, whatever the cell.
+    strict
+        Whether a cell outside of the model's training is refused.
     """
 
     system: System
@@ -58,6 +62,7 @@ class Setup:
     keep: tuple[str, ...]
     chunks: Chunks
     model_hash: str
+    strict: bool = False
 
     @property
     def needs_modes(self) -> bool:
@@ -125,8 +130,10 @@ def setup(atoms: ase.Atoms, model: LDOSModel | str | Path, **options: Unpack[Opt
         notes=tuple(filter(None, [told_apart(model.descriptor, atoms.get_chemical_symbols())])),
     )
     system = complete(system, not_corrected, model.electrons_per_atom)
+    strict = options.get("strict", False)
+    system = replace(system, notes=(*system.notes, *check_cell(model, system, strict)))
     placed = model.placed(atoms.get_chemical_symbols(), atoms.get_volume())
-    return Setup(system, placed, numerics, keep, chunks, model.content_hash)
+    return Setup(system, placed, numerics, keep, chunks, model.content_hash, strict)
 
 
 def _with_elements(
@@ -168,6 +175,11 @@ def choose_grid(atoms: ase.Atoms, model: LDOSModel, grid: Grid | Sequence[int] |
 def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:
     if value not in allowed:
         raise InputError(name, repr(value), f"one of {', '.join(allowed)}")
+
+
+def later_notes(prediction: Prediction, ready: Setup) -> list[str]:
+    """What the user should know of a result that was not known before it was computed."""
+    return [note for note in prediction.dataset.attrs.get("notes", []) if note not in ready.system.notes]
 
 
 def announce(notes: Sequence[str], observer: Observer | None) -> None:

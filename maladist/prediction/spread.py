@@ -35,7 +35,10 @@ def member_setups(ready: Setup) -> list[Setup]:
     members = ready.model.members()
     if len(members) < 2:
         raise InputError("spread", "a model of one network", "an ensemble", "Train one with members: 4.")
-    return [replace(ready, model=m, keep=(), model_hash=m.content_hash) for m in members]
+    # Where the model has been trained is the mean's: it is not looked at once more for each.
+    return [
+        replace(ready, model=replace(m, domain=None), keep=(), model_hash=m.content_hash, strict=False) for m in members
+    ]
 
 
 def write_spread(client: Client, path: Path, members: Sequence[Path]) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
+from maladist.learning.domain import Outside
 
 Array = npt.NDArray[np.float64]
 
@@ -29,12 +31,15 @@ class Tally:
         Number of points.
     seconds
         Worker seconds in each of STAGES, (4,) float64.
+    outside
+        Points outside of the model's training; of none from a model that does not know it.
     """
 
     dos: Array
     electrons: float
     n_points: int
     seconds: Array
+    outside: Outside = field(default_factory=Outside)
 
     @classmethod
     def zero(cls, levels: int) -> Tally:
@@ -47,22 +52,27 @@ class Tally:
             self.electrons + other.electrons,
             self.n_points + other.n_points,
             self.seconds + other.seconds,
+            self.outside + other.outside,
         )
 
     def row(self) -> Array:
         """The tally as one row of the record of finished blocks, (row_length(levels),) float64."""
-        return np.concatenate([self.dos, [self.electrons, float(self.n_points)], self.seconds])
+        o = self.outside
+        counts = [self.electrons, self.n_points, o.points, o.outside, o.farthest, o.at]
+        return np.concatenate([self.dos, counts, self.seconds])
 
     @classmethod
     def from_row(cls, row: Array) -> Tally:
         """Inverse of `row`."""
-        n = len(STAGES)
-        return cls(row[: -n - 2], float(row[-n - 2]), int(row[-n - 1]), row[-n:])
+        levels = len(row) - row_length(0)
+        electrons, n, points, outside, farthest, at = row[levels : -len(STAGES)]
+        counted = Outside(int(points), int(outside), float(farthest), int(at))
+        return cls(row[:levels], float(electrons), int(n), row[-len(STAGES) :], counted)
 
 
 def row_length(levels: int) -> int:
     """Numbers of a tally's row."""
-    return levels + 2 + len(STAGES)
+    return levels + 6 + len(STAGES)
 
 
 def add_up(tallies: Iterable[Tally], levels: int) -> Tally:

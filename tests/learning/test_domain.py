@@ -110,10 +110,10 @@ def test_parts_that_do_not_fit_are_refused() -> None:
 @given(st.permutations(range(7)), st.integers(1, 6))
 def test_counts_of_parts_add_up_to_the_count_of_the_whole(order: list[int], cut: int) -> None:
     values = torch.tensor([0.5, 3.0, 1.0, 1.1, 0.2, 2.9, 0.0])[order]
-    whole = Outside.of(values, order)
-    parts = [Outside.of(values[:cut], order[:cut]), Outside.of(values[cut:], order[cut:])]
-    assert parts[0] + parts[1] == parts[1] + parts[0] == whole == whole + Outside()
-    assert whole == Outside(7, 3, 3.0, 1)
+    whole, first, second = (Outside.of(part) for part in (values, values[:cut], values[cut:]))
+    second = replace(second, at=second.at + cut)
+    assert first + second == second + first == whole == whole + Outside()
+    assert whole == Outside(7, 3, 3.0, order.index(1))
 
 
 def test_it_is_said_when_many_points_are_outside_or_one_is_far_outside() -> None:
@@ -220,7 +220,7 @@ def outside(atoms: Atoms, model: LDOSModel, points: int = 6000) -> Outside:
     at = np.stack(np.unravel_index(chosen, grid.shape), axis=-1) / np.array(grid.shape) @ grid.cell_array
     cells = CellList(grid.cell_array, atoms.positions, atoms.numbers.astype(np.int16), model.descriptor.cutoff)
     features = evaluate(at, cells.around([0, 0, 0], [1, 1, 1]), model.descriptor, threads=1)
-    return Outside.of(model.novelty(features), chosen)
+    return Outside.of(model.novelty(features))
 
 
 def drawn(repeat: tuple[int, int, int], displacement: float = 0.1, **options: int) -> Atoms:

@@ -1,0 +1,70 @@
+"""Whether a cell lies where its model has been trained: of the cell at once, of its points when they are computed."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from maladist.errors import DomainError
+from maladist.learning.domain import CellRange, Outside
+from maladist.learning.model import LDOSModel
+from maladist.physics.system import System
+
+NOVELTY: Final = "novelty"
+"""Array of the store: distance of every point from the training, 1 where it ends."""
+
+UNKNOWN: Final = "the model does not know where it has been trained: nothing tells whether it may answer here"
+_TRAINED: Final = "a cell like those of the model's training"
+
+
+def check_cell(model: LDOSModel, system: System, strict: bool) -> list[str]:
+    """What the user should know of a cell before anything is computed: volume, distances, temperatures.
+
+    Parameters
+    ----------
+    strict
+        Whether a cell outside of the training is refused.
+
+    Raises
+    ------
+    DomainError
+        Such a cell, or a model that does not know where it has been trained, if ``strict``.
+    """
+    if model.domain is None:
+        if strict:
+            raise DomainError("strict", UNKNOWN, "a model that knows it", "Leave out --strict.")
+        return [UNKNOWN]
+    departures = "; ".join(model.domain.cells.departures(CellRange.of(system)))
+    if departures and strict:
+        raise DomainError(
+            "atoms", f"outside of the model's training ({departures})", _TRAINED, "Or leave out --strict."
+        )
+    return [f"outside of the model's training: {departures}"] if departures else []
+
+
+def check_points(outside: Outside, strict: bool) -> list[str]:
+    """What the user should know of the points, once all are computed.
+
+    Raises
+    ------
+    DomainError
+        More points outside of the training, or farther outside, than cells like the training's have, if ``strict``.
+    """
+    if not outside.much:
+        return []
+    if strict:
+        raise DomainError("atoms", f"outside of the model's training at {outside}", _TRAINED, "Or leave out --strict.")
+    return [f"outside of the model's training: {outside}; the result may be wrong there (novelty in the store)"]
+
+
+def outside_attributes(outside: Outside, system: System) -> dict[str, Any]:
+    """Figures for a store and ``--json``: points outside, their share, the largest novelty and where it is, Å."""
+    grid = system.grid
+    at = np.array(np.unravel_index(outside.at, grid.shape)) / np.array(grid.shape) @ grid.cell_array
+    return {
+        "points": outside.outside,
+        "share": outside.share,
+        "largest_novelty": outside.farthest,
+        "largest_at_A": [float(x) for x in at],
+    }
