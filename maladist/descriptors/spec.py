@@ -8,11 +8,13 @@ with one are parts of a family and of the machinery). Nothing lists the families
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from numbers import Real
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +63,10 @@ class Request:
 
 Kernel = Callable[[Request], torch.Tensor]
 """Takes a request to the descriptors, (n_points, n_features), of the request's device and dtype."""
+
+
+LONGEST: Final = 100.0
+"""Longest length of a descriptor, Å: a sphere of it holds half a million atoms of a dense solid."""
 
 
 class Spec(ABC):
@@ -143,7 +149,12 @@ def spec_from_dict(values: Mapping[str, Any]) -> Spec:
     known = [f.name for f in fields(family)]  # type: ignore[arg-type]
     if wrong := set(given) - set(known):
         raise InputError("descriptor", f"{', '.join(sorted(wrong))} for {family.family}", ", ".join(known))
-    return family(**given)
+    try:
+        return family(**given)
+    except InputError:
+        raise
+    except (TypeError, ValueError, OverflowError) as error:  # a text or nothing where a number belongs
+        raise InputError("descriptor", f"{given!r:.120}", f"the fields of {family.family} ({error})") from error
 
 
 def check_weights(weights: Mapping[str, float]) -> dict[str, float]:
@@ -188,8 +199,9 @@ def weights_by_atom(numbers: npt.NDArray[np.int16], weights: Mapping[str, float]
     return by_number[numbers]
 
 
-def positive(argument: str, value: float) -> float:
-    """Return a finite, positive length as a float."""
-    if not (np.isfinite(value) and value > 0):
-        raise InputError(argument, f"{value}", "a positive length in Å")
-    return float(value)
+def positive(argument: str, value: Any) -> float:
+    """Return a length of the descriptors as a float: positive, and not so long that a sphere of it has no end."""
+    length = float(value) if isinstance(value, Real) else math.nan
+    if not 0 < length <= LONGEST:
+        raise InputError(argument, f"{value!r:.40}", f"a positive length in Å, of at most {LONGEST:g}")
+    return length

@@ -21,6 +21,8 @@ from maladist.errors import AtomsError
 _TAIL: Final = 4096
 """Bytes at the end of a file that are looked at."""
 
+_NUMBER: Final = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eEdD][-+]?\d+)?")
+
 _MANY: Final = 20
 """Lines of a LAMMPS data file's head in which its units may stand."""
 
@@ -166,12 +168,61 @@ def _gromacs(lines: Iterator[str]) -> list[str]:
     return [f"has {len(every)} lines where it tells {told[:20] or '?'} atoms"]
 
 
+def _is_row(line: str) -> bool:
+    """Whether a line may be an atom's: three numbers, or a name and three numbers."""
+    words = line.split()
+    return len(words) >= 3 and all(map(_NUMBER.fullmatch, words[-3:] if len(words) == 4 else words[:3]))
+
+
+def _poscar(lines: Iterator[str]) -> list[str]:
+    """A comment, the scale, three vectors, symbols (not in VASP 4), numbers, perhaps 'Selective', the mode, atoms."""
+    every = list(lines)
+    at = next((i for i in (5, 6) if i < len(every) and re.fullmatch(r"[\d\s]+(!.*)?", every[i])), None)
+    if at is None:
+        return [""]  # which ASE refuses
+    told = sum(int(n) for n in every[at].partition("!")[0].split())
+    first = at + 2 + every[at + 1 : at + 2][0][:1].lower().startswith("s") if at + 1 < len(every) else at + 2
+    more = every[first + told : first + told + 1]
+    return [f"has more lines of atoms than the {told} that it tells" if more and _is_row(more[0]) else ""]
+
+
+def _xdatcar(lines: Iterator[str]) -> list[str]:
+    """Frames of a line 'Direct configuration=' and the atoms' lines, the first of them, or each, after a header."""
+    every, complaints, at, told = list(lines), [], 0, 0
+    while at < len(every) and every[at].strip():
+        if "Direct configuration=" not in every[at]:
+            scale, numbers = (line.split() for line in ("".join(every[at + i : at + i + 1]) for i in (1, 6)))
+            if not numbers or not all(n.isdigit() for n in numbers) or not all(map(_NUMBER.fullmatch, scale)):
+                break
+            told, at = sum(map(int, numbers)), at + 7
+        at += 1 + told
+        complaints.append("")
+    if any(line.strip() for line in every[at:]):
+        complaints.append("goes on behind its last whole frame")
+    return complaints
+
+
+def _xsf(lines: Iterator[str]) -> list[str]:
+    every = list(lines)
+    complaints = []
+    for at, line in enumerate(every):
+        if line.strip().upper().startswith("PRIMCOORD"):
+            told = "".join(every[at + 1 : at + 2]).split()[:1]
+            after = every[at + 2 + int(told[0]) :][:1] if told and told[0].isdigit() else []
+            wrong = bool(after) and _is_row(after[0])
+            complaints.append(f"has more lines of atoms than the {told[0]} that it tells" if wrong else "")
+    return complaints
+
+
 def _ending(mark: str) -> Callable[[Iterator[str]], list[str]]:
     """Check of a format of one frame whose last record is always there."""
     return lambda lines: ["" if any(line.strip().lower() == mark for line in lines) else f"has no {mark}"]
 
 
 _COMPLAINTS: Final[dict[str, Callable[[Iterator[str]], list[str]]]] = {
+    "vasp": _poscar,
+    "vasp-xdatcar": _xdatcar,
+    "xsf": _xsf,
     "lammps-dump-text": _lammps_dump,
     "lammps-data": _lammps_data,
     "proteindatabank": _pdb,

@@ -22,6 +22,7 @@ ACTIVATIONS: Final = (
 )
 """Names of torch.nn's activation functions that keep the number of features; each with torch's default parameters."""
 
+_LARGEST: Final = 1e10  # of a weight: the output of a damaged one overflows
 _OVER_FEATURES = ("LogSoftmax", "Softmax", "Softmin")
 
 
@@ -143,8 +144,9 @@ class FeedForward(nn.Module):
             lines = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
             raise ModelError("network", lines[0], f"weights for layers {network.layer_sizes}") from None
         for name, weight in network.named_parameters():
-            if not (weight.is_floating_point() and bool(torch.isfinite(weight).all())):
-                raise ModelError("network", f"weights {name} that are not finite", "finite weights", "Train it again.")
+            if not (weight.is_floating_point() and bool((weight.abs() <= _LARGEST).all())):
+                came = f"weights {name} that are not finite, or beyond {_LARGEST:.0e}"
+                raise ModelError("network", came, "finite weights", "Train it again.")
         if len({weight.dtype for weight in network.parameters()}) != 1:
             raise ModelError("network", "weights of several types", "one floating point type")
         return network

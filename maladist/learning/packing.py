@@ -55,11 +55,13 @@ def unpack(content: bytes) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         Bytes of another kind, truncated, damaged or of another version.
     """
     metadata = _read_metadata(content)
+    told = metadata.pop("sha256", "")
     try:
         tensors = load(content)
+        digest = _digest(metadata, tensors)  # refuses NaN, which JSON is not written with
     except (SafetensorError, ValueError, RuntimeError) as error:
         raise ModelError("model", f"a file that is truncated or damaged ({error})", "a whole model file") from None
-    if metadata.pop("sha256", "") != _digest(metadata, tensors):
+    if told != digest:
         raise ModelError("model", "a file whose content does not match its checksum", "an undamaged model file")
     # Clones lie where torch aligns them, which the last bits of a matrix product can depend on.
     return metadata, {name: tensor.clone() for name, tensor in tensors.items()}

@@ -33,6 +33,7 @@ from maladist.errors import ModelError
 Kind = Literal["none", "standard", "minmax", "whiten"]
 
 _DEGENERATE = 1e-10
+_LARGEST = 1e20  # float32 squares of it are finite still; no descriptor and no LDOS comes near
 _ROUNDING = 1e-9  # of the largest eigenvalue; float32 descriptors carry 1e-6 of their spread
 
 
@@ -170,8 +171,9 @@ class Scaler:
             or not (self.feature_wise or len(self.shift) == 1)
         ):
             raise ModelError("scaler", came, "two vectors, of length 1 unless feature-wise")
-        if not bool(torch.isfinite(self.shift + self.scale).all() and (self.scale >= 0).all()):
-            raise ModelError("scaler", "a shift or scale that is not finite, or a scale below zero", "finite numbers")
+        if not bool((self.shift.abs() + self.scale <= _LARGEST).all() and (self.scale >= 0).all()):
+            came = f"a shift or scale that is not finite or beyond {_LARGEST:.0e}, or a scale below zero"
+            raise ModelError("scaler", came, "finite numbers")
         object.__setattr__(self, "shift", self.shift.detach().to(torch.float64))
         object.__setattr__(self, "scale", self.scale.detach().to(torch.float64))
         if (self.kind == "whiten") != (self.rotation is not None):

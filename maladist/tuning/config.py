@@ -20,7 +20,7 @@ import math
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -36,6 +36,8 @@ TRAINED: Final = ("loss", "band_energy", "total_energy")
 LARGER_IS_BETTER: Final = ("naswot", "jacobian", "mutual_information")
 FEELS: Final = {"naswot": "network", "jacobian": "network", "acsd": "descriptor", "mutual_information": "descriptor"}
 """The section that a measure without training tells anything of."""
+LARGEST: Final = 10**15
+"""Largest end of a range: beyond it whole numbers and floats are no longer the same."""
 MOST: Final = 10_000
 """Combinations in a grid or an orthogonal array."""
 
@@ -58,8 +60,8 @@ class Axis(Section):
     """
 
     choices: list[Any] | None = Field(default=None, min_length=2)
-    low: int | float | None = None
-    high: int | float | None = None
+    low: Annotated[int | float, Field(ge=-LARGEST, le=LARGEST)] | None = None
+    high: Annotated[int | float, Field(ge=-LARGEST, le=LARGEST)] | None = None
     step: int | float | None = Field(default=None, gt=0)
     log: bool = False
     levels: int = Field(default=3, ge=2)

@@ -80,6 +80,8 @@ def import_mala(path: str | Path, pseudopotentials: Mapping[str, Element] | None
     members = read_members(content, path.name)
     params, info = _json(members["params"], "params.json"), _json(members.get("info", b"{}"), "info.json")
     names = info.get("pseudopotentials") or {}
+    if not isinstance(names, dict):
+        raise ModelError("info.json", f"pseudopotentials {names!r:.40}", "a file name for each element")
     provenance = {
         "source": "MALA",
         "file": path.name,
