@@ -18,7 +18,7 @@ import torch
 from maladist.errors import DataFileError, InputError, PhysicsError
 from maladist.io.qe.functionals import functional_of
 from maladist.io.qe.printed import REAL, last_real, last_structure, reals, temperature_printed
-from maladist.io.qe.run import Array, DFTRun, symbol_of, without_dispersion
+from maladist.io.qe.run import Array, DFTRun, check_at_rest, symbol_of, without_dispersion
 from maladist.io.refused import refuse_output
 from maladist.physics.broadening import occupation_sums
 from maladist.physics.system import check_neutral
@@ -100,6 +100,8 @@ def _run(text: str, path: Path, n_runs: int) -> DFTRun:
     if "JOB DONE" not in text:
         notes.append(f"{path.name} breaks off: its last finished step was read")
     atoms = last_structure(step.before)
+    if step.self_consistent:
+        check_at_rest(last_structure(text), atoms, path)
     temperature, said = temperature_printed(step.before)
     eigenvalues, weights, omitted = _bands(step)
     terms, dispersion = _terms(step, path)

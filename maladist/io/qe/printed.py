@@ -31,7 +31,7 @@ def reals(text: str) -> Array:
         Something else than finite numbers.
     """
     # Columns that are full have no space between a number and the next one's sign.
-    values = fortran_numbers(re.sub(r"(?<=[\d.])-", " -", text).encode())
+    values = fortran_numbers(re.sub(r"(?<=[\d.])-(?!\d{3}(?:\s|$))", " -", text).encode())
     if not np.isfinite(values).all():
         raise ValueError("numbers that are not finite")
     return values

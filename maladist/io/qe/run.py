@@ -144,6 +144,23 @@ def symbol_of(species: str) -> str:
     return re.split(r"[^A-Za-z]", species)[0].capitalize()
 
 
+def check_at_rest(structure: ase.Atoms, calculated: ase.Atoms, source: Path) -> None:
+    """Refuse a structure that was moved after its last self-consistency, by dynamics or a relaxation out of steps.
+
+    pp.x then writes the last density and LDOS with the headers of the structure that would have come next.
+
+    Raises
+    ------
+    DFTError
+        It was moved by more than 1e-4 Å.
+    """
+    moved = float(np.abs(structure.positions - calculated.positions).max())
+    if moved > 1e-4:
+        came = f"atoms moved by up to {moved:.2g} Å after the last self-consistency (dynamics, or too few steps)"
+        remedy = "Run an scf at that structure."
+        raise DFTError(str(source), came, "a density that belongs to its structure", remedy)
+
+
 def without_dispersion(
     terms: Mapping[str, float], dispersion: float, kind: str, source: Path
 ) -> tuple[dict[str, float], tuple[str, ...]]:

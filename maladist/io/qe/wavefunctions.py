@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -22,29 +23,57 @@ from maladist.units import BOHR
 Complex = npt.NDArray[np.complex128]
 Miller = npt.NDArray[np.int32]
 
-
-def _records(path: Path) -> Iterator[bytes]:
-    try:
-        with path.open("rb") as stream:
-            while head := stream.read(4):
-                size = int.from_bytes(head, "little", signed=True)
-                data = stream.read(size) if size >= 0 else b""
-                if size < 0 or len(data) != size or stream.read(4) != head:
-                    raise DataFileError(
-                        str(path), "is truncated or of another kind", "a whole file of Quantum ESPRESSO"
-                    )
-                yield data
-    except OSError as error:
-        raise DataFileError(str(path), f"cannot be read ({error})", "a file of the folder PREFIX.save") from error
+_GAMMA: Final = 32
+"""Where in the first record it stands whether half of the sphere is stored: after k and its numbers."""
 
 
-def _on_grid(coefficients: Complex, miller: Miller, shape: tuple[int, int, int], gamma: bool) -> Complex:
-    """Σ_G c_G exp(iG·r) on the grid, (Nx, Ny, Nz)."""
-    box = np.zeros(shape, np.complex128)
-    box[tuple(miller.T % np.array(shape)[:, None])] = coefficients
-    if gamma:  # half of the sphere is stored: c(−G) = c(G)*
-        box[tuple(-miller.T % np.array(shape)[:, None])] = coefficients.conj()
-    return np.asarray(np.fft.ifftn(box, norm="forward"))
+class _Records:
+    """Fortran records of a file, one after another."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._data = self._read()
+
+    def _read(self) -> Iterator[bytes]:
+        try:
+            with self.path.open("rb") as stream:
+                while head := stream.read(4):
+                    size = int.from_bytes(head, "little", signed=True)
+                    data = stream.read(size) if size >= 0 else b""
+                    if size < 0 or len(data) != size or stream.read(4) != head:
+                        raise self.error()
+                    yield data
+        except OSError as error:
+            raise DataFileError(
+                str(self.path), f"cannot be read ({error})", "a file of the folder PREFIX.save"
+            ) from error
+
+    def error(self) -> DataFileError:
+        return DataFileError(str(self.path), "is truncated or of another kind", "a whole file of Quantum ESPRESSO")
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._data
+
+    def take(self, dtype: str, shape: tuple[int, ...] = (-1,), start: int = 0) -> npt.NDArray[Any]:
+        """The next record as numbers; it must hold at least one."""
+        data = next(self._data, b"")[start:]
+        try:
+            values = np.frombuffer(data, dtype).reshape(shape)
+        except ValueError:
+            raise self.error() from None
+        if not values.size:
+            raise self.error()
+        return values
+
+    def on_grid(self, coefficients: Complex, miller: Miller, shape: tuple[int, int, int], gamma: bool) -> Complex:
+        """Σ_G c_G exp(iG·r) on the grid, (Nx, Ny, Nz)."""
+        if len(coefficients) != len(miller):
+            raise self.error()
+        box = np.zeros(shape, np.complex128)
+        box[tuple(miller.T % np.array(shape)[:, None])] = coefficients
+        if gamma:  # half of the sphere is stored: c(−G) = c(G)*
+            box[tuple(-miller.T % np.array(shape)[:, None])] = coefficients.conj()
+        return np.asarray(np.fft.ifftn(box, norm="forward"))
 
 
 def read_density(save: Path, shape: tuple[int, int, int]) -> npt.NDArray[np.float64]:
@@ -53,26 +82,36 @@ def read_density(save: Path, shape: tuple[int, int, int]) -> npt.NDArray[np.floa
     Raises
     ------
     DataFileError
-        A file that is missing or truncated.
+        A file that is missing, truncated or of another kind.
     """
-    records = _records(save / "charge-density.dat")
-    gamma = bool(np.frombuffer(next(records), "<i4")[0])
-    next(records)  # reciprocal lattice
-    miller = np.frombuffer(next(records), "<i4").reshape(-1, 3)
-    return _on_grid(np.frombuffer(next(records), "<c16"), miller, shape, gamma).real / BOHR**3
+    records = _Records(save / "charge-density.dat")
+    gamma = bool(records.take("<i4")[0])
+    records.take("<f8")  # reciprocal lattice
+    miller = records.take("<i4", (-1, 3))
+    return records.on_grid(records.take("<c16"), miller, shape, gamma).real / BOHR**3
 
 
 def read_states(path: Path, shape: tuple[int, int, int]) -> Iterator[npt.NDArray[np.float64]]:
-    """|ψ_nk(r)|² of one k-point's file, band by band, with a mean of one over the grid."""
-    records = _records(path)
-    head = next(records)
-    gamma = bool(np.frombuffer(head[32:36], "<i4")[0])
-    spinors = int(np.frombuffer(next(records), "<i4")[2])
-    next(records)
-    miller = np.frombuffer(next(records), "<i4").reshape(-1, 3)
+    """|ψ_nk(r)|² of one k-point's file, band by band, with a mean of one over the grid.
+
+    Raises
+    ------
+    DataFileError
+        A file that is missing, truncated or of another kind.
+    """
+    records = _Records(path)
+    gamma = bool(records.take("<i4", start=_GAMMA)[0])
+    counts = records.take("<i4")
+    if len(counts) < 3 or counts[2] not in (1, 2):
+        raise records.error()
+    records.take("<f8")
+    miller = records.take("<i4", (-1, 3))
     for data in records:
-        parts = np.frombuffer(data, "<c16").reshape(spinors, -1)
-        yield sum(np.abs(_on_grid(c, miller, shape, gamma)) ** 2 for c in parts)  # type: ignore[misc]
+        try:
+            parts = np.frombuffer(data, "<c16").reshape(counts[2], -1)
+        except ValueError:
+            raise records.error() from None
+        yield sum(np.abs(records.on_grid(c, miller, shape, gamma)) ** 2 for c in parts)  # type: ignore[misc]
 
 
 def ldos_of_states(save: Path, run: DFTRun, energies: EnergyGrid) -> npt.NDArray[np.float32]:

@@ -16,6 +16,7 @@ from maladist.io.qe.run import (
     NOT_SELF_CONSISTENT,
     Array,
     DFTRun,
+    check_at_rest,
     symbol_of,
     temperature_of,
     without_dispersion,
@@ -85,9 +86,16 @@ def _flag(parent: ET.Element, where: str) -> bool:
 
 
 def _run(path: Path, root: ET.Element, out: ET.Element) -> DFTRun:
-    atoms, bands, grid = _atoms(out), out.find("band_structure"), out.find("basis_set/fft_grid")
+    atoms, last, bands, grid = (
+        _atoms(out),
+        root.find("step[last()]"),
+        out.find("band_structure"),
+        out.find("basis_set/fft_grid"),
+    )
     if bands is None or grid is None:
         raise KeyError("no band structure")
+    if last is not None and last.findtext("total_energy/etot") == out.findtext("total_energy/etot"):
+        check_at_rest(atoms, _atoms(last), path)  # else the last calculation is not a step's, but one at its end
     eigenvalues, weights = _bands(bands)
     smearing, temperature = bands.find("smearing"), None
     if smearing is not None:

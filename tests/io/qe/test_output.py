@@ -1,0 +1,144 @@
+"""The printed output of pw.x: the last finished calculation, however many there are, and its structure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from maladist.errors import DataFileError, DFTError, PhysicsError
+from maladist.io.qe.output import is_qe_output, read_qe_output, read_runs
+from maladist.io.qe.run import read_dft_run
+from maladist.io.qe.xml import read_qe_xml
+from tests.io.conftest import FileOf
+
+
+@pytest.mark.parametrize("name", ["plain", "gamma", "vc-relax", "d2", "d3", "xdm", "pz"])
+def test_it_says_what_the_xml_says(name: str, qe_file: FileOf) -> None:
+    out, xml = read_qe_output(qe_file(name, "out")), read_qe_xml(qe_file(name, "xml"))
+    assert (out.shape, out.n_electrons, out.xc) == (xml.shape, xml.n_electrons, xml.xc)
+    assert out.density_cutoff == pytest.approx(xml.density_cutoff)
+    assert out.pseudopotentials == xml.pseudopotentials
+    # Cells are printed with six decimals of alat, later ones with nine of an Å; positions with seven of alat.
+    np.testing.assert_allclose(out.atoms.cell.array, xml.atoms.cell.array, atol=5e-6)
+    np.testing.assert_allclose(out.atoms.positions, xml.atoms.positions, atol=5e-6)
+    np.testing.assert_allclose(out.weights, xml.weights, atol=1e-6)
+    np.testing.assert_allclose(out.eigenvalues, xml.eigenvalues, atol=6e-5)
+    assert {"total_free_energy_eV", "fermi_energy_eV", "band_energy_eV", "n_electrons"} <= set(out.terms)
+    for term, value in out.terms.items():
+        assert value == pytest.approx(xml.terms[term], abs=2e-4), term
+
+
+def test_a_run_that_did_not_converge_is_told_as_such(qe_file: FileOf) -> None:
+    with pytest.raises(DFTError, match=r"not-converged\.out: the self-consistency did not converge"):
+        read_dft_run(qe_file("not-converged", "out")).check_converged()
+
+
+def test_a_relaxation_that_converged_after_one_step_that_did_not_is_converged(qe_file: FileOf) -> None:
+    path = qe_file("vc-relax", "out")
+    done = "convergence has been achieved"
+    path.write_text(path.read_text().replace(done, "convergence NOT achieved", 1))
+    assert read_qe_output(path).converged
+
+
+@pytest.mark.parametrize("kind", ["xml", "out"])
+@pytest.mark.parametrize("name", ["relax", "md"])
+def test_a_structure_that_was_moved_after_its_density_is_refused(name: str, kind: str, qe_file: FileOf) -> None:
+    """pp.x writes the next structure into the headers of the last LDOS, and the XML holds it too."""
+    with pytest.raises(DFTError, match=r"atoms moved by up to 0\.0\d+ Å after the last self-consistency"):
+        read_dft_run(qe_file(name, kind))
+
+
+def test_a_relaxation_that_came_to_its_end_is_read(qe_file: FileOf) -> None:
+    path = qe_file("relax", "out")
+    text = path.read_text()
+    path.write_text(text[: text.index("The maximum number of steps")] + "JOB DONE.\n")
+    run = read_qe_output(path)
+    np.testing.assert_allclose(run.atoms.positions[0], [0.0176288193, 0.0211508816, -0.0021222446], atol=1e-9)
+    assert run.terms["total_free_energy_eV"] == pytest.approx(-5.01985017 * 13.605693122994)
+
+
+def test_messages_of_a_queue_come_first(qe_file: FileOf) -> None:
+    path = qe_file("plain", "out")
+    wanted = read_qe_output(path)
+    path.write_text("slurm: job 17\nLoading modules: total energy = 3 Ry\n" * 200 + path.read_text())
+    assert is_qe_output(path)
+    found = read_dft_run(path)
+    assert found.terms == wanted.terms and found.shape == wanted.shape
+
+
+def test_of_several_runs_the_last_is_read(qe_file: FileOf) -> None:
+    first, second = qe_file("pz", "out"), qe_file("plain", "out")
+    both = first.with_name("both.out")
+    both.write_text(first.read_text() + second.read_text())
+    run = read_qe_output(both)
+    assert run.xc == "pbe" and "holds 2 runs: the last was read" in run.notes[0]
+    assert [r.xc for r in read_runs(both)] == ["pbe", "pz"]
+
+
+def test_an_output_that_breaks_off(qe_file: FileOf) -> None:
+    path = qe_file("vc-relax", "out")
+    text = path.read_text()
+    path.write_text(text[: text.rindex("!    total energy") - 2000])
+    run = read_qe_output(path)
+    assert any("breaks off: its last finished step was read" in note for note in run.notes)
+    path.write_text(text[: text.index("End of self-consistent")])
+    with pytest.raises(DataFileError, match=r"vc-relax\.out: no total energy: it breaks off before"):
+        read_qe_output(path)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.2, 0.5, 0.8, 0.95])
+@pytest.mark.parametrize("name", ["plain", "vc-relax", "nscf"])
+def test_wherever_it_is_cut_there_is_one_line_or_a_whole_step(name: str, share: float, qe_file: FileOf) -> None:
+    path = qe_file(name, "out")
+    text = path.read_text()
+    path.write_text(text[: int(share * len(text))] + "\n")
+    if not is_qe_output(path):
+        return
+    try:
+        run = read_qe_output(path)
+    except (DataFileError, DFTError) as error:  # the latter where it is cut after a move
+        assert "\n" not in str(error)
+    else:
+        assert any("breaks off" in note for note in run.notes)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("celldm(1)=", "celldm(9)=", "no cell or no atoms"),
+        ("width (Ry)=  0.0126", "width (Ry)=  *****", r"\*\*"),
+        ("hartree contribution      =       0", "hartree contribution      =     ***", "no total energy|."),
+        ("bands (ev):\n\n", "bands (ev):\n\n ******** ", "."),
+    ],
+)
+def test_what_cannot_be_understood_is_one_line(old: str, new: str, words: str, qe_file: FileOf) -> None:
+    path = qe_file("plain", "out", (old, new))
+    try:
+        run = read_qe_output(path)
+    except DataFileError as error:
+        assert "\n" not in str(error)
+    else:  # a term that overflowed its column is not there, rather than wrong
+        assert "hartree_eV" not in run.terms or run.eigenvalues.size == 0
+
+
+def test_a_term_that_nobody_knows_is_refused(qe_file: FileOf) -> None:
+    line = "     ewald contribution        ="
+    path = qe_file("plain", "out", (line, f"     telepathy contribution    =      -1.00000000 Ry\n{line}"))
+    with pytest.raises(PhysicsError, match=r"a term of the total energy .*telepathy contribution, -13\.61 eV"):
+        read_qe_output(path)
+
+
+def test_bands_that_are_not_printed_are_named(qe_file: FileOf) -> None:
+    run = read_qe_output(qe_file("bands-not-printed", "out"))
+    assert run.eigenvalues.size == 0 and "band_energy_eV" not in run.terms
+    assert run.terms["total_free_energy_eV"] < 0
+    assert any("verbosity = 'high'" in note for note in run.notes)
+
+
+def test_the_ultrasoft_reference_output(shared_data: Path) -> None:
+    run = read_qe_output(shared_data / "be2/Be_snapshot0.out")
+    assert run.ultrasoft is True and run.shape == (18, 18, 27) and run.temperature == 300.0
+    assert run.terms["total_free_energy_eV"] == pytest.approx(-73.03705522269406, abs=1e-5)
+    assert run.terms["band_energy_eV"] == pytest.approx(12.0766, abs=1e-3)
