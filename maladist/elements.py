@@ -8,6 +8,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+Functional = Literal["pbe", "pw92", "pz"]
+"""The exchange-correlation functionals that this program has."""
+
 
 @dataclass(frozen=True, eq=False)
 class Element:
@@ -29,7 +32,7 @@ class Element:
     core_rab
         Derivative dr/di of the radial mesh, Å, (n_radii,) float64, for Simpson integration.
     xc
-        Functional that the pseudopotential was made for, 'pbe', 'pw92' or 'pz'; None where unknown or another.
+        Functional that the pseudopotential was made for, 'pbe', 'pw92' or 'pz'; None where it does not tell.
     """
 
     symbol: str
@@ -39,7 +42,7 @@ class Element:
     core_radii: npt.NDArray[np.float64] | None = None
     core_rab: npt.NDArray[np.float64] | None = None
     core_density: npt.NDArray[np.float64] | None = None
-    xc: Literal["pbe", "pw92", "pz"] | None = None
+    xc: Functional | None = None
 
     @property
     def has_pseudopotential(self) -> bool:

@@ -26,6 +26,7 @@ from maladist.cli import tune as cli_tune
 from maladist.cli.console import Notes, TerminalObserver
 from maladist.cli.options import RunOptions, Temperature
 from maladist.cli.stopping import stopped_by_signals, what_is_kept
+from maladist.elements import Functional
 from maladist.errors import BlockError, InputError
 from maladist.io.stores import check_target
 from maladist.io.targets import check_file, check_folder, refusal, write_whole
@@ -162,7 +163,7 @@ def observe(
     atoms: str | None = None,
     temperature: Temperature = None,
     pseudopotentials: Path | None = None,
-    xc: Literal["pbe", "pw92", "pz"] | None = None,
+    xc: Functional | None = None,
     density_cutoff: float | None = None,
     broadening_correction: CorrectionMode = "auto",
     double_counting: Literal["auto", "dft", "channel", "ldos"] = "auto",

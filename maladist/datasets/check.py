@@ -168,12 +168,12 @@ def _check(group: Path, elements: Mapping[str, Element] | None, tolerances: Tole
     dataset, reference = stores.open_dataset(group), datasets.read_reference(group)
     energies, terms = schema.energy_grid_of(dataset), datasets.reference_terms(reference)
     modes = ["off"] if energies.variance is None else ["off", "on"]
-    figures, lost = {}, ""
+    figures, lost, named = {}, "", False
     for mode in modes:
         try:
             figures[mode] = _figures(group, dataset, terms, elements, mode == "on", client)
         except (EnergyWindowError, PhysicsError) as error:
-            lost = str(error)
+            lost, named = str(error), isinstance(error, PhysicsError)
     trusted = "on" if "on" in figures and use_correction("auto", energies)[0] else "off"
     n_electrons = float(dataset.attrs.get("n_electrons", np.nan))
     failures = (lost,) if lost else _failures(figures[trusted], n_electrons, tolerances)
@@ -183,7 +183,7 @@ def _check(group: Path, elements: Mapping[str, Element] | None, tolerances: Tole
     of_density = () if lost else _of_the_density(figures[trusted], tolerances, energies, dataset)
     if failures and "density" not in dataset:
         reasons, of_density = (*reasons, *of_density), ()
-    if failures and not reasons:
+    if failures and not reasons and not named:
         reasons = ("none of the known traps: compare the k-points and cutoffs of the two calculations",)
     return Checked(group.name, n_electrons, energies, figures, failures, reasons, of_density)
 

@@ -107,7 +107,7 @@ REFUSED: Final[tuple[Refused, ...]] = (
         "Its energy, electronvolts an atom, does not follow from the density.",
         xml={"output/dft/dftU": _THERE, "input/dft/dftU": _THERE},
         namelist={"lda_plus_u": _TRUE, "hubbard_u": _NOT_ZERO, "hubbard_v": _NOT_ZERO, "hubbard_j": _NOT_ZERO},
-        output=r"Hubbard energy|(LDA|DFT)\+U|lda_plus_u *= *T|HUBBARD OCCUPATIONS",
+        output=r"Hubbard energy|(LDA|DFT)\+U (calculation|parameters)|lda_plus_u *= *T|HUBBARD OCCUPATIONS",
     ),
     Refused(
         "a hybrid functional (exact exchange)",

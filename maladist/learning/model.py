@@ -25,7 +25,7 @@ from typing import Any, Final, Literal, get_args
 import torch
 
 from maladist.descriptors import Spec
-from maladist.elements import Element
+from maladist.elements import Element, Functional
 from maladist.errors import InputError, ModelError
 from maladist.grid import EnergyGrid
 from maladist.learning.about import model_rows
@@ -39,7 +39,6 @@ from maladist.physics.energy_zero import zero_of_energy
 from maladist.reprs import html_table
 
 Restrict = Literal["none", "zero_out_negative", "absolute_values"]
-Functional = Literal["pbe", "pw92", "pz"]
 
 _BATCH: Final = {"cpu": 4096}  # larger ones leave the cache: 200 thousand points take 0.44 s, in one batch 1.1 s
 _BATCH_OTHER: Final = 65536

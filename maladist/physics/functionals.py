@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 
+from maladist.elements import Functional as Functional
 from maladist.errors import InputError
 from maladist.units import BOHR, HARTREE
-
-Functional = Literal["pbe", "pw92", "pz"]
 
 VANISHING: Final = 1e-10
 """Density (bohr⁻³) at and below which a point has no exchange-correlation energy."""

@@ -36,6 +36,7 @@ def test_electrons_are_counted_from_the_valences_or_from_what_the_model_says() -
         ({"temperatures": (300.0, 300.0)}, "each temperature once"),
         ({"xc": "b3lyp"}, "pbe, pw92, pz"),
         ({"density_cutoff": -1.0}, "positive cutoff"),
+        ({"n_electrons": 3.6}, r"3\.6 electrons where the valences add up to 4.*tot_charge"),
     ],
 )
 def test_what_no_energy_can_be_made_of_is_refused(change: dict, words: str) -> None:

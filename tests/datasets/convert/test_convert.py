@@ -17,7 +17,7 @@ from maladist import BispectrumSpec, Grid
 from maladist.datasets.convert.convert import convert
 from maladist.datasets.convert.source import Source, prepare
 from maladist.datasets.convert.tasks import peak_of_worker
-from maladist.errors import DataFileError, DFTError, StoreError
+from maladist.errors import DataFileError, DFTError, PhysicsError, StoreError
 from maladist.io.fields import cube, openpmd, xsf
 from maladist.io.qe.run import DFTRun
 from maladist.io.stores import open_dataset
@@ -208,6 +208,17 @@ def test_unconverged_is_refused(tmp_path: Path, crystal: Atoms, ldos: np.ndarray
     run = DFTRun(Path("pw.out"), crystal, GRID.shape, converged=False)
     with pytest.raises(DFTError, match=r"pw.out: the self-consistency did not converge"):
         prepare(Source(run, [tmp_path / "out.npy"], energies=(-1, 0.5)))
+
+
+def test_a_charged_cell_or_another_valence_is_refused(
+    tmp_path: Path, crystal: Atoms, ldos: np.ndarray, own_data: Path
+) -> None:
+    """0.4 electrons too few pass every check of energies at 5000 K."""
+    np.save(tmp_path / "out.npy", ldos)
+    run = DFTRun(Path("s.info.json"), crystal, GRID.shape, n_electrons=3.6)
+    files = own_data / "pseudopotentials"
+    with pytest.raises(PhysicsError, match=r"3\.6 electrons where the valences add up to 4.*tot_charge"):
+        prepare(Source(run, [tmp_path / "out.npy"], energies=(-1, 0.5), pseudopotentials=files))
 
 
 def own_source(own_data: Path, folder: Path, **options: object) -> Source:
