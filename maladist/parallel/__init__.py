@@ -1,6 +1,6 @@
 """How work is put through a Dask cluster.
 
-waves      any number of tasks, a bounded number of them in the scheduler
+waves      any number of tasks, a bounded number of them in the scheduler; results in the order of the jobs
 workers    what a plan must know of the workers, what a worker tells of itself
 blocking   how a grid is cut for them
 progress   what a run tells while it goes on

@@ -42,8 +42,10 @@ class Workers:
         ClusterError
             No worker came.
         """
-        wait_for_worker(client, timeout)
-        every = client.scheduler_info(n_workers=-1)["workers"].values()
+        every = None
+        while not every:  # the worker that came may have left before it was asked about
+            wait_for_worker(client, timeout)
+            every = client.scheduler_info(n_workers=-1)["workers"].values()
         limits = [w["memory_limit"] for w in every if w["memory_limit"]]
         threads = [w["nthreads"] for w in every]
         gpu = any("GPU" in w.get("resources", {}) for w in every)
