@@ -17,7 +17,7 @@ DOCS := docs
 DOCUMENTED := maladist $(addprefix maladist., \
 	accessor calculator elements errors grid neighbors schema testing units \
 	descriptors descriptors.spec parallel.progress sampling.crystal sampling.dynamics tuning.tune tuning.config \
-	tuning.training_free io.datasets io.qe.upf training.config learning.loss learning.model learning.network \
+	tuning.training_free io.datasets io.qe.upf training.config learning.domain learning.loss learning.model learning.network \
 	learning.scaling physics.energies physics.ewald physics.fermi physics.functionals physics.hartree physics.ldos \
 	physics.xc report.figures)
 

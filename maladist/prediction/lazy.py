@@ -19,15 +19,19 @@ from maladist import schema
 from maladist.descriptors import Spec, evaluate, told_apart
 from maladist.errors import AccuracyWarning
 from maladist.grid import Block, Blocks, Grid
+from maladist.learning.domain import Outside
 from maladist.learning.model import LDOSModel
 from maladist.neighbors import CellList
 from maladist.numerics import Numerics
 from maladist.parallel.blocking import choose_block
 from maladist.prediction.block import Clock, ModelBlob, field_batches
+from maladist.prediction.novelty import OUTSIDE, check_points
 from maladist.prediction.options import Chunks, NumericsOptions, check_chunks
-from maladist.prediction.setup import setup
+from maladist.prediction.pilot import pilot_groups, pilot_points
+from maladist.prediction.setup import Setup, announce, setup
 
 T = TypeVar("T")
+_SAMPLED = 500  # points whose novelty a lazy field tells; they take some 10 ms
 _TARGET = 16384  # points of a block: a slice should not wait long for its first block
 
 
@@ -95,6 +99,7 @@ def ldos(
     # μ is not needed here, so any temperature will do where the model names none.
     ready = setup(atoms, model, temperature=_any_temperature(model), grid=grid, chunks=chunks, **numerics)
     system, known = ready.system, ready.model
+    announce([note for note in (*system.notes, *_sampled(ready)) if note.startswith(OUTSIDE)], None)
     shared = (ready.cell_list, ready.blob, ready.numerics)
     data = _map(_ldos_block, _blocks(system.grid, chunks), (known.energy_grid.levels, ready.numerics.precision), shared)
     attrs = {
@@ -109,6 +114,15 @@ def ldos(
     return xr.DataArray(
         data, dims=("x", "y", "z", "energy"), coords={"energy": known.energy_grid.values}, name="ldos", attrs=attrs
     )
+
+
+def _sampled(ready: Setup) -> list[str]:
+    """What a few hundred random points tell of the model's training: a field that is lazy cannot count its own."""
+    if ready.model.domain is None:
+        return []
+    groups = pilot_groups(pilot_points(ready.system.grid)[:_SAMPLED], ready.cell_list)
+    features = torch.cat([evaluate(points, seen, ready.model.descriptor) for points, seen in groups])
+    return check_points(Outside.of(ready.model.novelty(features)), strict=False)
 
 
 def _any_temperature(model: LDOSModel | str | Path) -> float | None:

@@ -14,6 +14,7 @@ from maladist.physics.system import System
 NOVELTY: Final = "novelty"
 """Array of the store: distance of every point from the training, 1 where it ends."""
 
+OUTSIDE: Final = "outside of the model's training"
 UNKNOWN: Final = "the model does not know where it has been trained: nothing tells whether it may answer here"
 _TRAINED: Final = "a cell like those of the model's training"
 
@@ -37,10 +38,8 @@ def check_cell(model: LDOSModel, system: System, strict: bool) -> list[str]:
         return [UNKNOWN]
     departures = "; ".join(model.domain.cells.departures(CellRange.of(system)))
     if departures and strict:
-        raise DomainError(
-            "atoms", f"outside of the model's training ({departures})", _TRAINED, "Or leave out --strict."
-        )
-    return [f"outside of the model's training: {departures}"] if departures else []
+        raise DomainError("atoms", f"{OUTSIDE} ({departures})", _TRAINED, "Or leave out --strict.")
+    return [f"{OUTSIDE}: {departures}"] if departures else []
 
 
 def check_points(outside: Outside, strict: bool) -> list[str]:
@@ -54,8 +53,8 @@ def check_points(outside: Outside, strict: bool) -> list[str]:
     if not outside.much:
         return []
     if strict:
-        raise DomainError("atoms", f"outside of the model's training at {outside}", _TRAINED, "Or leave out --strict.")
-    return [f"outside of the model's training: {outside}; the result may be wrong there (novelty in the store)"]
+        raise DomainError("atoms", f"{OUTSIDE} at {outside}", _TRAINED, "Or leave out --strict.")
+    return [f"{OUTSIDE}: {outside}; the result may be wrong there (novelty in the store)"]
 
 
 def outside_attributes(outside: Outside, system: System) -> dict[str, Any]:

@@ -67,6 +67,8 @@ class Plan:
         Dask resources that a block's task asks for: a GPU where workers declare one.
     seconds
         Forecast of the wall time, calibrated on one block on this machine; None where it was not asked for.
+    notes
+        What the user should know before anything runs: where the cell lies outside of the model's training, say.
     """
 
     grid: Grid
@@ -85,6 +87,7 @@ class Plan:
     room: int
     resources: dict[str, float] | None = None
     seconds: float | None = None
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         width = max(len(what) for what, _ in self.rows())
@@ -129,7 +132,7 @@ class Plan:
         ]
         if self.seconds is not None:
             rows.append(("time of the blocks", f"about {self.seconds:.0f} s"))
-        return rows
+        return rows + [("note", note) for note in self.notes]
 
 
 def make_plan(setup: Setup, workers: Workers, chunks: Chunks = "auto") -> Plan:
@@ -169,6 +172,7 @@ def make_plan(setup: Setup, workers: Workers, chunks: Chunks = "auto") -> Plan:
         output_bytes=(8 * nt + kept) * grid.n_points + 8 * nt * levels,
         work_bytes=8 * modes * grid.n_points + 8 * len(blocks) * row_length(levels),
         resources={"GPU": 1.0} if workers.gpu else None,
+        notes=setup.system.notes,
     )
     check_fits(plan, workers, model, modes, setup.keep, itemsize)
     return plan

@@ -20,6 +20,7 @@ from maladist.errors import StoreError
 from maladist.io import stores
 from maladist.io.targets import check_file, write_whole
 from maladist.physics.energies import TERMS, TOTAL
+from maladist.prediction.novelty import NOVELTY
 from maladist.prediction.provenance import versions
 from maladist.prediction.result import Prediction
 from maladist.report.charts import stages_axes, timeline_axes
@@ -78,6 +79,7 @@ def page(prediction: Prediction) -> str:
         _notes(prediction),
         f'<div class="{_beside(prediction)}">{_energies(prediction)}{_dos(prediction)}</div>',
         _slices(first),
+        _novelty(first),
         _surface(first),
         _run(prediction),
         _provenance(prediction),
@@ -190,22 +192,39 @@ def _slices(first: Prediction) -> str:
         f"Lattice planes through atoms, in Cartesian coordinates, at {first.temperatures[0]:.5g} K. Circles: atoms"
         " within 0.4 Å of the plane."
     )
-    return _section("Electron density n(r)", f'{_three_slices(first)}<p class="said">{said}</p>')
+    heights = [plane_through(first.grid, first.atoms.positions, axis) for axis in range(3)]
+    drawn = _three_slices(first, first.density, heights, "1/Å$^3$", "$n(r)$")
+    return _section("Electron density n(r)", f'{drawn}<p class="said">{said}</p>')
 
 
-def _three_slices(first: Prediction) -> str:
-    """A plane across each lattice vector, with one scale of length and of colour for all three."""
-    grid, atoms, density = first.grid, first.atoms, first.density
-    planes = [plane_across(density, grid, axis, plane_through(grid, atoms.positions, axis)) for axis in (2, 1, 0)]
+def _novelty(first: Prediction) -> str:
+    """Where the cell lies outside of the model's training; nothing where the store does not tell."""
+    outside = first.dataset.attrs.get("outside")
+    if outside is None or NOVELTY not in first.dataset:
+        return ""
+    heights = (np.array(outside["largest_at_A"]) @ np.linalg.inv(first.grid.cell_array)) % 1.0
+    drawn = _three_slices(first, first.dataset[NOVELTY], heights.tolist(), "novelty", "novelty")
+    said = (
+        f"Distance of the surroundings of a point from those in the model's training; 1 is where that ends."
+        f" {outside['points']:,} points ({100 * outside['share']:.3g} %) lie outside, the farthest at"
+        f" {outside['largest_novelty']:.3g}; the planes go through it."
+    )
+    return _section("Where the model was trained", f'{drawn}<p class="said">{said}</p>')
+
+
+def _three_slices(first: Prediction, field: xr.DataArray, heights: Sequence[float], unit: str, name: str) -> str:
+    """A plane across each lattice vector, at its height, with one scale of length and of colour for all three."""
+    grid, atoms = first.grid, first.atoms
+    planes = [plane_across(field, grid, axis, heights[axis]) for axis in (2, 1, 0)]
     wide, high = zip(*(p.size for p in planes), strict=True)
     scale = min(9.6 / sum(wide), 4.2 / max(high))
     figure = Figure(figsize=(11.6, scale * max(high) + 0.9), layout="constrained")
     axes = figure.subplots(1, 3, width_ratios=wide)
     limits = (min(p.values.min() for p in planes), max(p.values.max() for p in planes))
     for ax, plane in zip(axes, planes, strict=True):
-        mesh = draw_plane(ax, plane, atoms, limits)
-    figure.colorbar(mesh, ax=axes, label="1/Å$^3$", shrink=0.85, pad=0.01)
-    return _svg_of(figure, "Density in planes across c, b and a")
+        mesh = draw_plane(ax, plane, atoms, limits, name)
+    figure.colorbar(mesh, ax=axes, label=unit, shrink=0.85, pad=0.01)
+    return _svg_of(figure, f"{name.strip('$')} in planes across c, b and a")
 
 
 def _surface(first: Prediction) -> str:

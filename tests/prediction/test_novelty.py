@@ -109,6 +109,15 @@ def test_what_is_cheap_is_told_before_anything_is_computed(
         setup(atoms, model, temperature=temperature, strict=True)
 
 
+def test_a_lazy_field_and_a_plan_tell_what_they_can(cells: CellRange, client: Client) -> None:
+    with pytest.warns(UserWarning, match=r"outside of the model's training: \d+ of 500 points"):
+        maladist.ldos(be_atoms(), trained(cells, 0.1))
+    with pytest.warns(UserWarning, match="outside of the model's training: .* Å³ an atom"):
+        maladist.ldos(squeezed(1.26), trained(cells, 1e3))
+    planned = maladist.plan(squeezed(1.26), trained(cells, 1e3), client=client, calibrate=False)
+    assert "Å³ an atom" in dict(planned.rows())["note"]
+
+
 def test_a_model_without_statistics_says_so_and_cannot_be_strict() -> None:
     assert UNKNOWN in setup(be_atoms(), tiny_model()).system.notes
     with pytest.raises(DomainError, match="does not know where it has been trained"):

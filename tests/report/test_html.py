@@ -6,10 +6,12 @@ import base64
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from ase import Atoms
 from distributed import Client
@@ -19,6 +21,7 @@ from maladist.cli.app import main
 from maladist.errors import InputError
 from maladist.grid import Grid
 from maladist.io import stores
+from maladist.learning.domain import CellRange, Domain
 from maladist.report.charts import lanes
 from maladist.report.html import report
 from maladist.report.volume import coarse_shape, coarsen, volume_json
@@ -49,6 +52,17 @@ def test_holds_every_term_and_who_made_it(result: maladist.Prediction, tmp_path:
         assert known in text, known
     assert "Blocks by worker and by time" in text
     assert f"{result.fermi_energy:.4f} eV".replace("-", "−") in text
+
+
+@pytest.mark.filterwarnings("ignore:outside of the model's training")
+def test_shows_where_the_cell_is_outside_of_the_models_training(client: Client, tmp_path: Path) -> None:
+    model = tiny_model()
+    nothing = torch.zeros(model.descriptor.n_features, 1)
+    domain = Domain(CellRange((8.0, 9.0)), 0.8, nothing, nothing[0], None)
+    found = maladist.predict(be_atoms(), replace(model, domain=domain), grid=(9, 9, 12), client=client)
+    text = report(found, tmp_path / "report.html").read_text()
+    assert "Where the model was trained" in text and 'aria-label="novelty in planes across c, b and a"' in text
+    assert f"{found.to_dict()['outside']['points']:,} points (" in text
 
 
 def test_names_nothing_outside_of_the_file(result: maladist.Prediction, tmp_path: Path) -> None:
