@@ -196,7 +196,7 @@ def observe(
             pseudopotentials=pseudopotentials,
             xc=xc,
             density_cutoff=density_cutoff,
-            correction=broadening_correction,
+            broadening_correction=broadening_correction,
             double_counting=double_counting,
             client=client,
             store=output,

@@ -94,7 +94,7 @@ class RunOptions(NumericsFlags):
             "chunks": self.chunks or "auto",
             "pseudopotentials": self.pseudopotentials,
             "density_cutoff": self.density_cutoff,
-            "correction": self.broadening_correction,
+            "broadening_correction": self.broadening_correction,
             "strict": self.strict,
             "keep": tuple(k for k in self.keep.split(",") if k),
         }

@@ -199,8 +199,10 @@ def _figures(
     mode: CorrectionMode = "on" if correction else "off"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AccuracyWarning)
-        found = observe(group, pseudopotentials=elements, correction=mode, client=client)
-        own = observe(group, pseudopotentials=elements, correction=mode, double_counting="ldos", client=client)
+        found = observe(group, pseudopotentials=elements, broadening_correction=mode, client=client)
+        own = observe(
+            group, pseudopotentials=elements, broadening_correction=mode, double_counting="ldos", client=client
+        )
     mu, electrons, shift = terms.get("fermi_energy_eV"), None, None
     if mu is not None:
         weights = number_weights(

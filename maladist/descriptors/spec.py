@@ -1,8 +1,7 @@
 """What a family of descriptors is, and how families are found.
 
-A family is a frozen dataclass derived from `Spec`, in one module of this package whose name has no underscore (those
-with one are parts of a family and of the machinery). Nothing lists the families: a name that is not known yet makes
-`find_family` import the modules of the package, and deriving from `Spec` registers.
+A family is a frozen dataclass derived from `Spec`, in a module or a package of this folder. Nothing lists the families:
+a name that is not known yet makes `find_family` import what the folder holds, and deriving from `Spec` registers.
 """
 
 from __future__ import annotations
@@ -129,8 +128,7 @@ def find_family(name: str) -> type[Spec]:
     if name not in Spec._families:
         package = importlib.import_module("maladist.descriptors")
         for module in pkgutil.iter_modules(package.__path__):
-            if "_" not in module.name:
-                importlib.import_module(f"{package.__name__}.{module.name}")
+            importlib.import_module(f"{package.__name__}.{module.name}")
     if name not in Spec._families:
         raise InputError("descriptor family", repr(name), f"one of {', '.join(sorted(Spec._families))}")
     return Spec._families[name]

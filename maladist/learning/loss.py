@@ -76,7 +76,7 @@ class LossConfig(Section):
         Of the squares of the same errors averaged over a snapshot's points first: what the energies feel.
     mean_total
         Of the square of the total free energy's error, eV² per atom². It needs the DFT's density and pseudopotentials.
-    correction
+    broadening_correction
         Of the broadening, in the integrals' weights and in the validation's energies.
     """
 
@@ -89,7 +89,7 @@ class LossConfig(Section):
     mean_density: Weight = 0.0
     mean_band: Weight = 0.0
     mean_total: Weight = 0.0
-    correction: CorrectionMode = "auto"
+    broadening_correction: CorrectionMode = "auto"
 
     @property
     def integrals(self) -> bool:

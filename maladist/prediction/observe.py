@@ -47,7 +47,7 @@ def observe(
     pseudopotentials: str | Path | Mapping[str, Element] | None = None,
     xc: Functional | None = None,
     density_cutoff: float | None = None,
-    correction: CorrectionMode = "auto",
+    broadening_correction: CorrectionMode = "auto",
     double_counting: DoubleCounting | Literal["auto"] = "auto",
     client: Client | None = None,
     store: str | Path | None = None,
@@ -70,7 +70,7 @@ def observe(
         'pbe', 'pw92' or 'pz'; the data's own where it is not given.
     density_cutoff
         Sphere of n_core, of the gradient and of XC, eV; the data's own where it is not given.
-    correction
+    broadening_correction
         Of the LDOS' broadening: 'auto', 'on' or 'off'.
     double_counting
         Density in −E_H + E_xc − ∫ v_xc n, at the temperature of the data whatever ``temperature`` is: 'dft' is the
@@ -96,7 +96,7 @@ def observe(
     known = replace(
         known, xc=xc or known.xc, density_cutoff=known.density_cutoff if density_cutoff is None else density_cutoff
     )
-    system = _system(dataset, known, temperature, correction, double_counting)
+    system = _system(dataset, known, temperature, broadening_correction, double_counting)
     path = temporary_store() if store is None else stores.check_target(Path(store).resolve(), overwrite)
     _refuse_to_replace(path, ldos, dataset)
     with client_or_local(client) as connected:
@@ -149,7 +149,7 @@ def _system(
     dataset: xr.Dataset,
     known: System,
     temperature: float | Sequence[float] | None,
-    correction: CorrectionMode,
+    broadening_correction: CorrectionMode,
     double_counting: DoubleCounting | Literal["auto"],
 ) -> System:
     """The system at the temperatures and with the conventions that are asked for."""
@@ -165,7 +165,7 @@ def _system(
             f"{convention!r}, whose density at {known.reference_temperature:g} K the store of other temperatures lacks"
         )
         raise InputError("double_counting", came, "ldos, or a run at that temperature")
-    corrected, not_corrected = use_correction(correction, schema.energy_grid_of(dataset))
+    corrected, not_corrected = use_correction(broadening_correction, schema.energy_grid_of(dataset))
     system = replace(
         known,
         temperatures=known.temperatures if temperature is None else tuple(np.atleast_1d(temperature).tolist()),

@@ -31,7 +31,7 @@ class Options(NumericsOptions, total=False):
     grid: Grid | Sequence[int] | None
     pseudopotentials: str | Path | Mapping[str, Element] | None
     density_cutoff: float | None
-    correction: CorrectionMode
+    broadening_correction: CorrectionMode
     keep: Sequence[str]
     chunks: Chunks
     strict: bool

@@ -72,7 +72,7 @@ def predict(
         Folder of UPF files, or elements by symbol, that tell valence and core charge where the model does not.
     density_cutoff
         Sphere of n_core, of the gradient and of XC, eV; replaces the model's.
-    correction
+    broadening_correction
         Whether to correct the energies for the broadening of the LDOS: 'auto', 'on' or 'off'.
     keep
         Fields to be kept in the store: any of 'ldos' and 'descriptors'.

@@ -115,7 +115,7 @@ def setup(atoms: ase.Atoms, model: LDOSModel | str | Path, **options: Unpack[Opt
         _one_of("keep", name, KEEPABLE)
     temperatures = _temperatures(options.get("temperature"), model)
     cell, cutoff = choose_grid(atoms, model, options.get("grid")), options.get("density_cutoff")
-    corrected, not_corrected = use_correction(options.get("correction", "auto"), model.energy_grid)
+    corrected, not_corrected = use_correction(options.get("broadening_correction", "auto"), model.energy_grid)
     system = System(
         cell,
         wrapped(atoms, cell),

@@ -26,7 +26,7 @@ def test_predictions_of_an_imported_model_are_those_of_mala(
     known = json.loads((folder / "reference.json").read_text())[f"snapshot{snapshot}"]["predicted_by_Be_model"]
     atoms = ase.io.read(folder / f"Be_snapshot{snapshot}.out")
     result = maladist.predict(
-        atoms, folder / "Be_model.zip", client=client, correction="off", precision=precision, keep=("ldos",)
+        atoms, folder / "Be_model.zip", client=client, broadening_correction="off", precision=precision, keep=("ldos",)
     )
     found = result.to_dict()
     assert found["grid"] == [18, 18, 27]

@@ -202,7 +202,7 @@ def _dies(*_: Any) -> None:
         ({"grid": (12, 12, 20)}, "grid"),
         ({"temperature": 777.0}, "temperature"),
         ({"precision": "float64"}, "precision"),
-        ({"correction": "off"}, "broadening_correction"),
+        ({"broadening_correction": "off"}, "broadening_correction"),
         ({"keep": ("ldos",)}, "keep"),
         ({"density_cutoff": 500.0}, "density_cutoff"),
     ],
