@@ -56,6 +56,9 @@ ENERGY_TERMS: Final = tuple(term.name for term in (*TERMS, TOTAL))
 SCALARS: Final = ("fermi_energy_eV", "n_electrons", *ENERGY_TERMS)
 """Scalar float64 variables of a Prediction, of its store and of a group ``reference``."""
 
+SMALL: Final = 2**22
+"""Bytes of a variable up to which it is read, and its values looked at, when its store is opened."""
+
 
 def validate(dataset: xr.Dataset, need: Iterable[str], source: str = "data set") -> None:
     """Hold a data set against the contract.
@@ -94,6 +97,23 @@ def validate(dataset: xr.Dataset, need: Iterable[str], source: str = "data set")
             raise StoreError(f"{source}: {name}", f"dims {dims}", f"{variable.dims}")
         if dataset[name].dtype.kind != np.dtype(variable.dtype).kind:
             raise StoreError(f"{source}: {name}", f"dtype {dataset[name].dtype}", variable.dtype)
+        _check_values(dataset[name], name, source)
+    for name in set(SCALARS) & set(dataset.variables):
+        if dataset[name].dtype.kind != "f" or not set(dataset[name].dims) <= {"temperature"}:
+            came = f"dtype {dataset[name].dtype}, dims {dataset[name].dims}"
+            raise StoreError(f"{source}: {name}", came, "one float64, or one for each temperature")
+
+
+def _check_values(variable: xr.DataArray, name: str, source: str) -> None:
+    """Refuse numbers that cannot be: what a store reads where a chunk was lost is NaN, or atoms of number 0."""
+    if variable.chunks is not None or variable.nbytes > SMALL:
+        return
+    values = variable.values
+    if not np.isfinite(values).all():
+        raise StoreError(f"{source}: {name}", "numbers that are not finite", "finite numbers", "Is a part of it lost?")
+    if name == "number" and values.size and not (values.min() >= 1 and values.max() <= len(chemical_symbols) - 1):
+        came = f"atomic numbers of {values.min()} to {values.max()}"
+        raise StoreError(f"{source}: number", came, "those of elements", "Is a part of it lost?")
 
 
 def grid_of(dataset: xr.Dataset, source: str = "data set") -> Grid:

@@ -99,8 +99,7 @@ def predict(
     ready = setup(structure, options.model, **options.run())
     if spread:
         member_setups(ready)
-    if not resume:
-        check_target(output, overwrite)
+    check_target(output, overwrite or resume)
     with maladist.cluster(options.cluster, options.workers) as client, TerminalObserver(err) as observer:
         prediction = maladist.predict(
             structure,
@@ -142,8 +141,8 @@ def plan(
     from maladist.io.structures import read_atoms
 
     _check_files(json=json)
-    if output is not None and not resume:
-        check_target(output, overwrite)
+    if output is not None:
+        check_target(output, overwrite or resume)
     with maladist.cluster(options.cluster, options.workers) as client:
         planned = maladist.plan(read_atoms(atoms), options.model, client=client, **options.run())
     table = Table(show_header=False, box=None)

@@ -23,6 +23,8 @@ from maladist.cluster import client_or_local
 from maladist.errors import EnergyWindowError, InputError, StoreError
 from maladist.grid import Block, EnergyGrid
 from maladist.io import datasets, stores
+from maladist.io.stores import Where
+from maladist.io.targets import check_place
 from maladist.parallel import waves
 from maladist.parallel.progress import Finished, Observer, Silent
 from maladist.units import BOLTZMANN
@@ -116,18 +118,15 @@ def align(
     spacing = found[0].energies.spacing
     first, last = _window(found, not interpolate, window)
     energies = spacing * np.arange(first, last + 1, dtype=np.float64)
-    datasets.open_data_set(output)
+    check_place(output)
     observer, results = observer or Silent(), list[Aligned]()
-    try:
-        with client_or_local(client) as connected:
-            observer.begin(connected, f"{len(found)} snapshots")
-            observer.stage("snapshots", len(found))
-            for snapshot in found:
-                results.append(_align(snapshot, output, energies, reference, not interpolate, connected))
-                observer.advance(results[-1])
-    except BaseException:  # Ctrl-C too: fewer snapshots than were asked for would look like a whole data set
-        stores.remove(output)
-        raise
+    with client_or_local(client) as connected, stores.appearing(output) as making:
+        datasets.make_data_set(making)
+        observer.begin(connected, f"{len(found)} snapshots")
+        observer.stage("snapshots", len(found))
+        for snapshot in found:
+            results.append(_align(snapshot, Path(making), energies, reference, not interpolate, connected))
+            observer.advance(results[-1])
     for text in _notes(found, results, energies):
         observer.note(text)
     return results
@@ -221,19 +220,19 @@ def _align(s: _Snapshot, output: Path, energies: Array, reference: str, whole: b
     for name in fields:
         wide = {"ldos": (len(energies),), "density": ()}.get(name, s.dataset[name].shape[3:])
         templates[name] = stores.field_template(name, (*grid.shape, *wide), (*chunks, *wide))
-    stores.create(group, templates, attributes)
+    target = stores.create(group, templates, attributes)
     jobs = [
-        waves.NamedJob(f"{f}{b.index}", str(s.group), str(group), f, b, levels, matrix if f == "ldos" else None)
+        waves.NamedJob(f"{f}{b.index}", str(s.group), target, f, b, levels, matrix if f == "ldos" else None)
         for f in fields
         for b in grid.blocks(chunks)
     ]
     waves.in_order(client, align_block, jobs, run_key="align")
-    _write_rest(s, group, energies, shift, _moved(s.dataset["dos"].values, levels, matrix))
-    stores.finish(group)
+    _write_rest(s, target, energies, shift, _moved(s.dataset["dos"].values, levels, matrix))
+    stores.finish(target)
     return result
 
 
-def _write_rest(s: _Snapshot, group: Path, energies: Array, shift: float, dos: Array) -> None:
+def _write_rest(s: _Snapshot, group: Where, energies: Array, shift: float, dos: Array) -> None:
     """The small variables and the reference, last: what is complete has them."""
     small = {n: (v.dims, v.values, v.attrs["units"]) for n in ("position", "number") if (v := s.dataset[n]) is not None}
     stores.write_values(group, {"energy": (("energy",), energies, "eV"), "dos": (("energy",), dos, "1/eV"), **small})
@@ -270,9 +269,9 @@ def _notes(found: Sequence[_Snapshot], results: Sequence[Aligned], energies: Arr
 # -- on a worker -----------------------------------------------------------------------------------------------------
 
 
-def align_block(source: str, target: str, field: str, block: Block, levels: slice, matrix: Array | None) -> None:
+def align_block(source: str, target: Where, field: str, block: Block, levels: slice, matrix: Array | None) -> None:
     """Copy a block of a field; of the LDOS the levels, or what the matrix makes of them."""
-    values: npt.NDArray[Any] = np.asarray(stores.open_array(source, field, "r")[block.slices])
+    values: npt.NDArray[Any] = stores.read_region(source, field, block.slices)
     if field == "ldos":
         values = _moved(values, levels, matrix).astype(np.float32, copy=False)
     stores.write_region(target, field, block.slices, values)

@@ -164,7 +164,7 @@ def write_block(
     offsets: tuple[int, ...],
 ) -> None:
     """Write a block of a field to its place in a file; descriptors get their positions before them."""
-    values = np.asarray(stores.open_array(group, field, "r")[block.slices])
+    values = stores.read_region(group, field, block.slices)
     values = _with_positions(values, field, grid, block).astype(dtype, copy=False)
     raw.write_region(Path(path), offsets, shape, block.slices, values)
 

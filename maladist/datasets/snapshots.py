@@ -176,7 +176,7 @@ def find_snapshots(patterns: Sequence[str], key: str) -> list[Snapshot]:
 
 def _unfinished(path: Path) -> bool:
     """Whether a path is a snapshot that is being made; a data set answers for its own."""
-    return path.parent.name == datasets.SNAPSHOTS and not datasets.is_complete(path)
+    return path.parent.name == datasets.SNAPSHOTS and not stores.is_complete(path)
 
 
 def check_alike(snapshots: Sequence[Snapshot], key: str) -> None:

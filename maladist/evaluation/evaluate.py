@@ -189,14 +189,14 @@ def compare_block(
     block: Block, data: str, predicted: str, matrix: Array | None, levels: slice, weights: Array | None
 ) -> Array:
     """A block's sums of the data's LDOS by level and of the errors (``_SUMS``), float64."""
-    dft = np.asarray(stores.open_array(data, "ldos", "r")[block.slices], dtype=np.float64)
+    dft = stores.read_region(data, "ldos", block.slices).astype(np.float64)
     dft = dft if matrix is None else dft @ matrix
-    ours = np.asarray(stores.open_array(predicted, "ldos", "r")[block.slices], dtype=np.float64)
+    ours = stores.read_region(predicted, "ldos", block.slices).astype(np.float64)
     difference = ours[..., levels] - dft
     of_density = (0.0, 0.0, 0.0, 0.0)
     if weights is not None:
-        n = np.asarray(stores.open_array(data, "density", "r")[block.slices], dtype=np.float64)
-        off = np.abs(np.asarray(stores.open_array(predicted, "density", "r")[block.slices]) - n)
+        n = stores.read_region(data, "density", block.slices).astype(np.float64)
+        off = np.abs(stores.read_region(predicted, "density", block.slices) - n)
         there = n != 0
         of_ldos = np.abs(ours @ weights - n)
         of_density = (off.sum(), (off[there] / np.abs(n[there])).sum(), n.sum(), of_ldos.sum())

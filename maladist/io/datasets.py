@@ -18,7 +18,9 @@ import zarr
 from maladist import schema
 from maladist.errors import StoreError
 from maladist.io import stores
+from maladist.io.chunks import ChunkStore
 from maladist.io.qe.run import DFTRun
+from maladist.io.stores import Where
 from maladist.io.targets import check_place
 
 SNAPSHOTS = "snapshots"
@@ -35,10 +37,16 @@ def open_data_set(path: Path) -> None:
     """
     if not path.exists():
         check_place(path)
-        root = zarr.create_group(str(path), attributes={"schema_version": schema.SCHEMA_VERSION, "kind": "data set"})
-        root.create_group(SNAPSHOTS)
+        with stores.appearing(path) as making:
+            make_data_set(making)
     elif not (path / SNAPSHOTS / "zarr.json").is_file():
         raise StoreError("output", f"{path} exists and is not a data set", "a data set or a new path")
+
+
+def make_data_set(path: Where) -> None:
+    """Make an empty folder a data set without snapshots."""
+    facts = {"schema_version": schema.SCHEMA_VERSION, "kind": "data set"}
+    zarr.create_group(ChunkStore(path), attributes=facts).create_group(SNAPSHOTS)
 
 
 def snapshot_path(path: Path, name: str) -> Path:
@@ -54,30 +62,26 @@ def snapshot_path(path: Path, name: str) -> Path:
     return path / SNAPSHOTS / name
 
 
-def is_complete(group: Path) -> bool:
-    """Whether a snapshot is there and finished."""
-    return (group / "zarr.json").is_file() and stores.attributes(group).get("complete") is True
-
-
 def snapshot_groups(path: Path) -> list[Path]:
     """Finished snapshots of a data set by name, or the path itself where it is a snapshot.
 
     Raises
     ------
     StoreError
-        No store, or none that is finished.
+        No store, none that is finished, or one that cannot be read.
     """
     if not (path / "zarr.json").is_file():
         raise StoreError("data", f"{path} is not a zarr store", "a data set or one of its snapshots")
     if not (path / SNAPSHOTS).is_dir():
         return [path]
-    found = sorted(g for g in (path / SNAPSHOTS).iterdir() if is_complete(g))
+    groups = (g for g in (path / SNAPSHOTS).iterdir() if not g.name.startswith("."))
+    found = sorted(g for g in groups if stores.is_complete(g))
     if not found:
         raise StoreError("data", f"{path} has no finished snapshot", "a data set with snapshots")
     return found
 
 
-def write_reference(group: Path, run: DFTRun, dos: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None = None) -> None:
+def write_reference(group: Where, run: DFTRun, dos: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None = None) -> None:
     """Write the group ``reference`` of a snapshot.
 
     Parameters
@@ -107,18 +111,18 @@ def write_reference(group: Path, run: DFTRun, dos: tuple[npt.NDArray[Any], npt.N
 
 
 def copy_reference(
-    group: Path, facts: dict[str, Any], values: dict[str, tuple[tuple[str, ...], npt.NDArray[Any], str]]
+    group: Where, facts: dict[str, Any], values: dict[str, tuple[tuple[str, ...], npt.NDArray[Any], str]]
 ) -> None:
     """Write a group ``reference`` from another's attributes and variables: name -> (dims, values, units)."""
-    zarr.create_group(str(group / REFERENCE), attributes=facts, overwrite=True)
-    stores.write_values(group / REFERENCE, values)
+    stores.add_group(group, REFERENCE, facts)
+    stores.write_values(group, {f"{REFERENCE}/{name}": one for name, one in values.items()})
 
 
 def read_reference(group: Path) -> xr.Dataset | None:
     """The group ``reference`` of a snapshot; None where there is none."""
     if not (group / REFERENCE / "zarr.json").is_file():
         return None
-    return stores.open_dataset(group / REFERENCE).load()
+    return stores.open_dataset(group / REFERENCE, need=None).load()
 
 
 def reference_terms(reference: xr.Dataset | None) -> dict[str, float]:

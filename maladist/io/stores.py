@@ -1,30 +1,41 @@
-"""Zarr stores: opening data sets, making templates, writing regions.
+"""Zarr stores: made whole by the run that owns them, written by regions, sealed when finished, opened by one reader.
 
 A template is made first, whole, with attribute ``complete`` false; blocks then write their own regions. A chunk belongs
-to one block, a chunk is written to a temporary name and renamed, so that a block is there whole or not at all.
+to one block, a chunk is written to a temporary name and renamed, so that a block is there whole or not at all. What
+`create` returns is a claim: a path that knows its owner. Writing through it is refused when the store has become
+another run's (`maladist.io.ownership`), and reading tells what is lost or garbled (`maladist.io.chunks`).
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
 import zarr
-import zarr.errors
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from maladist.errors import StoreError
-from maladist.io.targets import check_place
+from maladist import schema
+from maladist.attributes import check_attributes
+from maladist.errors import OutputError, StoreError
+from maladist.io import ownership
+from maladist.io.chunks import DIGESTS, WORK, ChunkStore, digests_of, node_type, read_digests, reading
+from maladist.io.ownership import Claim, new_claim
+from maladist.io.targets import check_place, explained
 from maladist.schema import VARIABLES
 
-WORK = "work"
-"""Group of what a run needs only while it lasts."""
+Where = str | Path | Claim
+"""A path of a store or group, or the claim of the run that owns it."""
+
+_MADE: Final = re.compile(r"\.(.+)\.[0-9a-f]{32}\.(new|removed)")  # on the way in or out; see `create`
 
 
 @dataclass(frozen=True)
@@ -44,55 +55,175 @@ def check_target(path: str | Path, overwrite: bool, name: str = "output") -> Pat
     Raises
     ------
     StoreError
-        The path exists and may not be, or must not be, replaced.
+        The path exists and may not be, or must not be, replaced; or another run is writing into it.
     OutputError
         Its folder does not exist or cannot be written.
     """
     path = Path(path)
     check_place(path, name)
-    if path.exists() and not overwrite:
+    if not path.exists():
+        return path
+    ownership.refuse_living(path, WORK)
+    if not overwrite:
         raise StoreError(name, f"{path} exists", "a new store", "Give --overwrite (overwrite=True) to replace it.")
-    if path.exists() and not (path / "zarr.json").exists():
+    if not _is_store(path):
         raise StoreError(
             name, f"{path} exists and is not a zarr store", "a zarr store or a new path", "It is left as it is."
         )
     return path
 
 
+def _is_store(path: Path) -> bool:
+    """Whether a path is a store, or what a removal that was interrupted has left of one."""
+    if not path.is_dir() or (path / "zarr.json").exists():
+        return path.is_dir()
+    parts = {WORK, DIGESTS, "run", "reference", *VARIABLES, *schema.SCALARS}
+    return all(p.is_dir() and p.name.removesuffix("_std") in parts for p in path.iterdir())
+
+
 def create(
-    path: str | Path, arrays: Mapping[str, ArrayTemplate], attributes: Mapping[str, Any], overwrite: bool = False
-) -> None:
-    """Make a store with empty arrays; names may hold groups, as in ``work/modes``."""
-    path = check_target(path, overwrite)
-    if path.exists():
-        # Out of the way at once: what an interrupted removal leaves is no store, and could not be replaced.
-        aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.removed")
+    path: Where, arrays: Mapping[str, ArrayTemplate], attributes: Mapping[str, Any], overwrite: bool = False
+) -> Claim:
+    """Make a store with empty arrays; names may hold groups, as in ``work/modes``.
+
+    It is made under a hidden name and renamed, so that of two that begin together one has it, and whoever looks finds
+    the old store or the new one.
+
+    Returns
+    -------
+    Claim
+        To be written through, until `finish` or its ``release``.
+
+    Raises
+    ------
+    StoreError, OutputError
+        As `check_target`.
+    """
+    if isinstance(path, Claim):  # of the store that is replaced
+        path.release()
+    path = check_target(Path(path), overwrite)
+    with appearing(path, owned=True, overwrite=overwrite) as making:
+        _add(zarr.create_group(ChunkStore(making), attributes={**attributes, "complete": False}), arrays)
+    claim = Claim(str(path), making.id, WORK)
+    ownership.hold(claim)
+    return claim
+
+
+@contextmanager
+def appearing(path: Path, *, owned: bool = False, overwrite: bool = False) -> Iterator[Claim]:
+    """A folder under a hidden name, which takes the path when it is whole.
+
+    Parameters
+    ----------
+    path
+        Where it is to be.
+    owned
+        Whether it stays its maker's when it is there.
+    overwrite
+        Whether it takes the place of what is there.
+
+    Raises
+    ------
+    StoreError
+        Another run was faster.
+    OutputError
+        It cannot be written.
+    """
+    clean(path)
+    found = new_claim(path)
+    making = Claim(str(path.with_name(f".{path.name}.{found.id}.new")), found.id, WORK)
+    try:
+        with explained(path):
+            Path(making).mkdir()
+            ownership.write_owner(making)
+        ownership.hold(making)
+        yield making
+        if not owned:
+            shutil.rmtree(Path(making) / WORK)
+        if overwrite and path.exists():
+            ownership.refuse_living(path, WORK)
+            remove(path)
+        try:
+            Path(making).rename(path)
+        except OSError as error:
+            ownership.refuse_living(path, WORK)
+            raise StoreError("output", f"{path} exists", "a new store", "Another run has made it.") from error
+    except OutputError as error:
+        came = error.came.replace(str(making), str(path))
+        raise OutputError(error.argument, came, error.wanted, error.remedy) from error
+    finally:
+        ownership.let_go(making)
+        shutil.rmtree(making, ignore_errors=True)
+
+
+def take_over(path: str | Path) -> Claim:
+    """Become the owner of an unfinished store whose run has ended.
+
+    Raises
+    ------
+    StoreError
+        It has not: another run is writing into it.
+    """
+    clean(Path(path))
+    return ownership.take(path, WORK)
+
+
+def clean(path: Path) -> None:
+    """Remove what interrupted runs left beside a path, of stores on their way in or out."""
+    for one in path.parent.glob(f".{path.name}.*"):
+        found = _MADE.fullmatch(one.name)
+        if found is None or found[1] != path.name:
+            continue
+        if found[2] == "removed" or ownership.abandoned(one, WORK):
+            shutil.rmtree(one, ignore_errors=True)
+
+
+def remove(path: Where) -> None:
+    """Remove a store; through a claim, only while it is its owner's. Out of the way first, whole: see `clean`."""
+    if isinstance(path, Claim):
+        if not path.holds():
+            return
+        ownership.let_go(path)
+    path = Path(path)
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.removed")
+    with explained(path):
         path.rename(aside)
-        shutil.rmtree(aside)
-    zarr.create_group(str(path), attributes={**attributes, "complete": False})
-    add_arrays(path, arrays)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
-def add_arrays(path: str | Path, arrays: Mapping[str, ArrayTemplate]) -> None:
+def clear_work(store: Where) -> None:
+    """Remove what a run keeps while it lasts, but not that it is the owner."""
+    if isinstance(store, Claim):
+        store.check()
+    for part in (Path(store) / WORK).iterdir():
+        if part.is_dir():
+            shutil.rmtree(part)
+
+
+def add_arrays(path: Where, arrays: Mapping[str, ArrayTemplate]) -> None:
     """Add empty arrays to a store; those that exist are replaced."""
-    group = zarr.open_group(str(path), mode="r+")
-    for name, template in arrays.items():
-        _create_array(group, name, template)
+    _add(_group(path, "r+"), arrays)
 
 
-def _create_array(group: zarr.Group, name: str, template: ArrayTemplate) -> None:
-    group.create_array(
+def _add(group: zarr.Group, arrays: Mapping[str, ArrayTemplate]) -> None:
+    for name, t in arrays.items():
+        _create_array(group, name, t)
+
+
+def _create_array(group: zarr.Group, name: str, t: ArrayTemplate) -> zarr.Array[Any]:
+    compressor = [] if name.startswith(WORK) else [ZstdCodec(level=0)]  # numbers that are written once, read once
+    return group.create_array(
         name,
-        shape=template.shape,
-        chunks=template.chunks,
-        dtype=template.dtype,
-        fill_value=np.nan if np.dtype(template.dtype).kind == "f" else 0,
-        dimension_names=template.dims,
-        attributes={"units": template.units},
+        shape=t.shape,
+        chunks=t.chunks,
+        dtype=t.dtype,
+        fill_value=np.nan if np.dtype(t.dtype).kind == "f" else 0,
+        dimension_names=t.dims,
+        attributes={"units": t.units},
         overwrite=True,
-        # An all-zero block must leave a file too, and DFT-like numbers hardly compress.
+        # A block of zeros must leave a file too: a chunk that is not there is one that was lost.
         config={"write_empty_chunks": True},
-        compressors=None if name.startswith(WORK) else "auto",
+        compressors=[*compressor, Crc32cCodec()],
     )
 
 
@@ -104,58 +235,119 @@ def field_template(name: str, shape: Sequence[int], chunks: Sequence[int], leadi
     return ArrayTemplate((*extra, *shape), (*extra, *chunks), dims, variable.dtype, variable.units)
 
 
-def open_array(path: str | Path, name: str, mode: str = "r+") -> zarr.Array[Any]:
-    """Open one array of a store."""
-    return zarr.open_array(str(Path(path) / name), mode=mode)
+def _group(path: Where, mode: Literal["r", "r+"], group: str = "") -> zarr.Group:
+    return zarr.open_group(ChunkStore(path, read_only=mode == "r"), path=group, mode=mode)
 
 
-def write_region(path: str | Path, name: str, region: tuple[slice | int, ...], values: npt.NDArray[Any]) -> None:
+def open_array(path: Where, name: str, mode: Literal["r", "r+"] = "r+") -> zarr.Array[Any]:
+    """Open one array of a store; of a sealed store, its chunks must be there, with their checksums.
+
+    Raises
+    ------
+    StoreError
+        No such array.
+    """
+    with reading(path, name):
+        sealed = frozenset(read_digests(Path(path)).arrays) if mode == "r" else frozenset[str]()
+        return zarr.open_array(ChunkStore(path, read_only=mode == "r", sealed=sealed), path=name, mode=mode)
+
+
+def read_region(path: Where, name: str, region: tuple[slice | int, ...] = ()) -> npt.NDArray[Any]:
+    """Read a region of an array; all of it by default.
+
+    Raises
+    ------
+    StoreError
+        No such array, or a chunk that is lost or garbled.
+    """
+    array = open_array(path, name, "r")
+    with reading(path, name):
+        return np.asarray(array[region or ...])
+
+
+def write_region(path: Where, name: str, region: tuple[slice | int, ...], values: npt.NDArray[Any]) -> None:
     """Write a block's own region of an array; the caller answers for regions being whole chunks."""
     open_array(path, name)[region] = values
 
 
-def write_values(path: str | Path, values: Mapping[str, tuple[tuple[str, ...], npt.NDArray[Any], str]]) -> None:
+def write_values(path: Where, values: Mapping[str, tuple[tuple[str, ...], npt.NDArray[Any], str]]) -> None:
     """Write small whole arrays: name -> (dims, values, units). A scalar has no dims. Arrays that exist are replaced."""
-    group = zarr.open_group(str(path), mode="r+")
+    group = _group(path, "r+")
     for name, (dims, data, units) in values.items():
         data = np.asarray(data)
-        array = group.create_array(
-            name, shape=data.shape, dtype=data.dtype, dimension_names=dims, attributes={"units": units}, overwrite=True
-        )
-        array[...] = data
+        shape = tuple(max(1, n) for n in data.shape)
+        _create_array(group, name, ArrayTemplate(data.shape, shape, dims, str(data.dtype), units))[...] = data
 
 
-def attributes(path: str | Path, group: str = "") -> dict[str, Any]:
-    """Attributes of a store or of a group in it."""
-    return dict(zarr.open_group(str(Path(path) / group), mode="r").attrs)
+def add_group(path: Where, name: str, values: Mapping[str, Any]) -> None:
+    """Add a group with these attributes to a store; one that exists is replaced."""
+    _group(path, "r+").create_group(name, attributes=dict(values), overwrite=True)
 
 
-def set_attributes(path: str | Path, values: Mapping[str, Any], group: str = "") -> None:
+def attributes(path: Where, group: str = "") -> dict[str, Any]:
+    """Attributes of a store or of a group in it.
+
+    Raises
+    ------
+    StoreError
+        No such group, or one that cannot be read.
+    """
+    with reading(Path(path) / group):
+        return dict(_group(path, "r", group).attrs)
+
+
+def set_attributes(path: Where, values: Mapping[str, Any], group: str = "") -> None:
     """Add attributes to a store or to a group in it."""
-    zarr.open_group(str(Path(path) / group), mode="r+").attrs.update(dict(values))
+    _group(path, "r+", group).attrs.update(dict(values))
 
 
-def finish(path: str | Path) -> None:
-    """Drop the group ``work`` and mark the store as complete."""
-    set_attributes(path, {"complete": True})
-    shutil.rmtree(Path(path) / WORK, ignore_errors=True)
+def finish(store: Where) -> None:
+    """Seal a store and its groups, mark it as complete, drop the group ``work``; no run owns it any longer."""
+    for part in sorted(Path(store).iterdir()):
+        if part.name not in (WORK, DIGESTS) and node_type(part) == "group":
+            seal(store, part.name)
+    seal(store, complete=True)
+    set_attributes(store, {"complete": True})
+    if isinstance(store, Claim):
+        ownership.let_go(store)
+    shutil.rmtree(Path(store) / WORK, ignore_errors=True)
 
 
-def is_complete(path: str | Path) -> bool:
-    """Whether a store is one that a run has finished."""
-    try:
-        return attributes(path).get("complete") is True
-    except (zarr.errors.NodeNotFoundError, FileNotFoundError, KeyError, ValueError):
-        return False
+def seal(path: Where, group: str = "", **more: Any) -> None:
+    """Write the digests of a group's arrays and attributes, as they are.
+
+    Parameters
+    ----------
+    more
+        Attributes that it will have.
+    """
+    digests = digests_of(Path(path) / group, {**attributes(path, group), **more})
+    add_group(path, f"{group}/{DIGESTS}".lstrip("/"), digests)
 
 
-def remove(path: str | Path) -> None:
-    """Remove a store."""
-    shutil.rmtree(path, ignore_errors=True)
+def is_complete(path: Where) -> bool:
+    """Whether a store is there and finished.
+
+    Raises
+    ------
+    StoreError
+        It is there and cannot be read.
+    """
+    return (Path(path) / "zarr.json").is_file() and attributes(path).get("complete") is True
 
 
-def open_dataset(path: str | Path, chunks: Mapping[str, int] | None = None, *, unfinished: bool = False) -> xr.Dataset:
-    """Open a store, or a group of it such as ``DATA.zarr/snapshots/NAME``, lazily.
+def open_dataset(
+    path: Where,
+    chunks: Mapping[str, int] | None = None,
+    *,
+    need: Iterable[str] | None = (),
+    unfinished: bool = False,
+) -> xr.Dataset:
+    """Open a store, or a group of it such as ``DATA.zarr/snapshots/NAME``, lazily, and hold it against the contract.
+
+    What is small is read now, and held against its digest; the chunks of the rest are held against their checksums as
+    they are read. A store without digests, as earlier versions wrote them and other programs do, is held against the
+    contract only.
 
     Parameters
     ----------
@@ -163,25 +355,41 @@ def open_dataset(path: str | Path, chunks: Mapping[str, int] | None = None, *, u
         Folder of a zarr store or group.
     chunks
         Dask chunks by dim; None for lazy numpy-backed variables, {} for the chunks on disk.
+    need
+        Variables and attributes that must be there; None for a group with names of its own.
     unfinished
         Whether a store that a run has left unfinished may be opened.
 
     Raises
     ------
     StoreError
-        No such folder, not a zarr store, or a store that a run left unfinished.
+        No such folder, no zarr store, one that is unfinished, has lost something or breaks the contract.
     """
     path = Path(path)
     if not path.exists():
         raise StoreError("store", f"{path} does not exist", "a zarr store")
-    try:
-        dataset = xr.open_zarr(str(path), chunks=None if chunks is None else dict(chunks), consolidated=False)
-    except (zarr.errors.NodeNotFoundError, FileNotFoundError, KeyError, ValueError) as error:
-        raise StoreError(
-            "store", f"{path} cannot be opened ({error})", "a zarr store that follows the data contract"
-        ) from error
-    if dataset.attrs.get("complete") is False and not unfinished:
+    with reading(path):
+        digests = read_digests(path)
+        store = ChunkStore(path, read_only=True, sealed=frozenset(digests.arrays))
+        dataset = xr.open_zarr(
+            store, chunks=None if chunks is None else dict(chunks), consolidated=False, zarr_format=3
+        )
+    dataset.encoding["source"] = str(path)
+    finished = dataset.attrs.get("complete") is not False
+    if not (finished or unfinished):
         raise StoreError(
             "store", f"{path} is unfinished", "a finished store", "Finish it with maladist predict --resume."
         )
+    small = [str(n) for n, v in dataset.variables.items() if v.nbytes <= schema.SMALL]
+    with reading(path):
+        digests.check(path, small)
+    for name in small:
+        with reading(path, name):
+            if chunks is None or "x" not in dataset[name].dims:
+                dataset[name].load(scheduler="synchronous")  # nothing that is worth a way to the workers
+            else:
+                read_region(path, name)  # for what it may say; fields stay with Dask
+    if need is not None and finished:
+        check_attributes(dataset.attrs, str(path))
+        schema.validate(dataset, need, str(path))
     return dataset

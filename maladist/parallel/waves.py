@@ -21,7 +21,7 @@ import torch
 from distributed import Client, Future, KilledWorker, as_completed
 from distributed.client import FutureCancelledError
 
-from maladist.errors import BlockError, ClusterError
+from maladist.errors import BlockError, ClusterError, InputError, OutputError, StoreError
 
 R = TypeVar("R")
 
@@ -85,6 +85,8 @@ def run(
     ------
     BlockError
         Naming the job that failed and why; the others that were under way are cancelled.
+    OutputError, StoreError
+        Of a job: a full disk, a store that is damaged or no longer the run's.
     ClusterError
         The scheduler went away.
     """
@@ -192,7 +194,9 @@ def _watched(flying: as_completed, client: Client) -> Iterator[Future]:
                 said = True
 
 
-def _failure(name: str, error: Exception, client: Client) -> BlockError | ClusterError:
+def _failure(name: str, error: Exception, client: Client) -> BlockError | InputError:
+    if isinstance(error, OutputError | StoreError):  # of the disk or the store, not of the block
+        return error
     if isinstance(error, KilledWorker):
         cause = "the workers that tried it died, most likely of too little memory: use larger workers or smaller blocks"
         return BlockError(name, cause)

@@ -48,7 +48,7 @@ class Work:
     Attributes
     ----------
     store
-        Path of the result store.
+        The result store, as its owner.
     grid
         The whole grid.
     numerics
@@ -61,7 +61,7 @@ class Work:
         Fields to be kept in the store: any of 'ldos', 'descriptors'.
     """
 
-    store: str
+    store: stores.Where
     grid: Grid
     numerics: Numerics
     basis: Array
@@ -189,7 +189,7 @@ def mean_ldos(points: Array, atoms: LocalAtoms, blob: ModelBlob, numerics: Numer
     return np.asarray((sum(sums[1:], sums[0]) / len(points)).cpu().numpy())
 
 
-def density_blocks(blocks: Sequence[Block], store: str, coefficients: Array, temperatures: int) -> Report:
+def density_blocks(blocks: Sequence[Block], store: stores.Where, coefficients: Array, temperatures: int) -> Report:
     """n(r) of some blocks from what was kept of their points: one small matrix product each.
 
     Parameters

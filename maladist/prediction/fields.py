@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -58,7 +57,7 @@ def reference_density(system: System) -> tuple[str, int | None]:
 
 
 def terms_of_store(
-    client: Client, path: Path, system: System, *, distributed: bool, room: int, run_key: str
+    client: Client, path: stores.Where, system: System, *, distributed: bool, room: int, run_key: str
 ) -> Energies:
     """Hartree, XC and Ewald terms at the density n₀ in a store, see `System.double_counting`.
 
@@ -67,7 +66,7 @@ def terms_of_store(
     client
         Whose workers compute.
     path
-        Store with n₀ (and, where it is distributed, with room for ``work``).
+        Store with n₀; where it is distributed, its owner's claim, to write to ``work``.
     system
         Atoms, elements, functional, cutoff and T₀.
     distributed
@@ -91,7 +90,7 @@ def terms_of_store(
     return Energies(system.n_atoms, hartree=hartree, xc=xc, xc_potential=xc_potential, ewald=ewald)
 
 
-def _one_task(store: str | None, system: System) -> Terms:
+def _one_task(store: stores.Where | None, system: System) -> Terms:
     if store is None:
         return (ion_energy(system),)
     return density_terms(_density(store, system, 0, system.grid.shape[0]), system)
@@ -106,7 +105,7 @@ class _Slabs:
 
     client: Client
     run_key: str
-    path: Path
+    path: stores.Where
     system: System
     room: int
 
@@ -127,7 +126,7 @@ class _Slabs:
 
     def density_terms(self) -> Terms:
         xs, ys = self._ranges(0, self._grid), self._ranges(1, self._grid)
-        store, system = str(self.path), self.system
+        store, system = self.path, self.system
         template = self._template((xs[0][1], ys[0][1]))
         stores.add_arrays(self.path, {f"work/g_{name}": template for name in ("density", *_fields(system))})
         self._sum(_forward, [waves.NamedJob(f"fftx{a}", store, system, a, b) for a, b in xs])
@@ -154,7 +153,7 @@ def _fields(system: System) -> tuple[XCField, ...]:
     return () if system.functional is None else xc_fields(system.functional, system.has_core)
 
 
-def _forward(store: str, system: System, a: int, b: int) -> list[float]:
+def _forward(store: stores.Where, system: System, a: int, b: int) -> list[float]:
     """Density of a slab of x -> its transform along y and z, and nothing to be summed."""
     density = _density(store, system, a, b)
     stores.write_region(
@@ -163,11 +162,11 @@ def _forward(store: str, system: System, a: int, b: int) -> list[float]:
     return []
 
 
-def _reciprocal(store: str, system: System, a: int, b: int) -> list[float]:
+def _reciprocal(store: stores.Where, system: System, a: int, b: int) -> list[float]:
     """A slab of y: transform along x, Hartree's share, and the fields that XC needs, half way back."""
     nx, _, nh = half_shape(system.grid)
     slab = ReciprocalSlab(system.grid, (0, a, 0), (nx, b, nh))
-    mixed = torch.from_numpy(np.asarray(stores.open_array(store, "work/g_density", "r")[:, a:b]))
+    mixed = torch.from_numpy(stores.read_region(store, "work/g_density", (slice(None), slice(a, b))))
     n_g = torch.fft.fft(mixed, dim=0, norm="forward")
     del mixed
     hartree = float(hartree_energy_of(n_g, slab))
@@ -179,12 +178,12 @@ def _reciprocal(store: str, system: System, a: int, b: int) -> list[float]:
     return [hartree]
 
 
-def _real(store: str, system: System, a: int, b: int) -> list[float]:
+def _real(store: stores.Where, system: System, a: int, b: int) -> list[float]:
     """A slab of x: the rest of the way back, and XC point by point."""
     assert system.functional is not None
 
     def field(wanted: XCField) -> Tensor:
-        part = torch.from_numpy(np.asarray(stores.open_array(store, f"work/g_{wanted}", "r")[a:b]))
+        part = torch.from_numpy(stores.read_region(store, f"work/g_{wanted}", (slice(a, b),)))
         return torch.fft.irfftn(part, s=system.grid.shape[1:], dim=(1, 2), norm="forward")
 
     density = _density(store, system, a, b)
@@ -202,8 +201,7 @@ def _ewald_share(system: System, slab: tuple[Grid, int, int] | None) -> list[flo
     return [float(reciprocal_energy_of(positions, charges, ReciprocalSlab(grid, (0, a, 0), (nx, b, nh))))]
 
 
-def _density(store: str, system: System, a: int, b: int) -> Tensor:
+def _density(store: stores.Where, system: System, a: int, b: int) -> Tensor:
     """n₀ on a slab of x."""
     name, t = reference_density(system)
-    array = stores.open_array(store, name, "r")
-    return torch.from_numpy(np.asarray(array[a:b] if t is None else array[t, a:b]))
+    return torch.from_numpy(stores.read_region(store, name, (*(() if t is None else (t,)), slice(a, b))))

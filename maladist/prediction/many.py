@@ -103,9 +103,8 @@ def predict_many(
     ready = _ready(frames, model, options)
     announce(sorted({note for one in ready for note in one.system.notes}), observer)
     told, observer = observer, observer or Silent()
-    if not resume:
-        for path in paths:
-            stores.check_target(path, overwrite, "output")
+    for path in paths:
+        stores.check_target(path, overwrite or resume, "output")
     with client_or_local(client) as connected, ThreadPoolExecutor(at_once) as pool:
 
         def one(i: int) -> Prediction:

@@ -197,32 +197,33 @@ def _observe(dataset: xr.Dataset, system: System, client: Client, path: Path, ov
     arrays = {"density": field_template("density", system.grid.shape, block, several)}
     if reference_density(system)[0] == REFERENCE:
         arrays[REFERENCE] = field_template("density", system.grid.shape, block)
-    stores.create(path, arrays, attributes, overwrite)
     densities = _densities(
         field.data.rechunk((*block, -1)), states, system.reference_temperature, _reference(dataset, system, block)
     )
     n = len(system.temperatures)
     sources = [da.stack(densities[:n]) if several else densities[0], *densities[n:]]
-    targets = [stores.open_array(path, name) for name in arrays]
-    da.store(sources, targets, lock=False, scheduler=client)
-    reductions = time.perf_counter() - clock
+    with stores.create(path, arrays, attributes, overwrite) as store:
+        targets = [stores.open_array(store, name) for name in arrays]
+        da.store(sources, targets, lock=False, scheduler=client)
+        reductions = time.perf_counter() - clock
 
-    clock = time.perf_counter()
-    room = Workers.of(client).room(0)
-    distributed = one_task_bytes(system.grid, system.n_atoms) > room
-    terms = terms_of_store(client, path, system, distributed=distributed, room=room, run_key="observe")
-    stores.write_values(path, result_values(system, energies, dos, states, terms))
-    seconds = {"reductions": reductions, "energies": time.perf_counter() - clock, "wall": time.perf_counter() - began}
-    stores.set_attributes(
-        path,
-        {
-            **provenance(),
-            "blocks": int(np.prod(field.data.numblocks[:3])),
-            "workers": len(client.nthreads()),
-            "seconds": seconds,
-        },
-    )
-    stores.finish(path)
+        clock = time.perf_counter()
+        room = Workers.of(client).room(0)
+        distributed = one_task_bytes(system.grid, system.n_atoms) > room
+        terms = terms_of_store(client, store, system, distributed=distributed, room=room, run_key="observe")
+        stores.write_values(store, result_values(system, energies, dos, states, terms))
+        now = time.perf_counter()
+        seconds = {"reductions": reductions, "energies": now - clock, "wall": now - began}
+        stores.set_attributes(
+            store,
+            {
+                **provenance(),
+                "blocks": int(np.prod(field.data.numblocks[:3])),
+                "workers": len(client.nthreads()),
+                "seconds": seconds,
+            },
+        )
+        stores.finish(store)
 
 
 def _reference(dataset: xr.Dataset, system: System, block: tuple[int, ...]) -> da.Array | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy.typing as npt
 from distributed import Client, Future
 
 from maladist.grid import Block
+from maladist.io import stores
 from maladist.parallel import waves
 from maladist.parallel.progress import Observer, advance
 from maladist.prediction.block import Report
@@ -39,7 +39,7 @@ class Run:
     plan
         How the cell is cut.
     path
-        The store: the memory of the run.
+        The store, the memory of the run; the run's claim to it, once it is there.
     client, key, priority
         Whose workers compute, the prefix of the tasks' keys, and which run goes first where several share the workers.
     observer
@@ -50,7 +50,7 @@ class Run:
 
     setup: Setup
     plan: Plan
-    path: Path
+    path: stores.Where
     client: Client
     key: str
     priority: int

@@ -99,15 +99,18 @@ def predict(
     announce(ready.system.notes, observer)
     members = member_setups(ready) if spread else []
     path = temporary_store() if store is None else Path(store).resolve()
-    if not (resume and path.exists()):
-        stores.check_target(path, overwrite, "output")
+    stores.check_target(path, overwrite or resume, "output")
     with client_or_local(client) as connected, naming_what_is_kept(path, connected, store is None):
         apart = [temporary_store() for _ in members]
         for member, its in zip(members, apart, strict=True):  # first: a store that is finished has its spread
             execute(member, Target(its), connected, Silent(), began=began)
-        execute(ready, Target(path, resume, overwrite), connected, observer or Silent(), began=began)
-        if members:
-            write_spread(connected, path, apart)
+
+        def last(path: stores.Where) -> None:
+            if members:
+                write_spread(connected, path, apart)
+
+        target = Target(path, resume, overwrite)
+        execute(ready, target, connected, observer or Silent(), began=began, last=last)
         for its in apart:
             discard(its)
     prediction = Prediction.open(path)

@@ -18,9 +18,10 @@ from distributed import Client
 from distributed.client import ClosedClientError
 from distributed.comm import CommClosedError
 
-from maladist.errors import BlockError, ClusterError, DomainError, InputError, StoreError
+from maladist.errors import BlockError, ClusterError, DomainError, InputError, OutputError, StoreError
 from maladist.grid import Block, Blocks
 from maladist.io import stores
+from maladist.io.targets import refusal
 from maladist.parallel.waves import NamedJob, scheduler_gone
 
 Array = npt.NDArray[np.float64]
@@ -62,9 +63,9 @@ def check_record(path: Path, fingerprint: Mapping[str, Any], unfinished: bool = 
     """
     try:
         attributes = stores.attributes(path)
-    except Exception as error:  # zarr has many ways to say so
-        came = f"{path} cannot be read as a store ({type(error).__name__}: {error})"
-        raise StoreError("resume", came, "a store that a run left unfinished", "Start a new one.") from error
+    except StoreError as error:
+        remedy = "Give --overwrite to begin anew."
+        raise StoreError("resume", f"{path}: {error.came}", "a store that a run left unfinished", remedy) from error
     record = attributes.get("work")
     if record is None or (unfinished and attributes.get("complete") is not False):
         came = f"{path} is finished" if attributes.get("complete") else f"{path} is not a run's store"
@@ -81,25 +82,24 @@ def check_record(path: Path, fingerprint: Mapping[str, Any], unfinished: bool = 
     return dict(record)
 
 
-def read_basis(path: Path) -> Array | None:
+def read_basis(path: stores.Where) -> Array | None:
     """The span of the Fermi weights, (levels, modes); None where the run died before it was written, or while."""
     try:
-        basis = np.asarray(stores.open_array(path, BASIS, "r")[...])
+        basis = stores.read_region(path, BASIS)
         stores.open_array(path, TALLY, "r")
-    except Exception:  # zarr has many ways to say that something is absent or cut off
+    except StoreError:
         return None
     orthonormal = np.allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-6)
     return basis if orthonormal else None
 
 
-def recorded(path: Path, record: str, n_blocks: int) -> npt.NDArray[np.bool_]:
+def recorded(path: stores.Where, record: str, n_blocks: int) -> npt.NDArray[np.bool_]:
     """Which blocks have a whole row in a record, which is an array of the store."""
-    rows = stores.open_array(path, record, "r")
 
     def whole(first: int, last: int) -> npt.NDArray[np.bool_]:
         try:
-            return np.isfinite(np.asarray(rows[first:last])).all(axis=1)
-        except Exception:  # a row that is cut off: look at each for itself
+            return np.isfinite(stores.read_region(path, record, (slice(first, last),))).all(axis=1)
+        except StoreError:  # a row that is cut off: look at each for itself
             if last - first == 1:
                 return np.array([False])
             middle = (first + last) // 2
@@ -109,7 +109,9 @@ def recorded(path: Path, record: str, n_blocks: int) -> npt.NDArray[np.bool_]:
     return np.concatenate(parts)
 
 
-def verify_jobs(path: Path, blocks: Blocks, done: npt.NDArray[np.bool_], fields: Sequence[str]) -> Iterator[NamedJob]:
+def verify_jobs(
+    path: stores.Where, blocks: Blocks, done: npt.NDArray[np.bool_], fields: Sequence[str]
+) -> Iterator[NamedJob]:
     """Tasks of `damaged` for all blocks that the record calls done."""
     indices = np.flatnonzero(done)
     for group in np.array_split(indices, -(-len(indices) // _GROUP)) if len(indices) else []:
@@ -123,8 +125,8 @@ def damaged(store: str, blocks: Sequence[Block], fields: Sequence[str]) -> list[
 
 def _whole(store: str, name: str, block: Block) -> bool:
     try:
-        return bool(np.isfinite(np.asarray(stores.open_array(store, name, "r")[block.slices])).all())
-    except Exception:  # zarr and its codecs have many ways to say that a chunk is cut off
+        return bool(np.isfinite(stores.read_region(store, name, block.slices)).all())
+    except StoreError:
         return False
 
 
@@ -133,7 +135,7 @@ def kept(path: Path) -> str:
     try:
         n_blocks = int(stores.open_array(path, TALLY, "r").shape[0])
         done = int(recorded(path, TALLY, n_blocks).sum())
-    except Exception:  # no store yet
+    except StoreError:  # no store yet
         return ""
     return f"{done} of {n_blocks} blocks are kept in {path}: resume=True (--resume) continues from them."
 
@@ -154,11 +156,12 @@ def naming_what_is_kept(path: Path, client: Client, temporary: bool) -> Iterator
     except DomainError as error:
         how = f"{error.remedy} {what()}".strip()
         raise DomainError(error.argument, error.came, error.wanted, how) from None
+    except OutputError as error:
+        raise OutputError(error.argument, error.came, error.wanted, error.remedy or what()) from error.__cause__
     except InputError:
         raise
     except (CommClosedError, ClosedClientError, TimeoutError) as error:
         gone = scheduler_gone(client)
         raise ClusterError(gone.argument, gone.came, gone.wanted, what()) from error
     except OSError as error:
-        came = f"{path} cannot be written ({error.strerror or error})"
-        raise StoreError("store", came, "a place that can be written to and has room", what()) from error
+        raise refusal(error, path, "store", what()) from error

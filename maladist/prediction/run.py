@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +30,7 @@ from maladist import schema
 from maladist.errors import InputError, StoreError
 from maladist.grid import Block
 from maladist.io import stores
+from maladist.io.ownership import Claim
 from maladist.io.stores import ArrayTemplate, field_template
 from maladist.parallel import waves
 from maladist.parallel.progress import Finished, Observer
@@ -103,7 +106,14 @@ class Spectrum:
 
 
 def execute(
-    setup: Setup, target: Target, client: Client, observer: Observer, *, began: float, priority: int = 0
+    setup: Setup,
+    target: Target,
+    client: Client,
+    observer: Observer,
+    *,
+    began: float,
+    priority: int = 0,
+    last: Callable[[stores.Where], object] = lambda _: None,
 ) -> None:
     """Do what is not done yet, from the plan to the finished store.
 
@@ -119,20 +129,35 @@ def execute(
         When the caller began, as of `time.perf_counter`: the wall time that the store tells counts from there.
     priority
         Of this run's tasks where several runs share the workers; the larger goes first.
+    last
+        Writes what else belongs into the store, before it is sealed.
     """
     record = _unfinished(setup, target)
-    run = _begin(setup, target, client, observer, _block_shape(setup, record), priority)
-    basis = None if record is None else read_basis(run.path)
-    resumed = basis is not None
-    if basis is None:  # a new run, or one that died before its first block
-        basis = first_window(run)
-        _make_store(run, basis, target.overwrite or record is not None)
+    chunks = _block_shape(setup, record)
+    with ExitStack() as owned:  # however it ends, others may go on with the store
+        path = target.path if record is None else owned.enter_context(stores.take_over(target.path))
+        run = _begin(setup, path, client, observer, chunks, priority)
+        basis = None if record is None else read_basis(path)
+        resumed = basis is not None
+        if basis is None:  # a new run, or one that died before its first block
+            basis = first_window(run)
+            claim = _make_store(run, basis, target.overwrite or record is not None)
+            run = replace(run, path=owned.enter_context(claim))
+        _fill_store(run, basis, resumed, began)
+        last(run.path)
+        stores.finish(run.path)
 
+
+def _fill_store(run: Run, basis: Array, resumed: bool, began: float) -> None:
+    """All stages from the blocks on, and what they give into the store."""
+    setup = run.setup
     spectrum = sum_blocks(run, basis, resumed)
     reports = spectrum.reports
     weights = spectrum.weights(setup)
     if not _in_span(weights, basis):
-        observer.note("the Fermi level lies outside the window of the first pass: computing the blocks a second time")
+        run.observer.note(
+            "the Fermi level lies outside the window of the first pass: computing the blocks a second time"
+        )
         basis = np.linalg.qr(number_rows(spectrum.states).T)[0]
         _reset_work(run, basis)
         spectrum = sum_blocks(run, basis, resumed=False)
@@ -146,7 +171,7 @@ def execute(
         coefficients = np.concatenate([coefficients, share], axis=1)
     notes = [*limits, *counted.notes, *check_points(spectrum.tally.outside, setup.strict)]
     for note in notes:
-        observer.note(note)
+        run.observer.note(note)
     densities = make_density(run, coefficients)
     terms, seconds = find_energies(run)
 
@@ -166,7 +191,6 @@ def execute(
             **run_attributes([*reports, *densities], spectrum.tally, took),
         },
     )
-    stores.finish(run.path)
 
 
 # -- the beginning ---------------------------------------------------------------------------------------------------
@@ -189,13 +213,13 @@ def _block_shape(setup: Setup, record: Record | None) -> Chunks:
     return shape
 
 
-def _begin(setup: Setup, target: Target, client: Client, observer: Observer, chunks: Chunks, priority: int) -> Run:
+def _begin(setup: Setup, path: stores.Where, client: Client, observer: Observer, chunks: Chunks, priority: int) -> Run:
     plan = make_plan(setup, Workers.of(client), chunks)
     points = f"{plan.grid.n_points} points in {len(plan.blocks)} blocks"
     observer.begin(client, f"{plan.n_atoms} atoms, {points}")
     key = f"maladist-{setup.blob.content_hash[:8]}"
     model = waves.share(client, setup.blob, run_key=key)
-    return Run(setup, plan, target.path, client, key, priority, observer, model)
+    return Run(setup, plan, path, client, key, priority, observer, model)
 
 
 def first_window(run: Run) -> Array:
@@ -219,8 +243,8 @@ def first_window(run: Run) -> Array:
     return window_modes(energies, system.solved_temperatures, low, high, correction=system.correction).numpy()
 
 
-def _make_store(run: Run, basis: Array, overwrite: bool) -> None:
-    """Make the template with everything that the blocks write to."""
+def _make_store(run: Run, basis: Array, overwrite: bool) -> Claim:
+    """Make the template with everything that the blocks write to; it is this run's."""
     setup, plan = run.setup, run.plan
     system, model = setup.system, setup.model
     shape, chunks, nt = system.grid.shape, plan.block_shape, len(system.temperatures)
@@ -238,15 +262,16 @@ def _make_store(run: Run, basis: Array, overwrite: bool) -> None:
         "source": f"maladist {version('maladist')} predict",
         "work": {**setup.fingerprint(), "block_shape": list(plan.block_shape)},
     }
-    stores.create(run.path, arrays | _work_arrays(run, basis), attributes, overwrite)
-    _write_basis(run, basis)
+    claim = stores.create(run.path, arrays | _work_arrays(run, basis), attributes, overwrite)
+    _write_basis(claim, basis)
+    return claim
 
 
 def _reset_work(run: Run, basis: Array) -> None:
     """Forget the blocks that are done: they are to be computed for another basis."""
-    stores.remove(run.path / stores.WORK)
+    stores.clear_work(run.path)
     stores.add_arrays(run.path, _work_arrays(run, basis))
-    _write_basis(run, basis)
+    _write_basis(run.path, basis)
 
 
 def _work_arrays(run: Run, basis: Array) -> dict[str, ArrayTemplate]:
@@ -262,8 +287,8 @@ def _work_arrays(run: Run, basis: Array) -> dict[str, ArrayTemplate]:
     return arrays
 
 
-def _write_basis(run: Run, basis: Array) -> None:
-    stores.write_values(run.path, {BASIS: (("energy", "mode"), basis, "1")})
+def _write_basis(store: stores.Where, basis: Array) -> None:
+    stores.write_values(store, {BASIS: (("energy", "mode"), basis, "1")})
 
 
 # -- the stages ------------------------------------------------------------------------------------------------------
@@ -274,7 +299,7 @@ def sum_blocks(run: Run, basis: Array, resumed: bool) -> Spectrum:
     setup = run.setup
     grid, cells = setup.system.grid, setup.cell_list
     knows, channel = setup.model.domain is not None, setup.model.has_density_channel
-    work = Work(str(run.path), grid, setup.numerics, basis, channel, knows, setup.keep)
+    work = Work(run.path, grid, setup.numerics, basis, channel, knows, setup.keep)
     shared = run.model, waves.share(run.client, work, run_key=run.key)
 
     def arguments(block: Block) -> tuple[object, ...]:
@@ -326,8 +351,8 @@ def make_density(run: Run, coefficients: Array) -> list[Report]:
     # A block's density is a matter of milliseconds: some of them make a task.
     many = max(1, _DENSITY_POINTS // math.prod(run.plan.block_shape))
     starts = range(0, len(blocks), many)
-    store, n = str(run.path), len(run.setup.system.temperatures)
-    jobs = (waves.NamedJob(f"density{i}", blocks[i : i + many], store, coefficients, n) for i in starts)
+    n = len(run.setup.system.temperatures)
+    jobs = (waves.NamedJob(f"density{i}", blocks[i : i + many], run.path, coefficients, n) for i in starts)
     return run.stage("density", density_blocks, jobs, len(starts))
 
 

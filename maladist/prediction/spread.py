@@ -41,8 +41,8 @@ def member_setups(ready: Setup) -> list[Setup]:
     ]
 
 
-def write_spread(client: Client, path: Path, members: Sequence[Path]) -> None:
-    """Write the standard deviations over the members' finished stores into a finished store.
+def write_spread(client: Client, path: stores.Where, members: Sequence[Path]) -> None:
+    """Write the standard deviations over the members' finished stores into a store that has all else.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def write_spread(client: Client, path: Path, members: Sequence[Path]) -> None:
     sources = [str(m) for m in members]
     jobs = (
         waves.NamedJob(
-            f"spread{i}", str(path), sources, tuple(slice(a, a + m) for a, m in zip(at, density.chunks, strict=True))
+            f"spread{i}", path, sources, tuple(slice(a, a + m) for a, m in zip(at, density.chunks, strict=True))
         )
         for i, at in enumerate(starts)
     )
@@ -73,7 +73,7 @@ def write_spread(client: Client, path: Path, members: Sequence[Path]) -> None:
     stores.set_attributes(path, {"members": len(members)})
 
 
-def spread_block(path: str, members: Sequence[str], region: tuple[slice, ...]) -> None:
+def spread_block(path: stores.Where, members: Sequence[str], region: tuple[slice, ...]) -> None:
     """Standard deviation of n(r) over the members in one chunk."""
-    every = np.stack([np.asarray(stores.open_array(m, "density", "r")[region]) for m in members])
+    every = np.stack([stores.read_region(m, "density", region) for m in members])
     stores.write_region(path, "density_std", region, every.std(axis=0, ddof=1))

@@ -294,5 +294,5 @@ def moments(rows: Rows, cross: bool) -> Moments:
 
 def read_block(store: str, name: str, block: Block) -> Rows:
     """All rows of a block of a snapshot's array, (points, width) float32."""
-    values = np.asarray(stores.open_array(store, name, "r")[block.slices], dtype=np.float32)
+    values = stores.read_region(store, name, block.slices).astype(np.float32, copy=False)
     return values.reshape(block.n_points, -1)

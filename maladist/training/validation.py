@@ -159,7 +159,7 @@ class Validation:
         if not (every and snapshot.has_density):
             return SnapshotErrors(snapshot.name, band_error)
         density = self._density(model, snapshot, chunks, state.weights)
-        dft = torch.as_tensor(np.asarray(stores.open_array(snapshot.path, "density", "r")[...], dtype=float))
+        dft = torch.as_tensor(stores.read_region(snapshot.path, "density").astype(float, copy=False))
         density_error = float((density - dft).abs().mean() / dft.mean())
         total = total_free_energy(band, state.entropy_contribution(dos), density, system).total
         known = total is not None and "total_free_energy_eV" in terms

@@ -31,8 +31,7 @@ def as_snapshot(prediction: Prediction, shift: float = 0.0, without: str = "") -
     """The prediction with a reference: its own energies, moved by so many eV."""
     values = {n: (v + shift if n.endswith("_eV") else v) for n, v in prediction._scalars().items() if v is not None}
     values.pop(without, None)
-    reference = prediction.store / datasets.REFERENCE
-    stores.create(reference, {}, {})
+    reference = stores.create(prediction.store / datasets.REFERENCE, {}, {})
     stores.write_values(reference, {n: ((), np.float64(v), "eV") for n, v in values.items()})
     stores.finish(reference)
     return prediction.store
@@ -74,6 +73,7 @@ def test_a_known_perturbation_gives_the_known_errors(
     ldos, density = stored["ldos"].values, stored["density"].values
     stores.write_region(path, "ldos", (...,), 1.1 * ldos)
     stores.write_region(path, "density", (...,), 1.02 * density)
+    stores.seal(path)
     (one,) = evaluate(model, path, client=client)
     assert one.terms == pytest.approx(dict.fromkeys(one.terms, -5.0), abs=1e-6)  # of two atoms
     assert one.fermi_level == pytest.approx(-10.0, abs=1e-6)
@@ -91,6 +91,7 @@ def test_errors_do_not_depend_on_the_blocks(
 ) -> None:
     path = made(shift=0.01)
     stores.write_region(path, "ldos", (...,), 1.1 * stores.open_dataset(path)["ldos"].values)
+    stores.seal(path)
     (whole,) = evaluate(model, path, client=client, precision="float64")
     monkeypatch.setattr("maladist.evaluation.evaluate._POINTS", 200)
     (parts,) = evaluate(model, path, client=client, precision="float64", chunks=(4, 3, 14))

@@ -14,6 +14,7 @@ import maladist
 from maladist import LDOSModel
 from maladist.grid import Grid
 from maladist.io import stores
+from maladist.io.ownership import Claim
 from maladist.io.stores import field_template
 from maladist.physics.system import System, wrapped
 from maladist.prediction.fields import terms_of_store
@@ -24,16 +25,16 @@ pytestmark = pytest.mark.filterwarnings("ignore:broadening correction")
 GRID = (15, 14, 18)
 
 
-def make_store(path: Path, system: System, seed: int = 0) -> np.ndarray:
+def make_store(path: Path, system: System, seed: int = 0) -> Claim:
     """A store with a made-up density of two temperatures."""
     rng = np.random.default_rng(seed)
     shape = system.grid.shape
     x, y, z = np.meshgrid(*(2 * np.pi * np.arange(n) / n for n in shape), indexing="ij")
     n = 0.25 + 0.1 * np.cos(x + 0.3) * np.cos(y) + 0.05 * np.sin(2 * z - x) + 0.002 * rng.standard_normal(shape)
     density = np.stack([n, 1.1 * n])
-    stores.create(path, {"density": field_template("density", shape, (4, 14, 18), 2)}, {})
-    stores.open_array(path, "density")[...] = density
-    return density
+    store = stores.create(path, {"density": field_template("density", shape, (4, 14, 18), 2)}, {})
+    stores.open_array(store, "density")[...] = density
+    return store
 
 
 def make_system(atoms: Atoms, xc: str | None, core: bool) -> System:
@@ -52,8 +53,8 @@ def test_slabs_of_any_thickness_give_the_terms_of_one_task(
 ) -> None:
     """At the density of either temperature, which is that of the double counting."""
     known = make_system(atoms, xc, core)
-    path, room = tmp_path / "n.zarr", 8 * 24 * points
-    make_store(path, known)
+    room = 8 * 24 * points
+    path = make_store(tmp_path / "n.zarr", known)
     hartree = []
     for t0 in known.temperatures:
         system = replace(known, reference_temperature=t0)

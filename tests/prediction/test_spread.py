@@ -49,8 +49,7 @@ def test_the_spread_is_that_of_predictions_one_by_one(
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_evaluate_gives_the_spread_beside_the_error(ensemble: LDOSModel, client: Client, tmp_path: Path) -> None:
     made = predict(be_atoms(), ensemble, grid=GRID, store=tmp_path / "a.zarr", keep=("ldos",), client=client)
-    reference = made.store / datasets.REFERENCE
-    stores.create(reference, {}, {})
+    reference = stores.create(made.store / datasets.REFERENCE, {}, {})
     values = {n: ((), np.float64(v), "eV") for n, v in made._scalars().items() if v is not None}
     stores.write_values(reference, values)
     stores.finish(reference)

@@ -44,6 +44,7 @@ from maladist.grid import Blocks, Grid
 from maladist.io import datasets, stores
 from maladist.io.fields.formats import check_belongs, field_format
 from maladist.io.mala import data as mala_data
+from maladist.io.ownership import Claim
 from maladist.io.stores import ArrayTemplate, field_template
 from maladist.neighbors import CellList
 from maladist.parallel import waves
@@ -101,15 +102,11 @@ def convert(
         spec = spec.for_elements(ready.run.atoms.get_chemical_symbols())
     output = Path(output).resolve()
     group = datasets.snapshot_path(output, name)
-    if datasets.is_complete(group) and not overwrite:
+    if not overwrite and stores.is_complete(group):
         raise StoreError("name", f"{group} exists", "a new name", "Give --overwrite (overwrite=True) to replace it.")
     datasets.open_data_set(output)
     with client_or_local(client) as connected:
-        try:
-            notes = _Conversion(ready, group, spec, connected, observer).run()
-        except Exception:
-            stores.remove(group)
-            raise
+        notes = _Conversion(ready, group, spec, connected, observer).run()
     for text in notes:
         observer.note(text)
     return group
@@ -121,15 +118,23 @@ class _Conversion:
     def __init__(
         self, ready: CheckedSource, group: Path, spec: Spec | None, client: Client, observer: Observer
     ) -> None:
-        self.ready, self.group, self.spec, self.client, self.observer = ready, group, spec, client, observer
+        self.ready, self.spec, self.client, self.observer = ready, spec, client, observer
         observer.begin(client, f"{ready.energies.levels} levels of {ready.grid.n_points} points")
         self.workers = Workers.of(client)
         width = max(ready.energies.levels, spec.n_features if spec else 0)
         self.blocks = choose_blocks(ready.grid, self.workers, width)
+        self.store = self._create(group)
 
     def run(self) -> tuple[str, ...]:
+        with self.store:
+            try:
+                return self._fill()
+            except Exception:
+                stores.remove(self.store)
+                raise
+
+    def _fill(self) -> tuple[str, ...]:
         ready, run = self.ready, self.ready.run
-        self._create()
         dos = self._ldos()
         energies, notes = verify_ldos(run, dos, ready.energies, kernel_given=ready.source.kernel is not None)
         if ready.source.density is not None:
@@ -137,14 +142,14 @@ class _Conversion:
             verify_density(run, total, ready.source.density)
         if self.spec is not None:
             self._descriptors(self.spec)
-        stores.write_values(self.group, {"dos": (("energy",), dos, "1/eV")})
-        datasets.write_reference(self.group, run, read_dos(ready))
+        stores.write_values(self.store, {"dos": (("energy",), dos, "1/eV")})
+        datasets.write_reference(self.store, run, read_dos(ready))
         notes = (*ready.notes, *notes, *spacing_notes(energies))
-        stores.set_attributes(self.group, {**schema.energy_attributes(energies), "notes": list(notes)})
-        stores.finish(self.group)
+        stores.set_attributes(self.store, {**schema.energy_attributes(energies), "notes": list(notes)})
+        stores.finish(self.store)
         return notes
 
-    def _create(self) -> None:
+    def _create(self, group: Path) -> Claim:
         ready, run, shape = self.ready, self.ready.run, self.blocks.block_shape
         grid, levels = ready.grid, ready.energies.levels
         arrays = {"ldos": field_template("ldos", (*grid.shape, levels), (*shape, levels))}
@@ -157,16 +162,17 @@ class _Conversion:
             arrays["work/levels"] = ArrayTemplate(
                 (levels, *grid.shape), (1, *shape), ("energy", "x", "y", "z"), "float32"
             )
-        stores.create(self.group, arrays, snapshot_attributes(ready, self.spec), overwrite=True)
+        store = stores.create(group, arrays, snapshot_attributes(ready, self.spec), overwrite=True)
         wrapped = run.atoms.get_scaled_positions(wrap=True) @ grid.cell_array
         stores.write_values(
-            self.group,
+            store,
             {
                 "energy": (("energy",), ready.energies.values, "eV"),
                 "position": (("atom", "xyz"), wrapped, "Å"),
                 "number": (("atom",), run.atoms.numbers.astype(np.int16), "1"),
             },
         )
+        return store
 
     def _run(self, stage: str, function: Callable[..., R], jobs: Sequence[waves.NamedJob]) -> list[R]:
         """Results of a stage, in the order of the jobs."""
@@ -176,7 +182,7 @@ class _Conversion:
 
     def _ldos(self) -> npt.NDArray[np.float64]:
         """D(ε) of the LDOS, 1/eV, in the order of the blocks whatever the order they came in."""
-        ready, store = self.ready, str(self.group)
+        ready, store = self.ready, self.store
         shape = self.blocks.block_shape
         if ready.levels:
             jobs = [waves.NamedJob(f"level{v.index}", v, store, shape, ready.factor) for v in ready.levels]
@@ -192,12 +198,12 @@ class _Conversion:
             check_belongs(field_format(path).read_header(path), self.ready.run.atoms, self.ready.grid)
         elif array_shape(path)[:3] != self.ready.grid.shape:
             raise DataFileError(str(path), f"a grid of {array_shape(path)[:3]}", f"{self.ready.grid.shape}")
-        job = waves.NamedJob("density", str(path), str(self.group), self.blocks, factor)
+        job = waves.NamedJob("density", str(path), self.store, self.blocks, factor)
         return float(self._run("density", store_density, [job])[0]) * self.ready.grid.voxel_volume
 
     def _descriptors(self, spec: Spec) -> None:
         path = self.ready.source.descriptors
-        store = str(self.group)
+        store = self.store
         if path is not None:
             path = Path(path)
             shape = array_shape(path)

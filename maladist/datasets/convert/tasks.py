@@ -16,6 +16,7 @@ from maladist.io import stores
 from maladist.io.fields import openpmd
 from maladist.io.fields.formats import field_format
 from maladist.io.mala import data as mala_data
+from maladist.io.stores import Where
 from maladist.neighbors import LocalAtoms
 from maladist.parallel.workers import peak_memory
 
@@ -31,7 +32,7 @@ class Level:
     index: int
 
 
-def stage_level(level: Level, store: str, block_shape: tuple[int, int, int], factor: float) -> int:
+def stage_level(level: Level, store: Where, block_shape: tuple[int, int, int], factor: float) -> int:
     """Read one level's file, once, slab by slab, into the staging array."""
     path = Path(level.path)
     reader = field_format(path)
@@ -42,13 +43,12 @@ def stage_level(level: Level, store: str, block_shape: tuple[int, int, int], fac
     return level.index
 
 
-def assemble_block(block: Block, store: str, path: str, factor: float) -> npt.NDArray[np.float64]:
+def assemble_block(block: Block, store: Where, path: str, factor: float) -> npt.NDArray[np.float64]:
     """Write all levels of a block; return their sums over its points, (levels,)."""
     if path:
         values = read_array(Path(path), block, "ldos") * np.float32(factor)
     else:
-        staged = stores.open_array(store, "work/levels", "r")
-        values = np.moveaxis(np.asarray(staged[(slice(None), *block.slices)]), 0, -1)
+        values = np.moveaxis(stores.read_region(store, "work/levels", (slice(None), *block.slices)), 0, -1)
     if not np.isfinite(values).all():
         raise FloatingPointError("an LDOS that is not finite")
     stores.write_region(store, "ldos", block.slices, np.ascontiguousarray(values, dtype=np.float32))
@@ -62,7 +62,7 @@ def read_array(path: Path, block: Block, kind: str) -> npt.NDArray[Any]:
     return openpmd.read_region(path, block.slices, kind)
 
 
-def store_density(path: str, store: str, blocks: Blocks, factor: float) -> float:
+def store_density(path: str, store: Where, blocks: Blocks, factor: float) -> float:
     """Read a density into the store by slabs of whole chunks; return the sum over its points."""
     array, total, file = stores.open_array(store, "density"), 0.0, Path(path)
     if file.suffix in TEXT:
@@ -79,14 +79,14 @@ def store_density(path: str, store: str, blocks: Blocks, factor: float) -> float
     return total
 
 
-def read_descriptors(block: Block, path: str, store: str, extra: int) -> int:
+def read_descriptors(block: Block, path: str, store: Where, extra: int) -> int:
     """A block of descriptors from a file, without its ``extra`` columns of positions."""
     values = read_array(Path(path), block, "descriptors")[..., extra:]
     stores.write_region(store, "descriptors", block.slices, values.astype(np.float32))
     return block.index
 
 
-def compute_descriptors(block: Block, grid: Grid, atoms: LocalAtoms, spec: Spec, store: str) -> int:
+def compute_descriptors(block: Block, grid: Grid, atoms: LocalAtoms, spec: Spec, store: Where) -> int:
     """Compute a block of descriptors."""
     values = np.empty((block.n_points, spec.n_features), np.float32)
     for rows, features in batches(grid.points(block), atoms, spec):

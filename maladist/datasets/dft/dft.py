@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,9 +22,10 @@ from maladist.datasets.convert.source import CheckedSource, Source, snapshot_att
 from maladist.datasets.dft.code import Calculated, DFTCode
 from maladist.datasets.dft.scratch import Scratch
 from maladist.datasets.verify import verify_density, verify_ldos
-from maladist.errors import DependencyError, InputError
+from maladist.errors import DependencyError, InputError, OutputError, StoreError
 from maladist.grid import Grid
 from maladist.io import datasets, stores
+from maladist.io.ownership import Claim
 from maladist.io.stores import field_template
 from maladist.parallel import waves
 from maladist.parallel.blocking import choose_block
@@ -96,23 +97,34 @@ def dft(
     todo = [
         (name, atoms)
         for name, atoms in zip(names, snapshots, strict=True)
-        if not datasets.is_complete(datasets.snapshot_path(output, name))
+        if not stores.is_complete(datasets.snapshot_path(output, name))
     ]
     if not todo:
         return []
-    with client_or_local(client) as connected:
+    with client_or_local(client) as connected, ExitStack() as owned:
         wait_for_worker(connected)
         if not all(connected.run(_has_program, code.program).values()):
             remedy = "It makes data; predict needs none."
             raise DependencyError(code.program, "not found on a worker", "the DFT code on every worker", remedy)
         where = None if scratch is None else str(Path(scratch).resolve())
-        jobs = [waves.NamedJob(n, n, a, code, str(output), where) for n, a in todo]
-        observer, outcomes = observer or Silent(), []
+        observer, outcomes, jobs = observer or Silent(), list[Outcome](), list[waves.NamedJob]()
         observer.begin(connected, f"{len(todo)} snapshots")
         observer.stage("snapshots", len(names), len(names) - len(todo))
-        for outcome in waves.run(connected, run_snapshot, jobs, run_key="dft"):
+
+        def ended(outcome: Outcome) -> None:
             outcomes.append(outcome)
             observer.advance(outcome)
+
+        for name, atoms in todo:
+            try:
+                group = stores.create(datasets.snapshot_path(output, name), {}, {}, overwrite=True)
+            except StoreError as error:  # another run is at it
+                ended(Outcome(name, str(error), 0.0))
+            else:
+                owned.callback(stores.remove, group)  # where it is not finished in the end
+                jobs.append(waves.NamedJob(name, name, atoms, code, group, where))
+        for outcome in waves.run(connected, run_snapshot, jobs, run_key=f"dft-{time.time_ns():x}"):
+            ended(outcome)
     return sorted(outcomes, key=lambda o: o.name)
 
 
@@ -123,22 +135,21 @@ def _has_program(name: str) -> bool:
 # -- on a worker -----------------------------------------------------------------------------------------------------
 
 
-def run_snapshot(name: str, atoms: ase.Atoms, code: DFTCode, output: str, scratch: str | None) -> Outcome:
+def run_snapshot(name: str, atoms: ase.Atoms, code: DFTCode, group: Claim, scratch: str | None) -> Outcome:
     """Run one snapshot; never raises for what a calculation can do wrong."""
     start = time.perf_counter()
-    group = datasets.snapshot_path(Path(output), name)
     try:
         with Scratch(name, scratch, code.threads) as kept:
             calculated = code.calculate(atoms, kept)
         write_snapshot(group, calculated, code)
     except (InputError, OSError) as error:
-        with suppress(OSError):
+        with suppress(OutputError):
             stores.remove(group)
         return Outcome(name, str(error), time.perf_counter() - start)
     return Outcome(name, "", time.perf_counter() - start)
 
 
-def write_snapshot(group: Path, calculated: Calculated, code: DFTCode) -> None:
+def write_snapshot(group: Claim, calculated: Calculated, code: DFTCode) -> None:
     """Hold the fields against the calculation and write the snapshot; complete when its last attribute is written."""
     run, density, ldos = calculated
     grid, energies = Grid(run.atoms.cell.array.tolist(), density.shape), code.energy_grid
@@ -151,7 +162,8 @@ def write_snapshot(group: Path, calculated: Calculated, code: DFTCode) -> None:
         "ldos": field_template("ldos", ldos.shape, (*block, energies.levels)),
         "density": field_template("density", grid.shape, block),
     }
-    stores.create(group, arrays, {**snapshot_attributes(ready, None), "source": code.program}, overwrite=True)
+    stores.set_attributes(group, {**snapshot_attributes(ready, None), "source": code.program})
+    stores.add_arrays(group, arrays)
     stores.open_array(group, "ldos")[...] = ldos
     stores.open_array(group, "density")[...] = density
     wrapped = run.atoms.get_scaled_positions(wrap=True) @ grid.cell_array

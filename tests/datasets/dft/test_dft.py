@@ -24,9 +24,9 @@ from maladist.datasets.dft.espresso import Espresso
 from maladist.datasets.dft.scratch import Scratch
 from maladist.datasets.dft.setup import DFTSetup
 from maladist.errors import AtomsError, DependencyError, DFTError, InputError
-from maladist.io.datasets import is_complete, open_data_set, read_reference, snapshot_path
+from maladist.io.datasets import open_data_set, read_reference, snapshot_path
 from maladist.io.qe.run import DFTRun
-from maladist.io.stores import open_dataset
+from maladist.io.stores import create, is_complete, open_dataset
 from maladist.io.yaml import yaml_text
 from maladist.physics.broadening import broadened_dos
 
@@ -149,7 +149,7 @@ def test_files_that_cannot_grow_are_a_reason_and_leave_nothing(
     old = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, old[1]))
     try:
-        outcome = run_snapshot("a", be2, setup, str(output), str(tmp_path))
+        outcome = run_snapshot("a", be2, setup, create(snapshot_path(output, "a"), {}, {}), str(tmp_path))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
     assert "SIGXFSZ, a limit on file sizes" in outcome.reason and "\n" not in outcome.reason
@@ -158,8 +158,8 @@ def test_files_that_cannot_grow_are_a_reason_and_leave_nothing(
 
 @needs_qe
 def test_a_scratch_without_room_is_a_reason(tmp_path: Path, be2: Atoms, setup: Espresso) -> None:
-    outcome = run_snapshot("a", be2, setup, str(tmp_path / "d.zarr"), str(tmp_path / "nowhere"))
-    assert "nowhere" in outcome.reason
+    outcome = run_snapshot("a", be2, setup, create(tmp_path / "a", {}, {}), str(tmp_path / "nowhere"))
+    assert "nowhere" in outcome.reason and not (tmp_path / "a").exists()
 
 
 def test_without_pw_there_is_one_clear_line(

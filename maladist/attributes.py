@@ -1,0 +1,89 @@
+"""The attributes of a store, the other half of the data contract: what their values must be, in code and in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Final, get_args
+
+import numpy as np
+
+from maladist.errors import StoreError
+from maladist.grid import Kernel
+
+
+def _numbers(count: int | None = None, least: float = -math.inf) -> Callable[[Any], bool]:
+    """Whether a value is finite numbers, so many, none below ``least``; a list or an array where they are several."""
+
+    def good(value: Any) -> bool:
+        if isinstance(value, bool | str | Mapping):
+            return False
+        try:
+            found = np.asarray(value)
+        except ValueError:  # lists of different lengths
+            return False
+        finite = (
+            found.dtype.kind in "iuf" and found.size > 0 and bool(np.isfinite(found).all() and found.min() >= least)
+        )
+        return finite and (count is None or found.size == count) and (count == 1) <= (found.ndim == 0)
+
+    return good
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _mapping(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+ATTRIBUTES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
+    "cell": (_numbers(9), "nine numbers, rows of lattice vectors in Å"),
+    "grid": (_numbers(3, 1), "three numbers of points"),
+    "temperature_K": (_numbers(None, 0), "a temperature in K, or several"),
+    "n_electrons": (_numbers(1, 0), "a number of electrons"),
+    "xc": (_text, "the name of a functional"),
+    "density_cutoff_eV": (_numbers(1, 0), "a number, eV"),
+    "broadening_kernel": (lambda v: v in get_args(Kernel), ", ".join(get_args(Kernel))),
+    "broadening_width_eV": (_numbers(1, 0), "a number, eV"),
+    "energy_levels": (_numbers(1, 1), "a number of levels"),
+    "energy_shift_eV": (_numbers(1), "a number, eV"),
+    "pseudopotentials": (lambda v: _mapping(v) and all(map(_mapping, v.values())), "what is known of each, by element"),
+    "descriptors": (_mapping, "a descriptor's family and fields"),
+    "descriptor_spec": (_mapping, "a descriptor's family and fields"),
+    "broadening_correction": (lambda v: isinstance(v, bool | np.bool_), "true or false"),
+    "complete": (lambda v: isinstance(v, bool | np.bool_), "true or false"),
+    "work": (_mapping, "what a run computes with, by name"),
+    "notes": (lambda v: isinstance(v, list | tuple) and all(map(_text, v)), "a list of texts"),
+    "seconds": (lambda v: _mapping(v) and all(map(_numbers(1), v.values())), "seconds by stage"),
+    "versions": (lambda v: _mapping(v) and all(map(_text, v.values())), "versions by package"),
+    "blocks": (_numbers(1, 0), "a number"),
+    "block_shape": (_numbers(3, 1), "three numbers of points"),
+    "workers": (_numbers(1, 0), "a number"),
+    "members": (_numbers(1, 0), "a number"),
+    "peak_memory_bytes": (_numbers(1, 0), "a number, bytes"),
+    **dict.fromkeys(("source", "of", "model", "model_hash", "command", "host", "finished"), (_text, "text")),
+}
+"""By name. All may be absent, and null."""
+
+
+def check_attributes(attributes: Mapping[str, Any], source: str) -> None:
+    """Refuse attributes of another type, and numbers that cannot be.
+
+    Parameters
+    ----------
+    attributes
+        By name; names that the contract does not have are left alone.
+    source
+        Of the attributes, for errors.
+
+    Raises
+    ------
+    StoreError
+        Naming the attribute, what it is and what the contract wants.
+    """
+    for name, (good, wanted) in ATTRIBUTES.items():
+        value = attributes.get(name)
+        if value is not None and not good(value):
+            raise StoreError(f"{source}: {name}", f"{value!r:.80}", wanted)
