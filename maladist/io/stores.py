@@ -110,6 +110,18 @@ def create(
 
 
 @contextmanager
+def making(
+    path: Where, arrays: Mapping[str, ArrayTemplate], attributes: Mapping[str, Any], overwrite: bool = False
+) -> Iterator[Claim]:
+    """A store as `create` makes it, which is removed where it is not finished in the end: none could go on with it."""
+    store = create(path, arrays, attributes, overwrite)
+    try:
+        yield store
+    finally:
+        remove(store)  # nothing, where it is finished
+
+
+@contextmanager
 def appearing(path: Path, *, owned: bool = False, overwrite: bool = False) -> Iterator[Claim]:
     """A folder under a hidden name, which takes the path when it is whole.
 

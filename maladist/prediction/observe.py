@@ -202,7 +202,7 @@ def _observe(dataset: xr.Dataset, system: System, client: Client, path: Path, ov
     )
     n = len(system.temperatures)
     sources = [da.stack(densities[:n]) if several else densities[0], *densities[n:]]
-    with stores.create(path, arrays, attributes, overwrite) as store:
+    with stores.making(path, arrays, attributes, overwrite) as store:
         targets = [stores.open_array(store, name) for name in arrays]
         da.store(sources, targets, lock=False, scheduler=client)
         reductions = time.perf_counter() - clock

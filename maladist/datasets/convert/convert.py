@@ -9,6 +9,7 @@ read its own part, and need no staging. Nowhere is more than a block of all leve
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -123,18 +124,15 @@ class _Conversion:
         self.workers = Workers.of(client)
         width = max(ready.energies.levels, spec.n_features if spec else 0)
         self.blocks = choose_blocks(ready.grid, self.workers, width)
-        self.store = self._create(group)
+        self.group = group
 
     def run(self) -> tuple[str, ...]:
-        with self.store:
-            try:
-                return self._fill()
-            except Exception:
-                stores.remove(self.store)
-                raise
+        with self._made() as self.store:
+            return self._fill()
 
     def _fill(self) -> tuple[str, ...]:
         ready, run = self.ready, self.ready.run
+        self._write_atoms()
         dos = self._ldos()
         energies, notes = verify_ldos(run, dos, ready.energies, kernel_given=ready.source.kernel is not None)
         if ready.source.density is not None:
@@ -149,8 +147,8 @@ class _Conversion:
         stores.finish(self.store)
         return notes
 
-    def _create(self, group: Path) -> Claim:
-        ready, run, shape = self.ready, self.ready.run, self.blocks.block_shape
+    def _made(self) -> AbstractContextManager[Claim]:
+        ready, shape = self.ready, self.blocks.block_shape
         grid, levels = ready.grid, ready.energies.levels
         arrays = {"ldos": field_template("ldos", (*grid.shape, levels), (*shape, levels))}
         if ready.source.density is not None:
@@ -162,17 +160,19 @@ class _Conversion:
             arrays["work/levels"] = ArrayTemplate(
                 (levels, *grid.shape), (1, *shape), ("energy", "x", "y", "z"), "float32"
             )
-        store = stores.create(group, arrays, snapshot_attributes(ready, self.spec), overwrite=True)
-        wrapped = run.atoms.get_scaled_positions(wrap=True) @ grid.cell_array
+        return stores.making(self.group, arrays, snapshot_attributes(ready, self.spec), overwrite=True)
+
+    def _write_atoms(self) -> None:
+        atoms, grid = self.ready.run.atoms, self.ready.grid
+        wrapped = atoms.get_scaled_positions(wrap=True) @ grid.cell_array
         stores.write_values(
-            store,
+            self.store,
             {
-                "energy": (("energy",), ready.energies.values, "eV"),
+                "energy": (("energy",), self.ready.energies.values, "eV"),
                 "position": (("atom", "xyz"), wrapped, "Å"),
-                "number": (("atom",), run.atoms.numbers.astype(np.int16), "1"),
+                "number": (("atom",), atoms.numbers.astype(np.int16), "1"),
             },
         )
-        return store
 
     def _run(self, stage: str, function: Callable[..., R], jobs: Sequence[waves.NamedJob]) -> list[R]:
         """Results of a stage, in the order of the jobs."""

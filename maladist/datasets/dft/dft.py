@@ -117,11 +117,10 @@ def dft(
 
         for name, atoms in todo:
             try:
-                group = stores.create(datasets.snapshot_path(output, name), {}, {}, overwrite=True)
+                group = owned.enter_context(stores.making(datasets.snapshot_path(output, name), {}, {}, True))
             except StoreError as error:  # another run is at it
                 ended(Outcome(name, str(error), 0.0))
             else:
-                owned.callback(stores.remove, group)  # where it is not finished in the end
                 jobs.append(waves.NamedJob(name, name, atoms, code, group, where))
         for outcome in waves.run(connected, run_snapshot, jobs, run_key=f"dft-{time.time_ns():x}"):
             ended(outcome)
