@@ -52,6 +52,8 @@ ATTRIBUTES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "pseudopotentials": (lambda v: _mapping(v) and all(map(_mapping, v.values())), "what is known of each, by element"),
     "descriptors": (_mapping, "a descriptor's family and fields"),
     "descriptor_spec": (_mapping, "a descriptor's family and fields"),
+    "double_counting": (_text, "the density of the double counting"),
+    "reference_temperature_K": (_numbers(1, 0), "a temperature in K"),
     "broadening_correction": (lambda v: isinstance(v, bool | np.bool_), "true or false"),
     "complete": (lambda v: isinstance(v, bool | np.bool_), "true or false"),
     "work": (_mapping, "what a run computes with, by name"),
