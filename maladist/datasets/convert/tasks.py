@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from maladist.descriptors.dispatch import batches
 from maladist.descriptors.spec import Spec
+from maladist.errors import DataFileError
 from maladist.grid import Block, Blocks, Grid
 from maladist.io import stores
 from maladist.io.fields import openpmd
@@ -50,7 +51,7 @@ def assemble_block(block: Block, store: Where, path: str, factor: float) -> npt.
     else:
         values = np.moveaxis(stores.read_region(store, "work/levels", (slice(None), *block.slices)), 0, -1)
     if not np.isfinite(values).all():
-        raise FloatingPointError("an LDOS that is not finite")
+        raise DataFileError(path or "ldos", f"numbers that are not finite in block {block.index}", "an LDOS")
     stores.write_region(store, "ldos", block.slices, np.ascontiguousarray(values, dtype=np.float32))
     return np.asarray(values.reshape(-1, values.shape[-1]).sum(axis=0, dtype=np.float64))
 

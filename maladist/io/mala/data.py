@@ -175,7 +175,7 @@ def check_positions(array: npt.NDArray[Any], grid: Grid, path: Path) -> None:
         last = tuple(n - 1 if a == axis else 0 for a, n in enumerate(grid.shape))
         wanted = (grid.shape[axis] - 1) / grid.shape[axis] * grid.cell_array[axis]
         difference = np.abs(np.asarray(array[last][:POSITION_COLUMNS], dtype=float) - wanted).max()
-        if difference > 1e-3:
+        if not difference <= 1e-3:  # NaN neither
             came = f"positions that differ by {difference:.3g} Å at the end of axis {axis}"
             raise DataFileError(str(path), came, "the grid of the calculation", "It belongs to another snapshot.")
 

@@ -1,0 +1,35 @@
+"""What a file or a store holds, for people; what is neither is refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from maladist import save_model
+from maladist.errors import InputError
+from maladist.io.inspect import describe
+from maladist.learning.model import LDOSModel
+
+
+def test_models_by_their_file_and_by_their_name(model: LDOSModel, tmp_path: Path) -> None:
+    rows = dict(describe(save_model(model, tmp_path / "a.maladist")))
+    assert "Be" in " ".join(rows.values())
+    assert "1000 K" in " ".join(dict(describe("be-1000K")).values())
+
+
+def test_a_store_and_a_snapshot(small_data_set: Path) -> None:
+    rows = dict(describe(small_data_set / "snapshots" / "train-0"))
+    assert rows["kind"] == "store"
+    assert "1/(eV Å^3)" in rows["ldos"]
+
+
+def test_what_is_neither(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "letter").write_text("Dear Sir or Madam")
+    (tmp_path / "folder").mkdir()
+    for name, words in (("nowhere", "No such file"), ("fifo", "FIFO"), ("letter", "model"), ("folder", "store")):
+        with pytest.raises(InputError, match=words) as caught:
+            describe(tmp_path / name)
+        assert "\n" not in str(caught.value)
