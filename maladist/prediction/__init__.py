@@ -5,6 +5,7 @@ options    the keywords that they share, typed once
 setup      the input of a run, checked and completed from the model
 run        the run from its plan to its finished store, stage by stage
 passes     what the stages have in common; a function mapped over the blocks, with a record of its own
+template   its store before the blocks write to it
 pilot      a first μ from random points
 block      what runs on a worker for one block
 tally      what a block adds to the reductions (a monoid)

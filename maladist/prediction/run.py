@@ -17,21 +17,17 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from distributed import Client
 
-from maladist import schema
 from maladist.errors import InputError, StoreError
 from maladist.grid import Block
 from maladist.io import stores
-from maladist.io.ownership import Claim
-from maladist.io.stores import ArrayTemplate, field_template
 from maladist.parallel import waves
 from maladist.parallel.progress import Finished, Observer
 from maladist.parallel.workers import Workers
@@ -39,15 +35,16 @@ from maladist.physics.energies import Energies
 from maladist.physics.fermi import FermiState, fermi_states, number_rows, window_modes
 from maladist.physics.limits import check_limits
 from maladist.prediction.block import Report, Work, compute_block, density_blocks, mean_ldos
-from maladist.prediction.fields import reference_density, terms_of_store
+from maladist.prediction.fields import terms_of_store
 from maladist.prediction.novelty import NOVELTY, check_points, outside_attributes
 from maladist.prediction.options import Chunks
 from maladist.prediction.passes import Pass, Run, run_pass
 from maladist.prediction.pilot import pilot_groups, pilot_points, window
 from maladist.prediction.plan import make_plan
-from maladist.prediction.record import BASIS, MODES, REFERENCE, TALLY, Record, check_record, read_basis
+from maladist.prediction.record import MODES, TALLY, Record, check_record, read_basis
 from maladist.prediction.setup import Setup
-from maladist.prediction.tally import Tally, add_up, row_length
+from maladist.prediction.tally import Tally, add_up
+from maladist.prediction.template import make_store, reset_work
 from maladist.prediction.values import result_values, run_attributes, run_values, worker_seconds
 
 Array = npt.NDArray[np.float64]
@@ -141,7 +138,7 @@ def execute(
         resumed = basis is not None
         if basis is None:  # a new run, or one that died before its first block
             basis = first_window(run)
-            claim = _make_store(run, basis, target.overwrite or record is not None)
+            claim = make_store(run, basis, target.overwrite or record is not None)
             run = replace(run, path=owned.enter_context(claim))
         _fill_store(run, basis, resumed, began)
         last(run.path)
@@ -159,38 +156,22 @@ def _fill_store(run: Run, basis: Array, resumed: bool, began: float) -> None:
             "the Fermi level lies outside the window of the first pass: computing the blocks a second time"
         )
         basis = np.linalg.qr(number_rows(spectrum.states).T)[0]
-        _reset_work(run, basis)
+        reset_work(run, basis)
         spectrum = sum_blocks(run, basis, resumed=False)
         reports, weights = reports + spectrum.reports, spectrum.weights(setup)
 
-    dos = torch.as_tensor(spectrum.tally.dos)
-    limits = check_limits(dos, setup.model.energy_grid, spectrum.states, setup.system)
-    coefficients, counted = weights @ basis, _count_electrons(setup, spectrum.tally)
-    if setup.model.has_density_channel:
-        share = np.full((len(coefficients), 1), counted.share)
-        coefficients = np.concatenate([coefficients, share], axis=1)
-    notes = [*limits, *counted.notes, *check_points(spectrum.tally.outside, setup.strict)]
+    counted = _count_electrons(setup, spectrum.tally)
+    notes = _check(setup, spectrum, counted)
     for note in notes:
         run.observer.note(note)
-    densities = make_density(run, coefficients)
+    densities = make_density(run, _coefficients(setup, weights @ basis, counted))
     terms, seconds = find_energies(run)
 
-    energies = setup.model.energy_grid
-    values = result_values(setup.system, energies, spectrum.tally.dos, spectrum.states, terms)
+    values = result_values(setup.system, setup.model.energy_grid, spectrum.tally.dos, spectrum.states, terms)
     stores.write_values(run.path, values | run_values(reports))
     took = {"density": worker_seconds(densities), "energies": seconds, "wall": time.perf_counter() - began}
-    known = setup.model.domain is not None
-    stores.set_attributes(
-        run.path,
-        {
-            **({"outside": outside_attributes(spectrum.tally.outside, setup.system)} if known else {}),
-            "model": str(setup.model),
-            "notes": [*setup.system.notes, *notes],
-            "blocks": len(run.plan.blocks),
-            "block_shape": list(run.plan.block_shape),
-            **run_attributes([*reports, *densities], spectrum.tally, took),
-        },
-    )
+    told = run_attributes([*reports, *densities], spectrum.tally, took)
+    stores.set_attributes(run.path, _result_attributes(run, spectrum.tally, notes) | told)
 
 
 # -- the beginning ---------------------------------------------------------------------------------------------------
@@ -243,54 +224,6 @@ def first_window(run: Run) -> Array:
     return window_modes(energies, system.solved_temperatures, low, high, correction=system.correction).numpy()
 
 
-def _make_store(run: Run, basis: Array, overwrite: bool) -> Claim:
-    """Make the template with everything that the blocks write to; it is this run's."""
-    setup, plan = run.setup, run.plan
-    system, model = setup.system, setup.model
-    shape, chunks, nt = system.grid.shape, plan.block_shape, len(system.temperatures)
-    arrays = {"density": field_template("density", shape, chunks, nt if nt > 1 else 0)}
-    if model.domain is not None:
-        arrays[NOVELTY] = field_template(NOVELTY, shape, chunks)
-    for name, width in (("ldos", model.energy_grid.levels), ("descriptors", model.descriptor.n_features)):
-        if name in setup.keep:
-            arrays[name] = field_template(name, (*shape, width), (*chunks, width))
-    attributes = {
-        **schema.system_attributes(system),
-        **schema.energy_attributes(model.energy_grid),
-        "descriptors": model.descriptor.to_dict(),
-        "model_hash": setup.model_hash,
-        "source": f"maladist {version('maladist')} predict",
-        "work": {**setup.fingerprint(), "block_shape": list(plan.block_shape)},
-    }
-    claim = stores.create(run.path, arrays | _work_arrays(run, basis), attributes, overwrite)
-    _write_basis(claim, basis)
-    return claim
-
-
-def _reset_work(run: Run, basis: Array) -> None:
-    """Forget the blocks that are done: they are to be computed for another basis."""
-    stores.clear_work(run.path)
-    stores.add_arrays(run.path, _work_arrays(run, basis))
-    _write_basis(run.path, basis)
-
-
-def _work_arrays(run: Run, basis: Array) -> dict[str, ArrayTemplate]:
-    shape, chunks = run.setup.system.grid.shape, run.plan.block_shape
-    levels, modes = basis.shape
-    row, kept = row_length(levels), modes + int(run.setup.model.has_density_channel)
-    arrays = {
-        MODES: ArrayTemplate((*shape, kept), (*chunks, kept), ("x", "y", "z", "mode")),
-        TALLY: ArrayTemplate((len(run.plan.blocks), row), (1, row), ("block", "entry")),
-    }
-    if reference_density(run.setup.system)[0] == REFERENCE:
-        arrays[REFERENCE] = field_template("density", shape, chunks)
-    return arrays
-
-
-def _write_basis(store: stores.Where, basis: Array) -> None:
-    stores.write_values(store, {BASIS: (("energy", "mode"), basis, "1")})
-
-
 # -- the stages ------------------------------------------------------------------------------------------------------
 
 
@@ -330,6 +263,33 @@ def _count_electrons(setup: Setup, tally: Tally) -> Counted:
     if abs(share - 1) <= _ELECTRONS:
         return Counted(share, [])
     return Counted(share, [f"the density channel holds {tally.electrons:.6g} electrons, not {wanted:g}: scaled"])
+
+
+def _coefficients(setup: Setup, of_modes: Array, counted: Counted) -> Array:
+    """What makes n(r) of the projections, (temperatures, modes); a density channel comes last."""
+    if not setup.model.has_density_channel:
+        return of_modes
+    return np.concatenate([of_modes, np.full((len(of_modes), 1), counted.share)], axis=1)
+
+
+def _check(setup: Setup, spectrum: Spectrum, counted: Counted) -> list[str]:
+    """Refuse a result that the model's energies or its domain cannot hold; say what the user should know of it."""
+    tally = spectrum.tally
+    limits = check_limits(torch.as_tensor(tally.dos), setup.model.energy_grid, spectrum.states, setup.system)
+    return [*limits, *counted.notes, *check_points(tally.outside, setup.strict)]
+
+
+def _result_attributes(run: Run, tally: Tally, notes: list[str]) -> dict[str, Any]:
+    """What the store tells of the result beside its variables."""
+    setup, plan = run.setup, run.plan
+    known = setup.model.domain is not None
+    return {
+        **({"outside": outside_attributes(tally.outside, setup.system)} if known else {}),
+        "model": str(setup.model),
+        "notes": [*setup.system.notes, *notes],
+        "blocks": len(plan.blocks),
+        "block_shape": list(plan.block_shape),
+    }
 
 
 def _in_span(weights: Array, basis: Array) -> bool:
