@@ -129,7 +129,7 @@ REFUSED: Final[tuple[Refused, ...]] = (
         output=r"Carrying out (vdW-DF|rVV10) run|Non-local corr",
     ),
     Refused(
-        "a dispersion correction",  # of other sources its energy is taken out: `dispersion` in io.qe.run
+        "a dispersion correction",  # of other sources its energy is taken out: `without_dispersion` of io.qe.run
         _ENERGY_OF_POSITIONS,
         namelist={"vdw_corr": _SOME, "london": _TRUE, "ts_vdw": _TRUE, "xdm": _TRUE},
     ),
