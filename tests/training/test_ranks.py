@@ -32,7 +32,7 @@ class Joined:
 
     def epoch(self, number: int) -> Iterator[Batch]:
         for batches in zip(*(part.epoch(number) for part in self.parts), strict=True):
-            yield Batch(*(torch.cat([getattr(b, f) for b in batches]) for f in ("features", "ldos", "snapshots")))
+            yield Batch(*(torch.cat([getattr(b, f) for b in batches]) for f in ("features", "targets", "snapshots")))
 
 
 def listening() -> set[str]:
