@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from maladist.testing import be_atoms, tiny_model
 RECORD, FIELD, TWICE = "work/second", "field", "twice"
 
 
-def double(block: Block, atoms: LocalAtoms, store: str) -> Report:
+def double(block: Block, atoms: LocalAtoms, store: stores.Where) -> Report:
     """Twice the field in a block; its record tells how many atoms the block saw."""
     values = np.asarray(stores.open_array(store, FIELD, "r")[block.slices])
     stores.write_region(store, TWICE, block.slices, 2 * values)
@@ -34,21 +35,21 @@ def double(block: Block, atoms: LocalAtoms, store: str) -> Report:
 
 
 @pytest.fixture
-def run(client: Client, tmp_path: Path) -> Run:
+def run(client: Client, tmp_path: Path) -> Iterator[Run]:
     """A run of eight blocks whose store has a field at every point."""
     ready = setup(be_atoms(), tiny_model(), grid=(6, 6, 8))
     plan = make_plan(ready, Workers(2, 2, None, 1, False), chunks=(3, 3, 4))
     whole, block = ready.system.grid.shape, plan.block_shape
     fields = {name: ArrayTemplate(whole, block, ("x", "y", "z")) for name in (FIELD, TWICE)}
-    path = tmp_path / "run.zarr"
-    stores.create(path, {**fields, RECORD: ArrayTemplate((len(plan.blocks), 1), (1, 1), ("block", "entry"))}, {})
-    stores.open_array(path, FIELD)[...] = np.arange(np.prod(whole), dtype=float).reshape(whole)
-    model = waves.share(client, ready.blob, run_key="test")
-    return Run(ready, plan, path, client, "test", 0, Silent(), model)
+    record = ArrayTemplate((len(plan.blocks), 1), (1, 1), ("block", "entry"))
+    with stores.create(tmp_path / "run.zarr", {**fields, RECORD: record}, {}) as claim:
+        stores.open_array(claim, FIELD)[...] = np.arange(np.prod(whole), dtype=float).reshape(whole)
+        model = waves.share(client, ready.blob, run_key="test")
+        yield Run(ready, plan, claim, client, "test", 0, Silent(), model)
 
 
 def the_pass(run: Run) -> Pass:
-    cells, grid, store = run.setup.cell_list, run.plan.grid, str(run.path)
+    cells, grid, store = run.setup.cell_list, run.plan.grid, run.path
     return Pass("second", double, lambda b: (cells.near_block(grid, b), store), RECORD, (TWICE,))
 
 
