@@ -82,6 +82,10 @@ class Claim(os.PathLike[str]):
         """The owner's file."""
         return Path(self.path) / self.inside / OWNER
 
+    def below(self, name: str) -> Claim:
+        """A claim to a folder in this one, whose owner's file is this one's."""
+        return Claim(str(Path(self.path) / name), self.id, os.path.join("..", self.inside))  # noqa: PTH118  (no path yet)
+
     def holds(self) -> bool:
         """Whether the store or folder still is this run's."""
         owner = read_owner(self.file)
@@ -132,18 +136,36 @@ def take(path: str | Path, inside: str = "") -> Claim:
     refuse_living(path, inside)
     claim = new_claim(path, inside)
     with explained(path):
-        write_owner(claim)
+        if read_owner(claim.file) is not None or not _write_first(claim):
+            refuse_living(path, inside)  # another may have come first
+            write_owner(claim)
     hold(claim)
     return claim
 
 
+def _write_first(claim: Claim) -> bool:
+    """Write a claim's id where there is none yet: of two that begin together one can."""
+    beside = _write_beside(claim)
+    try:
+        os.link(beside, claim.file)
+    except OSError:  # there is one now, or a file system without links
+        return False
+    finally:
+        beside.unlink()
+    return True
+
+
 def write_owner(claim: Claim) -> None:
     """Write a claim's id into its store or folder, whoever was there before."""
+    _write_beside(claim).replace(claim.file)
+
+
+def _write_beside(claim: Claim) -> Path:
     owner = Owner(claim.id, socket.gethostname(), _machine(), os.getpid(), _started(os.getpid()), _now())
     beside = claim.file.with_name(f"{OWNER}.{claim.id}")
     claim.file.parent.mkdir(exist_ok=True)
     beside.write_text(json.dumps(asdict(owner)))
-    beside.replace(claim.file)
+    return beside
 
 
 def read_owner(file: Path) -> Owner | None:

@@ -20,7 +20,9 @@ from distributed import Client
 
 from maladist.cluster import client_or_local
 from maladist.errors import InputError
+from maladist.io import ownership
 from maladist.io.model_file import save_model
+from maladist.io.ownership import Claim
 from maladist.io.samples import read_checkpoint, write_checkpoint
 from maladist.io.targets import check_folder, explained
 from maladist.learning.loss import TERMS
@@ -80,22 +82,24 @@ def train(
     """
     data, observer = data or find_data(config), observer or Silent()
     output = open_output(output, resume)
-    with client_or_local(client) as connected:
+    with ownership.take(output) as folder, client_or_local(client) as connected:
         networks = f"{config.members} network{'s' * (config.members > 1)}"
         observer.begin(connected, f"{networks} of {config.epochs} epochs")
         prepared = prepare(config, data, output, connected, observer)
         one = fit if ranks == 1 else partial(fit_by_ranks, connected, ranks)
         train_it = one if config.members == 1 else partial(fit_members, one)
-        model = train_it(config, prepared, output, resume=resume, observer=observer)
-    save_model(model, output / MODEL)
-    if config.data.samples is None:
-        shutil.rmtree(output / "samples", ignore_errors=True)
+        model = train_it(config, prepared, folder, resume=resume, observer=observer)
+        folder.check()
+        save_model(model, output / MODEL)
+        if config.data.samples is None:
+            shutil.rmtree(output / "samples", ignore_errors=True)
     return model
 
 
 def open_output(output: str | Path, resume: bool) -> Path:
-    """The output folder, made; refuses one that an earlier training used, unless it is resumed."""
+    """The output folder, made; refuses one that an earlier training used, unless it is resumed, or that one uses."""
     output = check_folder(Path(output).resolve())
+    ownership.refuse_living(output)
     if not resume and any((output / name).exists() for name in (MODEL, CHECKPOINT, MEMBER.format(0))):
         raise InputError("output", f"{output} holds a training", "a new folder", "Give --resume to go on with it.")
     with explained(output):
@@ -108,7 +112,7 @@ def fit_by_ranks(
     ranks: int,
     config: TrainConfig,
     prepared: Prepared,
-    output: Path,
+    output: Claim,
     *,
     resume: bool = False,
     observer: Observer | None = None,
@@ -134,7 +138,7 @@ def fit_members(
     fit_one: Callable[..., LDOSModel],
     config: TrainConfig,
     prepared: Prepared,
-    output: Path,
+    output: Claim,
     *,
     resume: bool = False,
     observer: Observer | None = None,
@@ -147,8 +151,8 @@ def fit_members(
     observer, models = observer or Silent(), []
     for i in range(config.members):
         observer.note(f"member {i + 1} of {config.members}")
-        folder = output / MEMBER.format(i)
-        folder.mkdir(exist_ok=True)
+        folder = output.below(MEMBER.format(i))
+        Path(folder).mkdir(exist_ok=True)
         alone = config.model_copy(update={"seed": config.seed + i, "members": 1})
         models.append(fit_one(alone, prepared, folder, resume=resume, observer=observer))
     model, validation = LDOSModel.mean_of(models), prepared.checked_on(config)
@@ -165,7 +169,7 @@ def fit_members(
 def fit(
     config: TrainConfig,
     prepared: Prepared,
-    output: Path,
+    output: Claim,
     *,
     resume: bool = False,
     observer: Observer | None = None,
@@ -195,9 +199,10 @@ def fit(
     rank, observer = rank or Rank(), observer or Silent()
     with torch.random.fork_rng():
         batches = prepared.batches(config, rank.index, rank.world)
-        run = TrainingState(config, prepared, output, rank, steps=batches.steps)
-        if resume and (output / CHECKPOINT).exists():
-            run.load(read_checkpoint(output / CHECKPOINT))
+        folder = Path(output)
+        run, checkpoint = TrainingState(config, prepared, folder, rank, steps=batches.steps), folder / CHECKPOINT
+        if resume and checkpoint.exists():
+            run.load(read_checkpoint(checkpoint))
         loss_of = prepared.loss(config, prepared.data.train, "data.train")
         inputs, device = run.inputs, config.torch_device
         parallel = rank.wrap(run.network)
@@ -224,6 +229,7 @@ def fit(
             if rank.index == 0:
                 observer.advance(report)
                 if run.stopped or run.epoch == config.epochs or run.epoch % config.checkpoint_every == 0:
-                    write_checkpoint(output / CHECKPOINT, run.state())
+                    output.check()
+                    write_checkpoint(checkpoint, run.state())
                     run.write_metrics()
         return run.model()

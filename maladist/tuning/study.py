@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from maladist.errors import DependencyError, InputError
+from maladist.errors import DependencyError, InputError, OutputError
+from maladist.io.ownership import refuse_living
 from maladist.io.targets import check_folder
 from maladist.tuning.config import Axis, Named, TuneConfig
 from maladist.tuning.trial import Outcome
 
 _NAME: Final = "maladist"
+_GO_ON: Final = "Finished trials are kept: --resume goes on."
 _FREE: Final = ("trials", "parallel", "attempts", "pruner", "sampler")
 """What may change when a search goes on."""
 _OWN_LOOP: Final = {
@@ -32,12 +36,11 @@ class Study:
         An output that holds a search and is not resumed, or another search; a sampler or pruner that is not there.
     """
 
-    def __init__(self, config: TuneConfig, output: Path, *, resume: bool) -> None:
+    def __init__(self, config: TuneConfig, output: Path) -> None:
         self.optuna = _optuna()
         self.config = config
         self.distributions = {key: self._distribution(axis) for key, axis in config.search.items()}
-        file = check_output(config, output, resume)
-        output.mkdir(exist_ok=True)
+        file = output / f"study.{config.storage}"
         begun = file.exists()
         self.study = self.optuna.create_study(
             storage=self._storage(file),
@@ -164,6 +167,7 @@ def check_output(config: TuneConfig, output: Path, resume: bool) -> Path:
     _make(optuna.samplers, config.sampler, "sampler", {"seed": config.seed})
     _make(optuna.pruners, config.pruner, "pruner")
     check_folder(output)
+    refuse_living(output)
     file = output / f"study.{config.storage}"
     other = output / ("study.journal" if config.storage == "sqlite" else "study.sqlite")
     if other.exists():
@@ -171,6 +175,19 @@ def check_output(config: TuneConfig, output: Path, resume: bool) -> Path:
     if file.exists() and not resume:
         raise InputError("output", f"{output} holds a search", "a new folder", "Give --resume to go on with it.")
     return file
+
+
+@contextmanager
+def storing(output: Path) -> Iterator[None]:
+    """What Optuna says against writing its file, as an `OutputError`: what is finished is kept, nothing else counts."""
+    from sqlalchemy.exc import SQLAlchemyError  # which Optuna brings, and lets through while it makes its file
+
+    try:
+        yield
+    except (_optuna().exceptions.StorageInternalError, SQLAlchemyError) as error:
+        why = str(error.__cause__ or error).splitlines()[0]
+        wanted = "a place that can be written to and has room"
+        raise OutputError("output", f"the study in {output} cannot be written ({why})", wanted, _GO_ON) from error
 
 
 def _make(module: Any, named: Named, key: str, offered: dict[str, Any] | None = None) -> Any:

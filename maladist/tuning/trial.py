@@ -14,8 +14,10 @@ import numpy as np
 import torch
 from distributed import Event, get_worker
 
-from maladist.errors import BlockError, InputError
+from maladist.errors import BlockError, InputError, OutputError, StoreError
+from maladist.io.ownership import Claim
 from maladist.io.samples import Rows
+from maladist.io.targets import explained
 from maladist.parallel.progress import Finished, Silent
 from maladist.training.config import TrainConfig
 from maladist.training.metrics import EpochReport
@@ -57,7 +59,7 @@ class _StoppedError(Exception):
 
 
 def run_trial(
-    config: TrainConfig, prepared: Prepared, objective: str, folder: str, topic: str, points: int, seed: int
+    config: TrainConfig, prepared: Prepared, objective: str, folder: Claim, topic: str, points: int, seed: int
 ) -> Outcome:
     """Run a trial; what is wrong with its values becomes part of the outcome.
 
@@ -77,9 +79,11 @@ def run_trial(
             if objective in MEASURES:
                 value = measure(config, prepared, objective, points, seed)
             else:
-                value = _trained(config, prepared, objective, Path(folder), topic)
+                value = _trained(config, prepared, objective, folder, topic)
         except _StoppedError:
             return Outcome(None, time.perf_counter() - began, stopped=True)
+        except (OutputError, StoreError):  # a full disk says nothing of the trial's values
+            raise
         except (InputError, BlockError, RuntimeError, FloatingPointError, np.linalg.LinAlgError) as error:
             return Outcome(None, time.perf_counter() - began, f"{type(error).__name__}: {error}")
         seconds = time.perf_counter() - began
@@ -88,7 +92,7 @@ def run_trial(
         return Outcome(value, seconds)
 
 
-def _trained(config: TrainConfig, prepared: Prepared, objective: str, folder: Path, topic: str) -> float:
+def _trained(config: TrainConfig, prepared: Prepared, objective: str, folder: Claim, topic: str) -> float:
     """Train, and validate the network that the training keeps."""
     worker, stop = get_worker(), Event(topic)
 
@@ -101,12 +105,13 @@ def _trained(config: TrainConfig, prepared: Prepared, objective: str, folder: Pa
             if stop.is_set():
                 raise _StoppedError
 
-    folder.mkdir(parents=True, exist_ok=True)
+    with explained(folder.path):
+        Path(folder).mkdir(exist_ok=True)
     model = fit(config, prepared, folder, resume=True, observer=Judge())
     validation = prepared.checked_on(config)
     assert validation is not None
     value = validation(model).metric(objective)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    (Path(folder) / CHECKPOINT).unlink(missing_ok=True)
     return value
 
 

@@ -22,9 +22,11 @@ import numpy as np
 from distributed import Client, Event, Future, KilledWorker, as_completed
 
 from maladist.cluster import client_or_local
-from maladist.errors import BlockError, InputError
+from maladist.errors import BlockError, InputError, OutputError, StoreError
+from maladist.io import ownership
+from maladist.io.ownership import Claim
 from maladist.io.samples import write_table
-from maladist.io.targets import write_whole
+from maladist.io.targets import explained, write_whole
 from maladist.io.yaml import yaml_text
 from maladist.parallel.progress import Finished, Observer, Silent
 from maladist.parallel.workers import Workers
@@ -32,7 +34,7 @@ from maladist.training.config import TrainConfig
 from maladist.training.data import find_data
 from maladist.training.prepare import Prepared, prepare
 from maladist.tuning.config import TRAINED, TuneConfig
-from maladist.tuning.study import Study
+from maladist.tuning.study import Study, check_output, storing
 from maladist.tuning.trial import Outcome, run_trial
 
 BEST: Final = "best.yaml"
@@ -136,24 +138,28 @@ def tune(
         Optuna is not installed.
     """
     output, observer = Path(output).resolve(), observer or Silent()
-    study = Study(config, output, resume=resume)
+    check_output(config, output, resume)
+    with explained(output):
+        output.mkdir(exist_ok=True)
     runs = config.runs
-    with client_or_local(client) as connected:
+    with ownership.take(output) as folder, storing(output), client_or_local(client) as connected:
+        study = Study(config, output)
         observer.begin(connected, f"{runs} trials")
-        search = _Search(config, output, connected, study, observer)
+        search = _Search(config, folder, connected, study, observer)
         search.run(runs)
         if config.method == "oat" and (best := _best_levels(config, search.trials())) not in config.design():
             if not study.holds(best):
                 study.propose(best)
             search.run(runs + 1)
-    return search.found()
+        return search.found()
 
 
 class _Search:
     """The trials that are under way, and how they come and go."""
 
-    def __init__(self, config: TuneConfig, output: Path, client: Client, study: Study, observer: Observer) -> None:
-        self.config, self.output, self.client, self.study, self.observer = config, output, client, study, observer
+    def __init__(self, config: TuneConfig, folder: Claim, client: Client, study: Study, observer: Observer) -> None:
+        self.config, self.folder, self.client, self.study, self.observer = config, folder, client, study, observer
+        self.output = Path(folder)
         self.under_way: dict[str, tuple[Any, int, TrainConfig, Prepared]] = {}
         self.ready: dict[str, Prepared] = {}
         self.key = f"tune-{time.time_ns():x}"
@@ -212,6 +218,8 @@ class _Search:
         try:
             config = self.config.at(values, f"trial {trial.number}")
             prepared = self._prepared(config)
+        except (OutputError, StoreError):  # a full disk says nothing of the trial's values
+            raise
         except (InputError, BlockError) as error:
             self._finish(trial, Outcome(None, 0.0, str(error)))
             return None
@@ -223,7 +231,7 @@ class _Search:
         self.under_way[key] = trial, attempt, config, prepared
         if attempt == 1:
             self.client.subscribe_topic(topic, lambda event: self.heard.put((topic, event[1])))
-        folder = str(self.output / f"trial-{self.study.folder(trial)}")
+        folder = self.folder.below(f"trial-{self.study.folder(trial)}")
         c = self.config
         arguments = (config, prepared, c.objective, folder, topic, c.points, c.seed)
         return self.client.submit(run_trial, *arguments, key=key, pure=False)
@@ -243,6 +251,7 @@ class _Search:
 
     def _finish(self, trial: Any, outcome: Outcome) -> None:
         """Keep what came of a trial."""
+        self.folder.check()
         self.study.tell(trial, outcome)
         trials = self.trials()
         write_table(self.output / TRIALS, [t.to_dict() for t in trials])
@@ -264,7 +273,9 @@ class _Search:
         """Samples and scalers; the same for all trials that differ in nothing that they depend on."""
         plain = config.to_dict()
         parts = ("data", "descriptor", "inputs", "outputs", "energy_zero", "seed")
-        key = json.dumps({**{p: plain[p] for p in parts}, "correction": plain["loss"]["correction"]}, sort_keys=True)
+        key = json.dumps(
+            {**{p: plain[p] for p in parts}, "correction": plain["loss"]["broadening_correction"]}, sort_keys=True
+        )
         if key not in self.ready:
             if self.config.objective not in TRAINED:
                 config = config.model_copy(update={"data": config.data.model_copy(update={"validation": []})})

@@ -23,8 +23,9 @@ from maladist.cli.app import main
 from maladist.datasets.convert.tasks import compute_descriptors
 from maladist.datasets.snapshots import Snapshot, find_snapshots
 from maladist.descriptors import BispectrumSpec
-from maladist.errors import BlockError, DataFileError, InputError
-from maladist.io import stores
+from maladist.errors import BlockError, DataFileError, InputError, OutputError, StoreError
+from maladist.io import ownership, stores
+from maladist.io.ownership import take
 from maladist.learning.loss import TERMS
 from maladist.neighbors import CellList
 from maladist.physics.energies import total_free_energy
@@ -34,6 +35,7 @@ from maladist.training.data import find_data
 from maladist.training.metrics import EpochReport
 from maladist.training.prepare import prepare
 from maladist.training.train import CHECKPOINT, MODEL, fit
+from tests.conftest import Disk
 
 PSEUDOPOTENTIALS = Path(__file__).parents[1] / "data" / "pseudopotentials"
 SMALL: dict[str, Any] = {
@@ -450,7 +452,7 @@ def test_the_total_energys_term_is_the_slope_of_the_total_energy(
     weights = {"mean_total": 1.0, "mean_band": 0.5}
     config = config_of(small_data_set, epochs=5, density_channel=channel, loss=weights)
     prepared = prepare(config, find_data(config), tmp_path, client, Listener())
-    validation, model = prepared.checked_on(config), fit(config, prepared, tmp_path)
+    validation, model = prepared.checked_on(config), fit(config, prepared, take(tmp_path))
     assert validation is not None
     snapshot, chunks = prepared.data.validation[0], validation.chunks
     first_order = float(validation._averages(model, chunks)[0][-1])
@@ -481,3 +483,54 @@ def test_the_total_energys_term_is_the_slope_of_the_total_energy(
     slope = (total(0.01) - total(-0.01)) / 0.02
     assert abs(slope) > 0.01  # eV/atom: a network that has hardly learnt is wrong enough to measure by
     assert first_order == pytest.approx(slope, rel=0.02)
+
+
+# -- one writer, full disks ------------------------------------------------------------------------------------------
+
+
+def test_of_two_trainings_in_one_folder_the_second_is_told_and_the_first_goes_on(
+    small_data_set: Path, tmp_path: Path, client: Client
+) -> None:
+    """At every epoch of one, another begins in its folder, anew and to go on."""
+    config, said = config_of(small_data_set, epochs=3), []
+
+    class Intruder(Listener):
+        def advance(self, task: object) -> None:
+            super().advance(task)
+            for resume in (False, True):
+                with pytest.raises(StoreError, match=r"out is being written by another run \(process") as caught:
+                    train(config, tmp_path / "out", client=client, resume=resume)
+                said.append(str(caught.value))
+
+    model = train(config, tmp_path / "out", client=client, observer=Intruder())
+    assert equal(model, train(config, tmp_path / "alone", client=client)) and len(said) >= 6
+    assert not any("\n" in line for line in said)
+
+
+def test_a_training_whose_folder_was_taken_over_writes_no_checkpoint(
+    small_data_set: Path, tmp_path: Path, client: Client
+) -> None:
+    """As one on another machine, thought dead, that wakes up."""
+
+    class Thief(Listener):
+        def advance(self, task: object) -> None:
+            super().advance(task)
+            ownership.write_owner(ownership.new_claim(tmp_path / "out"))
+
+    with pytest.raises(StoreError, match="now belongs to another run"):
+        train(config_of(small_data_set, epochs=3), tmp_path / "out", client=client, observer=Thief())
+    assert not (tmp_path / "out" / CHECKPOINT).exists() and not (tmp_path / "out" / MODEL).exists()
+
+
+@pytest.mark.disks
+@pytest.mark.parametrize("room", [8_000, 120_000])
+def test_a_training_on_a_full_disk_ends_in_one_line_and_goes_on_with_room(
+    room: int, small_data_set: Path, disk: Disk, client: Client
+) -> None:
+    config, output = config_of(small_data_set), disk.path / "out"
+    disk.leave(room)
+    with pytest.raises(OutputError, match="No space left on device") as caught:
+        train(config, output, client=client)
+    assert "\n" not in str(caught.value) and not (output / MODEL).exists()
+    disk.free()
+    assert train(config, output, client=client, resume=True).provenance["epochs"] == 4

@@ -15,10 +15,11 @@ from distributed import Client
 
 from maladist import TrainConfig, TuneConfig, cluster, tune
 from maladist.cli.app import main
-from maladist.errors import InputError
+from maladist.errors import InputError, OutputError, StoreError
 from maladist.parallel.progress import Finished, Silent
 from maladist.testing import Listener
 from maladist.tuning.tune import BEST, TRIALS, Trial
+from tests.conftest import Disk
 
 pytest.importorskip("optuna")
 
@@ -280,3 +281,37 @@ def test_the_command_searches_and_a_bad_file_is_one_line(
     assert main(["tune", str(tmp_path / "t.yaml"), *run]) == 2
     said = capsys.readouterr().err.strip()
     assert "optimiser.lrr: is not a key" in said and "\n" not in said
+
+
+# -- one writer, full disks ------------------------------------------------------------------------------------------
+
+
+def test_of_two_searches_in_one_folder_the_second_is_told(small_data_set: Path, tmp_path: Path, client: Client) -> None:
+    config, said = search(small_data_set, trials=2), []
+
+    class Intruder(Listener):
+        def advance(self, task: object) -> None:
+            super().advance(task)
+            with pytest.raises(StoreError, match="is being written by another run") as caught:
+                tune(config, tmp_path / "out", client=client, resume=True)
+            said.append(str(caught.value))
+
+    assert len(tune(config, tmp_path / "out", client=client, observer=Intruder()).trials) == 2
+    assert len(said) == 2 and not any("\n" in line for line in said)
+
+
+@pytest.mark.disks
+@pytest.mark.parametrize("room", [20_000, 160_000])
+@pytest.mark.parametrize("storage", ["sqlite", "journal"])
+def test_trials_that_found_no_room_do_not_count_as_finished(
+    room: int, storage: str, small_data_set: Path, disk: Disk, client: Client
+) -> None:
+    """Whether the study, the samples or a checkpoint was the first that did not fit."""
+    config, output = search(small_data_set, trials=2, storage=storage), disk.path / "out"
+    disk.leave(room)
+    with pytest.raises((OutputError, OSError)) as caught:
+        tune(config, output, client=client)
+    assert "\n" not in str(caught.value) and not (output / BEST).exists()
+    disk.free()
+    found = tune(config, output, client=client, resume=True)
+    assert len(found.trials) == 2 and {t.state for t in found.trials} == {"complete"}
