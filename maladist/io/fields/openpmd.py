@@ -23,11 +23,13 @@ from maladist.io.foreign import refusing
 from maladist.io.paths import plain_file
 
 _SI: Final = {"ldos": 1 / (1.602176634e-19 * 1e-30), "density": 1e30, "descriptors": 1.0}
+_MALA_SI: Final = {**_SI, "descriptors": 1e30}
+"""What MALA writes, and demands: it takes descriptors, which have no unit, for ones of 1/Å³."""
 _MESHES: Final = {"ldos": "LDOS", "density": "Density", "descriptors": "Bispectrum"}
 _DIMENSIONS: Final = {  # powers of length, mass, time, ...
     "ldos": np.array([-5.0, -1, 2, 0, 0, 0, 0]),
     "density": np.array([-3.0, 0, 0, 0, 0, 0, 0]),
-    "descriptors": np.zeros(7),
+    "descriptors": np.array([-3.0, 0, 0, 0, 0, 0, 0]),
 }
 _OVERHEAD: Final = 2**14  # of what HDF5 writes beside the numbers, for a component and for the file: above it, bytes
 
@@ -132,7 +134,7 @@ def create(path: Path, shape: tuple[int, int, int, int], kind: str, dtype: str) 
         early.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
         components = [mesh.create_dataset(str(i), shape=shape[:3], dtype=dtype, dcpl=early) for i in range(shape[3])]
         for component in components:
-            component.attrs.update({"unitSI": _SI[kind], "position": np.zeros(3)})
+            component.attrs.update({"unitSI": _MALA_SI[kind], "position": np.zeros(3)})
         offsets = tuple(int(component.id.get_offset()) for component in components)
     raw.allocate(path, path.stat().st_size)
     return offsets

@@ -28,7 +28,7 @@ from maladist.io.paths import plain_file
 from maladist.io.qe.run import DFTRun
 from maladist.io.refused import refuse, refuse_file_names
 from maladist.io.targets import write_whole
-from maladist.units import RYDBERG
+from maladist.units import BOLTZMANN, RYDBERG
 
 POSITION_COLUMNS: Final = 3
 
@@ -203,19 +203,21 @@ def create_field(path: Path, shape: tuple[int, ...], dtype: str = "float32") -> 
 
 def write_info(path: Path, atoms: ase.Atoms, grid: Grid, facts: dict[str, Any], terms: dict[str, float]) -> None:
     """Write an .info.json that MALA reads."""
-    names = {
-        "fermi_energy_dft": "fermi_energy_eV",
-        "band_energy_dft_calculation": "band_energy_eV",
-        "entropy_contribution_dft_calculation": "entropy_contribution_eV",
-        "total_energy_dft_calculation": "total_free_energy_eV",
-    }
+    electrons, temperature = facts.get("n_electrons"), facts.get("temperature_K")
+    ecutrho = None if facts.get("density_cutoff_eV") is None else facts["density_cutoff_eV"] / RYDBERG
     content = {
-        **{theirs: terms.get(ours) for theirs, ours in names.items()},
-        "temperature": facts.get("temperature_K"),
-        "number_of_electrons_exact": facts.get("n_electrons"),
-        "electrons_per_atom": None if facts.get("n_electrons") is None else facts["n_electrons"] / len(atoms),
+        **{theirs: terms.get(ours) for ours, theirs in _TERMS.items()},
+        "one_electron_contribution": None,
+        "temperature": temperature,
+        "number_of_electrons_exact": electrons,
+        "electrons_per_atom": None if electrons is None else electrons / len(atoms),
         "grid_dimensions": list(grid.shape),
-        "ecutrho": None if facts.get("density_cutoff_eV") is None else facts["density_cutoff_eV"] / RYDBERG,
+        # MALA demands these and writes them into the input of its own Quantum ESPRESSO: the cell as it is, the smearing
+        # of the temperature, and the cutoff that Quantum ESPRESSO pairs with ecutrho unless it is told.
+        "ibrav": 0,
+        "ecutwfc": None if ecutrho is None else ecutrho / 4,
+        "ecutrho": ecutrho,
+        "degauss": None if temperature is None else BOLTZMANN * temperature / RYDBERG,
         "pseudopotentials": {s: p["file"] for s, p in facts.get("pseudopotentials", {}).items()},
         "voxel": {"array": (grid.cell_array / np.array(grid.shape)[:, None]).tolist()},
         "atoms": {

@@ -12,8 +12,8 @@ from maladist.errors import ModelError
 
 _ENDINGS: Final = {
     "network": (".network.pth",),
-    "iscaler": (".iscaler.pkl", ".iscaler.json"),
-    "oscaler": (".oscaler.pkl", ".oscaler.json"),
+    "iscaler": (".iscaler.json", ".iscaler.pkl"),  # MALA 1.4 adds the one to a zip that has the other
+    "oscaler": (".oscaler.json", ".oscaler.pkl"),
     "params": (".params.json",),
     "info": (".info.json",),
 }
@@ -43,17 +43,22 @@ def read_members(content: bytes, name: str) -> dict[str, bytes]:
 
 
 def _find(archive: zipfile.ZipFile, name: str) -> dict[str, zipfile.ZipInfo]:
-    found: dict[str, zipfile.ZipInfo] = {}
+    members: dict[str, zipfile.ZipInfo] = {}  # by ending
     for member in archive.infolist():
         parts = PurePosixPath(member.filename.replace("\\", "/")).parts
         if ".." in parts or member.filename[:1] in "/\\" or ":" in member.filename:
             raise ModelError("model", f"{name} with a member {member.filename!r:.80}", "members named within the zip")
-        for role, endings in _ENDINGS.items():
-            if member.filename.endswith(endings):
-                if role in found:
-                    raise ModelError("model", f"{name} with two members *{endings[0]}", "one model a zip")
-                found[role] = member
-    missing = [endings[0] for role, endings in _ENDINGS.items() if role not in found and role not in _OPTIONAL]
+        for ending in (e for endings in _ENDINGS.values() for e in endings):
+            if member.filename.endswith(ending):
+                if ending in members:
+                    raise ModelError("model", f"{name} with two members *{ending}", "one model a zip")
+                members[ending] = member
+    found = {
+        role: next(members[e] for e in endings if e in members)
+        for role, endings in _ENDINGS.items()
+        if any(e in members for e in endings)
+    }
+    missing = [endings[-1] for role, endings in _ENDINGS.items() if role not in found and role not in _OPTIONAL]
     if missing:
         raise ModelError("model", f"{name} without *{', *'.join(missing)}", "the zip of a model that MALA saved")
     return found

@@ -47,6 +47,16 @@ def test_fields_of_others_are_turned_from_si(kind: str, si: float, tmp_path: Pat
     assert np.allclose(openpmd.read_region(tmp_path / "a.h5", WHOLE, kind), 3 * ldos, rtol=1e-6)
 
 
+@pytest.mark.parametrize(("kind", "si"), [("ldos", 6.241509e48), ("density", 1e30), ("descriptors", 1e30)])
+def test_units_are_those_that_mala_demands(kind: str, si: float, tmp_path: Path, ldos: np.ndarray) -> None:
+    """MALA 1.4 refuses a file whose unitSI is not its own; for descriptors that is 1e30."""
+    openpmd.write_field(tmp_path / "a.h5", ldos, kind)
+    with h5py.File(tmp_path / "a.h5") as file:
+        (mesh,) = file["data/0/meshes"].values()
+        assert [c.attrs["unitSI"] for c in mesh.values()] == pytest.approx([si] * SHAPE[3], rel=1e-6)
+    assert np.array_equal(openpmd.read_region(tmp_path / "a.h5", WHOLE, kind), ldos)
+
+
 def _replace(file: h5py.File, name: str, value: object) -> None:
     del file[name]
     file[name] = value

@@ -80,6 +80,23 @@ def test_what_we_write_we_read(path: Path) -> None:
     assert run.terms["total_free_energy_eV"] == -73.0
 
 
+def test_what_we_write_has_every_key_that_mala_demands(path: Path) -> None:
+    """Target.read_additional_calculation_data of MALA 1.4 looks these up without a default."""
+    facts = {"temperature_K": 1000.0, "n_electrons": 4.0, "density_cutoff_eV": 400.0}
+    terms = {"fermi_energy_eV": 8.5, "hartree_eV": 1.0, "xc_eV": -2.0, "ewald_eV": -3.0}
+    write_info(path, ATOMS, GRID, facts, terms)
+    written = json.loads(path.read_text())
+    assert {"atoms", "voxel", "grid_dimensions", "pseudopotentials"} <= set(written)
+    assert written["ibrav"] == 0
+    assert written["degauss"] == pytest.approx(0.0063336, rel=1e-4)  # k_B 1000 K, Ry
+    assert written["ecutwfc"] == pytest.approx(written["ecutrho"] / 4)
+    assert [written[f"{name}_contribution"] for name in ("hartree", "xc", "ewald")] == [1.0, -2.0, -3.0]
+    assert read_info(path).terms == terms
+    write_info(path, ATOMS, GRID, {}, {})  # what is not known is null, and there
+    written = json.loads(path.read_text())
+    assert all(written[key] is None for key in ("ecutwfc", "ecutrho", "degauss", "temperature"))
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [

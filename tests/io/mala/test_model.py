@@ -216,6 +216,16 @@ def test_scalers_as_json(kind: str, write: Callable[..., Path]) -> None:
     torch.testing.assert_close(model.ldos(x), run(layers, scaled(kind, x, seen)), rtol=2e-6, atol=2e-6)
 
 
+def test_a_zip_that_mala_1_4_has_opened_holds_each_scaler_twice(write: Callable[..., Path]) -> None:
+    """MALA 1.4 writes a JSON beside the pickle of a scaler that it reads; the JSON is taken."""
+    seen, x = points(50, seed=1), points(20)
+    state = vars(scaler_of("standard", seen, "scale_minmax"))
+    text = json.dumps({k: v.tolist() if torch.is_tensor(v) else v for k, v in state.items()}).encode()
+    layers = mala_layers([FEATURES, 6, LEVELS], ["ReLU", None])
+    model = import_mala(write(layers=layers, iscaler_json=text))
+    torch.testing.assert_close(model.ldos(x), run(layers, scaled("standard", x, seen)), rtol=2e-6, atol=2e-6)
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_every_activation(name: str, write: Callable[..., Path]) -> None:
     layers = mala_layers([FEATURES, 6, 6, LEVELS], [name, name, None])
