@@ -10,7 +10,7 @@ import ase
 import numpy as np
 import torch
 
-from maladist.errors import DataFileError, InputError, PhysicsError
+from maladist.errors import DataFileError, InputError
 from maladist.io.qe.functionals import functional_of
 from maladist.io.qe.run import (
     NOT_SELF_CONSISTENT,
@@ -175,10 +175,8 @@ def _sums(bands: ET.Element, eigenvalues: Array, weights: Array, temperature: fl
 def _terms(path: Path, out: ET.Element, n_atoms: int) -> tuple[dict[str, float], tuple[str, ...]]:
     """Terms of the total energy, and notes; none of a calculation that did not compute it.
 
-    Raises
-    ------
-    PhysicsError
-        A total that is not the sum of the terms that are known here, so that there is one that is not.
+    A total that is not the sum of the terms that are known here holds one that is not: its name is not told, so that is
+    noted and not refused; `maladist check` then says what it looks like.
     """
     energies = out.find("total_energy")
     if energies is None or _real(_text(energies, "etot")) == 0.0:
@@ -197,10 +195,14 @@ def _terms(path: Path, out: ET.Element, n_atoms: int) -> tuple[dict[str, float],
     other = told["etot"] - known - dispersion
     # Terms of a density that is not yet self-consistent differ by the first order of what the total does by the second.
     error = abs(_real(out.findtext("convergence_info/scf_conv/scf_error") or "0"))
+    notes: tuple[str, ...] = ()
     if abs(other) > _OTHER_TERMS * n_atoms + HARTREE * error**0.5:
-        came = f"a total energy that differs by {other:.4g} eV from the sum of the terms that are known"
-        raise PhysicsError(str(path), came, "no other terms", "Something of the calculation is not in this program.")
+        notes = (
+            f"the DFT's total energy differs by {other:.4g} eV from the sum of the terms that are known here: something"
+            " of the calculation is not in this program",
+        )
     kind = (out.findtext("dft/vdW/vdw_corr") or "none").strip()
     if kind.lower() != "none" or dispersion:
-        return without_dispersion(terms, dispersion, kind, path)
-    return terms, ()
+        terms, said = without_dispersion(terms, dispersion, kind, path)
+        return terms, (*said, *notes)
+    return terms, notes
