@@ -20,6 +20,9 @@ from maladist import Grid, schema
 from maladist.cluster.description import describe
 from maladist.datasets.convert.source import Source, prepare
 from maladist.datasets.dft.espresso import Espresso
+from maladist.datasets.snapshots import Snapshot
+from maladist.grid import EnergyGrid
+from maladist.io import datasets, stores
 from maladist.io.fields import openpmd
 from maladist.io.fields.formats import check_belongs, field_format
 from maladist.io.mala.data import open_field
@@ -299,6 +302,55 @@ def _code(content: bytes, random: Random) -> Damage:
     return Damage("code in YAML", b"".join(lines), 2)
 
 
+def _snapshot(folder: Path) -> Path:
+    """A finished snapshot of two atoms, with all that `convert` writes."""
+    random, atoms, energies = np.random.default_rng(1), _crystal(), EnergyGrid(-5.0, 0.5, 6, "gaussian", 0.2)
+    attributes = {
+        **schema.grid_attributes(GRID), **schema.energy_attributes(energies), "temperature_K": 1000.0,
+        "n_electrons": 4.0, "xc": "pbe", "density_cutoff_eV": 400.0, "source": "made up",
+    }  # fmt: skip
+    chunks = (2, *GRID.shape[1:])
+    arrays = {
+        "ldos": stores.field_template("ldos", (*GRID.shape, 6), (*chunks, 6)),
+        "density": stores.field_template("density", GRID.shape, chunks),
+    }
+    store = stores.create(folder / "s.zarr", arrays, attributes)
+    stores.write_region(store, "ldos", (...,), random.random((*GRID.shape, 6)).astype(np.float32))
+    stores.write_region(store, "density", (...,), random.random(GRID.shape))
+    values = {
+        "dos": (("energy",), random.random(6), "1/eV"),
+        "energy": (("energy",), energies.values, "eV"),
+        "number": (("atom",), atoms.numbers.astype(np.int16), "1"),
+        "position": (("atom", "xyz"), atoms.positions, "Å"),
+    }
+    stores.write_values(store, values)
+    run = DFTRun(Path("made-up"), atoms, terms={"fermi_energy_eV": 8.0, "total_free_energy_eV": -70.0})
+    datasets.write_reference(store, run)
+    stores.finish(store)
+    return folder / "s.zarr"
+
+
+def _read_snapshot(group: Path) -> list[View]:
+    """All that training, observing and evaluating take of a snapshot."""
+    snapshot = Snapshot.read(group)
+    dataset = stores.open_dataset(group)
+    fields = {name: np.asarray(values) for name, values in dataset.variables.items()}
+    terms = {f"terms.{name}": value for name, value in snapshot.terms.items()}
+    return [{**{str(k): v for k, v in fields.items()}, **terms, "temperature": snapshot.temperature or 0.0}]
+
+
+def _stored(file: str, kinds: Sequence[Any]) -> Format:
+    """A file of a snapshot; stores have checksums, so that any other number is told."""
+    up = file.count("/") + 1
+
+    def make(folder: Path) -> Path:
+        path = _snapshot(folder) / file
+        assert path.is_file(), f"no file {file} in a snapshot"
+        return path
+
+    return Format(f"zarr {file}", make, lambda path: _read_snapshot(path.parents[up - 1]), kinds)
+
+
 TRAIN: Final = """data:
   train: ["be.zarr/snapshots/train-*"]
   validation: ["be.zarr/snapshots/valid-*"]
@@ -359,6 +411,12 @@ FORMATS: Final = (
     _yaml("tune.yaml", TUNE, lambda path: TuneConfig.read(path).model_dump()),
     _yaml("dft.yaml", DFT, lambda path: Espresso.read(path).model_dump()),
     _yaml("slurm.yaml", SLURM, describe),
+    _stored("zarr.json", JSON),
+    _stored("ldos/zarr.json", JSON),
+    _stored("number/zarr.json", JSON),
+    _stored("ldos/c/0/0/0/0", ANY),
+    _stored("energy/c/0", ANY),
+    _stored("reference/zarr.json", JSON),
     _structure("a.xyz", "extxyz", several=True),
     _structure("a.traj", "traj", several=True),
     _structure("POSCAR", "vasp", several=False),
