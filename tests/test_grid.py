@@ -74,6 +74,36 @@ def test_shapes_that_are_not_three_positive_integers_are_refused(shape: object) 
         Grid(HEX, shape)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("shape", [(10**9,) * 3, (10**4, 10**4, 10**4), ("a", 2, 2), (float("inf"), 2, 2), None])
+def test_grids_over_which_no_loop_would_end_are_refused(shape: object) -> None:
+    with pytest.raises(GridError, match="grid"):
+        Grid(HEX, shape)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("length", [1e10, np.inf, np.nan])
+def test_a_spacing_in_a_cell_without_end_is_refused_at_once(length: float) -> None:
+    with pytest.raises(GridError, match=r"a cell of .* at most"):
+        Grid.from_spacing(np.diag([3.0, length, length]), (0.16, 0.16, 0.16))
+
+
+def test_a_spacing_without_size_is_refused_at_once() -> None:
+    with pytest.raises(GridError, match=r"a cell of .* at most"):
+        Grid.from_spacing(np.eye(3) * 3.0, (1e-300, 0.16, 0.16))
+
+
+def test_blocks_beyond_count_are_refused() -> None:
+    with pytest.raises(GridError, match="at most 1e"):
+        Grid(np.eye(3) * 100, (1000, 1000, 1000)).blocks((1, 1, 1))
+
+
+@pytest.mark.parametrize(
+    "wrong", [(np.nan, 0.1, 3), (0, np.inf, 3), (0, 0, 3), (1e300, 0.1, 3), (0, 0.1, 10**9), (0, 0.1, 1)]
+)
+def test_energy_grids_that_cannot_be(wrong: tuple[float, float, int]) -> None:
+    with pytest.raises(GridError, match="energy grid"):
+        EnergyGrid(*wrong)
+
+
 def test_energy_grids_know_the_variance_of_their_kernel() -> None:
     x = np.linspace(-60, 60, 400001)
     shapes = {"gaussian": np.exp(-(x**2)) / np.sqrt(np.pi), "fermi-derivative": 1 / (2 + 2 * np.cosh(x))}

@@ -74,6 +74,32 @@ def test_coincident_atoms_are_found_across_every_face_and_others_are_not(seed: i
         schema.check_atoms(atoms)
 
 
+@pytest.mark.parametrize(
+    ("cell", "positions", "numbers", "words"),
+    [
+        (np.eye(3), [[0, 0, 0]], [4], "placeholder"),
+        (np.eye(3) * 1e10, [[0, 0, 0]], [4], "lattice vectors"),
+        (np.diag([3, 3, np.inf]), [[0, 0, 0]], [4], "lattice vectors"),
+        (np.diag([3, 3, np.nan]), [[0, 0, 0]], [4], "lattice vectors"),
+        (np.diag([3.0, 3.0, 0.0]), [[0, 0, 0]], [4], "linearly independent"),
+        (np.eye(3) * 1.1, np.random.default_rng(0).random((20, 3)), [4] * 20, "units"),
+        (np.eye(3) * 3, [[0, 0, 1e300]], [4], "beyond"),
+        (np.eye(3) * 3, [[0, 0, np.nan]], [4], "not finite"),
+        (np.eye(3) * 3, [[0, 0, 0]], [0], "atomic number 0"),
+        (np.eye(3) * 3, [[0, 0, 0]], [119], "atomic number 119"),
+    ],
+)
+def test_cells_and_atoms_that_cannot_be(cell: np.ndarray, positions: object, numbers: list[int], words: str) -> None:
+    with pytest.raises(AtomsError, match=words):
+        schema.check_atoms(Atoms(numbers=numbers, positions=positions, cell=cell, pbc=True))
+
+
+def test_unusual_cells_that_can_be_pass() -> None:
+    schema.check_atoms(Atoms("H", cell=[1.0, 1.0, 1.1], pbc=True))  # dense hydrogen
+    schema.check_atoms(Atoms("Be", [[5e5, 0, 0]], cell=[3, 3, 3], pbc=True))  # drifted, unwrapped
+    schema.check_atoms(Atoms("Be2", [[0, 0, 0], [0, 0, 2]], cell=[3, 3, 5e4], pbc=True))  # a wire
+
+
 def test_what_is_not_atoms_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AtomsError, match="a str"):
         schema.check_atoms("be.xyz")  # type: ignore[arg-type]

@@ -33,6 +33,9 @@ def test_electrons_are_counted_from_the_valences_or_from_what_the_model_says() -
     [
         ({"temperatures": ()}, "empty"),
         ({"temperatures": (0.0,)}, "positive temperature"),
+        ({"temperatures": (1e-300,)}, "positive temperature"),
+        ({"temperatures": (1e300,)}, "positive temperature"),
+        ({"temperatures": (float("nan"),)}, "positive temperature"),
         ({"temperatures": (300.0, 300.0)}, "each temperature once"),
         ({"xc": "b3lyp"}, "pbe, pw92, pz"),
         ({"density_cutoff": -1.0}, "positive cutoff"),
