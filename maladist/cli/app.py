@@ -27,7 +27,7 @@ from maladist.cli.console import Notes, TerminalObserver
 from maladist.cli.options import RunOptions, Temperature
 from maladist.cli.stopping import stopped_by_signals, what_is_kept
 from maladist.elements import Functional
-from maladist.errors import BlockError, InputError
+from maladist.errors import AccuracyWarning, BlockError, InputError
 from maladist.io.stores import check_target
 from maladist.io.targets import check_file, check_folder, refusal, write_whole
 from maladist.parallel.progress import Observer
@@ -345,10 +345,12 @@ def main(arguments: list[str] | None = None) -> int:
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in tokens
     tokens = [t for t in tokens if t != "--debug"]
-    if not debug:
-        warnings.simplefilter("ignore")
     if not (log := logging.getLogger("maladist")).handlers:
         log.addHandler(Notes(err))
+    if not debug:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", AccuracyWarning)  # what is less certain than it looks is said, as a note
+        warnings.showwarning = lambda message, *_, **__: log.warning("%s", message)
     try:
         with stopped_by_signals():
             app(tokens, exit_on_error=False, print_error=False)

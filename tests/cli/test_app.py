@@ -233,3 +233,13 @@ def test_places_that_cannot_be_written_are_refused_first(
     status, _, err = run(capsys, "predict", frames, "--model", folder / "model.maladist", "--workers", 1, *named)
     assert status == 2 and ("folder" in err or "cannot be written" in err)
     assert not (folder / "places").exists()
+
+
+def test_doubts_of_a_reader_are_said_as_a_note(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    ase.io.write(tmp_path / "a.cif", Atoms("Be2", [[0, 0, 0], [1, 1, 2]], cell=[2.5, 2.5, 3.5], pbc=True))
+    text = (tmp_path / "a.cif").read_text()
+    (tmp_path / "a.cif").write_text("#\\#CIF_2.0\n" + text)
+    status, _, err = run(capsys, "predict", tmp_path / "a.cif", "--model", "nowhere", "--output", tmp_path / "o.zarr")
+    assert status == 2
+    assert next(line for line in err.splitlines() if line.startswith("note: ")).count("CIF v2.0") == 1
+    assert "Warning" not in err

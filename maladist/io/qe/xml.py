@@ -146,6 +146,8 @@ def _atoms(out: ET.Element) -> ase.Atoms:
         raise KeyError("no atomic structure")
     cell = np.array([_reals(_text(structure, f"cell/a{i}")) for i in (1, 2, 3)]) * BOHR
     every = structure.findall("atomic_positions/atom")
+    if len(every) != int(structure.attrib.get("nat", len(every))):
+        raise ValueError(f"{len(every)} atoms where nat is {structure.attrib['nat']}")
     positions = np.array([_reals(a.text or "") for a in every]) * BOHR
     return ase.Atoms([symbol_of(a.attrib["name"]) for a in every], positions, cell=cell, pbc=True)
 

@@ -106,3 +106,12 @@ def test_entities_are_not_expanded(qe_file: FileOf) -> None:
     path = qe_file("plain", "xml", (head, f'{head}<!DOCTYPE a [<!ENTITY e0 "0123456789">{bomb}]>'), ("PBE", "&e9;"))
     with pytest.raises(DataFileError, match="a document type"):
         read_qe_xml(path)
+
+
+def test_an_atom_that_is_missing_is_told_by_nat(qe_file: FileOf) -> None:
+    path = qe_file("plain", "xml")
+    lines = path.read_text().splitlines(keepends=True)
+    atoms = [i for i, line in enumerate(lines) if "<atom " in line]
+    path.write_text("".join(line for i, line in enumerate(lines) if i != atoms[-1]))
+    with pytest.raises(DataFileError, match=r"atoms where nat is \d"):
+        read_qe_xml(path)
