@@ -27,7 +27,8 @@ from maladist.cli.console import Notes, TerminalObserver
 from maladist.cli.options import RunOptions, Temperature
 from maladist.cli.stopping import stopped_by_signals, what_is_kept
 from maladist.elements import Functional
-from maladist.errors import AccuracyWarning, BlockError, InputError
+from maladist.errors import AccuracyWarning, BlockError, InputError, StoreError
+from maladist.io.chunks import REMEDY
 from maladist.io.stores import check_target
 from maladist.io.targets import check_file, check_folder, refusal, write_whole
 from maladist.parallel.progress import Observer
@@ -35,6 +36,7 @@ from maladist.physics.fermi import CorrectionMode
 from maladist.prediction.run import Target
 from maladist.prediction.setup import setup
 from maladist.prediction.spread import member_setups
+from maladist.reprs import size
 
 app = App(
     name="maladist",
@@ -237,14 +239,37 @@ def import_mala(
 
 
 @app.command
-def info(file: Path, /) -> None:
-    """Say what a model file, a MALA zip or a store holds."""
+def info(file: Path, /, *, verify: bool = False, cluster: ClusterName = "local", workers: int | None = None) -> None:
+    """Say what a model file, a MALA zip or a store holds.
+
+    Parameters
+    ----------
+    verify
+        Read all of a store or data set, and hold every chunk against what was written.
+    """
     from maladist.io.inspect import describe
 
+    if verify:
+        _verify(file, cluster, workers)
+        return
     table = Table(show_header=False, box=None)
     for what, much in describe(file):
         table.add_row(what, much)
     out.print(table)
+
+
+def _verify(path: Path, cluster: str, workers: int | None) -> None:
+    from maladist.datasets.integrity import verify
+
+    with maladist.cluster(cluster, workers) as client:
+        found = verify(path, client)
+    table = Table(show_header=False, box=None)
+    for one in found:
+        state = "; ".join(one.damage) or ("as it was written" if one.sealed else "readable; it has no digest")
+        table.add_row(one.name, f"{one.chunks} chunks", size(one.size), state)
+    out.print(table)
+    if bad := [one.name for one in found if one.damage]:
+        raise StoreError(str(path), f"damage in {', '.join(bad)}", "a store as it was written", REMEDY)
 
 
 @app.command

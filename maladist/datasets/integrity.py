@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import Final
+
+from distributed import Client
+
+from maladist.errors import StoreError
+from maladist.io import stores
+from maladist.io.chunks import DIGESTS, WORK, chunk_files, mark, node_type, read_digests, reading, whole
+from maladist.parallel import waves
 
 _TOGETHER: Final = 64  # chunks of a task
 
@@ -16,10 +27,12 @@ class Verified:
     ----------
     name
         Of the array, with the groups that it is in.
-    chunks, size
-        How many there are, and how long they are together, bytes.
+    chunks
+        How many it has.
+    size
+        Bytes that they have on the disk.
     sealed
-        Whether it has a digest: where not, only what cannot be decoded is told.
+        Whether it has a digest. Where not, chunks can be decoded or not, and more cannot be told.
     damage
         What is wrong, in words; empty where nothing is.
     """
@@ -29,3 +42,97 @@ class Verified:
     size: int
     sealed: bool
     damage: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What a task tells of some chunks of an array: their marks, their bytes, and what is wrong."""
+
+    marks: bytes
+    size: int
+    damage: tuple[str, ...]
+
+
+def verify(path: str | Path, client: Client) -> list[Verified]:
+    """Read every chunk of a store, or of a data set with all its snapshots; a task holds one chunk at a time.
+
+    Parameters
+    ----------
+    path
+        Of a finished store, a snapshot or a data set.
+    client
+        Whose workers read.
+
+    Returns
+    -------
+    list of Verified
+        Of every array, by group.
+
+    Raises
+    ------
+    StoreError
+        No store, or attributes and metadata that are not those that were written.
+    """
+    path = Path(path).resolve()
+    if node_type(path) != "group":
+        raise StoreError("file", f"{path} is not a zarr store", "a store, a snapshot or a data set")
+    return [_verify(path, array, client) for group in _groups(path) for array in _arrays(group)]
+
+
+def _groups(path: Path) -> Iterator[Path]:
+    """A group and those in it, but for what a run keeps while it lasts."""
+    with reading(path):
+        read_digests(path).check(path, ())
+    yield path
+    for part in sorted(path.iterdir()):
+        if part.name not in (WORK, DIGESTS) and not part.name.startswith(".") and node_type(part) == "group":
+            yield from _groups(part)
+
+
+def _arrays(group: Path) -> list[Path]:
+    return [p for p in sorted(group.iterdir()) if node_type(p) == "array"]
+
+
+def _verify(root: Path, array: Path, client: Client) -> Verified:
+    with reading(array.parent, array.name):
+        chunks = sum(1 for _ in chunk_files(array))
+        digest = read_digests(array.parent).arrays.get(array.name)
+    starts = range(0, chunks, _TOGETHER)
+    jobs = [waves.NamedJob(f"verify{a}", str(array), a, a + _TOGETHER, digest is not None) for a in starts]
+    parts = waves.in_order(client, verify_chunks, jobs, run_key="verify")
+    damage = [text for part in parts for text in part.damage]
+    if digest is not None and not damage:
+        found = hashlib.sha256(b"".join(part.marks for part in parts)).hexdigest()[:32]
+        damage += [] if found == digest[1] else ["chunks are not those that were written"]
+    name = str(array.relative_to(root))
+    return Verified(name, chunks, sum(part.size for part in parts), digest is not None, tuple(damage))
+
+
+# -- on a worker -----------------------------------------------------------------------------------------------------
+
+
+def verify_chunks(array: str, first: int, last: int, sealed: bool) -> _Part:
+    """Read some chunks of an array, one after the other."""
+    path, marks, size, damage = Path(array), [], 0, []
+    for file in islice(chunk_files(path), first, last):
+        index = file.relative_to(path / "c").parts
+        which = f"chunk {', '.join(index)}" if index else "the value"
+        if not file.exists():
+            damage += [f"{which} is lost"] if sealed else []  # an unsealed one may never have been written
+        elif sealed:
+            marks.append(mark(file))
+            damage += [] if whole(file.read_bytes()) else [f"{which} is garbled"]
+        else:
+            damage += _decoding(path, index, which)
+        size += file.stat().st_size if file.exists() else 0
+    return _Part(b"".join(marks), size, tuple(damage))
+
+
+def _decoding(array: Path, index: tuple[str, ...], which: str) -> list[str]:
+    """What is wrong with a chunk that has no checksum: that it cannot be decoded."""
+    try:
+        with reading(array.parent, array.name):
+            stores.open_array(array.parent, array.name, "r").get_block_selection(tuple(map(int, index)))
+    except StoreError as error:
+        return [f"{which} {error.came.partition(' ')[2].partition(' ')[2]}"]
+    return []

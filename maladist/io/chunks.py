@@ -293,6 +293,8 @@ def reading(path: object, name: str = "") -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # they have no error in common: KeyError, TypeError, RuntimeError, ...
+        if isinstance(path, Claim):
+            path.check()  # another run's store may lack what this one's had
         what = f"its {name}" if name else "it"
         why = " ".join(f"{type(error).__name__}: {error}".split())
         wanted = "a zarr store (version 3) that follows the data contract"

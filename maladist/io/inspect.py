@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from maladist.errors import InputError
+from maladist.io.chunks import read_digests
 from maladist.io.model_file import SHIPPED, load_model
 from maladist.io.paths import plain_file
 from maladist.io.stores import open_dataset
@@ -35,4 +36,6 @@ def _store_rows(path: Path) -> list[tuple[str, str]]:
         where = " ".join(f"{d} {n}" for d, n in variable.sizes.items())
         value = f"{float(variable):.8g}" if variable.ndim == 0 else where
         rows.append((str(name), f"{value} {variable.attrs.get('units', '')}"))
+    if dataset.attrs.get("complete") is True and not read_digests(path).attributes:
+        rows.append(("digests", "none, as of an earlier version: what it has lost cannot always be told"))
     return rows + [(str(k), str(v)) for k, v in dataset.attrs.items() if k not in ("complete", "work")]
