@@ -326,11 +326,15 @@ def test_a_loss_that_runs_away_ends_the_run_and_keeps_the_epoch_before(
 
 
 def test_an_ldos_that_is_not_finite_is_refused_naming_the_snapshot(
-    small_data_set: Path, tmp_path: Path, client: Client
+    small_data_set: Path, tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A small one where it is opened, a large one by the chunk in which it is found."""
     data = tmp_path / "d.zarr"
     shutil.copytree(small_data_set, data)
     zarr.open_group(str(data / "snapshots" / "train-1"), mode="r+")["ldos"][3, 4, 5, 6] = np.nan
+    with pytest.raises(StoreError, match=r"train-1: ldos: numbers that are not finite"):
+        train(config_of(data, points=1.0, validation=False), tmp_path / "out", client=client)
+    monkeypatch.setattr("maladist.schema.SMALL", 0)
     with pytest.raises(BlockError, match=r"train-1 chunk 0.*LDOS that are not finite"):
         train(config_of(data, points=1.0, validation=False), tmp_path / "out", client=client)
 
