@@ -38,14 +38,18 @@ def tune(
     """
     import maladist
     from maladist.cli.console import TerminalObserver
-    from maladist.training.data import find_data
+    from maladist.training.data import check_known, find_data
+    from maladist.tuning.config import TRAINED
     from maladist.tuning.study import check_output
     from maladist.tuning.tune import BEST
 
     checked = maladist.TuneConfig.read(config)
     folder = Path(config.stem) if output is None else output
     check_output(checked, folder, resume)  # refused before a cluster starts
-    find_data(checked.first())
+    first = checked.first()
+    data = find_data(first)
+    if checked.objective in TRAINED:
+        check_known(checked.objective, "objective", first, data.validation, data.elements)
     with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
         found = maladist.tune(checked, folder, client=client, resume=resume, observer=observer)
     out.print(_table(found, checked.objective))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -180,13 +180,17 @@ def _unfinished(path: Path) -> bool:
 
 
 def check_alike(snapshots: Sequence[Snapshot], key: str) -> None:
-    """Refuse snapshots whose LDOS have different energies, or that the DFT treated differently."""
-    first = snapshots[0]
-    for other in snapshots[1:]:
-        for what, a, b in (
-            ("an energy grid", first.energies, other.energies),
-            ("a functional", first.system.xc, other.system.xc),
-            ("a density cutoff", first.system.density_cutoff, other.system.density_cutoff),
-        ):
-            if a != b:
-                raise InputError(key, f"{other.name} with {what} {b}", f"{a}, as {first.name} has")
+    """Refuse snapshots whose LDOS have different energies, or that the DFT is known to have treated differently.
+
+    What a snapshot does not tell, as one that was converted without its pseudopotentials, speaks against no other.
+    """
+    questions: dict[str, Callable[[Snapshot], object]] = {
+        "an energy grid": lambda s: s.energies,
+        "a functional": lambda s: s.system.xc,
+        "a density cutoff": lambda s: s.system.density_cutoff,
+    }
+    for what, answer in questions.items():
+        known = [(s.name, told) for s in snapshots if (told := answer(s)) is not None]
+        for name, told in known[1:]:
+            if told != known[0][1]:
+                raise InputError(key, f"{name} with {what} {told}", f"{known[0][1]}, as {known[0][0]} has")

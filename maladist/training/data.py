@@ -61,7 +61,7 @@ def find_data(config: TrainConfig) -> TrainingData:
     data, notes = config.data, list[str]()
     train = find_snapshots(data.train, "data.train")
     validation = find_snapshots(data.validation, "data.validation") if data.validation else []
-    check_alike([train[0], *validation], "data.validation")
+    check_alike([*train, *validation], "data.validation")
     if both := {s.path for s in train} & {s.path for s in validation}:
         notes.append(f"{len(both)} snapshots are in data.train and in data.validation: {', '.join(sorted(both))}")
     symbols = sorted({symbol for s in (*train, *validation) for symbol in s.system.symbols})
@@ -77,16 +77,62 @@ def find_data(config: TrainConfig) -> TrainingData:
     correction, why = use_correction(config.loss.broadening_correction, train[0].energies)
     if not correction and (config.loss.integrals or validation):
         notes.append(f"broadening correction off: {why}")
+    elements = {} if data.pseudopotentials is None else read_pseudopotentials(data.pseudopotentials)
+    if config.early_stopping is not None:
+        check_known(config.early_stopping.metric, "early_stopping.metric", config, validation, elements)
     return TrainingData(
         train,
         validation,
         spec,
         energy_zero,
-        {} if data.pseudopotentials is None else read_pseudopotentials(data.pseudopotentials),
+        elements,
         ("ldos", "density") if _learns_density(config, train, validation) else ("ldos",),
         correction,
         tuple(notes),
     )
+
+
+def check_known(
+    metric: str, key: str, config: TrainConfig, validation: Sequence[Snapshot], elements: Mapping[str, Element]
+) -> None:
+    """Refuse a metric that some validation snapshot has no value of: it would never get better.
+
+    Parameters
+    ----------
+    metric
+        'loss', 'band_energy' or 'total_energy'.
+    key
+        Of the configuration, for errors.
+    config, validation, elements
+        The training's, its validation snapshots and pseudopotentials.
+
+    Raises
+    ------
+    InputError
+        Naming the snapshot and what it lacks.
+    """
+    for snapshot in validation:
+        if metric != "loss" and (lacks := _lacks(metric, snapshot, config.data.validation_points, elements)):
+            remedy = "Or take another metric, as loss."
+            raise InputError(key, f"{metric}, where {snapshot.name} has no {lacks}", f"{lacks} in all", remedy)
+
+
+def _lacks(metric: str, snapshot: Snapshot, points: float, elements: Mapping[str, Element]) -> str:
+    """What a snapshot lacks that an error of E_b or A needs; nothing where it has all."""
+    system, total = replace(snapshot.system, elements=elements), metric == "total_energy"
+    every = number_of_points(points, system.grid.n_points) == system.grid.n_points
+    needs = {
+        "temperature": bool(system.temperatures),
+        "number of electrons": system.n_electrons is not None,
+        "energies of the DFT": f"{'total_free' if total else 'band'}_energy_eV" in snapshot.terms,
+        "DOS": every or snapshot.dos is not None,
+        "validation of all its points (data.validation_points: 1.0)": every or not total,
+        "density of the DFT": snapshot.has_density or not total,
+        "functional": system.xc is not None or not total,
+        "pseudopotentials (data.pseudopotentials)": not total
+        or (system.charges is not None and system.functional is not None),
+    }
+    return next((what for what, there in needs.items() if not there), "")
 
 
 def _spec(config: TrainConfig, train: Sequence[Snapshot], symbols: Sequence[str]) -> Spec:

@@ -88,3 +88,67 @@ def test_a_zero_of_energy_that_is_no_number_or_fit_is_refused(small_data_set: Pa
     for value in ("guess", {"Be": "large"}, 70.0):
         with pytest.raises(InputError, match="energy_zero"):
             TrainConfig.of(config_of(small_data_set, energy_zero=value))
+
+
+# -- what is not told ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bare(small_data_set: Path, tmp_path: Path) -> Path:
+    """The small data set, to take things away from."""
+    store = tmp_path / "bare.zarr"
+    shutil.copytree(small_data_set, store)
+    return store
+
+
+def stopping(store: Path, metric: str, own_data: Path | None, **data: Any) -> TrainConfig:
+    values = config_of(store, early_stopping={"metric": metric, "patience": 1})
+    values["data"] |= {"validation": str(store / "snapshots/valid-0"), **data}
+    if own_data is not None:
+        values["data"]["pseudopotentials"] = str(own_data / "pseudopotentials")
+    return TrainConfig.of(values)
+
+
+def test_a_metric_that_the_data_tell_is_taken(bare: Path, own_data: Path) -> None:
+    for metric in ("loss", "band_energy", "total_energy"):
+        find_data(stopping(bare, metric, own_data))
+    find_data(stopping(bare, "band_energy", None, validation_points=0.5))
+
+
+LACKS: dict[str, tuple[str, str]] = {
+    "pseudopotentials": ("total_energy", "pseudopotentials"),
+    "points": ("total_energy", "validation of all its points"),
+    "density": ("total_energy", "density of the DFT"),
+    "reference": ("band_energy", "energies of the DFT"),
+    "temperature": ("band_energy", "temperature"),
+}
+
+
+@pytest.mark.parametrize("gone", LACKS)
+def test_early_stopping_on_what_does_not_exist_is_refused_at_the_start(
+    gone: str, bare: Path, own_data: Path, tmp_path: Path
+) -> None:
+    """It would end after `patience` epochs, as if nothing got better."""
+    metric, words = LACKS[gone]
+    group = bare / "snapshots" / "valid-0"
+    if gone in ("density", "reference"):
+        shutil.rmtree(group / gone)
+    if gone == "temperature":
+        del zarr.open_group(str(group), mode="r+").attrs["temperature_K"]
+    points = {"validation_points": 0.5} if gone == "points" else {}
+    config = stopping(bare, metric, None if gone == "pseudopotentials" else own_data, **points)
+    with pytest.raises(InputError, match=rf"early_stopping\.metric: {metric}, where valid-0 has no {words}"):
+        find_data(config)
+
+
+def test_snapshots_of_which_some_tell_no_functional_are_learnt_from_together(bare: Path) -> None:
+    """Those converted without their pseudopotentials tell neither functional nor cutoff; that contradicts nobody."""
+    attrs = zarr.open_group(str(bare / "snapshots" / "train-0"), mode="r+").attrs
+    known = {name: attrs[name] for name in ("xc", "density_cutoff_eV")}
+    for name in known:
+        del attrs[name]
+    found = find_data(TrainConfig.of(config_of(bare)))
+    assert [s.system.xc for s in found.train] == [None, known["xc"], known["xc"]]
+    zarr.open_group(str(bare / "snapshots" / "train-2"), mode="r+").attrs["xc"] = "pz"
+    with pytest.raises(InputError, match="train-2 with a functional pz; wanted pbe, as train-1 has"):
+        find_data(TrainConfig.of(config_of(bare)))
