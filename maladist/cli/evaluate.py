@@ -58,7 +58,7 @@ def evaluate(
     import maladist
     from maladist.cli.console import TerminalObserver
     from maladist.datasets.snapshots import find_snapshots
-    from maladist.evaluation.statistics import baselines, calibration, summary
+    from maladist.evaluation.statistics import BAND, TOTAL, baselines, calibration, check_training, summary
     from maladist.io.model_file import load_model
 
     if json is not None:
@@ -67,6 +67,9 @@ def evaluate(
         check_folder(plots, "plots")
     loaded = load_model(model, pseudopotentials=pseudopotentials)
     training = None if train is None else find_snapshots([train], "train")
+    if training is not None:  # refused before all is computed
+        held = find_snapshots([data], "data")
+        check_training(training, [n for n in (BAND, TOTAL) if all(f"{n}_eV" in s.terms for s in held)])
     with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
         found = maladist.evaluate(
             loaded,

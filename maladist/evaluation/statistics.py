@@ -155,6 +155,28 @@ class Baselines:
     training: int
 
 
+def check_training(training: Sequence[Snapshot], names: Sequence[str] = (BAND,)) -> None:
+    """Refuse training snapshots that no baseline can be learnt from.
+
+    Parameters
+    ----------
+    training
+        The snapshots.
+    names
+        Energies that baselines are wanted of.
+
+    Raises
+    ------
+    InputError
+        Fewer than three, or some whose energies are not known.
+    """
+    if len(training) < 3:
+        raise InputError("train", f"{len(training)} snapshots", "three or more to fit (1, volume, Ewald) to")
+    for name in names:
+        if missing := [s.name for s in training if f"{name}_eV" not in s.terms]:
+            raise InputError("train", f"{missing[0]} without {name}_eV in its reference", "snapshots with energies")
+
+
 def baselines(
     evaluated: Sequence[Evaluated], training: Sequence[Snapshot], elements: Mapping[str, Element]
 ) -> Baselines:
@@ -174,16 +196,13 @@ def baselines(
     InputError
         Fewer than three training snapshots, or some whose energies are not known.
     """
-    if len(training) < 3:
-        raise InputError("train", f"{len(training)} snapshots", "three or more to fit (1, volume, Ewald) to")
+    check_training(training, [name for name in _KIND if all(name in one.reference for one in evaluated)])
     x = np.array([_coordinates(s, elements) for s in training])
     at = np.array([(1.0, one.volume, np.nan if one.ewald is None else one.ewald) for one in evaluated])
     rows: dict[str, list[tuple[int, float]]] = {}
     for name, kind in _KIND.items():
         if not all(name in one.reference for one in evaluated):
             continue
-        if missing := [s.name for s in training if f"{name}_eV" not in s.terms]:
-            raise InputError("train", f"{missing[0]} without {name}_eV in its reference", "snapshots with energies")
         y = np.array([s.terms[f"{name}_eV"] / s.system.n_atoms for s in training])
         dft = np.array([one.reference[name] for one in evaluated])
         guesses = {"mean of training": np.full(len(dft), y.mean()), "linear": _linear(x, y, at)}

@@ -21,7 +21,7 @@ from maladist.evaluation.statistics import Evaluated, baselines, calibration, su
 from maladist.io import datasets, stores
 from maladist.io.model_file import save_model
 from maladist.report.evaluation import write_plots
-from maladist.testing import be_atoms
+from maladist.testing import be_atoms, tiny_model
 
 GRID = (10, 9, 14)
 SINGLE = 1e-7  # the LDOS is kept in float32
@@ -192,6 +192,17 @@ def test_the_linear_baseline_is_exact_where_the_energies_are_linear(small_data_s
     assert found.summary["16 atoms"]["A: linear"].count == 1
     with pytest.raises(InputError, match="three or more"):
         baselines([evaluated("a", 8, 3.0)], training[:2], {})
+
+
+def test_too_few_training_snapshots_are_refused_before_anything_is_computed(
+    small_data_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Refused afterwards, they took --json and --plots of a long computation along."""
+    save_model(tiny_model(), tmp_path / "m.maladist")
+    data, one = (str(small_data_set / "snapshots" / name) for name in ("valid-0", "train-0"))
+    nowhere = ["--cluster", "tcp://127.0.0.1:9"]  # a cluster that does not answer
+    assert main(["evaluate", str(tmp_path / "m.maladist"), data, "--train", one, *nowhere]) == 2
+    assert "train: 1 snapshots; wanted three or more" in capsys.readouterr().err
 
 
 def test_the_spread_of_an_ensemble_that_knows_its_error_says_so(tmp_path: Path) -> None:
