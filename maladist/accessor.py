@@ -142,6 +142,10 @@ class FieldAccessor:
             raise StoreError("atoms", "none, and a DataArray has none", "atoms", "Give atoms=..., or use the Dataset.")
         title = "density, 1/bohr^3"
         if units != "1/Å^3":
+            if "energy" not in array.coords:
+                came, wanted = f"a field in {units} without its energy", "an LDOS at one energy, or a density in 1/Å^3"
+                remedy = "A sum over energies lacks dε and f: take .maladist.density(), or give its units as attribute."
+                raise StoreError("array", came, wanted, remedy)
             width = float(array.attrs.get("broadening_width_eV", 0.0))
             title = cube.level_title(float(array["energy"]), width)
         step = max(1, _SLAB // (grid.shape[1] * grid.shape[2]))

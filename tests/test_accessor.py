@@ -169,6 +169,7 @@ def test_what_is_no_field_of_a_cell_is_refused(field: xr.DataArray, result: mala
         ("method='nearest'", lambda: field.maladist.plot.slice()),
         ("'a', 'b', 'c'", lambda: result.density.maladist.plot.slice("d")),
         ("no 'ldos'", lambda: result.dataset.drop_vars("ldos").maladist.density(temperature=5000.0)),
+        ("lacks dε and f", lambda: field.sum("energy", keep_attrs=True).maladist.to_cube("never.cube", result.atoms)),
         ("Give atoms", lambda: result.density.maladist.to_cube("never.cube")),
         ("a part of a plane", lambda: result.density.isel(z=0, x=slice(3)).maladist.plot.slice()),
     ]

@@ -28,7 +28,7 @@ from maladist.prediction.block import Clock, ModelBlob, field_batches
 from maladist.prediction.novelty import OUTSIDE, check_points
 from maladist.prediction.options import Chunks, NumericsOptions, check_chunks
 from maladist.prediction.pilot import pilot_groups, pilot_points
-from maladist.prediction.setup import Setup, announce, setup
+from maladist.prediction.setup import Setup, announce, grid_of, setup
 
 T = TypeVar("T")
 _SAMPLED = 500  # points whose novelty a lazy field tells; they take some 10 ms
@@ -38,7 +38,7 @@ _TARGET = 16384  # points of a block: a slice should not wait long for its first
 def describe(
     atoms: ase.Atoms,
     spec: Spec,
-    grid: Grid,
+    grid: Grid | Sequence[int],
     *,
     chunks: Chunks = "auto",
     **numerics: Unpack[NumericsOptions],
@@ -52,7 +52,7 @@ def describe(
     spec
         Which descriptors.
     grid
-        The grid; its cell must be that of the atoms.
+        The grid, whose cell must be that of the atoms; or its numbers of points along the lattice vectors.
     chunks
         Points of a block along the lattice vectors, or 'auto'.
     numerics
@@ -66,6 +66,7 @@ def describe(
     schema.check_atoms(atoms)
     if said := told_apart(spec, atoms.get_chemical_symbols()):
         warnings.warn(f"{said}; {type(spec).__name__}.for_elements gives one that does", AccuracyWarning, stacklevel=2)
+    grid = grid_of(atoms, grid)
     cell_list = CellList(grid.cell_array, atoms.positions, atoms.numbers.astype(np.int16), spec.cutoff)
     blocks = _blocks(grid, chunks)
     how = Numerics(**numerics)

@@ -158,18 +158,29 @@ def known_elements(model: LDOSModel) -> set[str] | None:
 
 def choose_grid(atoms: ase.Atoms, model: LDOSModel, grid: Grid | Sequence[int] | None) -> Grid:
     """The grid that was given, or one with the spacing of the model's training data."""
-    cell = atoms.cell.array
-    if isinstance(grid, Grid):
-        if not np.allclose(grid.cell_array, cell, atol=1e-6):
-            raise GridError("grid", "a Grid of another cell", "the cell of the atoms")
-        return grid
     if grid is not None:
-        return Grid(cell.tolist(), tuple(grid))  # type: ignore[arg-type]
+        return grid_of(atoms, grid)
     if model.spacing is None:
         raise ModelError(
             "model", "it does not tell the spacing of its training grid", "a grid", "Give --grid NX NY NZ."
         )
-    return Grid.from_spacing(cell, model.spacing)
+    return Grid.from_spacing(atoms.cell.array, model.spacing)
+
+
+def grid_of(atoms: ase.Atoms, grid: Grid | Sequence[int]) -> Grid:
+    """A grid of the atoms' cell, from one or from its numbers of points.
+
+    Raises
+    ------
+    GridError
+        A grid of another cell, or what are not three numbers of points.
+    """
+    cell = atoms.cell.array
+    if not isinstance(grid, Grid):
+        return Grid(cell.tolist(), tuple(grid))  # type: ignore[arg-type]
+    if not np.allclose(grid.cell_array, cell, atol=1e-6):
+        raise GridError("grid", "a Grid of another cell", "the cell of the atoms")
+    return grid
 
 
 def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:

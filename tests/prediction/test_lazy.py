@@ -15,6 +15,7 @@ from maladist.errors import AccuracyWarning, GridError, StoreError
 from maladist.grid import Grid
 from maladist.neighbors import CellList
 from maladist.prediction import lazy
+from maladist.testing import be_atoms
 from tests.conftest import same
 
 pytestmark = pytest.mark.filterwarnings("ignore:broadening correction")
@@ -88,3 +89,13 @@ def test_a_slice_is_not_taken_for_the_whole_cell(atoms: Atoms, model: LDOSModel)
     part = maladist.ldos(atoms, model, grid=(14, 14, 20)).isel(x=slice(0, 8))
     with pytest.raises(StoreError, match="a part of its grid"):
         maladist.observe(part, atoms, temperature=300.0)
+
+
+def test_descriptors_take_the_numbers_of_points_for_a_grid() -> None:
+    atoms, spec = be_atoms(), BispectrumSpec(twojmax=2, cutoff=3.0)
+    whole = Grid(atoms.cell.array.tolist(), (5, 6, 7))
+    np.testing.assert_array_equal(maladist.describe(atoms, spec, (5, 6, 7)), maladist.describe(atoms, spec, whole))
+    with pytest.raises(GridError, match="another cell"):
+        maladist.describe(atoms, spec, Grid([[3, 0, 0], [0, 3, 0], [0, 0, 3]], (5, 6, 7)))
+    with pytest.raises(GridError):
+        maladist.describe(atoms, spec, (5, 6))
