@@ -4,6 +4,7 @@ app      the command itself: predict, plan, observe, info, bench, cluster; error
 data     convert, dft, check, align, export
 sample, train, evaluate, tune, report      a file a group of verbs
 options  options that several verbs share
+streams  where they all print
 console  progress on a terminal, plain lines elsewhere
 stopping Ctrl-C and the signals of schedulers
 help     examples and completion

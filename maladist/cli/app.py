@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 from distributed import Client
-from rich.console import Console
 from rich.table import Table
 
 import maladist
@@ -26,6 +25,7 @@ from maladist.cli import tune as cli_tune
 from maladist.cli.console import Notes, TerminalObserver
 from maladist.cli.options import RunOptions, Temperature
 from maladist.cli.stopping import stopped_by_signals, what_is_kept
+from maladist.cli.streams import err, out, say
 from maladist.elements import Functional
 from maladist.errors import AccuracyWarning, BlockError, InputError, StoreError
 from maladist.io.chunks import REMEDY
@@ -46,7 +46,6 @@ app = App(
     suppress_keyboard_interrupt=False,  # and so is what is said after Ctrl-C
     help="Electronic structure of large cells at finite temperature: atoms and a model in; n(r), D(ε) and A[n] out.",
 )
-out, err = Console(), Console(stderr=True)
 
 ClusterName = Annotated[str, Parameter(help="local, a YAML file, a scheduler's address or its scheduler file.")]
 
@@ -204,7 +203,7 @@ def observe(
             overwrite=overwrite,
         )
         for note in prediction.dataset.attrs.get("notes", []):
-            err.print(f"note: {note}", highlight=False, soft_wrap=True)
+            say(f"note: {note}", err)
         _show(prediction, output)
         _write_json(prediction, json)
 
@@ -235,7 +234,7 @@ def import_mala(
     check_file(target, overwrite=overwrite)
     model = load_model(zip, pseudopotentials=pseudopotentials)
     save_model(model, target)
-    out.print(f"{target}: {model}", highlight=False, soft_wrap=True)
+    say(f"{target}: {model}")
 
 
 @app.command
@@ -303,7 +302,7 @@ def hold_cluster(description: str, /, *, workers: int | None = None, scheduler_f
     from maladist.cluster import hold
 
     file = scheduler_file or Path(Path(description).name).with_suffix(".json")
-    hold(description, file, workers=workers, say=lambda line: out.print(line, highlight=False, soft_wrap=True))
+    hold(description, file, workers=workers, say=say)
 
 
 def _predict_frames(
@@ -324,7 +323,7 @@ def _predict_frames(
         observer=observer,
         **options.run(),
     )
-    out.print(f"stores: {folder}", highlight=False, soft_wrap=True)
+    say(f"stores: {folder}")
     if json is not None:
         write_whole(json, _dumps({"frames": [p.to_dict() for p in found]}), "json")
 
@@ -344,9 +343,9 @@ cli_help.complete(app)
 
 
 def _show(prediction: Any, store: Path | None) -> None:
-    out.print(str(prediction), highlight=False, soft_wrap=True)
+    say(str(prediction))
     if store is not None:
-        out.print(f"store: {store}", highlight=False, soft_wrap=True)
+        say(f"store: {store}")
 
 
 def _check_files(**paths: Path | None) -> None:
@@ -389,7 +388,7 @@ def main(arguments: list[str] | None = None) -> int:
         status = 2
     except KeyboardInterrupt as stopped:
         said, status = what_is_kept(stopped, tokens[0] if tokens else "")
-        err.print(f"maladist: {said}", highlight=False, soft_wrap=True)
+        say(f"maladist: {said}", err)
     else:
         status = 0
     return status

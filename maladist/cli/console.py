@@ -18,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from maladist.cli.streams import err
 from maladist.parallel.progress import Finished
 from maladist.reprs import size
 
@@ -48,7 +49,7 @@ class TerminalObserver:
     """
 
     def __init__(self, console: Console | None = None, lines: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or err
         self.lines = lines or self.console
         self._client: Client | None = None
         self._progress: Progress | None = None

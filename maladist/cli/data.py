@@ -10,15 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
-from rich.console import Console
 from rich.table import Table
 
+from maladist.cli.streams import err, out, say
 from maladist.io.targets import check_file, check_folder, write_whole
 
 if TYPE_CHECKING:
     from maladist.datasets.check import Checked
-
-out, err = Console(), Console(stderr=True)
 
 
 def convert(
@@ -89,7 +87,7 @@ def convert(
     spec = maladist.BispectrumSpec(twojmax=twojmax, cutoff=cutoff) if descriptors else None
     with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
         group = run_convert(source, output, name=name, spec=spec, client=client, overwrite=overwrite, observer=observer)
-    out.print(f"snapshot: {group}", highlight=False, soft_wrap=True)
+    say(f"snapshot: {group}")
 
 
 def dft(
@@ -180,9 +178,9 @@ def check(
     for one in checked:
         out.print(_table(one))
         for text in (*one.failures, *(f"likely: {r}" for r in one.reasons)):
-            out.print(f"  {text}", style="red", highlight=False, soft_wrap=True)
+            say(f"  {text}", style="red")
         for text in one.remarks:
-            out.print(f"  {text}", highlight=False, soft_wrap=True)
+            say(f"  {text}")
     bad = [one.name for one in checked if not one.good]
     good = len(checked) - len(bad)
     out.print(f"{good} of {len(checked)} snapshots within the tolerances", highlight=False)
@@ -270,7 +268,7 @@ def align(
     for one in aligned:
         below, above = one.dropped
         text = f"{one.name}: {-one.shift:+.4f} eV, {reference} at {one.remainder:+.4f} eV"
-        out.print(f"{text}, {below} levels cut below and {above} above", highlight=False, soft_wrap=True)
+        say(f"{text}, {below} levels cut below and {above} above")
 
 
 def export(
@@ -301,4 +299,4 @@ def export(
     check_folder(output, parents=True)
     with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
         paths = run_export(snapshot, output, to=to, client=client, overwrite=overwrite, observer=observer)
-    out.print(f"{len(paths)} files in {output}", highlight=False, soft_wrap=True)
+    say(f"{len(paths)} files in {output}")

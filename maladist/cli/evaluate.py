@@ -9,16 +9,14 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
 from rich.table import Table
 
 from maladist.cli.options import AUTO, NumericsFlags
+from maladist.cli.streams import err, out, say
 from maladist.io.targets import check_file, check_folder, write_whole
 
 if TYPE_CHECKING:
     from maladist.evaluation.statistics import Calibration, Evaluated, Statistics
-
-out, err = Console(), Console(stderr=True)
 
 
 def evaluate(
@@ -101,7 +99,7 @@ def evaluate(
         from maladist.report.evaluation import write_plots
 
         for picture in write_plots(found, plots, beside, spread=spread):
-            out.print(f"picture: {picture}", highlight=False, soft_wrap=True)
+            say(f"picture: {picture}")
 
 
 _LABELS: Final = {

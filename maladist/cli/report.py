@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
 
-out = Console()
+from maladist.cli.streams import out, say
 
 
 def report(store: Path, /, *, output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None) -> None:
@@ -26,7 +25,7 @@ def report(store: Path, /, *, output: Annotated[Path | None, Parameter(name=["--
     from maladist.report.html import report as write
 
     path = write(store, output)
-    out.print(f"report: {path}", highlight=False, soft_wrap=True)
+    say(f"report: {path}")
 
 
 def doctor(*, cluster: str | None = None, json: bool = False) -> None:

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import ase
 from cyclopts import App, Parameter
-from rich.console import Console
 
-out = Console()
+from maladist.cli.streams import say
+
 app = App(name="sample", help="Choose configurations for DFT: around a crystal, from a trajectory, by a new MD run.")
 
 Output = Annotated[Path, Parameter(help="File to make, in the format of its ending as ASE knows it: extxyz.")]
@@ -131,7 +131,7 @@ def md(
             every=every,
             seed=seed,
         )
-    out.print(f"trajectory: {path}, {len(frames)} frames", highlight=False, soft_wrap=True)
+    say(f"trajectory: {path}, {len(frames)} frames")
     _choose(frames, output, count, cutoff)
 
 
@@ -141,11 +141,9 @@ def _choose(frames: Sequence[ase.Atoms], output: Path, count: int | None, cutoff
 
     check_writable(output)
     found = uncorrelated(frames, count, cutoff=cutoff)
-    out.print(
+    say(
         f"equilibrated from frame {found.start} of {len(frames)}, g = {found.inefficiency:.1f} frames,"
-        f" cosine distance above {found.threshold:.2g}",
-        highlight=False,
-        soft_wrap=True,
+        f" cosine distance above {found.threshold:.2g}"
     )
     _write([frames[i] for i in found.indices], output)
 
@@ -154,4 +152,4 @@ def _write(configurations: Sequence[ase.Atoms], output: Path) -> None:
     from maladist.io.structures import write_frames
 
     write_frames(configurations, output)
-    out.print(f"{len(configurations)} configurations in {output}", highlight=False, soft_wrap=True)
+    say(f"{len(configurations)} configurations in {output}")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
+
+from maladist.cli.streams import err, out, say
 
 if TYPE_CHECKING:
     from maladist.training.validation import Validated
-
-out, err = Console(), Console(stderr=True)
 
 
 def train(
@@ -60,7 +59,7 @@ def train(
 
     with maladist.cluster(cluster, workers) as client, Epochs(err) as observer:
         model = maladist.train(checked, folder, client=client, ranks=ranks, resume=resume, observer=observer, data=data)
-    out.print(f"{folder / 'model.maladist'}: {model}", highlight=False, soft_wrap=True)
+    say(f"{folder / 'model.maladist'}: {model}")
 
 
 def _table(found: Validated) -> Table:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
+
+from maladist.cli.streams import err, out, say
 
 if TYPE_CHECKING:
     from maladist.tuning.tune import Tuned
-
-out, err = Console(), Console(stderr=True)
 
 
 def tune(
@@ -55,8 +54,8 @@ def tune(
     out.print(_table(found, checked.objective))
     for key, levels in found.effects.items():
         shown = ", ".join(f"{level}: {mean:.5g}" for level, mean in levels.items())
-        out.print(f"mean by {key}: {shown}", highlight=False, soft_wrap=True)
-    out.print(f"{folder / BEST}: maladist train takes it", highlight=False, soft_wrap=True)
+        say(f"mean by {key}: {shown}")
+    say(f"{folder / BEST}: maladist train takes it")
 
 
 def _table(found: Tuned, objective: str, most: int = 10) -> Table:
