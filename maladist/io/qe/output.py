@@ -32,6 +32,7 @@ _TERMS: Final = {
     "smearing contrib. (-TS)": "entropy_contribution_eV",
     "total energy": "total_free_energy_eV",
 }
+_PERHAPS: Final = ("smearing contrib. (-TS)",)  # printed where it is not zero
 _KNOWN: Final = {*_TERMS, "one-electron contribution", "internal energy E=F+TS", "total energy (F=E-TS)"}
 _NOT_TERMS: Final = ("Harris", "estimated scf accuracy", "total all-electron energy", "->")
 
@@ -184,7 +185,12 @@ def _terms(step: _Step, path: Path) -> tuple[dict[str, float], tuple[str, ...]]:
             raise PhysicsError(str(path), came, "a calculation without it")
     if step.self_consistent and step.converged and "total_free_energy_eV" not in terms:
         raise ValueError("no total energy")
-    return without_dispersion(terms, dispersion, kind, path) if dispersion else (terms, ())
+    lost = [n for n, ours in _TERMS.items() if n not in _PERHAPS and ours not in terms] if step.self_consistent else []
+    notes = (f"{', '.join(lost)}: no number that can be read, so nothing is held against it",) if lost else ()
+    if not dispersion:
+        return terms, notes
+    terms, said = without_dispersion(terms, dispersion, kind, path)
+    return terms, (*said, *notes)
 
 
 def _sums(text: str, eigenvalues: Array, weights: Array, temperature: float | None) -> dict[str, float]:

@@ -142,3 +142,9 @@ def test_the_ultrasoft_reference_output(shared_data: Path) -> None:
     assert run.ultrasoft is True and run.shape == (18, 18, 27) and run.temperature == 300.0
     assert run.terms["total_free_energy_eV"] == pytest.approx(-73.03705522269406, abs=1e-5)
     assert run.terms["band_energy_eV"] == pytest.approx(12.0766, abs=1e-3)
+
+
+def test_a_term_that_cannot_be_read_is_told(qe_file: FileOf) -> None:
+    run = read_qe_output(qe_file("plain", "out", ("xc contribution           =", "xc contribution           = ****")))
+    assert "xc_eV" not in run.terms
+    assert any("xc contribution" in note for note in run.notes)
