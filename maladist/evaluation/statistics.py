@@ -45,6 +45,9 @@ class Evaluated(Finished):
         meV.
     predicted, reference
         Energies of the model and of the DFT by the names of the data contract without ``_eV``, eV/atom.
+    data_error
+        Energies that the data's own LDOS gives, by the same names, less the DFT's, eV/atom: what learns the LDOS cannot
+        be expected to be nearer to the DFT. Empty where the data do not tell.
     spread
         Standard deviations of an ensemble's members by the same names, meV/atom; of the density over its mean. Empty
         where they were not asked for.
@@ -67,6 +70,7 @@ class Evaluated(Finished):
     fermi_level: float | None
     predicted: Mapping[str, float]
     reference: Mapping[str, float]
+    data_error: Mapping[str, float] = field(default_factory=dict)
     spread: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -74,10 +78,17 @@ class Evaluated(Finished):
         """Errors of the energies, meV/atom."""
         return {name: 1e3 * (value - self.reference[name]) for name, value in self.predicted.items()}
 
+    @property
+    def from_data(self) -> dict[str, float]:
+        """Errors of the energies against the integrals of the data's LDOS, as MALA takes them, meV/atom."""
+        return {name: self.terms[name] - 1e3 * e for name, e in self.data_error.items() if name in self.terms}
+
     def figures(self) -> dict[str, float | None]:
         """Every error by its name and unit."""
         return {
             **{f"{name}_meV_per_atom": error for name, error in self.terms.items()},
+            **{f"{name}_of_data_meV_per_atom": 1e3 * error for name, error in self.data_error.items()},
+            **{f"{name}_from_data_meV_per_atom": error for name, error in self.from_data.items()},
             "fermi_level_meV": self.fermi_level,
             "electrons_per_atom": self.electrons,
             "density_relative": self.density_relative,

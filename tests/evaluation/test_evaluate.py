@@ -57,6 +57,8 @@ def test_what_the_model_itself_predicts_has_no_errors(
     assert one.n_atoms == 2
     assert one.ldos_rmse < SINGLE
     assert one.dos_relative < SINGLE
+    assert max(map(abs, one.data_error.values())) < 1e-9  # the model's own LDOS gives the model's energies
+    assert one.from_data == pytest.approx({name: one.terms[name] for name in one.data_error}, abs=1e-6)
     assert one.density_relative is not None and one.density_relative < 1e-12
     assert one.electrons is not None and abs(one.electrons) < 1e-9
     assert set(one.terms) >= {"band_energy", "entropy_contribution", "hartree", "xc", "ewald", "total_free_energy"}
@@ -83,6 +85,18 @@ def test_a_known_perturbation_gives_the_known_errors(
     assert one.density_relative == pytest.approx(0.02 / 1.02, rel=1e-9)
     assert one.density_percentage == pytest.approx(100 * 0.02 / 1.02, rel=1e-9)
     assert one.density_mae == pytest.approx(0.02 * density.mean(), rel=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_datas_own_error_stands_beside_the_models(
+    made: Callable[..., Path], model: LDOSModel, client: Client
+) -> None:
+    """A DFT with energies 0.01 eV above those of its LDOS, which is the model's: there is only the data's error."""
+    (one,) = evaluate(model, made(shift=0.01), client=client)
+    assert one.data_error["band_energy"] == pytest.approx(-0.005, abs=1e-9)  # of two atoms
+    assert one.data_error["total_free_energy"] == pytest.approx(-0.01, abs=1e-9)  # E_b and −TS, both moved
+    assert one.from_data["band_energy"] == pytest.approx(0.0, abs=1e-5)
+    assert one.figures()["band_energy_of_data_meV_per_atom"] == pytest.approx(-5.0, abs=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
