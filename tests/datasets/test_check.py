@@ -20,6 +20,7 @@ from maladist.datasets.check import Tolerances, check, likely_reasons
 from maladist.datasets.convert.convert import convert
 from maladist.datasets.convert.source import Source
 from maladist.datasets.verify import spacing_notes
+from maladist.io import stores
 from maladist.physics.broadening import broadened_dos
 from maladist.testing import sic_elements
 from tests.datasets.convert.test_convert import own_source
@@ -77,6 +78,7 @@ def test_a_snapshot_that_cannot_be_checked_is_named_and_the_others_are_checked(
     shutil.copytree(data / "snapshots" / "be2", data / "snapshots" / "a-cold-one")
     group = zarr.open_group(str(data / "snapshots" / "a-cold-one"), mode="r+")
     del group.attrs["temperature_K"]
+    stores.seal(data / "snapshots" / "a-cold-one")  # as a store that never had one
     with pytest.raises(SystemExit) as caught:
         main(["check", str(data), "--cluster", client.scheduler.address, "--json", str(tmp_path / "c.json")])
     assert caught.value.code == 1

@@ -11,7 +11,7 @@ import xarray as xr
 from distributed import Client
 
 from maladist import Prediction, observe
-from maladist.errors import StoreError
+from maladist.errors import OutputError
 
 
 def test_netcdf_has_every_variable_and_attribute(
@@ -26,7 +26,7 @@ def test_netcdf_has_every_variable_and_attribute(
             np.testing.assert_array_equal(back[name].values, values.values)
         assert json.loads(back.attrs["pseudopotentials"]) == found.dataset.attrs["pseudopotentials"]
         assert set(back.attrs) == {k for k, v in found.dataset.attrs.items() if v is not None}
-    with pytest.raises(StoreError, match="exists"):
+    with pytest.raises(OutputError, match="exists"):
         found.to_netcdf(tmp_path / "a.nc")
 
 
