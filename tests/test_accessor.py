@@ -30,7 +30,7 @@ GRID, CHUNKS = (14, 14, 20), (5, 4, 7)  # 3 × 4 × 3 blocks
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
     """A cluster within this process: what is tested here is not the cluster."""
-    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as client:
         yield client
 
 

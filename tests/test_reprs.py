@@ -50,7 +50,7 @@ def test_what_users_name_cannot_break_the_page() -> None:
 
 @pytest.mark.filterwarnings("ignore:broadening correction")
 def test_a_plan_and_a_prediction_show_their_tables(tmp_path: Any) -> None:
-    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+    with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0") as client:
         planned = plan(be_atoms(), tiny_model(), client=client, grid=(9, 9, 12), calibrate=False)
         store = tmp_path / "a<b>.zarr"
         result = predict(be_atoms(), tiny_model(), client=client, grid=(9, 9, 12), store=store)

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:broadening correction")
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
     """One process with two threads: blocks of one worker overlap in time."""
-    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address=None) as client:
+    with Client(processes=False, n_workers=1, threads_per_worker=2, dashboard_address="127.0.0.1:0") as client:
         yield client
 
 

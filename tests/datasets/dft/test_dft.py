@@ -167,7 +167,7 @@ def test_without_pw_there_is_one_clear_line(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with (
-        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as there,
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as there,
         Client(there) as without,
         pytest.raises(DependencyError, match=r"pw\.x: not found on a worker; wanted the DFT code"),
     ):

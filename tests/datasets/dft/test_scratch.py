@@ -130,7 +130,7 @@ def test_a_task_that_nobody_waits_for_ends_its_program(
 ) -> None:
     program(ENDLESS)
     with (
-        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as there,
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0") as there,
         Client(there) as client,
     ):
         future = client.submit(run_endlessly, str(tmp_path), pure=False)
