@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,8 @@ def scheduler_file(client: Client, path: str | Path) -> Iterator[Path]:
             "scheduler_file", f"{path} exists", "a new file", "Another cluster may be held there."
         ) from error
     except OSError as error:
+        with suppress(OSError):
+            path.unlink()  # an empty one, on a full disk
         raise ClusterError("scheduler_file", f"{path}: {error.strerror}", "a file that can be written") from error
     try:
         yield path

@@ -166,7 +166,8 @@ def write_block(
     """Write a block of a field to its place in a file; descriptors get their positions before them."""
     values = stores.read_region(group, field, block.slices)
     values = _with_positions(values, field, grid, block).astype(dtype, copy=False)
-    raw.write_region(Path(path), offsets, shape, block.slices, values)
+    with explained(Path(path).parent.parent, "folder"):
+        raw.write_region(Path(path), offsets, shape, block.slices, values)
 
 
 def _with_positions(values: npt.NDArray[Any], field: str, grid: Grid, block: Block) -> npt.NDArray[Any]:
@@ -191,7 +192,7 @@ def write_text(group: str, field: str, paths: Sequence[str], first: int, to: str
         factor = 1 / LDOS_QE
     levels = array.shape[3] if field == "ldos" else 1
     thick = max(1, _SLAB_BYTES // (4 * levels * grid.n_points // grid.shape[axis]))
-    with ExitStack() as stack:
+    with explained(Path(paths[0]).parent.parent, "folder"), ExitStack() as stack:
         files = [stack.enter_context(Path(p).open("w")) for p in paths]
         for file, title in zip(files, titles, strict=True):
             module.write_header(file, atoms, grid, title)

@@ -1,13 +1,14 @@
 """Where results go: held against the file system before the work begins, written whole or not at all.
 
-Every file is written under a hidden name in the folder where it belongs, put on the disk and renamed, so that whoever
-looks finds the old file or the new one and never a part. What the system says of a place that is full, read-only or
-forbidden becomes one error that names the file.
+Every file is written in a hidden folder beside its place, put on the disk and renamed, so that whoever looks finds the
+old file or the new one and never a part. What the system says of a place that is full, read-only or forbidden becomes
+one error that names the file.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -119,10 +120,10 @@ def refusal(error: OSError, path: str | Path | None = None, name: str = "output"
 
 @contextmanager
 def whole(paths: Sequence[str | Path], name: str = "output") -> Iterator[list[Path]]:
-    """Files that come into being together: gives the names to write them under; renames them in the end.
+    """Files of one folder that come into being together: gives the paths to write them to; renames them in the end.
 
-    The names have the files' endings. Where something fails, none of the files is touched and what was written is
-    removed.
+    They are written in a hidden folder in theirs. Where something fails, none of the files is touched and the hidden
+    folder goes, first out of the way: so whoever still writes, as a task on a worker may, cannot add to it.
 
     Raises
     ------
@@ -130,21 +131,21 @@ def whole(paths: Sequence[str | Path], name: str = "output") -> Iterator[list[Pa
         A place that is full, read-only or forbidden.
     """
     targets = [Path(p).resolve() for p in paths]
-    beside = [t.with_name(f".{uuid.uuid4().hex}.{t.name}") for t in targets]
+    hidden = targets[0].with_name(f".{uuid.uuid4().hex}.new")
+    beside = [hidden / t.name for t in targets]
     try:
-        try:
-            yield beside
-            for made, target in zip(beside, targets, strict=True):
-                _put_on_disk(made)
-                made.replace(target)
-        except OSError as error:
-            known = dict(zip(map(str, beside), targets, strict=True))
-            place = str(error.filename or targets[0])
-            raise refusal(error, known.get(place, place), name) from error
+        hidden.mkdir()
+        yield beside
+        for made, target in zip(beside, targets, strict=True):
+            _put_on_disk(made)
+            made.replace(target)
+    except OSError as error:
+        known = dict(zip(map(str, (hidden, *beside)), (targets[0], *targets), strict=True))
+        place = str(error.filename or targets[0])
+        raise refusal(error, known.get(place, place), name) from error
     finally:
-        for made in beside:
-            with suppress(OSError):
-                made.unlink()
+        with suppress(OSError):
+            shutil.rmtree(hidden.rename(hidden.with_suffix(".removed")))
 
 
 def write_whole(path: str | Path, content: bytes | str, name: str = "output") -> Path:

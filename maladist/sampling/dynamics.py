@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from ase import units
 from ase.io.trajectory import Trajectory
 from ase.md.langevin import Langevin
 
-from maladist.errors import InputError
+from maladist.errors import InputError, OutputError
 
 
 def molecular_dynamics(
@@ -72,12 +73,22 @@ def molecular_dynamics(
     step = Langevin(
         moving, timestep * units.fs, temperature_K=temperature, friction=friction / units.fs, rng=random, fixcm=False
     )
-    with Trajectory(trajectory, "w", moving) as writer:
-        for _ in range(steps // every):
-            step.run(every)
-            if not np.isfinite(moving.positions).all():
-                remedy = "Use a smaller timestep or another calculator."
-                raise InputError("calculator", f"positions that are not finite after {step.nsteps} steps", "", remedy)
-            writer.write()
-    with Trajectory(trajectory) as reader:
-        return list(reader)
+    try:
+        with Trajectory(trajectory, "w", moving) as writer:
+            _frames(step, moving, steps // every, every, writer)
+        with Trajectory(trajectory) as reader:
+            return list(reader)
+    except OSError as error:
+        with suppress(OSError):
+            trajectory.unlink()  # else the same command would find it there
+        came = f"{trajectory} cannot be written ({error.strerror or error})"
+        raise OutputError("trajectory", came, "a place that can be written to and has room") from error
+
+
+def _frames(step: Langevin, moving: ase.Atoms, count: int, every: int, writer: Any) -> None:
+    for _ in range(count):
+        step.run(every)
+        if not np.isfinite(moving.positions).all():
+            remedy = "Use a smaller timestep or another calculator."
+            raise InputError("calculator", f"positions that are not finite after {step.nsteps} steps", "", remedy)
+        writer.write()

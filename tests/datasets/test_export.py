@@ -13,8 +13,9 @@ from maladist import BispectrumSpec
 from maladist.datasets.convert.convert import convert
 from maladist.datasets.convert.source import Source, array_shape
 from maladist.datasets.export import export
-from maladist.errors import InputError
+from maladist.errors import InputError, OutputError
 from maladist.io.stores import open_dataset
+from tests.conftest import Disk
 from tests.datasets.convert.test_convert import own_source
 
 
@@ -84,3 +85,36 @@ def test_files_that_are_there_are_kept(snapshot: Path, tmp_path: Path, client: C
 def test_bp_is_refused_with_the_way_around(snapshot: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="openpmd-pipe"):
         export(snapshot, tmp_path, to="bp")  # type: ignore[arg-type]
+
+
+@pytest.mark.disks
+@pytest.mark.parametrize("to", ["npy", "h5", "cube", "xsf"])
+@pytest.mark.parametrize("room", [4096, 300_000])
+def test_on_a_full_disk_there_is_one_line_no_file_and_the_workers_live(
+    small_data_set: Path, disk: Disk, client: Client, to: str, room: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A memory map would end the workers with SIGBUS, the HDF5 library with SIGSEGV."""
+    group, before = small_data_set / "snapshots" / "train-0", set(client.scheduler_info(n_workers=-1)["workers"])
+    disk.leave(room)
+    with pytest.raises(OutputError, match="No space left on device") as caught:
+        export(group, disk.path / "out", to=to, client=client)  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value) and not list((disk.path / "out").iterdir())
+    assert set(client.scheduler_info(n_workers=-1)["workers"]) == before and "Traceback" not in capfd.readouterr().err
+    disk.free()
+    assert all(p.exists() for p in export(group, disk.path / "out", to=to, client=client))  # type: ignore[arg-type]
+
+
+def test_an_export_that_fails_leaves_the_files_that_were_there(
+    small_data_set: Path, tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = small_data_set / "snapshots" / "train-0"
+    paths = export(group, tmp_path, to="npy", client=client)
+    before = {p: p.read_bytes() for p in paths}
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("maladist.datasets.export.waves.in_order", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        export(group, tmp_path, to="npy", client=client, overwrite=True)
+    assert {p: p.read_bytes() for p in tmp_path.iterdir()} == before

@@ -12,10 +12,11 @@ from distributed import Client
 
 import maladist
 from maladist import LDOSModel
-from maladist.errors import StoreError
+from maladist.errors import OutputError, StoreError
 from maladist.io import ownership, stores
 from maladist.io.stores import WORK
 from maladist.testing import Listener
+from tests.conftest import Disk
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 CHUNKS = (4, 14, 20)
@@ -100,3 +101,18 @@ def test_a_run_that_failed_leaves_its_store_to_the_next(
         run(observer=watcher)
     assert not (tmp_path / "a.zarr" / WORK / ownership.OWNER).exists()
     assert np.isfinite(run(resume=True).density.values).all()
+
+
+@pytest.mark.disks
+@pytest.mark.parametrize("room", [4096, 150_000])
+def test_a_run_that_found_no_room_says_so_and_goes_on_when_there_is_some(
+    run: Callable[..., maladist.Prediction], disk: Disk, room: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    store = disk.path / "a.zarr"
+    disk.leave(room)
+    with pytest.raises(OutputError, match="No space left on device") as caught:
+        run(store=store)
+    assert "\n" not in str(caught.value) and "Traceback" not in capfd.readouterr().err
+    disk.free()
+    found = run(store=store, resume=True)
+    assert np.array_equal(found.density.values, run().density.values)

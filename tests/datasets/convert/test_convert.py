@@ -17,11 +17,12 @@ from maladist import BispectrumSpec, Grid
 from maladist.datasets.convert.convert import convert
 from maladist.datasets.convert.source import Source, prepare
 from maladist.datasets.convert.tasks import peak_of_worker
-from maladist.errors import DataFileError, DFTError, InputError, PhysicsError, StoreError
+from maladist.errors import DataFileError, DFTError, InputError, OutputError, PhysicsError, StoreError
 from maladist.io.fields import cube, openpmd, xsf
 from maladist.io.qe.run import DFTRun
 from maladist.io.stores import open_dataset
 from maladist.units import LDOS_QE
+from tests.conftest import Disk
 
 GRID = Grid([[2.3, 0, 0], [-1.1, 2.0, 0], [0.1, 0, 3.6]], (6, 5, 7))
 
@@ -362,3 +363,19 @@ def test_temperatures_that_cannot_be(temperature: float, tmp_path: Path, crystal
     paths = write_text(tmp_path, crystal, ldos, "cube")
     with pytest.raises(InputError, match="a positive temperature in K"):
         prepare(Source(run_of(crystal), paths, temperature=temperature))
+
+
+@pytest.mark.disks
+@pytest.mark.parametrize("room", [0, 4096, 60_000, 200_000])
+def test_a_conversion_that_found_no_room_can_be_made_again_with_the_same_command(
+    own_data: Path, tmp_path: Path, disk: Disk, client: Client, room: int
+) -> None:
+    """Whether there was none for the data set, for its snapshot, or for some of the blocks."""
+    source, output = own_source(own_data, tmp_path), disk.path / "d.zarr"
+    disk.leave(room)
+    with pytest.raises(OutputError, match="No space left on device") as caught:
+        convert(source, output, name="a", client=client)
+    assert "\n" not in str(caught.value)
+    assert not (output / "snapshots" / "a").exists() and not [p for p in disk.path.rglob(".*") if p.is_dir()]
+    disk.free()
+    assert open_dataset(convert(source, output, name="a", client=client)).sizes["energy"] > 1
