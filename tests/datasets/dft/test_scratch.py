@@ -53,9 +53,16 @@ def running(place: Path) -> list[int]:
     return [int(p) for p in pids.read_text().split()]
 
 
+def alive(pid: int) -> bool:
+    """Whether a process runs; it may end between any two questions."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def gone(place: Path, pids: list[int]) -> bool:
-    alive = [p for p in pids if psutil.pid_exists(p) and psutil.Process(p).status() != psutil.STATUS_ZOMBIE]
-    return not alive and not list(place.glob("dft-*"))
+    return not any(map(alive, pids)) and not list(place.glob("dft-*"))
 
 
 @pytest.mark.parametrize(
