@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from maladist.descriptors.spec import Kernel, Request, Spec
+from maladist.descriptors.spec import Adjoint, AdjointKernel, Kernel, Request, Spec
 from maladist.errors import AtomsError, GridError, InputError
 from maladist.neighbors import LocalAtoms
 from maladist.numerics import CPU, Numerics
@@ -66,22 +67,55 @@ def evaluate(
     DependencyError
         A backend whose packages are not installed.
     """
-    if dtype not in (torch.float32, torch.float64):
-        raise InputError("dtype", f"{dtype}", "torch.float32 or torch.float64")
-    located = atoms.positions if positions is None else positions
-    request = Request(
-        points=_vectors("points", points),
-        positions=_vectors("positions", located, len(atoms)),
-        numbers=atoms.numbers,
-        variables=(torch.as_tensor(points, dtype=torch.float64), torch.as_tensor(located, dtype=torch.float64)),
-        device=torch.device(device),
-        dtype=dtype,
-        threads=threads or _threads(),
-    )
+    request = _request(points, atoms, device, dtype, threads, positions)
     kernel = _kernel(spec, backend, request)
     if not len(request.points):
         return torch.empty(0, spec.n_features, device=request.device, dtype=dtype)
     return kernel(request)
+
+
+def adjoint(
+    points: npt.ArrayLike | torch.Tensor,
+    atoms: LocalAtoms,
+    spec: Spec,
+    cotangent: npt.ArrayLike | torch.Tensor,
+    *,
+    backend: str = "auto",
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    threads: int | None = None,
+) -> Adjoint:
+    """Derivatives of Σ_r c(r)·B(r) by the atoms' positions and by a strain, for a cotangent c of the descriptors B.
+
+    Parameters
+    ----------
+    points, atoms, spec, device, dtype, threads
+        As for :func:`evaluate`; ``dtype`` is that of the work.
+    cotangent
+        c, (n_points, n_features).
+    backend
+        An adjoint kernel that the family has, 'torch' (autograd, any family and device), or 'auto': 'cpu' on a CPU
+        where the family has it, else 'torch'.
+
+    Returns
+    -------
+    Adjoint
+        Gradient of each atom, images apart, and virial, both float64.
+
+    Raises
+    ------
+    InputError
+        As :func:`evaluate`, and a cotangent of the wrong shape or one that is not finite.
+    """
+    request = _request(points, atoms, device, dtype, threads)
+    c = torch.as_tensor(cotangent).detach().to(request.device, dtype)
+    if c.shape != (len(request.points), spec.n_features) or not bool(torch.isfinite(c).all()):
+        wanted = f"finite numbers of shape ({len(request.points)}, {spec.n_features})"
+        raise InputError("cotangent", f"an array of shape {tuple(c.shape)}, or values that are not finite", wanted)
+    kernel = _adjoint_kernel(spec, backend, request)
+    if not len(request.points) or not len(atoms):
+        return Adjoint(np.zeros((len(atoms), 3)), np.zeros((3, 3)))
+    return kernel(request, c)
 
 
 def batches(
@@ -102,6 +136,29 @@ def batches(
         yield rows, features
 
 
+def _request(
+    points: npt.ArrayLike | torch.Tensor,
+    atoms: LocalAtoms,
+    device: str | torch.device,
+    dtype: torch.dtype,
+    threads: int | None,
+    positions: torch.Tensor | None = None,
+) -> Request:
+    """What a kernel is given, validated."""
+    if dtype not in (torch.float32, torch.float64):
+        raise InputError("dtype", f"{dtype}", "torch.float32 or torch.float64")
+    located = atoms.positions if positions is None else positions
+    return Request(
+        points=_vectors("points", points),
+        positions=_vectors("positions", located, len(atoms)),
+        numbers=atoms.numbers,
+        variables=(torch.as_tensor(points, dtype=torch.float64), torch.as_tensor(located, dtype=torch.float64)),
+        device=torch.device(device),
+        dtype=dtype,
+        threads=threads or _threads(),
+    )
+
+
 def _kernel(spec: Spec, backend: str, request: Request) -> Kernel:
     kernels = spec.kernels()
     if backend == "auto":
@@ -112,6 +169,35 @@ def _kernel(spec: Spec, backend: str, request: Request) -> Kernel:
     if request.wants_gradient and backend != "torch":
         raise InputError("backend", f"{backend!r} with a gradient", "'torch', the one that differentiates")
     return kernels[backend]
+
+
+def _adjoint_kernel(spec: Spec, backend: str, request: Request) -> AdjointKernel:
+    def by_autograd(request: Request, cotangent: torch.Tensor) -> Adjoint:
+        return _by_autograd(spec.kernels()["torch"], request, cotangent)
+
+    kernels: dict[str, AdjointKernel] = {"torch": by_autograd, **spec.adjoints()}
+    if backend == "auto":
+        backend = "cpu" if "cpu" in kernels and request.device.type == "cpu" else "torch"
+    if backend not in kernels:
+        came = f"{backend!r} for the adjoint of {spec.family}"
+        raise InputError("backend", came, f"auto or one of {', '.join(sorted(kernels))}")
+    return kernels[backend]
+
+
+def _by_autograd(kernel: Kernel, request: Request, cotangent: torch.Tensor) -> Adjoint:
+    """Adjoint of a differentiable kernel.
+
+    Descriptors depend on differences R_k − r only, so the gradient by a point is −Σ_k g_k(r), and the virial is
+    Σ_k G_k ⊗ R_k + Σ_r G_r ⊗ r with the gradients by atoms and points. Their sum is zero: any origin will do, and the
+    middle of the points keeps the two terms, which cancel in part, small.
+    """
+    middle = request.points.mean(axis=0)
+    variables = [torch.from_numpy(v - middle).requires_grad_() for v in (request.points, request.positions)]
+    with torch.enable_grad():
+        values = kernel(replace(request, variables=(variables[0], variables[1])))
+        by_point, by_atom = torch.autograd.grad(values, variables, cotangent)
+    points, positions = (v.detach() for v in variables)
+    return Adjoint(by_atom.numpy(), (by_atom.T @ positions + by_point.T @ points).numpy())
 
 
 def _vectors(argument: str, given: npt.ArrayLike | torch.Tensor, length: int | None = None) -> Array:

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from numbers import Real
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +64,25 @@ Kernel = Callable[[Request], torch.Tensor]
 """Takes a request to the descriptors, (n_points, n_features), of the request's device and dtype."""
 
 
+class Adjoint(NamedTuple):
+    """Derivative of Σ_r c(r)·B(r) for a cotangent c of the descriptors B of points r.
+
+    Attributes
+    ----------
+    gradient
+        Σ_r g_k(r) for each atom, images apart, with g_k(r) = c(r)·∂B(r)/∂R_k: (n_atoms, 3) float64, 1/Å.
+    virial
+        Σ_r Σ_k g_k(r) ⊗ (R_k − r), the derivative by a strain of all points and atoms together, (3, 3) float64.
+    """
+
+    gradient: npt.NDArray[np.float64]
+    virial: npt.NDArray[np.float64]
+
+
+AdjointKernel = Callable[[Request, torch.Tensor], Adjoint]
+"""Takes a request and a cotangent, (n_points, n_features) of the request's device and dtype, to the derivatives."""
+
+
 LONGEST: Final = 100.0
 """Longest length of a descriptor, Å: a sphere of it holds half a million atoms of a dense solid."""
 
@@ -100,6 +119,10 @@ class Spec(ABC):
     @abstractmethod
     def kernels(self) -> Mapping[str, Kernel]:
         """Kernels by the name of their backend; every family has 'torch', on any device and differentiable."""
+
+    def adjoints(self) -> Mapping[str, AdjointKernel]:
+        """Adjoint kernels by the name of their backend; none for 'torch', whose kernel autograd differentiates."""
+        return {}
 
     def for_elements(self, symbols: Collection[str]) -> Spec:
         """The same for cells of these elements, told apart by the family's default where it does not say how.
