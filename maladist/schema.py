@@ -50,6 +50,8 @@ VARIABLES: Final[Mapping[str, Variable]] = {
     "energy": Variable(("energy",), "float64", "eV", "energies of the LDOS' samples"),
     "position": Variable(("atom", "xyz"), "float64", "Å", "Cartesian positions of the atoms"),
     "number": Variable(("atom",), "int16", "1", "atomic numbers"),
+    "forces": Variable(("atom", "xyz"), "float64", "eV/Å", "forces on the atoms"),
+    "stress": Variable(("voigt",), "float64", "eV/Å^3", "stress in ASE's sign: xx, yy, zz, yz, xz, xy"),
 }
 
 ENERGY_TERMS: Final = tuple(term.name for term in (*TERMS, TOTAL))

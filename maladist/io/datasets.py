@@ -1,7 +1,7 @@
 """Data sets of snapshots: one zarr store, a group ``snapshots/NAME`` for each that follows the data contract.
 
 A group ``reference`` beside a snapshot's variables holds what the DFT said: energies by term, the eigenvalues with the
-weights of their k-points, and how it was converged.
+weights of their k-points, forces and stress where it told them, and how it was converged.
 """
 
 from __future__ import annotations
@@ -104,6 +104,10 @@ def write_reference(group: Where, run: DFTRun, dos: tuple[npt.NDArray[Any], npt.
     if run.eigenvalues.size:
         values["eigenvalue"] = (("k", "band"), run.eigenvalues, "eV")
         values["k_weight"] = (("k",), run.weights, "1")
+    if run.forces is not None:
+        values["forces"] = (("atom", "xyz"), run.forces, "eV/Å")
+    if run.stress is not None:
+        values["stress"] = (("voigt",), run.stress, "eV/Å^3")
     if dos is not None:
         values["dos_energy"] = (("dos_energy",), dos[0], "eV")
         values["dos"] = (("dos_energy",), dos[1], "1/eV")

@@ -43,7 +43,8 @@ def pw_input(
     """
     species = sorted(set(atoms.get_chemical_symbols()))
     control = {"calculation": "scf", "prefix": "m", "outdir": "./out", "pseudo_dir": pseudo_dir, "verbosity": "high"}
-    text = _namelist("CONTROL", control)
+    slopes = {"tprnfor": True, "tstress": True}  # a few per cent of the run; what a model's forces are held against
+    text = _namelist("CONTROL", {**control, **slopes})
     text += _namelist("SYSTEM", {"ibrav": 0, "nat": len(atoms), "ntyp": len(species), **system})
     text += _namelist("ELECTRONS", electrons)
     masses = {s: ase.data.atomic_masses[ase.data.atomic_numbers[s]] for s in species}

@@ -48,6 +48,12 @@ class DFTRun:
         calculation had a dispersion correction, which the total is then without.
     eigenvalues, weights
         (k, bands) eV and (k,) with both spins in them; empty where not told.
+    forces
+        Forces on the atoms, minus the slopes of the total free energy, (n_atoms, 3), eV/Å; None where not told.
+    stress
+        Stress, the slope of the total free energy with strain over the volume, in ASE's sign and order (xx, yy, zz, yz,
+        xz, xy), (6,), eV/Å³; None where not told. It is the DFT code's own, at a fixed number of plane waves: energies
+        at a fixed cutoff have another slope (Pulay).
     calculation
         What pw.x did: 'scf', 'nscf', 'relax', ...
     converged
@@ -75,6 +81,8 @@ class DFTRun:
     terms: Mapping[str, float] = field(default_factory=dict)
     eigenvalues: Array = field(default_factory=lambda: np.empty((0, 0)))
     weights: Array = field(default_factory=lambda: np.empty(0))
+    forces: Array | None = None
+    stress: Array | None = None
     calculation: str = "scf"
     converged: bool = True
     threshold: float | None = None

@@ -9,6 +9,7 @@ from typing import Final
 import ase
 import numpy as np
 import torch
+from ase.stress import full_3x3_to_voigt_6_stress
 
 from maladist.errors import DataFileError, InputError
 from maladist.io.qe.functionals import functional_of
@@ -118,6 +119,8 @@ def _run(path: Path, root: ET.Element, out: ET.Element) -> DFTRun:
         terms=terms | _sums(bands, eigenvalues, weights, temperature),
         eigenvalues=eigenvalues,
         weights=weights,
+        forces=_forces(out, len(atoms)) if "dispersion_eV" not in terms else None,
+        stress=_stress(out) if "dispersion_eV" not in terms else None,
         calculation=calculation,
         converged=calculation in NOT_SELF_CONSISTENT or _converged(root, out),
         threshold=None if not threshold else 2 * _real(threshold) / len(atoms),
@@ -172,6 +175,17 @@ def _sums(bands: ET.Element, eigenvalues: Array, weights: Array, temperature: fl
     names = ("n_electrons", "band_energy_eV", "entropy_contribution_eV")
     sums = occupation_sums(torch.from_numpy(eigenvalues), torch.from_numpy(weights), mu, BOLTZMANN * temperature)
     return {"fermi_energy_eV": mu, **dict(zip(names, sums, strict=True))}
+
+
+def _forces(out: ET.Element, n_atoms: int) -> Array | None:
+    text = out.findtext("forces")
+    return None if not text else _reals(text).reshape(n_atoms, 3) * (HARTREE / BOHR)
+
+
+def _stress(out: ET.Element) -> Array | None:
+    """Stress in ASE's sign: that of Quantum ESPRESSO is positive where the cell wants to grow."""
+    text = out.findtext("stress")
+    return None if not text else -full_3x3_to_voigt_6_stress(_reals(text).reshape(3, 3)) * (HARTREE / BOHR**3)
 
 
 def _terms(path: Path, out: ET.Element, n_atoms: int) -> tuple[dict[str, float], tuple[str, ...]]:

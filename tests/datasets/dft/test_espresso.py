@@ -199,6 +199,8 @@ def test_ldos_from_wavefunctions_is_that_of_pp(tmp_path: Path, be2: Atoms, value
     assert np.abs(run.atoms.positions - be2.positions).max() < 1e-8
     assert run.terms["n_electrons"] == pytest.approx(4.0, abs=1e-8)
     assert (run.xc, run.ultrasoft, run.converged, run.terms) == ("pbe", False, True, same.terms)
+    assert run.forces is not None and run.stress is not None
+    assert np.abs(run.forces.sum(axis=0)).max() < 1e-4 < np.abs(run.forces).max()  # eV/Å; pw.x removes the net force
 
 
 @pytest.mark.qe

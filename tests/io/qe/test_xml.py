@@ -26,6 +26,23 @@ def test_a_calculation_as_it_is(qe_file: FileOf) -> None:
     assert run.notes == ()
 
 
+def test_forces_and_stress_are_those_of_its_printed_output_in_ases_units(qe_file: FileOf) -> None:
+    """Numbers of a run of pw.x 6.7 on a Be dimer's cell: XML in Hartree and bohr, printed in Ry/bohr and kbar."""
+    forces = "0.004166565883044 0.005174059160508 -0.008252999400636 " * 2
+    stress = (
+        "-6.841e-06 2.687370e-05 -1.550832e-05 2.687370e-05 -1.174399e-04 -1.987454e-05 -1.550832e-05 -1.987454e-05"
+    )
+    told = f"<forces>{forces}</forces><stress>{stress} -3.706945e-04</stress></output>"
+    run = read_qe_xml(qe_file("plain", "xml", ("</output>", told)))
+    assert run.forces is not None and run.stress is not None
+    ry_bohr, kbar = 13.605693122994 / 0.529177210903, 1e-3 / 1.602176634
+    np.testing.assert_allclose(run.forces[0], np.array([0.00833313, 0.01034812, -0.01650600]) * ry_bohr, rtol=1e-6)
+    # Printed -2.01 to -109.06 kbar, pressures; a stress in ASE's sign is positive where the cell would shrink.
+    np.testing.assert_allclose(run.stress, np.array([2.01, 34.55, 109.06, 5.85, 4.56, -7.91]) * kbar, atol=0.006 * kbar)
+    plain = read_qe_xml(qe_file("plain", "xml"))
+    assert plain.forces is None and plain.stress is None
+
+
 @pytest.mark.parametrize(("name", "energy"), [("d2", -0.2599), ("d3", -0.3931), ("xdm", -0.4573)])
 def test_dispersion_is_taken_out_of_the_total_and_kept(name: str, energy: float, qe_file: FileOf) -> None:
     plain, run = read_qe_xml(qe_file("plain", "xml")), read_qe_xml(qe_file(name, "xml"))
