@@ -29,6 +29,7 @@ def _import_jobqueue() -> Any:
 
 dask_jobqueue = _import_jobqueue()
 
+# Options of the whole cluster, or ours: the class of a single job does not take them.
 _NOT_OF_A_JOB: Final = (
     *("workers", "adaptive", "config", "security", "protocol", "shared_temp_directory", "silence_logs"),
     *("name", "scheduler_options"),
@@ -52,6 +53,7 @@ def batch(kind: str, **options: Any) -> Any:
     """
     _job(kind, options)  # a job alone, first: a cluster that fails half-way leaves its pieces behind
     _check_interface(kind, options)
+    # The user's own come last: they may open the dashboard.
     scheduler = {"dashboard_address": f"{LOOPBACK}:0", **(options.pop("scheduler_options", None) or {})}
     options = _closed_dashboards(options)
     return getattr(dask_jobqueue, BATCH[kind][0])(scheduler_options=scheduler, **options)
@@ -59,6 +61,7 @@ def batch(kind: str, **options: Any) -> Any:
 
 def _check_interface(kind: str, options: Mapping[str, Any]) -> None:
     """The scheduler listens on this machine: the interface must be one of its own."""
+    # A host that the user names is an address of this machine, whatever the interface of the nodes is called.
     scheduler = options.get("scheduler_options") or {}
     if "host" in scheduler:
         return
@@ -104,15 +107,18 @@ def submit_jobs(kind: str, running: Any, count: int | None) -> None:
     """Ask for jobs and wait until the batch system has taken them: it may refuse, and Dask would only log it."""
 
     async def submit() -> None:
+        # `scale` starts the same correction as a callback and returns; awaited here, a refusal is raised to us.
         running.scale(count)
         await running._correct_state()
 
+    # Tornado would log the refusal of that callback with its traceback; the error below says it in a line.
     said_by_us = logging.getLogger("tornado.application")
     level = said_by_us.level
     said_by_us.setLevel(logging.CRITICAL)
     try:
         running.sync(submit)
     except (RuntimeError, OSError) as error:
+        # The callback fails a moment later, and is to do so while Tornado is silent.
         running.sync(asyncio.sleep, 0.1)
         for job in running._created:  # closing the cluster asserts that every job was begun
             job.status = Status.failed

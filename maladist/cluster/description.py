@@ -76,6 +76,7 @@ def _number_of_bytes(value: Any) -> Any:
 
 def _limit(value: Any) -> Any:
     """Dask's memory limit: a size, 'auto', 0 for none, a fraction of the machine's memory, or bytes."""
+    # 1.0 is all of the memory, 1 is a byte: only a float is a fraction.
     if value in (None, "auto", 0) or (isinstance(value, float) and 0 < value <= 1):
         return value
     return _number_of_bytes(value) if isinstance(value, int) or str(value).isdigit() else _size(value)
@@ -95,7 +96,7 @@ class Description(Section):
     Attributes
     ----------
     kind
-        Its kind.
+        Kind of the cluster, one of ``KINDS``.
     security
         Credentials of TLS as Dask names them, or true for temporary ones.
     config
@@ -135,6 +136,8 @@ class Started(Description):
         The least and the largest number of workers; in place of ``workers``.
     """
 
+    # The kind's own class refuses what it does not know; of such options only words that were
+    # once truth values are refused here, since the class would take them for true.
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Option]
 
@@ -145,6 +148,7 @@ class Started(Description):
     def _so_many(self) -> Started:
         if self.adaptive is not None:
             least, most = self.adaptive
+            # A largest number of 0 would let every run wait without end.
             if not 0 <= least <= most or most < 1:
                 wanted = "the least and the largest number of workers, as [2, 16]"
                 raise InputError("adaptive", f"[{least}, {most}]", wanted)
@@ -278,7 +282,9 @@ def describe(cluster: str | Path | Mapping[str, Any], workers: int | None = None
                 "workers", f"{workers} for a cluster that is running", "no number of workers with an address"
             )
         values = {**values, "workers": workers}
+        # A number on the command line means exactly this many.
         values.pop("adaptive", None)
+    # Only what was given goes on: the defaults are those of the kind's class, and of Dask's own configuration.
     return _KINDS[kind].of(values, source).model_dump(exclude_unset=True)
 
 
@@ -293,6 +299,7 @@ def _given(cluster: str | Path | Mapping[str, Any]) -> tuple[dict[Any, Any], str
     path = Path(cluster)
     if not path.exists():
         raise ClusterError("cluster", f"{path} is not a file", f"a YAML file, an address or one of {', '.join(KINDS)}")
+    # A named pipe that ends in .json is no scheduler file: Dask would wait at it without end.
     if path.suffix == ".json" and path.is_file():
         return {"kind": "address", "scheduler_file": str(path)}, str(path)
     return read_yaml(path, "cluster", ClusterError), str(path)

@@ -34,12 +34,12 @@ def hold(
     file
         Scheduler file to write; it is removed in the end.
     say
-        Is told, line by line, where the cluster can be reached.
+        Function that is told, line by line, where the cluster can be reached.
 
     Raises
     ------
     ClusterError
-        As `cluster`; a description of a cluster that is running already; a file that exists.
+        For the reasons of `cluster`; a description of a cluster that is running already; a file that exists.
     """
     if describe(description, workers)["kind"] == "address":
         raise ClusterError("cluster", "a cluster that is running", "the description of one to start")
@@ -59,13 +59,14 @@ def _check_free(path: Path) -> None:
     if not path.exists():
         return
     try:
+        # Whose file it is decides what the user should do: use it, remove it, or choose another name.
         check_answers({"scheduler_file": path})
-        came, remedy = f"{path} exists, and a scheduler answers there", f"Use that cluster: --cluster {path}."
+        whose, remedy = "a scheduler answers there", f"Use that cluster: --cluster {path}."
     except OSError:
-        came, remedy = f"{path} exists, and no scheduler answers there", "A cluster that was killed left it: remove it."
+        whose, remedy = "no scheduler answers there", "A cluster that was killed left it: remove it."
     except (ValueError, KeyError, TypeError):
-        came, remedy = f"{path} exists, and is no scheduler file", "It is left as it is."
-    raise ClusterError("scheduler_file", came, "a new file", remedy)
+        whose, remedy = "is no scheduler file", "It is left as it is."
+    raise ClusterError("scheduler_file", f"{path} exists, and {whose}", "a new file", remedy)
 
 
 @contextmanager
@@ -73,12 +74,14 @@ def _until_stopped() -> Iterator[threading.Event]:
     """An event that SIGINT, SIGTERM and (but for nohup) SIGHUP set."""
     stopped = threading.Event()
     numbers = [signal.SIGINT, signal.SIGTERM]
+    # nohup starts a program with SIGHUP ignored, so that it outlives its terminal; that is left as it is.
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
     before = {s: signal.signal(s, lambda *_: stopped.set()) for s in numbers}
     try:
         yield stopped
     finally:
+        # `hold` is a function that other programs call: their handlers come back.
         for name, handler in before.items():
             signal.signal(name, handler)
 
@@ -87,7 +90,7 @@ def _until_stopped() -> Iterator[threading.Event]:
 def scheduler_file(client: Client, path: str | Path) -> Iterator[Path]:
     """A file with the address of a client's scheduler, for others to reach it; removed in the end.
 
-    Only its owner can read it. Of a cluster with TLS the others need the credentials too (``security`` in their YAML).
+    Only its owner can read it. A cluster with TLS is reached with its credentials only (``security`` in the YAML).
 
     Raises
     ------
@@ -96,6 +99,8 @@ def scheduler_file(client: Client, path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     try:
+        # O_EXCL: of two commands that start at the same time only one gets the file. 0600:
+        # whoever reaches a scheduler can run programs as its owner.
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             json.dump({"type": "Scheduler", "address": client.scheduler.address}, file)
     except FileExistsError as error:

@@ -22,6 +22,7 @@ def dask_setup(_worker: Any) -> None:
 
 
 def _leave() -> None:
+    # `os._exit` skips what Python does at its end, so that what is in buffers is written here.
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -42,7 +42,9 @@ class RevivingCluster(LocalCluster):
         for name in ended:
             del self.workers[name]
         if ended:
+            # asyncio keeps weak references only: a task that nobody holds may be collected before it has run.
             self._futures.add(asyncio.ensure_future(self._replace()))
+        # Until all are there again: one that is starting now may yet give up.
         if len(self.scheduler_info["workers"]) < len(self.worker_spec):
             asyncio.get_running_loop().call_later(_LOOK, self._look)
 
@@ -58,6 +60,7 @@ class RevivingCluster(LocalCluster):
         started = []
         for nanny in nannies:
             with suppress(psutil.NoSuchProcess):
+                # Listed before the workers are killed: an orphan no longer tells who started it.
                 started += psutil.Process(nanny.pid).children(recursive=True)
 
         async def kill() -> None:
@@ -80,6 +83,7 @@ def local(workers: int | None = None, **options: Any) -> RevivingCluster:
     options
         Go to distributed.LocalCluster.
     """
+    # The cores that this process may use: a batch system or a container may have given it fewer than there are.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     defaults: dict[str, Any] = {
         "n_workers": cores if workers is None else workers,
@@ -87,6 +91,7 @@ def local(workers: int | None = None, **options: Any) -> RevivingCluster:
         "dashboard_address": f"{LOOPBACK}:0",
     }
     if options.get("processes", True):
+        # Ours comes first, so that what the user's own modules register to run at exit runs before the process leaves.
         own = options.pop("preload", [])
         preload = [_LEAVE, *([own] if isinstance(own, str) else own)]
         defaults |= {"processes": True, "host": LOOPBACK, "preload": preload}

@@ -57,7 +57,7 @@ def cluster(description: str | Path | Mapping[str, Any] = "local", workers: int 
     Yields
     ------
     distributed.Client
-        Of the cluster.
+        Client of the cluster.
 
     Examples
     --------
@@ -73,7 +73,9 @@ def cluster(description: str | Path | Mapping[str, Any] = "local", workers: int 
     """
     options = describe(description, workers)
     kind = options.pop("kind")
+    # For as long as the cluster lives only, and the user's own settings last.
     with dask.config.set({**_PATIENT, **options.pop("config", {})}):
+        # Dask wants objects where a description has words.
         options |= {"security": _security(options["security"])} if "security" in options else {}
         if kind == "address":
             with _reach(options) as client:
@@ -93,6 +95,8 @@ def _security(given: Any) -> Security | None:
     if not given:
         return None
     try:
+        # Dask's own configuration may have switched the demand for encryption off; credentials
+        # are given for it to be on.
         return Security.temporary() if given is True else Security(**{"require_encryption": True, **given})
     except ImportError as error:
         raise DependencyError("security", f"temporary credentials ({error})", "the package cryptography") from error
@@ -104,6 +108,7 @@ def _security(given: Any) -> Security | None:
 
 def _reach(options: Mapping[str, Any]) -> Client:
     try:
+        # A user who gives a timeout expects to wait, perhaps for a scheduler that is still to start.
         if "timeout" not in options:
             check_answers(options)
         return Client(**options)
@@ -123,9 +128,9 @@ def check_answers(options: Mapping[str, Any]) -> None:
     Raises
     ------
     OSError
-        Nobody does.
+        Nobody listens there.
     ValueError, KeyError, TypeError
-        A file that is no scheduler file.
+        The file is no scheduler file.
     """
     address = options.get("address")
     if address is None:
@@ -134,6 +139,7 @@ def check_answers(options: Mapping[str, Any]) -> None:
             return
         address = json.loads(file.read_text())["address"]
     protocol, place = parse_address(address)
+    # Others (ucx, inproc) have no port that could be tried in this way.
     if protocol in ("tcp", "tls"):
         socket.create_connection(parse_host_port(place), _ANSWER).close()
 
@@ -143,6 +149,7 @@ def _started(kind: str, options: dict[str, Any]) -> Iterator[Client]:
     count, adaptive = options.pop("workers", None), options.pop("adaptive", None)
     if kind in BATCH and shutil.which(BATCH[kind][1]) is None:
         raise ClusterError("cluster", f"{BATCH[kind][1]} is not here", f"a machine that submits {kind} jobs")
+    # It starts with the least; `adapt` asks for more where there are tasks.
     if adaptive and kind == "local":
         count = adaptive[0]
     with ExitStack() as quiet, _start(kind, options, count) as running, Client(running) as client:
@@ -152,6 +159,7 @@ def _started(kind: str, options: dict[str, Any]) -> Iterator[Client]:
             elif kind in BATCH:
                 submit_jobs(kind, running, count)
             yield client
+        # Also Ctrl-C: a task may run for minutes, and nobody waits for its result any more.
         except BaseException:
             if isinstance(running, RevivingCluster):
                 # What Dask says of workers that are ended in the middle of their tasks is no news.

@@ -67,27 +67,27 @@ def evaluate(
     data
         A data set, a snapshot, a pattern of either (``be.zarr/snapshots/test-*``), or several.
     client
-        Whose workers compute; a local cluster where None.
+        Client whose workers compute; a local cluster where None.
     pseudopotentials
         Folder of UPF files, where the model does not tell valence and core charge: without them A is not compared.
     chunks
-        As in `predict`.
+        Points of a block, as in `predict`.
     spread
         Also predict with every member of an ensemble; how far they are apart goes beside the errors.
     observer
-        Is told how many snapshots there are, and of each that is done; nobody where None.
+        Observer that is told how many snapshots there are, and of each that is done; nobody where None.
     numerics
         Backend, device and precision as in `predict`.
 
     Returns
     -------
     list of Evaluated
-        By the snapshots' paths.
+        Errors of each snapshot, in the order of the snapshots' paths.
 
     Raises
     ------
     InputError
-        Data that nothing matches, without a reference, of other elements or energies than the model's.
+        No data match, or they lack a reference, or have other elements or energies than the model.
     """
     model = model if isinstance(model, LDOSModel) else load_model(model)
     if pseudopotentials is not None:
@@ -99,13 +99,13 @@ def evaluate(
     check_chunks(chunks)
     with client_or_local(client) as connected, ThreadPoolExecutor(_AT_ONCE) as pool, warnings.catch_warnings():
         warnings.simplefilter("ignore", AccuracyWarning)  # a poor model is what this is to find
-        observer, found = observer or Silent(), []
+        observer, errors = observer or Silent(), []
         observer.begin(connected, f"{len(snapshots)} snapshots")
         observer.stage("snapshots", len(snapshots))
         for one in pool.map(lambda s: _evaluate(s, model, connected, chunks, spread, numerics), snapshots):
-            found.append(one)
+            errors.append(one)
             observer.advance(one)
-        return found
+        return errors
 
 
 def _check(snapshot: Snapshot, model: LDOSModel) -> None:
@@ -120,6 +120,7 @@ def _check(snapshot: Snapshot, model: LDOSModel) -> None:
     if snapshot.temperature is None:
         raise InputError("data", f"{name} without a temperature", "snapshots with temperature_K")
     ours, theirs = model.energy_grid, snapshot.energies
+    # With a zero of energy the model's levels move with the cell, so that only their spacing and width must agree.
     a, b = ([e.spacing, e.width, *([] if model.energy_zero else [e.origin, e.levels])] for e in (ours, theirs))
     if ours.kernel != theirs.kernel or not np.allclose(a, b, atol=1e-9):
         raise InputError("data", f"{name} with the energies {_short(theirs)}", f"the model's, {_short(ours)}")
@@ -132,6 +133,7 @@ def _short(e: EnergyGrid) -> str:
 def _evaluate(
     snapshot: Snapshot, model: LDOSModel, client: Client, chunks: Chunks, spread: bool, numerics: NumericsOptions
 ) -> Evaluated:
+    # The snapshot's own grid, cutoff and temperature: what is left between the two is the model's error alone.
     predicted = predict(
         snapshot.system.atoms,
         model,
@@ -152,11 +154,13 @@ def _evaluate(
         dos, sums = _compare(snapshot, predicted, matrix, levels, client)
         return _errors(snapshot, model, predicted, dos, sums, levels)
     finally:
+        # The store of the predicted LDOS is the largest thing here; it goes also where the comparison fails.
         predicted.close()
 
 
 def _inside(energies: EnergyGrid, window: EnergyGrid) -> slice:
     """Levels that lie inside of another grid's window."""
+    # The levels of one cell may lie on the edge of the other's window: rounding must not decide.
     inside = (energies.values >= window.values[0] - 1e-9) & (energies.values <= window.values[-1] + 1e-9)
     first = int(np.argmax(inside))
     return slice(first, first + int(inside.sum()))
@@ -169,6 +173,7 @@ def _compare(
     grid = snapshot.system.grid
     shared = (snapshot.path, str(predicted.store), matrix, levels, _weights(snapshot, predicted))
     jobs = (waves.NamedJob(f"block{b.index}", b, *shared) for b in grid.blocks(choose_block(grid, 1, _POINTS)))
+    # In the order of the blocks, so that the same data give the same bits of an error.
     total = np.sum(waves.in_order(client, compare_block, jobs, run_key=f"evaluate-{snapshot.name}"), axis=0)
     return total[:-_SUMS] * grid.voxel_volume, total[-_SUMS:]
 
@@ -189,6 +194,7 @@ def compare_block(
     block: Block, data: str, predicted: str, matrix: Array | None, levels: slice, weights: Array | None
 ) -> Array:
     """A block's sums of the data's LDOS by level and of the errors (``_SUMS``), float64."""
+    # Stored in float32; a sum over all points of a cell needs more digits.
     dft = stores.read_region(data, "ldos", block.slices).astype(np.float64)
     dft = dft if matrix is None else dft @ matrix
     ours = stores.read_region(predicted, "ldos", block.slices).astype(np.float64)
@@ -197,6 +203,7 @@ def compare_block(
     if weights is not None:
         n = stores.read_region(data, "density", block.slices).astype(np.float64)
         off = np.abs(stores.read_region(predicted, "density", block.slices) - n)
+        # No relative error where the DFT has no density, as far from all atoms.
         there = n != 0
         of_ldos = np.abs(ours @ weights - n)
         of_density = (off.sum(), (off[there] / np.abs(n[there])).sum(), n.sum(), of_ldos.sum())
@@ -209,8 +216,9 @@ def _errors(
     grid, n = snapshot.system.grid, snapshot.system.n_atoms
     values = grid.n_points * len(dos)
     ours, mu = predicted.energies.to_dict(), snapshot.terms.get("fermi_energy_eV")
-    found, electrons = predicted.dos.values[levels], _electrons(snapshot, predicted)
+    ours_dos, electrons = predicted.dos.values[levels], _electrons(snapshot, predicted)
     ewald = snapshot.terms.get("ewald_eV")
+    # It follows from the positions and the valences; the linear baseline needs it as a coordinate.
     if ewald is None:
         ewald = ion_energy(replace(snapshot.system, elements=model.elements))
     known = snapshot.has_density
@@ -222,8 +230,8 @@ def _errors(
         ewald=None if ewald is None else ewald / n,
         ldos_mae=float(sums[0] / values),
         ldos_rmse=float(np.sqrt(sums[1] / values)),
-        dos_mae=float(np.abs(found - dos).mean() / n),
-        dos_relative=float(np.abs(found - dos).sum() / np.abs(dos).sum()),
+        dos_mae=float(np.abs(ours_dos - dos).mean() / n),
+        dos_relative=float(np.abs(ours_dos - dos).sum() / np.abs(dos).sum()),
         density_mae=float(sums[2] / grid.n_points) if known else None,
         density_relative=float(sums[2] / sums[4]) if known else None,
         density_percentage=float(100 * sums[3] / grid.n_points) if known else None,
@@ -249,13 +257,15 @@ def _data_error(snapshot: Snapshot, corrected: bool) -> dict[str, float]:
     try:
         state = fermi_states(dos, snapshot.energies, system)[0]
     except EnergyWindowError:
+        # A window that does not hold the Fermi level: the data's LDOS gives no energies, which is
+        # no fault of the model.
         return {}
     given = {"band_energy_eV": state.band_energy(dos, system.n_electrons)}
     given["entropy_contribution_eV"] = state.entropy_contribution(dos)
-    found = {k.removesuffix("_eV"): (v - terms[k]) / system.n_atoms for k, v in given.items() if k in terms}
-    if len(found) == len(given):
-        found["total_free_energy"] = sum(found.values())
-    return found
+    errors = {k.removesuffix("_eV"): (v - terms[k]) / system.n_atoms for k, v in given.items() if k in terms}
+    if len(errors) == len(given):
+        errors["total_free_energy"] = sum(errors.values())
+    return errors
 
 
 def _electrons(snapshot: Snapshot, predicted: Prediction) -> float | None:
@@ -270,11 +280,11 @@ def _electrons(snapshot: Snapshot, predicted: Prediction) -> float | None:
 
 def _spread(predicted: Prediction, n: int) -> dict[str, float]:
     """Standard deviations of members: energies in meV/atom, the Fermi level in meV, n(r) over its mean."""
-    data, found = predicted.dataset, {}
+    data, deviations = predicted.dataset, {}
     for name in data.data_vars:
         quantity = str(name).removesuffix("_eV_std")
         if quantity != name and np.isfinite(value := float(data[name])):
-            found[quantity] = 1e3 * value / (1 if quantity == "fermi_energy" else n)
+            deviations[quantity] = 1e3 * value / (1 if quantity == "fermi_energy" else n)
     if "density_std" in data:
-        found["density"] = float(data["density_std"].mean() / data["density"].mean())
-    return found
+        deviations["density"] = float(data["density_std"].mean() / data["density"].mean())
+    return deviations

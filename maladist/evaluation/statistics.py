@@ -28,11 +28,11 @@ class Evaluated(Finished):
     Attributes
     ----------
     name, path, n_atoms
-        The snapshot.
+        Name, path and number of atoms of the snapshot.
     volume, ewald
-        Å³ and eV, per atom.
+        Volume, Å³, and Ewald energy of the ions, eV, per atom.
     ldos_mae, ldos_rmse
-        Over all points and levels, 1/(eV Å³).
+        Mean |Δd| and root of the mean Δd² over all points and levels, 1/(eV Å³).
     dos_mae, dos_relative
         Mean |ΔD|, 1/(eV atom); Σ|ΔD| / Σ|D|.
     density_mae, density_relative, density_percentage
@@ -42,7 +42,7 @@ class Evaluated(Finished):
     electrons
         N at the DFT's Fermi level less that of the cell, per atom.
     fermi_level
-        meV.
+        Fermi level of the model less that of the DFT, meV.
     predicted, reference
         Energies of the model and of the DFT by the names of the data contract without ``_eV``, eV/atom.
     data_error
@@ -102,13 +102,13 @@ class Evaluated(Finished):
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Every figure and what it was made from, as JSON holds them."""
         return {**asdict(self), "errors": self.figures()}
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of an error over snapshots: mean of its absolute value, mean, standard deviation, largest absolute value."""
+    """Statistics of an error over snapshots: mean absolute value, mean, standard deviation, largest absolute value."""
 
     mean_abs: float
     bias: float
@@ -126,12 +126,13 @@ class Statistics:
 def _by_size(errors: Mapping[str, list[tuple[int, float]]]) -> dict[str, dict[str, Statistics]]:
     sizes = sorted({n for rows in errors.values() for n, _ in rows})
     groups: list[tuple[str, Callable[[int], bool]]] = [("all", lambda _: True)]
+    # n=n: each group keeps its own number; a plain n would be the loop's last in all of them.
     groups += [(f"{n} atoms", lambda m, n=n: m == n) for n in sizes if len(sizes) > 1]  # type: ignore[misc]
-    found: dict[str, dict[str, Statistics]] = {}
+    by_group: dict[str, dict[str, Statistics]] = {}
     for group, belongs in groups:
         chosen = {name: [e for n, e in rows if belongs(n)] for name, rows in errors.items()}
-        found[group] = {name: Statistics.of(e) for name, e in chosen.items() if e}
-    return found
+        by_group[group] = {name: Statistics.of(e) for name, e in chosen.items() if e}
+    return by_group
 
 
 def summary(evaluated: Sequence[Evaluated]) -> dict[str, dict[str, Statistics]]:
@@ -154,9 +155,9 @@ class Baselines:
     Attributes
     ----------
     errors
-        By name ('A: mean of training', 'A: linear', 'E_b: linear', ...), one for each snapshot.
+        Errors by name ('A: mean of training', 'A: linear', 'E_b: linear', ...), one for each snapshot.
     summary
-        Their statistics, by group as in `summary`.
+        Statistics of the errors, by group as in `summary`.
     training
         Number of training snapshots.
     """
@@ -172,14 +173,14 @@ def check_training(training: Sequence[Snapshot], names: Sequence[str] = (BAND,))
     Parameters
     ----------
     training
-        The snapshots.
+        Snapshots to learn the baselines from.
     names
-        Energies that baselines are wanted of.
+        Names of the energies that baselines are wanted of.
 
     Raises
     ------
     InputError
-        Fewer than three, or some whose energies are not known.
+        Fewer than three snapshots, or some whose energies are not known.
     """
     if len(training) < 3:
         raise InputError("train", f"{len(training)} snapshots", "three or more to fit (1, volume, Ewald) to")
@@ -196,9 +197,9 @@ def baselines(
     Parameters
     ----------
     evaluated
-        The snapshots to predict.
+        Errors of the model, on the snapshots that the baselines are to predict.
     training
-        The snapshots to learn from.
+        Snapshots to learn from.
     elements
         Valences by symbol, for the Ewald energy where the reference has none.
 
@@ -209,6 +210,7 @@ def baselines(
     """
     check_training(training, [name for name in _KIND if all(name in one.reference for one in evaluated)])
     x = np.array([_coordinates(s, elements) for s in training])
+    # NaN where an Ewald energy is not known: the linear baseline is then left out, the mean stays.
     at = np.array([(1.0, one.volume, np.nan if one.ewald is None else one.ewald) for one in evaluated])
     rows: dict[str, list[tuple[int, float]]] = {}
     for name, kind in _KIND.items():
@@ -235,6 +237,7 @@ def _linear(x: Array, y: Array, at: Array) -> Array:
     """Least squares y ≈ x c, at other x; about the mean, where equal volumes leave a coefficient zero."""
     if not (np.isfinite(x).all() and np.isfinite(at).all()):
         return np.full(len(at), np.nan)
+    # About the mean, so that rcond cuts off what does not vary among the snapshots and not what is merely small.
     mean = x[:, 1:].mean(0)
     c = np.linalg.lstsq(x[:, 1:] - mean, y - y.mean(), rcond=1e-9)[0]
     return np.asarray(y.mean() + (at[:, 1:] - mean) @ c)
@@ -253,7 +256,7 @@ class Calibration:
     within
         Share of snapshots with |error| ≤ 2 σ; 0.95 for normal errors of this σ.
     count
-        Snapshots.
+        Number of snapshots.
     """
 
     pearson: float
@@ -275,13 +278,13 @@ def calibration(evaluated: Sequence[Evaluated]) -> dict[str, Calibration]:
     if len(evaluated) < 3 or not names:
         came = f"{len(evaluated)} snapshots, {'with' if names else 'without'} a spread"
         raise InputError("evaluated", came, "three or more, evaluated with spread")
-    found = {}
+    says = {}
     for name in names:
         errors = [_error(one, name) for one in evaluated]
         spread = np.array([one.spread[name] for one in evaluated])
         if spread.max() > _SAME and all(e is not None for e in errors):
-            found[name] = _says(spread, np.abs(np.array(errors, float)))
-    return found
+            says[name] = _says(spread, np.abs(np.array(errors, float)))
+    return says
 
 
 def _error(one: Evaluated, name: str) -> float | None:
@@ -293,6 +296,7 @@ def _says(spread: Array, error: Array) -> Calibration:
     varies = np.ptp(spread) > 0 and np.ptp(error) > 0
     pearson = float(pearsonr(spread, error).statistic) if varies else np.nan
     spearman = float(spearmanr(spread, error).statistic) if varies else np.nan
+    # Members that agree to the last bit and are wrong are infinitely too sure, which is no reason to divide by zero.
     sure = np.maximum(spread, np.finfo(float).tiny)
     with np.errstate(over="ignore"):
         ratio = float(np.sqrt(np.mean((error / sure) ** 2)))

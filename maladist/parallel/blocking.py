@@ -16,6 +16,7 @@ def choose_block(grid: Grid, n_threads: int, fits: int, target: int = TARGET_POI
 
     The cell is cut into an equal number of slices along each direction, so that the blocks at the ends are not slivers.
     """
+    # Two blocks a thread at least: where one is slower than the others, its worker is not the only one left at the end.
     most = max(1, min(target, fits, math.ceil(grid.n_points / max(1, 2 * n_threads))))
     counts = [1, 1, 1]
 
@@ -23,6 +24,8 @@ def choose_block(grid: Grid, n_threads: int, fits: int, target: int = TARGET_POI
         return [math.ceil(n / c) for n, c in zip(grid.shape, counts, strict=True)]
 
     while math.prod(edges()) > most:
+        # What is longest in Å is cut, not what has most points: the rounder a block, the fewer
+        # atoms within the cutoff of it.
         lengths = [e * h for e, h in zip(edges(), grid.spacing, strict=True)]
         splittable = [i for i in range(3) if edges()[i] > 1]
         i = max(splittable, key=lambda i: lengths[i])

@@ -57,16 +57,20 @@ class NamedJob:
 def in_flight(client: Client) -> int:
     """How many tasks to keep in the scheduler: enough that no worker waits for the client."""
     threads = sum(client.nthreads().values())
+    # A block takes about a second: sixteen a thread are some 16 s of work, in which the client
+    # may well be busy. The floor is for clusters that have only begun to grow.
     return max(64, 16 * threads)
 
 
 def _unique(name: str) -> str:
     """A key that no other call has, in any process: the scheduler would answer with the old result."""
+    # The clock tells processes apart, the counter two calls within one tick of the clock.
     return f"{name}-{time.time_ns():x}-{next(_serial)}"
 
 
 def share(client: Client, value: Any, *, run_key: str) -> Future:
     """A value that many tasks take: sent to a worker once, computed again where the worker that holds it is lost."""
+    # A task and not `client.scatter`: scattered data are lost with their worker, a task is computed again.
     return client.submit(_same, value, key=_unique(f"{run_key}-shared"))
 
 
@@ -86,7 +90,7 @@ def run(
     BlockError
         Naming the job that failed and why; the others that were under way are cancelled.
     OutputError, StoreError
-        Of a job: a full disk, a store that is damaged or no longer the run's.
+        A job met a full disk, or a store that is damaged or no longer the run's.
     ClusterError
         The scheduler went away.
     """
@@ -108,11 +112,11 @@ def in_order(
 
     ``finished`` is told of each as it comes.
     """
-    found: dict[int, R] = {}
+    results: dict[int, R] = {}
     for i, result in _numbered(client, function, jobs, run_key, resources, priority):
-        found[i] = result
+        results[i] = result
         finished(result)
-    return [found[i] for i in sorted(found)]
+    return [results[i] for i in sorted(results)]
 
 
 def _numbered(
@@ -135,6 +139,8 @@ def _numbered(
         return client.submit(_on_one_thread, function, *job.arguments, key=key, **how)
 
     limit = in_flight(client)
+    # `raise_errors=False`: a future that failed comes like any other, and its own attempt decides
+    # what is done about it.
     flying = as_completed([submit(*job) for job in islice(numbered, limit)], loop=client.loop, raise_errors=False)
     try:
         for n, future in enumerate(_watched(flying, client), start=1):
@@ -144,20 +150,26 @@ def _numbered(
             except Exception as error:
                 if not (isinstance(error, KilledWorker) and attempt < ATTEMPTS):
                     raise _failure(job.name, error, client) from error
+                # The attempt is part of the key: under the old one the scheduler may still hold the failure.
                 flying.add(submit(number, job, attempt + 1))
             else:
+                # While this generator waits for its caller, a reference to the future would keep
+                # the result on the worker.
                 del future
                 yield number, result
             if n % limit == 0:
                 limit = in_flight(client)  # workers join and leave
             flying.update([submit(*job) for job in islice(numbered, max(0, limit - len(under_way)))])
     finally:
+        # Also where the caller stops early or raises: tasks that nobody waits for would keep the
+        # workers from the next run. A client that has lost its scheduler has nobody to tell.
         flying.clear()
         if under_way and client.status == "running":
             client.cancel([Future(key, client) for key in under_way], reason="maladist: run ended")
 
 
 def _on_one_thread(function: Callable[..., R], *arguments: Any) -> R:
+    # For each task and not once a worker: a task that had the worker to itself may have raised the number.
     torch.set_num_threads(1)
     return function(*arguments)
 
@@ -176,19 +188,22 @@ def _watched(flying: as_completed, client: Client) -> Iterator[Future]:
             last = time.monotonic()
             look = last + _LOOK
             continue
+        # `next` would wait without end; on its condition, with a timeout, there is time to look
+        # whether workers are left.
         with flying.thread_condition:
             flying.thread_condition.wait(timeout=0.1)
         now = time.monotonic()
         if now > look:
             look = now + _LOOK
+            # Workers without results are at work on long tasks: only the time without any worker counts.
             if client.nthreads():
                 last = now
                 if said:
                     _log.warning("there is a worker again")
                 said = False
             elif now - last > PATIENCE:
-                came = f"no worker since {now - last:.0f} s"
-                raise ClusterError("cluster", came, "workers that live as long as the run")
+                missing = f"no worker since {now - last:.0f} s"
+                raise ClusterError("cluster", missing, "workers that live as long as the run")
             elif not said:
                 _log.warning("no worker is left; waiting up to %.0f s for one", PATIENCE)
                 said = True
@@ -201,6 +216,7 @@ def _failure(name: str, error: Exception, client: Client) -> BlockError | InputE
         cause = "the workers that tried it died, most likely of too little memory: use larger workers or smaller blocks"
         return BlockError(name, cause)
     if isinstance(error, FutureCancelledError):
+        # Dask cancels all futures when it loses the scheduler; for any other reason somebody has cancelled this one.
         lost = error.reason == "scheduler-connection-lost"
         return scheduler_gone(client) if lost else BlockError(name, f"its task was cancelled ({error.reason})")
     return BlockError(name, f"{type(error).__name__}: {error}")

@@ -45,7 +45,10 @@ class Workers:
         every = None
         while not every:  # the worker that came may have left before it was asked about
             wait_for_worker(client, timeout)
+            # -1 for all of them: by itself Dask tells of five.
             every = client.scheduler_info(n_workers=-1)["workers"].values()
+        # A task may go to any worker, so the smallest limit and the largest number of tasks at a
+        # time are what it must fit.
         limits = [w["memory_limit"] for w in every if w["memory_limit"]]
         threads = [w["nthreads"] for w in every]
         gpu = any("GPU" in w.get("resources", {}) for w in every)
@@ -57,6 +60,7 @@ class Workers:
         Of a worker's limit 85 % are reckoned with, since Dask pauses a worker at 80 % and kills it at 95 %.
         """
         if self.memory is None:
+            # No limit: more than any block needs, and still an integer that can be compared and added.
             return 2**62
         return int(max(0, 0.85 * self.memory - IDLE_BYTES - shared) // self.most_threads)
 
@@ -91,10 +95,11 @@ def peak_memory() -> int:
     """
     status = Path("/proc/self/status")
     if status.exists():
-        found = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.MULTILINE)
-        if found:
-            return int(found.group(1)) * 1024
+        high = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.MULTILINE)
+        if high:
+            return int(high.group(1)) * 1024
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Bytes on macOS, KiB on all others.
     return size if sys.platform == "darwin" else size * 1024
 
 
@@ -107,6 +112,7 @@ def is_wanted() -> bool:
         worker = get_worker()
     except ValueError:
         return True
+    # A paused worker and one that is leaving still finish what they have begun.
     if worker.status not in (Status.running, Status.paused, Status.closing_gracefully):
         return False
     task = worker.state.tasks.get(getattr(thread_state, "key", None))

@@ -23,6 +23,7 @@ from ase.calculators.lammpslib import LAMMPSlib
 from maladist.descriptors.bispectrum.lammps import lammps_library, no_launcher
 from maladist.errors import InputError
 
+# Lists of what passes, not of what is refused: LAMMPS gains commands with every release.
 _COMMANDS: Final = (
     *("pair_style", "pair_coeff", "pair_modify", "mass", "special_bonds", "neighbor", "neigh_modify", "comm_modify"),
     *("kspace_style", "kspace_modify", "dielectric"),
@@ -52,7 +53,7 @@ def calculator_of(name: str, atoms: ase.Atoms) -> Iterator[Any]:
         or .fs) for ASE's own EAM, or a text file (.lmp) of LAMMPS' commands pair_style and pair_coeff in units
         metal, types numbered as the elements' symbols sort. Tables that it names lie beside it.
     atoms
-        What it is for.
+        Atoms that it is to compute; their energy is tried once, so that a wrong potential is told before a run.
 
     Raises
     ------
@@ -61,6 +62,7 @@ def calculator_of(name: str, atoms: ase.Atoms) -> Iterator[Any]:
         that the calculator does not know.
     """
     path = Path(name)
+    # A file that is not there would raise deep in ASE or LAMMPS, or be searched for elsewhere.
     if name != "emt" and not path.is_file():
         raise InputError(
             "calculator", name, "emt, a file .eam.alloy or .eam.fs, or a file .lmp of LAMMPS' pair commands"
@@ -89,7 +91,9 @@ def _lammps(path: Path, atoms: ase.Atoms) -> Iterator[Any]:
     commands = pair_commands(path)
     lammps_library()
     with no_launcher():
+        # The file's numbers of types must not depend on the order of the atoms.
         types = {s: i + 1 for i, s in enumerate(sorted(set(atoms.get_chemical_symbols())))}
+        # keep_alive: one LAMMPS for all steps, and not one that is started for each.
         calculator = LAMMPSlib(lmpcmds=commands, atom_types=types, keep_alive=True, log_file=None)
         try:
             yield calculator
@@ -122,9 +126,9 @@ def pair_commands(path: Path) -> list[str]:
         try:
             commands.append(" ".join([words[0], *_arguments(words, path.parent.resolve())]))
         except _Refused as refused:
-            came, wanted = refused.args
+            problem, wanted = refused.args
             remedy = "A potential's file runs no code and reads what lies beside it."
-            raise InputError("calculator", f"{path.name}, line {number}: {came}", wanted, remedy) from None
+            raise InputError("calculator", f"{path.name}, line {number}: {problem}", wanted, remedy) from None
     return commands
 
 
@@ -139,6 +143,7 @@ def _arguments(words: list[str], folder: Path) -> list[str]:
     for word in rest:
         if not _WORD.fullmatch(word):
             raise _Refused(f"{word:.40}", "names, numbers and * without quotes, variables and continued lines")
+        # A script that somebody sent must not reach other files of the user.
         if word.startswith("/") or ".." in Path(word).parts:
             raise _Refused(f"the path {word:.80}", f"a file in {folder}")
     if command == "pair_style":
@@ -151,7 +156,10 @@ def _check_styles(words: list[str]) -> None:
     options = {"linear", "lookup", "spline", "bitmap", "NULL", "product", "recursive", "chunksize", "no", "yes"}
     hybrid = bool(words) and words[0].startswith("hybrid")
     for i, word in enumerate(words):
+        # The accelerated forms compute the same.
         style = word.removesuffix("/omp").removesuffix("/opt")
+        # A hybrid style lists styles among their options: without a grammar for each, every name
+        # that is no known option is taken for a style.
         could_be = i == 0 or (hybrid and re.match("[A-Za-z]", word) and word not in options)
         if could_be and style not in _STYLES.split():
             raise _Refused(f"the pair style {word:.40}", "a pair style of tables and numbers")
@@ -163,7 +171,9 @@ def _beside(word: str, folder: Path) -> str:
     """A table by its whole path: LAMMPS would look for it in the folder of this process."""
     path = folder / word
     if not path.is_file():
+        # Not a file: a number, an element or a style's option.
         return word
+    # A quote would end the quotes below; LAMMPS takes $ for a variable, and & at an end for a line that goes on.
     if any(c in str(path) for c in "\"'$&"):
         raise _Refused(f"the path {path}", "a folder without quotes, $ and & in its name")
     return f'"{path}"'

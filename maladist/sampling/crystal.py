@@ -30,7 +30,7 @@ def displaced(
     strain
         Half width of the uniform distribution of the diagonal of the symmetric strain tensor; shears have half of it.
     vacancies
-        Atoms left out, drawn anew for each configuration.
+        Number of atoms left out, drawn anew for each configuration.
     seed
         The same seed gives the same configurations; the first n of a longer series are the shorter one.
 
@@ -55,6 +55,7 @@ def displaced(
         raise InputError("vacancies", str(vacancies), f"fewer than the {len(crystal)} atoms of the crystal")
     if seed < 0:
         raise InputError("seed", str(seed), "zero or a positive whole number")
+    # A generator for each configuration, so that the first n do not depend on how many follow.
     return [_draw(crystal, np.random.default_rng((seed, i)), displacement, strain, vacancies) for i in range(count)]
 
 
@@ -63,8 +64,11 @@ def _draw(
 ) -> ase.Atoms:
     atoms = ase.Atoms(crystal.numbers, crystal.positions, cell=crystal.cell, pbc=True)
     shape = random.uniform(-strain, strain, (3, 3)) if strain else np.zeros((3, 3))
+    # Half of the symmetric part, for the shears; the diagonal is put back whole. A rotation would
+    # be no new configuration.
     tensor = (shape + shape.T) / 4
     np.fill_diagonal(tensor, np.diag(shape))
+    # The strain before the displacements: these are of the same width in Å in every cell.
     atoms.set_cell(atoms.cell.array @ (np.eye(3) + tensor), scale_atoms=True)
     atoms.positions += random.normal(0.0, displacement, (len(atoms), 3))
     if vacancies:

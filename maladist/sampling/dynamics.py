@@ -32,21 +32,23 @@ def molecular_dynamics(
     Parameters
     ----------
     atoms
-        Where it begins; velocities are drawn anew.
+        Atoms to begin with; velocities are drawn anew.
     calculator
-        One of ASE's.
+        Calculator of ASE that gives the forces.
     temperature
-        K.
+        Temperature of the thermostat, K.
     steps
-        Of ``timestep`` fs each.
+        Number of steps, of ``timestep`` fs each.
     trajectory
         File, in ASE's format, that every frame is written to as it comes.
+    timestep
+        Length of a step, fs.
     friction
-        1/fs.
+        Friction of the thermostat, 1/fs.
     every
-        Steps from one frame to the next.
+        Number of steps from one frame to the next.
     seed
-        Of velocities and noise.
+        Seed of the velocities and of the thermostat's noise.
 
     Returns
     -------
@@ -56,7 +58,7 @@ def molecular_dynamics(
     Raises
     ------
     InputError
-        Naming the argument; forces that are not finite.
+        An argument is out of range, or the atoms flew apart.
     """
     for name, value in {"temperature": temperature, "timestep": timestep, "friction": friction}.items():
         if not (np.isfinite(value) and value > 0):
@@ -67,15 +69,18 @@ def molecular_dynamics(
     if trajectory.exists():
         raise InputError("trajectory", f"{trajectory} exists", "a new file", "It is left as it is.")
     random = np.random.default_rng(seed)
+    # A copy without constraints, tags and results: the caller's atoms stay where they are.
     moving = ase.Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True, calculator=calculator)
     thermal = np.sqrt(units.kB * temperature * moving.get_masses())  # Maxwell and Boltzmann's width of a momentum
     moving.set_momenta(thermal[:, None] * random.standard_normal((len(moving), 3)))
+    # fixcm=False: taking the motion of the centre out would lower the temperature of a small cell.
     step = Langevin(
         moving, timestep * units.fs, temperature_K=temperature, friction=friction / units.fs, rng=random, fixcm=False
     )
     try:
         with Trajectory(trajectory, "w", moving) as writer:
             _frames(step, moving, steps // every, every, writer)
+        # Read back from the file: the frames carry what was written, energies too, and no live calculator.
         with Trajectory(trajectory) as reader:
             return list(reader)
     except OSError as error:
@@ -88,6 +93,7 @@ def molecular_dynamics(
 def _frames(step: Langevin, moving: ase.Atoms, count: int, every: int, writer: Any) -> None:
     for _ in range(count):
         step.run(every)
+        # Before the frame is written: the file then holds only frames that can be read and trained on.
         if not np.isfinite(moving.positions).all():
             remedy = "Use a smaller timestep or another calculator."
             raise InputError("calculator", f"positions that are not finite after {step.nsteps} steps", "", remedy)

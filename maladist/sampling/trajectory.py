@@ -25,7 +25,7 @@ Array = npt.NDArray[np.float64]
 TOO_NEAR: Final = 0.1
 """Quantile of the distances of independent configurations below which two count as correlated."""
 END: Final = 0.25
-"""Part of a trajectory, its last, that the distances of the series are to."""
+"""Share of a trajectory, its last, whose mean the frames' distances are measured to."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,11 @@ def uncorrelated(frames: Sequence[ase.Atoms], count: int | None = None, *, cutof
     Parameters
     ----------
     frames
-        Of one substance, in the order of time; cells may differ.
+        Frames of one substance, in the order of time; cells may differ.
     count
-        How many, spread evenly over all that would do; every one where None.
+        Number of configurations, spread evenly over all that would do; every one where None.
     cutoff
-        Of the radial distribution functions, Å.
+        Largest distance of the radial distribution functions, Å.
 
     Raises
     ------
@@ -82,12 +82,14 @@ def uncorrelated(frames: Sequence[ase.Atoms], count: int | None = None, *, cutof
     functions = radial_distributions(frames, cutoff=cutoff)
     n = len(functions)
     distances = distances_to_end(functions)
-    found = [equilibration(s) for s in (distances, *_energies(frames))]
-    start = max(t for t, _ in found)
-    g = max(statistical_inefficiency(functions[start:]), *(g for _, g in found))
+    equilibrated = [equilibration(s) for s in (distances, *_energies(frames))]
+    # The slowest quantity decides: a structure may still drift while the energy already fluctuates about its mean.
+    start = max(t for t, _ in equilibrated)
+    g = max(statistical_inefficiency(functions[start:]), *(g for _, g in equilibrated))
     if start > n / 2:
         came = f"in equilibrium from frame {start} of {n} at the earliest"
         raise InputError("trajectory", came, "equilibrium in its first half", "Run it longer.")
+    # Frames that are g apart may still be alike by chance: both conditions must hold.
     threshold = _threshold(functions[start:], g)
     step, taken = int(np.ceil(g)), [start]
     for i in range(start + 1, n):
@@ -136,6 +138,7 @@ def radial_distributions(frames: Sequence[ase.Atoms], *, cutoff: float = 6.0, wi
 
 def _radial_distribution(atoms: ase.Atoms, edges: Array) -> Array:
     cells = CellList(atoms.cell.array, atoms.positions, atoms.numbers.astype(np.int16), float(edges[-1]))
+    # All images within the cutoff of any point of the cell, so that distances beyond half of the cell are counted too.
     images = cells.around(np.zeros(3), np.ones(3))
     wrapped = atoms.get_positions(wrap=True)
     elements = np.unique(atoms.numbers)
@@ -146,6 +149,7 @@ def _radial_distribution(atoms: ase.Atoms, edges: Array) -> Array:
         for b in elements[i:]:
             there = cKDTree(images.positions[images.numbers == b])
             within = here.count_neighbors(there, edges)  # an atom itself is in all of these, so in no difference
+            # Pairs per shell over those of an ideal gas of the same density: 1 where nothing is ordered.
             parts.append(np.diff(within) * atoms.get_volume() / (here.n * np.sum(atoms.numbers == b) * shells))
     return np.concatenate(parts)
 
@@ -163,6 +167,7 @@ def distances_to_end(functions: Array, parts: int = 5) -> Array:
     """
     n = len(functions)
     first = n - max(parts, round(END * n))
+    # Frames before the last quarter belong to none of its parts: they take turns, so that all means are used alike.
     left_out = np.arange(n) % parts
     pieces = np.array_split(np.arange(first, n), parts)
     for i, rows in enumerate(pieces):
@@ -179,6 +184,7 @@ def equilibration(series: Array) -> tuple[int, float]:
     (J. D. Chodera, J. Chem. Theory Comput. 12, 1799 (2016)).
     """
     n = len(series)
+    # Some 200 beginnings and not all: each costs an autocorrelation of what is left.
     starts = range(0, n - 10, max(1, n // 200))
     g = np.array([statistical_inefficiency(series[t:]) for t in starts])
     best = int(np.argmax((n - np.array(starts)) / g))
@@ -186,12 +192,12 @@ def equilibration(series: Array) -> tuple[int, float]:
 
 
 def statistical_inefficiency(series: Array) -> float:
-    """G = 1 + 2 Σ_t (1 − t/T) C(t), the normalised autocorrelation up to where it first falls to zero.
+    """Statistical inefficiency g = 1 + 2 Σ_t (1 − t/T) C(t), with the autocorrelation up to where it first is zero.
 
     Parameters
     ----------
     series
-        (T,) or, for the autocorrelation of vectors, (T, n).
+        Values in the order of time, (T,) or, for the autocorrelation of vectors, (T, n).
     """
     n = len(series)
     columns = series.reshape(n, -1)
@@ -199,15 +205,18 @@ def statistical_inefficiency(series: Array) -> float:
     variance = float(np.sum(apart**2)) / n
     if variance <= 1e-15 * float(np.sum(columns**2)) / n:
         return float(n)  # a constant says nothing but once
+    # Padded to twice the length, so that the end of the series does not correlate with its beginning.
     power = np.sum(np.abs(np.fft.rfft(apart, 2 * n, axis=0)) ** 2, axis=1)
     lags = np.arange(n)
     correlation = np.fft.irfft(power, 2 * n)[:n] / (n - lags) / variance
+    # Beyond its first zero the estimate is noise, whose sum grows with the length of the series.
     below = np.flatnonzero(correlation <= 0)
     last = int(below[0]) if len(below) else n
     return max(1.0, 1 + 2 * float(np.sum((1 - lags[1:last] / n) * correlation[1:last])))
 
 
 def _threshold(functions: Array, g: float, most: int = 400) -> float:
+    # Some 400 rows: pairs grow with the square, and a quantile needs no more.
     rows = np.unique(np.round(np.linspace(0, len(functions) - 1, most)).astype(int))
     unit = functions[rows] / np.linalg.norm(functions[rows], axis=1, keepdims=True)
     i, j = np.triu_indices(len(rows), 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -24,8 +23,7 @@ from distributed import Client
 
 import maladist
 from maladist import Prediction
-from maladist.cluster import cluster, hold
-from maladist.cluster.batch import batch
+from maladist.cluster import cluster
 from maladist.errors import BlockError, ClusterError, DependencyError, InputError, StoreError
 from maladist.io import stores
 from maladist.io.model_file import save_model
@@ -60,28 +58,6 @@ def test_a_scheduler_file_of_a_cluster_long_gone_costs_no_wait(text: str, words:
     with pytest.raises(ClusterError, match=rf"no scheduler answers at .*old\.json.*{words}"):
         cluster(tmp_path / "old.json").__enter__()
     assert time.monotonic() - began < 10  # Dask alone: thirty
-
-
-def test_a_place_for_the_scheduler_file_is_looked_at_before_workers_start(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def never(*_: Any) -> None:
-        raise AssertionError("workers were started")
-
-    monkeypatch.setattr(sys.modules["maladist.cluster.hold"], "cluster", never)
-    file = tmp_path / "two.json"
-    with pytest.raises(ClusterError, match="cannot be written"):
-        hold("local", tmp_path / "nowhere" / "two.json")
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        file.write_text(json.dumps({"address": f"tcp://127.0.0.1:{listening.getsockname()[1]}"}))
-        with pytest.raises(ClusterError, match=r"two\.json exists, and a scheduler answers there.*--cluster"):
-            hold("local", file)
-    with pytest.raises(ClusterError, match=r"two\.json exists, and no scheduler answers there.*remove it"):
-        hold("local", file)
-    file.write_text("mine")
-    with pytest.raises(ClusterError, match="is no scheduler file"):
-        hold("local", file)
-    assert file.read_text() == "mine"
 
 
 @pytest.mark.parametrize(("kind", "package"), [("cuda", "dask_cuda"), ("kubernetes", "dask_kubernetes.operator")])
@@ -318,22 +294,6 @@ def test_a_held_cluster_serves_others_and_ends_cleanly(tmp_path: Path) -> None:
 
 
 # -- batch systems, without one --------------------------------------------------------------------------------------
-
-
-def test_dashboards_of_batch_jobs_stay_on_loopback() -> None:
-    with batch("slurm", **{k: v for k, v in BATCH.items() if k != "workers"}) as running:
-        assert "--dashboard-address 127.0.0.1:0" in running.job_script()
-        assert "--interface lo" in running.job_script()
-        assert listeners() == {"127.0.0.1"}
-
-
-def test_options_that_a_batch_system_does_not_take_are_named() -> None:
-    with pytest.raises(ClusterError, match=r"SLURMCluster.*partitoin"):
-        batch("slurm", cores=1, memory="1GB", interface="lo", partitoin="x")
-    with pytest.raises(ClusterError, match="how much cores and memory"):
-        batch("slurm", interface="lo")
-    with pytest.raises(ClusterError, match=r"interface: ib7, which this machine does not have; wanted one of .*lo"):
-        batch("slurm", cores=1, processes=1, memory="1GB", interface="ib7")
 
 
 def test_a_machine_without_the_batch_system_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

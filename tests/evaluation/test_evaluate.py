@@ -15,12 +15,9 @@ from distributed import Client
 
 from maladist import LDOSModel, Prediction, evaluate, predict
 from maladist.cli.app import main
-from maladist.datasets.snapshots import find_snapshots
 from maladist.errors import InputError
-from maladist.evaluation.statistics import Evaluated, baselines, calibration, summary
 from maladist.io import datasets, stores
 from maladist.io.model_file import save_model
-from maladist.report.evaluation import write_plots
 from maladist.testing import be_atoms, tiny_model
 
 GRID = (10, 9, 14)
@@ -168,46 +165,6 @@ def test_the_command_writes_all_figures_and_pictures(
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def evaluated(name: str, n: int, error: float, volume: float = 8.0, ewald: float = -40.0, **rest: object) -> Evaluated:
-    """Made up: A and E_b are linear in volume and Ewald, the model's A is off by so many meV/atom."""
-    energy = 1.0 + 0.3 * volume + 0.2 * ewald
-    dft = {"total_free_energy": energy, "band_energy": -energy}
-    ours = {k: v + error / 1e3 for k, v in dft.items()}
-    figures = (0.1, 0.2, 0.01, 0.02, 0.001, 0.01, 1.0, 0.01, 0.0, 1.0)
-    return Evaluated(name, name, n, volume, ewald, *figures, ours, dft, **rest)  # type: ignore[arg-type]
-
-
-def test_the_summary_is_by_size_too_and_names_bias_and_spread() -> None:
-    found = summary([evaluated("a", 8, 3.0), evaluated("b", 8, -1.0), evaluated("c", 16, 10.0)])
-    eight = found["8 atoms"]["total_free_energy_meV_per_atom"]
-    assert (eight.mean_abs, eight.bias, eight.std, eight.max) == pytest.approx((2.0, 1.0, 2.0, 3.0))
-    assert found["16 atoms"]["total_free_energy_meV_per_atom"].count == 1
-    assert found["all"]["total_free_energy_meV_per_atom"].mean_abs == pytest.approx(14 / 3)
-
-
-def test_the_linear_baseline_is_exact_where_the_energies_are_linear(small_data_set: Path) -> None:
-    """Training snapshots of two atoms whose energies are made to follow volume and Ewald; others are predicted."""
-    base = find_snapshots([str(small_data_set)], "train")[0]
-    rng, training = np.random.default_rng(0), []
-    for _ in range(6):
-        cell = base.system.grid.cell_array * (1 + 0.05 * rng.standard_normal())
-        n, grid, ewald = (
-            base.system.n_atoms,
-            replace(base.system.grid, cell=cell.tolist()),
-            -40.0 + rng.standard_normal(),
-        )
-        energy = 1.0 + 0.3 * grid.volume / n + 0.2 * ewald
-        terms = {"total_free_energy_eV": n * energy, "band_energy_eV": -n * energy, "ewald_eV": n * ewald}
-        training.append(replace(base, system=replace(base.system, grid=grid), terms=terms))
-    found = baselines([evaluated("a", 8, 3.0, 8.3, -39.0), evaluated("b", 16, 3.0, 7.5, -41.5)], training, {})
-    assert found.errors["A: linear"] == pytest.approx((0.0, 0.0), abs=1e-6)
-    mean = np.mean([s.terms["total_free_energy_eV"] / s.system.n_atoms for s in training])
-    assert found.errors["A: mean of training"][0] == pytest.approx(1e3 * (mean - (1 + 0.3 * 8.3 - 0.2 * 39)))
-    assert found.summary["16 atoms"]["A: linear"].count == 1
-    with pytest.raises(InputError, match="three or more"):
-        baselines([evaluated("a", 8, 3.0)], training[:2], {})
-
-
 def test_too_few_training_snapshots_are_refused_before_anything_is_computed(
     small_data_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -217,28 +174,3 @@ def test_too_few_training_snapshots_are_refused_before_anything_is_computed(
     nowhere = ["--cluster", "tcp://127.0.0.1:9"]  # a cluster that does not answer
     assert main(["evaluate", str(tmp_path / "m.maladist"), data, "--train", one, *nowhere]) == 2
     assert "train: 1 snapshots; wanted three or more" in capsys.readouterr().err
-
-
-def test_the_spread_of_an_ensemble_that_knows_its_error_says_so(tmp_path: Path) -> None:
-    """Errors drawn with the spread as their σ; and errors that the spread does not know of."""
-    rng = np.random.default_rng(1)
-    sigma = rng.uniform(1, 20, 300)
-    draws = rng.standard_normal(300)
-
-    def ensemble(scale: np.ndarray) -> list[Evaluated]:
-        return [
-            evaluated(f"{i}", 8, e * d, spread={"total_free_energy": s})
-            for i, (e, d, s) in enumerate(zip(scale, draws, sigma, strict=True))
-        ]
-
-    knows = calibration(ensemble(sigma))["total_free_energy"]
-    assert knows.spearman > 0.4
-    assert knows.ratio == pytest.approx(1.0, abs=0.1)  # 300 draws: 1 ± 0.04
-    assert knows.within == pytest.approx(0.954, abs=0.04)
-    ignorant = calibration(ensemble(np.full(300, 50.0)))["total_free_energy"]
-    assert abs(ignorant.spearman) < 0.2  # of 300 independent pairs, 0.06 is σ
-    assert ignorant.ratio > 3
-    pictures = write_plots(ensemble(sigma)[:30], tmp_path / "p", spread=True)
-    assert [p.name for p in pictures] == ["parity.png", "errors.png", "spread.png"]
-    with pytest.raises(InputError, match="without a spread"):
-        calibration([evaluated("a", 8, 1.0)] * 3)

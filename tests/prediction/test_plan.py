@@ -7,14 +7,10 @@ import math
 import pytest
 from ase import Atoms
 from distributed import Client
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import maladist
 from maladist import LDOSModel
 from maladist.errors import BlockError, WorkerTooSmallError
-from maladist.grid import Grid
-from maladist.parallel.blocking import choose_block
 from maladist.parallel.workers import Workers
 from maladist.prediction.plan import largest_block, make_plan, task_bytes
 from maladist.prediction.setup import setup
@@ -23,35 +19,6 @@ from maladist.testing import be_atoms, tiny_model
 pytestmark = pytest.mark.filterwarnings("ignore:broadening correction")
 
 SMALL = Workers(count=2, threads=2, memory=600 * 2**20, most_threads=1, gpu=False)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    shape=st.tuples(*[st.integers(1, 300)] * 3),
-    lengths=st.tuples(*[st.floats(0.05, 0.5)] * 3),
-    threads=st.integers(1, 64),
-    fits=st.integers(1, 10**6),
-)
-def test_blocks_fit_and_are_about_equal(
-    shape: tuple[int, int, int], lengths: tuple[float, float, float], threads: int, fits: int
-) -> None:
-    cell = [[shape[0] * lengths[0], 0, 0], [0, shape[1] * lengths[1], 0], [0, 0, shape[2] * lengths[2]]]
-    grid = Grid(cell, shape)
-    block = choose_block(grid, threads, fits)
-    assert math.prod(block) <= max(1, fits)
-    # The blocks at the ends are not slivers: cutting differently into as many would not make them larger.
-    for n, b in zip(shape, block, strict=True):
-        assert b == math.ceil(n / math.ceil(n / b))
-
-
-def test_blocks_of_a_large_cell_do_not_grow_with_the_cell() -> None:
-    sizes = {
-        math.prod(
-            choose_block(Grid([[0.13 * n] * 1 + [0, 0], [0, 0.13 * n, 0], [0, 0, 0.13 * n]], (n, n, n)), 2, 10**9)
-        )
-        for n in (128, 256, 512)
-    }
-    assert max(sizes) <= 32768 and min(sizes) > 16384
 
 
 def test_a_smaller_worker_gets_smaller_blocks(atoms: Atoms) -> None:

@@ -1,0 +1,85 @@
+"""A cluster that is held open: where its file goes, who can read it, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import stat
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from maladist.cluster import hold
+from maladist.cluster.hold import _until_stopped, scheduler_file
+from maladist.errors import ClusterError
+
+CLIENT: Any = SimpleNamespace(scheduler=SimpleNamespace(address="tcp://127.0.0.1:8786"))
+
+
+def test_the_scheduler_file_is_the_owners_and_goes_with_the_context(tmp_path: Path) -> None:
+    file = tmp_path / "two.json"
+    with pytest.raises(KeyboardInterrupt), scheduler_file(CLIENT, file):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        assert json.loads(file.read_text())["address"] == "tcp://127.0.0.1:8786"
+        raise KeyboardInterrupt
+    assert not file.exists()
+
+
+def test_a_file_of_somebody_else_is_neither_written_nor_removed(tmp_path: Path) -> None:
+    file = tmp_path / "two.json"
+    file.write_text("mine")
+    with pytest.raises(ClusterError, match=r"two\.json exists; wanted a new file"), scheduler_file(CLIENT, file):
+        pass
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_wait_and_the_callers_handlers_come_back(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with _until_stopped() as stopped:
+        assert not stopped.is_set()
+        signal.raise_signal(number)
+        assert stopped.wait(5)
+    assert signal.getsignal(number) is before
+
+
+def test_under_nohup_a_hangup_does_not_end_the_cluster() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with _until_stopped() as stopped:
+            signal.raise_signal(signal.SIGHUP)
+            assert not stopped.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_cluster_that_runs_already_cannot_be_held(tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match="a cluster that is running; wanted the description of one to start"):
+        hold("tcp://127.0.0.1:9", tmp_path / "two.json")
+    assert not (tmp_path / "two.json").exists()
+
+
+def test_a_place_for_the_scheduler_file_is_looked_at_before_workers_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: Any) -> None:
+        raise AssertionError("workers were started")
+
+    monkeypatch.setattr(sys.modules["maladist.cluster.hold"], "cluster", never)
+    file = tmp_path / "two.json"
+    with pytest.raises(ClusterError, match="cannot be written"):
+        hold("local", tmp_path / "nowhere" / "two.json")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        file.write_text(json.dumps({"address": f"tcp://127.0.0.1:{listening.getsockname()[1]}"}))
+        with pytest.raises(ClusterError, match=r"two\.json exists, and a scheduler answers there.*--cluster"):
+            hold("local", file)
+    with pytest.raises(ClusterError, match=r"two\.json exists, and no scheduler answers there.*remove it"):
+        hold("local", file)
+    file.write_text("mine")
+    with pytest.raises(ClusterError, match="is no scheduler file"):
+        hold("local", file)
+    assert file.read_text() == "mine"
