@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, Final, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypedDict, get_args
 
 import numpy as np
 
@@ -12,10 +12,59 @@ from maladist.errors import StoreError
 from maladist.grid import Kernel
 
 
-def _numbers(count: int | None = None, least: float = -math.inf) -> Callable[[Any], bool]:
+class OutsideAttributes(TypedDict):
+    """Where a cell lies outside of the model's training: points, their share, the largest novelty and its place, Å."""
+
+    points: int
+    share: float
+    largest_novelty: float
+    largest_at_A: Sequence[float]
+
+
+class Attributes(TypedDict, total=False):
+    """The attributes of a store of the data contract, in the types that `check_attributes` holds them to."""
+
+    schema_version: int
+    cell: Sequence[float]
+    grid: Sequence[int]
+    temperature_K: float | Sequence[float]
+    n_electrons: float | None
+    xc: str | None
+    density_cutoff_eV: float | None
+    broadening_kernel: Kernel
+    broadening_width_eV: float
+    energy_levels: int
+    energy_shift_eV: float
+    pseudopotentials: Mapping[str, Mapping[str, str | None]]
+    descriptors: Mapping[str, object]
+    descriptor_spec: Mapping[str, object]
+    double_counting: str
+    reference_temperature_K: float | None
+    broadening_correction: bool | None
+    complete: bool
+    work: Mapping[str, object]
+    notes: Sequence[str]
+    seconds: Mapping[str, float]
+    versions: Mapping[str, str]
+    blocks: int
+    block_shape: Sequence[int]
+    workers: int
+    members: int
+    peak_memory_bytes: int
+    outside: OutsideAttributes
+    source: str
+    of: str
+    model: str
+    model_hash: str
+    command: str
+    host: str
+    finished: str
+
+
+def _numbers(count: int | None = None, least: float = -math.inf) -> Callable[[object], bool]:
     """Whether a value is finite numbers, so many, none below ``least``; a list or an array where they are several."""
 
-    def good(value: Any) -> bool:
+    def good(value: object) -> bool:
         if isinstance(value, bool | str | Mapping):
             return False
         try:
@@ -30,15 +79,23 @@ def _numbers(count: int | None = None, least: float = -math.inf) -> Callable[[An
     return good
 
 
-def _text(value: Any) -> bool:
+def _text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _mapping(value: Any) -> bool:
-    return isinstance(value, Mapping)
+def _mapping(value: object, of: Callable[[object], bool] = lambda _: True) -> bool:
+    return isinstance(value, Mapping) and all(map(of, value.values()))
 
 
-ATTRIBUTES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
+def _outside(value: object) -> bool:
+    if not isinstance(value, Mapping) or set(OutsideAttributes.__required_keys__) - set(value):
+        return False
+    return all(
+        _numbers(3 if name == "largest_at_A" else 1)(value[name]) for name in OutsideAttributes.__required_keys__
+    )
+
+
+ATTRIBUTES: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "cell": (_numbers(9), "nine numbers, rows of lattice vectors in Å"),
     "grid": (_numbers(3, 1), "three numbers of points"),
     "temperature_K": (_numbers(None, 0), "a temperature in K, or several"),
@@ -49,7 +106,7 @@ ATTRIBUTES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "broadening_width_eV": (_numbers(1, 0), "a number, eV"),
     "energy_levels": (_numbers(1, 1), "a number of levels"),
     "energy_shift_eV": (_numbers(1), "a number, eV"),
-    "pseudopotentials": (lambda v: _mapping(v) and all(map(_mapping, v.values())), "what is known of each, by element"),
+    "pseudopotentials": (lambda v: _mapping(v, _mapping), "what is known of each, by element"),
     "descriptors": (_mapping, "a descriptor's family and fields"),
     "descriptor_spec": (_mapping, "a descriptor's family and fields"),
     "double_counting": (_text, "the density of the double counting"),
@@ -58,11 +115,12 @@ ATTRIBUTES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "complete": (lambda v: isinstance(v, bool | np.bool_), "true or false"),
     "work": (_mapping, "what a run computes with, by name"),
     "notes": (lambda v: isinstance(v, list | tuple) and all(map(_text, v)), "a list of texts"),
-    "seconds": (lambda v: _mapping(v) and all(map(_numbers(1), v.values())), "seconds by stage"),
-    "versions": (lambda v: _mapping(v) and all(map(_text, v.values())), "versions by package"),
+    "seconds": (lambda v: _mapping(v, _numbers(1)), "seconds by stage"),
+    "versions": (lambda v: _mapping(v, _text), "versions by package"),
     "blocks": (_numbers(1, 0), "a number"),
     "block_shape": (_numbers(3, 1), "three numbers of points"),
     "workers": (_numbers(1, 0), "a number"),
+    "outside": (_outside, f"a mapping with {', '.join(OutsideAttributes.__annotations__)}"),
     "members": (_numbers(1, 0), "a number"),
     "peak_memory_bytes": (_numbers(1, 0), "a number, bytes"),
     **dict.fromkeys(("source", "of", "model", "model_hash", "command", "host", "finished"), (_text, "text")),
@@ -70,7 +128,7 @@ ATTRIBUTES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
 """By name. All may be absent, and null."""
 
 
-def check_attributes(attributes: Mapping[str, Any], source: str) -> None:
+def check_attributes(attributes: Mapping[str, object], source: str) -> None:
     """Refuse attributes of another type, and numbers that cannot be.
 
     Parameters

@@ -8,35 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
-from importlib.resources import files
 from pathlib import Path
-from typing import Final
 
 import ase
 import xarray as xr
 
 from maladist.grid import Grid
 from maladist.io.targets import write_whole
+from maladist.report.pages import html_page, json_for_script
 from maladist.report.volume import volume_json
-
-POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-"""Scripts and styles are in the file, pictures too: with this a browser refuses to ask for anything else."""
-
-
-def resource(name: str) -> str:
-    """Text of a file that lies beside this one."""
-    return files("maladist.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def html_page(title: str, body: str, script: str = "") -> str:
-    """A whole HTML file from its parts, style and policy included."""
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{resource('report.css')}</style></head>\n<body>\n{body}\n"
-        f"<script>\n{script}</script>\n</body></html>\n"
-    )
 
 
 @dataclass(frozen=True)
@@ -71,15 +51,10 @@ class Isosurface:
         """
         return cls(volume_json(field, grid, atoms, level, name, units))
 
-    @property
-    def body(self) -> str:
-        """The canvas, its controls and the data, for a page with ``viewer.js``."""
-        data = self.data.replace("</", "<\\/")
-        return f'{resource("surface.html")}<script type="application/json" id="volume">{data}</script>'
-
     def html(self) -> str:
         """A page of its own."""
-        return html_page("isosurface", f'<section class="alone">{self.body}</section>', resource("viewer.js"))
+        content = {"volume": json_for_script(self.data)}
+        return html_page("isosurface.html", "isosurface", content, viewer=True)
 
     def save(self, path: str | Path) -> Path:
         """Write the page to a file."""
