@@ -23,9 +23,9 @@ def convert(
     run: Path,
     /,
     *,
-    ldos: list[str],
     output: Path,
-    name: str,
+    ldos: list[str] | None = None,
+    name: str | None = None,
     density: Path | None = None,
     dos: Path | None = None,
     descriptors: Annotated[str | None, Parameter(help="'compute', or a .npy or .h5 file of them.")] = None,
@@ -42,18 +42,19 @@ def convert(
     workers: int | None = None,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Convert a DFT calculation's files to a snapshot of a data set.
+    """Convert a DFT calculation's files to a snapshot of a data set, or a folder of MALA's to all of its snapshots.
 
     Parameters
     ----------
     run
-        data-file-schema.xml, output of pw.x, MALA's .info.json, or atoms that ASE reads.
+        data-file-schema.xml, output of pw.x, MALA's .info.json, or atoms that ASE reads; or a folder with NAME.out.npy
+        and NAME.info.json of MALA's snapshots and its params.json or the zip of its model, where all else is found.
     ldos
         Files of the LDOS; repeat, or quote a pattern: '*ldos.cube.gz'. Cube, xsf, .npy or openPMD .h5.
     output
         Data set; made if it is not there.
     name
-        Of the snapshot.
+        Of the snapshot; those of a folder have the names of their files.
     density, dos
         Files of the density and of the DOS.
     kernel, width
@@ -65,17 +66,22 @@ def convert(
     """
     import maladist
     from maladist.cli.console import TerminalObserver
-    from maladist.datasets.convert.convert import convert as run_convert
+    from maladist.datasets.convert.convert import convert as convert_one
+    from maladist.datasets.convert.folder import convert_folder
     from maladist.datasets.convert.source import Source
+    from maladist.errors import InputError
 
-    paths = [p for pattern in ldos for p in (sorted(glob.glob(pattern)) or [pattern])]  # noqa: PTH207  (absolute too)
-    compute = descriptors == "compute"
+    whole_folder = run.is_dir() and not (run / "data-file-schema.xml").is_file()
+    if (name is None) != whole_folder:
+        wanted = "none: snapshots of a folder have the names of their files" if whole_folder else "one for the snapshot"
+        raise InputError("name", f"{name!r}", wanted)
+    paths = [p for pattern in ldos or () for p in (sorted(glob.glob(pattern)) or [pattern])]  # noqa: PTH207  (absolute too)
     source = Source(
         run=run,
         ldos=paths,
         density=density,
         dos=dos,
-        descriptors=None if compute else descriptors,
+        descriptors=None if descriptors == "compute" else descriptors,
         energies=energies,
         kernel=kernel,
         width=width,
@@ -86,8 +92,11 @@ def convert(
     )
     spec = maladist.BispectrumSpec(twojmax=twojmax, cutoff=cutoff) if descriptors else None
     with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
-        group = run_convert(source, output, name=name, spec=spec, client=client, overwrite=overwrite, observer=observer)
-    say(f"snapshot: {group}")
+        how = {"spec": spec, "client": client, "overwrite": overwrite, "observer": observer}
+        if name is None:
+            say(f"snapshots: {', '.join(g.name for g in convert_folder(source, output, **how))}")
+        else:
+            say(f"snapshot: {convert_one(source, output, name=name, **how)}")
 
 
 def dft(

@@ -1,6 +1,6 @@
 """From the files of a DFT calculation to a snapshot of a data set.
 
-convert    the verb
+convert    the verb, for one snapshot; folder: for all of a folder of MALA's
 source     the files, their headers read and held against one another
 tasks      what runs on a worker
 """

@@ -1,5 +1,6 @@
 """MALA's files.
 
 model        a trained model's zip; zip: its members; pickle: its pickles, read without running them
-data         snapshots: .npy and .info.json
+parameters   params.json: descriptors and energy grid, of models and of data
+data         snapshots: .npy and .info.json; folder: the files of all snapshots in a folder
 """

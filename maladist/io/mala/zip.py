@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from maladist.errors import ModelError
@@ -40,6 +40,15 @@ def read_members(content: bytes, name: str) -> dict[str, bytes]:
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError, ValueError) as error:
         came = f"{name}, a zip that is truncated or damaged ({error!s:.100})"
         raise ModelError("model", came, "MALA's zip", "Copy it again.") from None
+
+
+def has_parameters(path: Path) -> bool:
+    """Whether a file is a zip with MALA's parameters in it, among others that lie in a folder."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith(_ENDINGS["params"]) for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
 
 
 def _find(archive: zipfile.ZipFile, name: str) -> dict[str, zipfile.ZipInfo]:
