@@ -290,8 +290,11 @@ class EnergyGrid:
     def __repr__(self) -> str:
         known = {"unknown": "broadening unknown", "none": "not broadened"}
         kernel = known.get(self.kernel, f"{self.kernel} broadening of {self.width:g} eV")
+        return f"<EnergyGrid {self}, {kernel}>"
+
+    def __str__(self) -> str:
         end = self.origin + self.spacing * (self.levels - 1)
-        return f"<EnergyGrid {self.origin:g} to {end:g} eV: {self.levels} levels, {self.spacing:g} eV apart, {kernel}>"
+        return f"{self.origin:g} to {end:g} eV: {self.levels} levels, {self.spacing:g} eV apart"
 
     def _repr_html_(self) -> str:
         rows = [

@@ -35,6 +35,7 @@ from maladist.grid import EnergyGrid
 from maladist.io import datasets, stores
 from maladist.io.qe.upf import elements_of
 from maladist.parallel.progress import Finished, Observer, Silent
+from maladist.physics.broadening import wide_note
 from maladist.physics.fermi import CorrectionMode, number_weights, use_correction
 from maladist.prediction.observe import observe
 from maladist.prediction.result import Prediction
@@ -94,7 +95,8 @@ class Checked(Finished):
     """A snapshot's figures by correction, 'off' and, where the kernel is known, 'on'; and what is wrong with it.
 
     One that cannot be checked has no figures, and ``failures`` tell why.
-    ``remarks`` tell what does not fail the data, but those who do without the density of the DFT.
+    ``remarks`` tell what does not fail the data, but those who do without the density of the DFT; ``broad``, that the
+    broadening is much wider than k_BT.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Checked(Finished):
     failures: tuple[str, ...]
     reasons: tuple[str, ...]
     remarks: tuple[str, ...] = ()
+    broad: str = ""
 
     @property
     def good(self) -> bool:
@@ -149,6 +152,8 @@ def check(
         for group in groups:
             found.append(_check_or_say_why(group, elements, tolerances or Tolerances(), connected))
             observer.advance(found[-1])
+        if broad := next((one.broad for one in found if one.broad), ""):
+            observer.note(broad)
     return found
 
 
@@ -185,7 +190,8 @@ def _check(group: Path, elements: Mapping[str, Element] | None, tolerances: Tole
         reasons, of_density = (*reasons, *of_density), ()
     if failures and not reasons and not named:
         reasons = ("none of the known traps: compare the k-points and cutoffs of the two calculations",)
-    return Checked(group.name, n_electrons, energies, figures, failures, reasons, of_density)
+    broad = wide_note(energies, float(dataset.attrs["temperature_K"]))
+    return Checked(group.name, n_electrons, energies, figures, failures, reasons, of_density, broad)
 
 
 def _figures(

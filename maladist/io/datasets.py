@@ -7,6 +7,7 @@ weights of their k-points, forces and stress where it told them, and how it was 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,24 @@ def make_data_set(path: Where) -> None:
     zarr.create_group(ChunkStore(path), attributes=facts).create_group(SNAPSHOTS)
 
 
+def proposed(path: Path) -> dict[str, Any]:
+    """What `keep_proposed` has kept, or the energies of the snapshots that are there; empty where nothing is."""
+    if not (path / SNAPSHOTS).is_dir():
+        return {}
+    kept = dict(stores.attributes(path).get("proposed", {}))
+    if "energies" not in kept and (groups := _finished(path)):
+        dataset = stores.open_dataset(groups[0], need=("energy", "temperature_K"))
+        grid = schema.energy_grid_of(dataset)
+        values = {"origin": grid.origin, "spacing": grid.spacing, "levels": grid.levels, "broadening": grid.width}
+        kept["energies"] = {**values, "temperature": float(dataset.attrs["temperature_K"])}
+    return kept
+
+
+def keep_proposed(path: Path, values: Mapping[str, Any]) -> None:
+    """Keep, in a data set, settings of its calculations that were proposed and that all its snapshots share."""
+    stores.set_attributes(path, {"proposed": {**proposed(path), **values}})
+
+
 def snapshot_path(path: Path, name: str) -> Path:
     """Group of a snapshot.
 
@@ -74,11 +93,15 @@ def snapshot_groups(path: Path) -> list[Path]:
         raise StoreError("data", f"{path} is not a zarr store", "a data set or one of its snapshots")
     if not (path / SNAPSHOTS).is_dir():
         return [path]
-    groups = (g for g in (path / SNAPSHOTS).iterdir() if not g.name.startswith("."))
-    found = sorted(g for g in groups if stores.is_complete(g))
+    found = _finished(path)
     if not found:
         raise StoreError("data", f"{path} has no finished snapshot", "a data set with snapshots")
     return found
+
+
+def _finished(path: Path) -> list[Path]:
+    groups = (g for g in (path / SNAPSHOTS).iterdir() if not g.name.startswith("."))
+    return sorted(g for g in groups if stores.is_complete(g))
 
 
 def write_reference(group: Where, run: DFTRun, dos: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None = None) -> None:

@@ -13,9 +13,14 @@ from torch import Tensor
 
 from maladist.errors import GridError
 from maladist.grid import EnergyGrid, Kernel
+from maladist.units import BOLTZMANN
 
 COARSE: Final = 2e-3
 """Aliasing at which a spacing is too coarse: the band energy of a made-up metal is then off by 2 meV an atom."""
+
+WIDE: Final = 5.0
+"""δ in k_BT above which levels of one side of μ are filled on the other. E_b of SiC (300 K, gap 0.8 eV), corrected, is
+off by 0.0 meV/atom at 4 k_BT, 0.2 at 8, 3 at 15; n(r) of the LDOS, and with it the Hartree energy, by far more."""
 
 
 def kernel(x: Tensor, kind: Kernel) -> Tensor:
@@ -98,6 +103,17 @@ def check_spacing(energy_grid: EnergyGrid, argument: str) -> None:
 def coarsest_spacing(energy_grid: EnergyGrid) -> float:
     """Largest spacing, eV, that :func:`check_spacing` lets pass: 1.26 δ of a Gaussian, 2.16 δ of the other kernel."""
     return {"gaussian": 1.26, "fermi-derivative": 2.16}[energy_grid.kernel] * energy_grid.width
+
+
+def wide_note(energy_grid: EnergyGrid, temperature: float | None) -> str:
+    """What to say where the broadening is much wider than k_BT, in a line; empty where it is not, or not known."""
+    tau = BOLTZMANN * (temperature or 0.0)
+    if not tau or energy_grid.width <= WIDE * tau:
+        return ""
+    return (
+        f"δ of {energy_grid.width:g} eV is {energy_grid.width / tau:.0f} k_BT at {temperature:g} K: where there are few"
+        f" levels or a gap, it fills states on the wrong side of μ; up to {WIDE * tau:.2g} eV it would not"
+    )
 
 
 def occupation_sums(eigenvalues: Tensor, weights: Tensor, mu: float, tau: float) -> tuple[float, float, float]:

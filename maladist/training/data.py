@@ -12,6 +12,7 @@ from maladist.descriptors import Spec, told_apart
 from maladist.elements import Element
 from maladist.errors import InputError
 from maladist.io.qe.upf import read_pseudopotentials
+from maladist.physics.broadening import wide_note
 from maladist.physics.energy_zero import fit_energy_zero
 from maladist.physics.fermi import use_correction
 from maladist.training.config import TrainConfig
@@ -66,6 +67,9 @@ def find_data(config: TrainConfig) -> TrainingData:
         notes.append(f"{len(both)} snapshots are in data.train and in data.validation: {', '.join(sorted(both))}")
     symbols = sorted({symbol for s in (*train, *validation) for symbol in s.system.symbols})
     spec = _spec(config, train, symbols)
+    broad = (wide_note(s.energies, s.temperature) for s in train)
+    if said := next(filter(None, broad), ""):
+        notes.append(said)
     if said := told_apart(spec, symbols):
         notes.append(said)
     energy_zero = _energy_zero(config, train, symbols, notes)

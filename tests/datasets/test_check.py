@@ -101,6 +101,7 @@ def test_the_error_of_the_ldos_own_density_is_seen_by_itself(temperatures: Path,
     assert abs(figures.terms["total_free_energy"]) < 1.0 < 15 < abs(figures.terms_of_ldos["total_free_energy"])
     (remark,) = found.remarks
     assert "density from the broadened LDOS" in remark and "use the density of the DFT" in remark
+    assert found.broad.startswith("δ of 0.2 eV is 8 k_BT at 300 K")
 
 
 def test_without_a_density_of_the_dft_the_reason_is_named(temperatures: Path, tmp_path: Path, client: Client) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from maladist import EnergyGrid
 from maladist.errors import GridError
-from maladist.physics.broadening import COARSE, aliasing, broadened_dos, check_spacing, coarsest_spacing
+from maladist.physics.broadening import COARSE, aliasing, broadened_dos, check_spacing, coarsest_spacing, wide_note
 
 
 @pytest.mark.parametrize("kernel", ["gaussian", "fermi-derivative"])
@@ -40,3 +40,14 @@ def test_an_unknown_kernel_tells_nothing() -> None:
         grid = EnergyGrid(0.0, 1.0, 10, kernel, width)
         assert aliasing(grid) is None
         check_spacing(grid, "spacing")
+
+
+def test_a_broadening_much_wider_than_the_thermal_energy_is_told() -> None:
+    grid = EnergyGrid(0.0, 0.1, 10, "gaussian", 0.4)
+    assert (
+        wide_note(grid, 1000.0)
+        == wide_note(grid, None)
+        == wide_note(replace(grid, kernel="none", width=0.0), 9.0)
+        == ""
+    )
+    assert wide_note(grid, 300.0).startswith("δ of 0.4 eV is 15 k_BT at 300 K") and "0.13 eV" in wide_note(grid, 300.0)

@@ -42,6 +42,13 @@ def test_two_elements_get_different_weights_and_one_keeps_none(small_data_set: P
     assert not any("apart" in note for note in found.notes)
 
 
+def test_a_broadening_much_wider_than_the_thermal_energy_is_told_once(small_data_set: Path, temperatures: Path) -> None:
+    data = {"train": [str(temperatures / "snapshots/sic-300K")]}
+    notes = find_data(TrainConfig.of(config_of(temperatures) | {"data": data})).notes
+    assert sum("k_BT" in note for note in notes) == 1
+    assert not any("k_BT" in note for note in find_data(TrainConfig.of(config_of(small_data_set))).notes)
+
+
 def test_weights_that_are_alike_are_told_of(two_elements: Path) -> None:
     descriptor = {"family": "bispectrum", "twojmax": 2, "cutoff": 3.5, "weights": {"Al": 2.0, "Be": 2.0}}
     found = find_data(TrainConfig.of(config_of(two_elements, descriptor=descriptor)))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, Self
 
 import ase
 import numpy as np
@@ -53,12 +53,52 @@ class DFTCode(Protocol):
         """Energies of the LDOS, with its broadening."""
 
     @property
+    def temperature(self) -> float:
+        """Temperature of the electrons, K."""
+
+    @property
     def pseudopotentials(self) -> str:
         """Folder of UPF files."""
 
     @property
     def elements(self) -> Mapping[str, Element]:
         """Elements that it can calculate, by symbol."""
+
+    @property
+    def needs_survey(self) -> bool:
+        """Whether something is left open that only a calculation can propose."""
+
+    def propose(self, cells: Sequence[ase.Atoms]) -> dict[str, Any]:
+        """Settings that were left open and need no calculation, such as k-points for other sizes of a crystal.
+
+        Parameters
+        ----------
+        cells
+            Those to calculate first, then those that the data set has.
+
+        Returns
+        -------
+        dict
+            Plain values by setting, which the data set keeps; empty where nothing was left open.
+        """
+
+    def survey(self, atoms: ase.Atoms, scratch: Scratch) -> dict[str, Any]:
+        """The same for settings that need a calculation, of the first snapshot.
+
+        Raises
+        ------
+        DFTError
+            The code failed.
+        """
+
+    def settled(self, proposed: Mapping[str, Any]) -> Self:
+        """The code with what it left open as it was proposed, now or by an earlier run into the same data set.
+
+        Raises
+        ------
+        InputError
+            What was proposed does not fit the other settings.
+        """
 
     def check(self, atoms: ase.Atoms) -> None:
         """Refuse atoms that these settings cannot calculate, before anything runs.

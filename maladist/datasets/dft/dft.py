@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ase
 import numpy as np
@@ -22,7 +23,7 @@ from maladist.datasets.convert.source import CheckedSource, Source, snapshot_att
 from maladist.datasets.dft.code import Calculated, DFTCode
 from maladist.datasets.dft.scratch import Scratch
 from maladist.datasets.verify import verify_density, verify_ldos
-from maladist.errors import DependencyError, InputError, OutputError, StoreError
+from maladist.errors import DependencyError, DFTError, InputError, OutputError, StoreError
 from maladist.grid import Grid
 from maladist.io import datasets, stores
 from maladist.io.ownership import Claim
@@ -31,6 +32,7 @@ from maladist.parallel import waves
 from maladist.parallel.blocking import choose_block
 from maladist.parallel.progress import Finished, Observer, Silent
 from maladist.parallel.workers import wait_for_worker
+from maladist.physics.broadening import wide_note
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,13 @@ def dft(
     names = list(names) if names is not None else [f"s{i:04d}" for i in range(len(snapshots))]
     if len(names) != len(snapshots) or len(set(names)) != len(names):
         raise InputError("names", f"{len(names)} for {len(snapshots)} snapshots", "one different name for each")
+    output, observer = Path(output).resolve(), observer or Silent()
     for atoms in snapshots:
         schema.check_atoms(atoms, code.elements)
+    kept, left_open = datasets.proposed(output), code.needs_survey
+    code = code.settled(kept)
+    for atoms in snapshots:
         code.check(atoms)
-    output = Path(output).resolve()
     datasets.open_data_set(output)
     todo = [
         (name, atoms)
@@ -107,8 +112,15 @@ def dft(
             remedy = "It makes data; predict needs none."
             raise DependencyError(code.program, "not found on a worker", "the DFT code on every worker", remedy)
         where = None if scratch is None else str(Path(scratch).resolve())
-        observer, outcomes, jobs = observer or Silent(), list[Outcome](), list[waves.NamedJob]()
+        outcomes, jobs = list[Outcome](), list[waves.NamedJob]()
         observer.begin(connected, f"{len(todo)} snapshots")
+        whence = "as the data set has them"
+        if code.needs_survey:
+            code, whence = _surveyed(connected, code, *todo[0], output, where), f"from a calculation of {todo[0][0]}"
+        if left_open:
+            observer.note(f"energies {whence}: {code.energy_grid}")
+        if broad := wide_note(code.energy_grid, code.temperature):
+            observer.note(broad)
         observer.stage("snapshots", len(names), len(names) - len(todo))
 
         def ended(outcome: Outcome) -> None:
@@ -127,11 +139,32 @@ def dft(
     return sorted(outcomes, key=lambda o: o.name)
 
 
+def _surveyed(client: Client, code: DFTCode, name: str, atoms: ase.Atoms, output: Path, where: str | None) -> DFTCode:
+    """The code with what it left open as a calculation of the first snapshot proposes it, kept in the data set."""
+    job = waves.NamedJob(name, name, atoms, code, where)
+    (found,) = waves.run(client, survey_snapshot, [job], run_key=f"dft-survey-{time.time_ns():x}")
+    if isinstance(found, InputError):
+        raise found
+    datasets.keep_proposed(output, found)
+    return code.settled(found)
+
+
 def _has_program(name: str) -> bool:
     return shutil.which(name) is not None
 
 
 # -- on a worker -----------------------------------------------------------------------------------------------------
+
+
+def survey_snapshot(name: str, atoms: ase.Atoms, code: DFTCode, scratch: str | None) -> dict[str, Any] | InputError:
+    """What a calculation proposes for the settings that are left open, or what it refuses."""
+    try:
+        with Scratch(name, scratch, code.threads) as kept:
+            return code.survey(atoms, kept)
+    except InputError as error:
+        return error
+    except OSError as error:
+        return DFTError(name, str(error), "a scratch folder that can be written")
 
 
 def run_snapshot(name: str, atoms: ase.Atoms, code: DFTCode, group: Claim, scratch: str | None) -> Outcome:

@@ -5,7 +5,7 @@ pseudopotentials: pp         # folder of UPF files, beside the YAML file
 ecutwfc: 25                  # Ry
 ecutrho: 100
 kpoints: {8: [4, 4, 6], 16: [4, 4, 3]}   # by number of atoms, or one mesh for all; meshes of sizes must nest
-energies: {origin: -4.0, spacing: 0.1, levels: 130}   # eV
+energies: {origin: -4.0, spacing: 0.1, levels: 130}   # eV; or auto: from an scf of the first snapshot
 broadening: 0.1              # δ of the Gaussian, eV
 bands: auto                  # or a number per atom
 threads: 1                   # OpenMP threads of one pw.x
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import ase
@@ -29,7 +30,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from maladist.configuration import no_old_truths
 from maladist.datasets.dft.code import Calculated
 from maladist.datasets.dft.scratch import Scratch, ending
-from maladist.datasets.dft.setup import DFTSetup, Positive, check_covers
+from maladist.datasets.dft.setup import MARGIN, DFTSetup, Positive, check_covers
 from maladist.errors import DFTError, InputError
 from maladist.grid import EnergyGrid
 from maladist.io.fields import cube
@@ -58,6 +59,10 @@ _OURS: Final = frozenset(
     ("ibrav", "nat", "ntyp", "ecutwfc", "ecutrho", "nbnd", "nosym", "occupations", "smearing", "degauss", "conv_thr")
 )
 """Entries of the namelists that follow from other settings."""
+
+_SAVE: Final = Path("out/m.save")  # in a calculation's folder
+
+_TRIES: Final = 4  # calculations with ever more bands, until they reach the window's top
 
 
 class Espresso(DFTSetup):
@@ -116,18 +121,19 @@ class Espresso(DFTSetup):
         """Bands that reach the window's top: free electrons from its bottom, and a third more."""
         if self.bands != "auto":
             return math.ceil(self.bands * len(atoms))
+        if self.energies != "auto" and self.energies.states is not None:
+            return math.ceil(1.1 * self.energies.states * len(atoms)) + 2
         grid = self.energy_grid
         width = grid.spacing * grid.levels + 3 * grid.width
-        free = atoms.get_volume() / (6 * math.pi**2) * (width / RYDBERG_BOHR2) ** 1.5
-        electrons = sum(self.elements[s].valence or 0.0 for s in atoms.get_chemical_symbols())
-        return math.ceil(max(1.3 * free, 0.6 * electrons)) + 4
+        free = self._free(atoms.get_volume(), width)
+        return math.ceil(max(1.3 * free, 0.6 * self._electrons(atoms))) + 4
 
-    def namelists(self, atoms: ase.Atoms) -> tuple[dict[str, Any], dict[str, Any]]:
+    def namelists(self, atoms: ase.Atoms, bands: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """Namelists SYSTEM and ELECTRONS of a snapshot."""
         system = {
             "ecutwfc": self.ecutwfc,
             "ecutrho": self.ecutrho or 4 * self.ecutwfc,
-            "nbnd": self.n_bands(atoms),
+            "nbnd": bands,
             "nosym": True,
             "occupations": "smearing",
             "smearing": "fermi-dirac",
@@ -136,25 +142,64 @@ class Espresso(DFTSetup):
         electrons = {"conv_thr": self.convergence * len(atoms), "electron_maxstep": 100}
         return {**system, **self.system}, {**electrons, **self.electrons}
 
+    def survey(self, atoms: ase.Atoms, scratch: Scratch) -> dict[str, Any]:
+        """Propose the window, and the bands that end in it, from one calculation; see `DFTCode`.
+
+        Bands are first those of free electrons up to what the electrons fill and the tail of f; where they do not
+        reach the top of the window, a second calculation has more.
+        """
+        volume, electrons = atoms.get_volume(), self._electrons(atoms)
+        filled = RYDBERG_BOHR2 * (3 * math.pi**2 * electrons / volume) ** (2 / 3)
+        _, tail = self.needed(0.0, MARGIN)
+        bands = math.ceil(max(1.3 * self._free(volume, filled + tail), 0.6 * electrons)) + 4
+        for _ in range(_TRIES):
+            run, mu = self._scf(atoms, scratch, bands)
+            window = self.window(run.eigenvalues, mu)
+            top = window.origin + window.spacing * (window.levels - 1)
+            if run.eigenvalues.max(axis=1).min() >= top:
+                states = float((run.eigenvalues < top).sum(axis=1).max()) / len(atoms)
+                found = {**window.to_dict(), "states": states}
+                return {"energies": {**found, "broadening": self.broadening, "temperature": self.temperature}}
+            bands = math.ceil(1.5 * bands)
+        raise DFTError("energies", f"auto: {bands} bands do not reach {top:.2f} eV", "origin, spacing and levels")
+
     def calculate(self, atoms: ase.Atoms, scratch: Scratch) -> Calculated:
-        """Calculate a snapshot; see `DFTCode`."""
+        """Calculate a snapshot; see `DFTCode`. Where the number of bands is ours and too small, again with more."""
         torch.set_num_threads(max(1, self.threads))
+        bands, energies = self.n_bands(atoms), self.energy_grid
+        for _ in range(_TRIES if self.bands == "auto" else 1):
+            run, mu = self._scf(atoms, scratch, bands)
+            reached = float(run.eigenvalues.max(axis=1).min())
+            if reached >= energies.values[-1]:
+                break
+            bands = math.ceil(1.3 * bands)
+        check_covers(float(run.eigenvalues.min()), reached, mu, self)
+        assert run.shape is not None
+        save = scratch.folder / _SAVE
+        density = read_density(save, run.shape)
+        ldos = ldos_of_pp(scratch, run, energies) if run.ultrasoft else ldos_of_states(save, run, energies)
+        return Calculated(run, density, ldos)
+
+    def _scf(self, atoms: ase.Atoms, scratch: Scratch, bands: int) -> tuple[DFTRun, float]:
+        """A converged calculation with so many bands, and its Fermi level, eV."""
         files = {s: e.pseudopotential for s, e in self.elements.items()}
-        system, electrons = self.namelists(atoms)
+        system, electrons = self.namelists(atoms, bands)
         text = pw_input(atoms, files, self.mesh(len(atoms)), system, electrons, self.pseudopotentials)
         (scratch.folder / "scf.in").write_text(text)
         run_program(scratch, "pw.x", "scf")
-        save = scratch.folder / "out" / "m.save"
-        run = read_qe_xml(save / "data-file-schema.xml")
+        run = read_qe_xml(scratch.folder / _SAVE / "data-file-schema.xml")
         run.check_converged()
-        mu = run.fermi_energy
-        if mu is None or run.shape is None:
+        if run.fermi_energy is None or run.shape is None:
             raise DFTError("pw.x", "no Fermi energy in its XML", "a metal's calculation with smearing")
-        check_covers(float(run.eigenvalues.min()), float(run.eigenvalues.max(axis=1).min()), mu, self)
-        density = read_density(save, run.shape)
-        energies = self.energy_grid
-        ldos = ldos_of_pp(scratch, run, energies) if run.ultrasoft else ldos_of_states(save, run, energies)
-        return Calculated(run, density, ldos)
+        return run, run.fermi_energy
+
+    def _electrons(self, atoms: ase.Atoms) -> float:
+        return sum(self.elements[s].valence or 0.0 for s in atoms.get_chemical_symbols())
+
+    @staticmethod
+    def _free(volume: float, width: float) -> float:
+        """Bands of free electrons in a cell, Å³, up to an energy above their bottom, eV."""
+        return volume / (6 * math.pi**2) * (width / RYDBERG_BOHR2) ** 1.5
 
 
 def run_program(scratch: Scratch, program: str, stem: str) -> None:

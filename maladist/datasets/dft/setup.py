@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
+import ase
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field, field_validator, model_validator
 
 from maladist.configuration import FilePath, Section
+from maladist.datasets.dft.scratch import Scratch
 from maladist.elements import Element
-from maladist.errors import DFTError
+from maladist.errors import DFTError, InputError
 from maladist.grid import EnergyGrid
 from maladist.io.qe.upf import read_pseudopotentials
 from maladist.io.yaml import Configuration
@@ -20,12 +26,29 @@ from maladist.units import BOLTZMANN
 Positive = Annotated[float, Field(gt=0)]
 
 
+MARGIN: Final = 1.5
+"""How much wider than the first snapshot needs it a window is proposed at either end, eV: displacements of 0.1 Å and
+strains of 2 % move the bands of a cell by less."""
+
+FINE: Final = 0.75
+"""Spacing of proposed energies in δ. E_b of SiC at 300 K is off by 0.5 meV/atom at 1 δ, where a level's weight depends
+on where it lies between two energies, and by less than 0.01 at 0.75 δ."""
+
+
 class Energies(Section):
-    """Energies of the LDOS, eV."""
+    """Energies of the LDOS, eV.
+
+    Attributes
+    ----------
+    states
+        Bands of an atom that end below the last energy, at the k-point that has most of them; none where no
+        calculation has told.
+    """
 
     origin: float
     spacing: Positive
     levels: int = Field(ge=2)
+    states: Positive | None = None
 
 
 class DFTSetup(Configuration):
@@ -35,7 +58,7 @@ class DFTSetup(Configuration):
 
     temperature: Positive
     pseudopotentials: FilePath
-    energies: Energies
+    energies: Energies | Literal["auto"]
     broadening: Positive
     threads: int = Field(default=1, ge=1)
 
@@ -47,14 +70,90 @@ class DFTSetup(Configuration):
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> DFTSetup:
         _ = self.elements
-        check_spacing(self.energy_grid, "energies.spacing")
+        if self.energies != "auto":
+            check_spacing(self.energy_grid, "energies.spacing")
         return self
+
+    @field_validator("energies", mode="before")
+    @classmethod
+    def _a_window(cls, value: Any) -> Any:
+        if value != "auto" and not isinstance(value, Mapping | Energies):
+            raise ValueError("auto, or a mapping with origin, spacing and levels")
+        return value
 
     @property
     def energy_grid(self) -> EnergyGrid:
-        """Energies of the LDOS."""
+        """Energies of the LDOS.
+
+        Raises
+        ------
+        InputError
+            They are still to be proposed.
+        """
         e = self.energies
+        if e == "auto":
+            raise InputError("energies", "auto, and no calculation has proposed them", "origin, spacing and levels")
         return EnergyGrid(e.origin, e.spacing, e.levels, "gaussian", self.broadening)
+
+    @property
+    def needs_survey(self) -> bool:
+        """Whether the energies are still to be proposed; see `DFTCode`."""
+        return self.energies == "auto"
+
+    def propose(self, cells: Sequence[ase.Atoms]) -> dict[str, Any]:
+        """Propose nothing: see `DFTCode`."""
+        del cells
+        return {}
+
+    def survey(self, atoms: ase.Atoms, scratch: Scratch) -> dict[str, Any]:
+        """Refuse to propose energies; see `DFTCode`.
+
+        Raises
+        ------
+        DFTError
+            Always: a code that can derives from this.
+        """
+        del atoms, scratch
+        raise DFTError("energies", "auto", "origin, spacing and levels", "This code proposes none.")
+
+    def settled(self, proposed: Mapping[str, Any]) -> Self:
+        """The code with what it left open as it was proposed; see `DFTCode`.
+
+        Raises
+        ------
+        InputError
+            Energies that were proposed for another broadening, or for colder electrons.
+        """
+        found = proposed.get("energies")
+        if found is None or self.energies != "auto":
+            return self
+        if self.broadening != found["broadening"] or self.temperature > found["temperature"]:
+            came = f"auto, for δ {self.broadening:g} eV at {self.temperature:g} K"
+            has = f"what the data set's were proposed for: δ {found['broadening']:g} eV, {found['temperature']:g} K"
+            raise InputError("energies", came, has, "Take a new data set, or give origin, spacing and levels.")
+        values = {k: v for k, v in found.items() if k in Energies.model_fields}
+        return self.of({**self.to_dict(), "energies": values}, self.argument)
+
+    def window(self, eigenvalues: npt.NDArray[np.float64], mu: float) -> Energies:
+        """Energies that the integrals need, and `MARGIN` more at either end.
+
+        Parameters
+        ----------
+        eigenvalues
+            (k, bands), eV.
+        mu
+            Fermi level, eV. In a gap it may be anywhere, so the top is above the first level beyond it.
+        """
+        above = eigenvalues[eigenvalues > mu]
+        low, _ = self.needed(float(eigenvalues.min()), mu)
+        _, high = self.needed(0.0, float(above.min()) if above.size else mu)
+        spacing = round(FINE * self.broadening, 6)
+        origin = math.floor((low - MARGIN) * 10) / 10
+        return Energies(origin=origin, spacing=spacing, levels=math.ceil((high + MARGIN - origin) / spacing) + 1)
+
+    def needed(self, lowest: float, mu: float) -> tuple[float, float]:
+        """First and last energy, eV, that broadened levels and the Fermi function's tail need."""
+        return lowest - 4 * self.broadening, mu + 12 * BOLTZMANN * self.temperature + 5 * self.broadening
 
     @cached_property
     def elements(self) -> dict[str, Element]:
@@ -79,11 +178,13 @@ def check_covers(lowest: float, reached: float, mu: float, setup: DFTSetup) -> N
     DFTError
         Naming what would.
     """
-    grid, tau = setup.energy_grid, BOLTZMANN * setup.temperature
+    grid = setup.energy_grid
     bottom, top = grid.origin, float(grid.values[-1])
     if reached < top:
         came = f"bands up to {reached:.2f} eV, where the window ends at {top:.2f} eV"
         raise DFTError("bands", came, "bands that reach the window's top", "Give more bands.")
-    if bottom > lowest - 4 * grid.width or top < mu + 12 * tau + 5 * grid.width:
-        wanted = f"{lowest - 4 * grid.width:.2f} to {mu + 12 * tau + 5 * grid.width:.2f} eV or wider"
-        raise DFTError("energies", f"a window of {bottom:.2f} to {top:.2f} eV", wanted, "Change energies in the setup.")
+    low, high = setup.needed(lowest, mu)
+    if bottom > low or top < high:
+        wanted = f"{low:.2f} to {high:.2f} eV or wider"
+        remedy = "Change energies in the setup, or let dft propose them: energies: auto."
+        raise DFTError("energies", f"a window of {bottom:.2f} to {top:.2f} eV", wanted, remedy)

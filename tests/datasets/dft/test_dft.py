@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import ase.io
 import numpy as np
@@ -28,6 +29,7 @@ from maladist.io.datasets import open_data_set, read_reference, snapshot_path
 from maladist.io.qe.run import DFTRun
 from maladist.io.stores import create, is_complete, open_dataset
 from maladist.io.yaml import yaml_text
+from maladist.parallel.progress import Silent
 from maladist.physics.broadening import broadened_dos
 
 qe = [
@@ -221,3 +223,52 @@ def test_any_code_will_do(tmp_path: Path, be2: Atoms, setup: Espresso, client: C
     assert [p.name for p in tmp_path.iterdir()] == ["d.zarr"]
     with pytest.raises(InputError, match="at most two"):
         dft([be2.repeat((2, 1, 1))], code, tmp_path / "d.zarr", client=client)
+
+
+class Proposing(MadeUp):
+    """The same with energies of its own, by the volume of what it was asked for."""
+
+    def survey(self, atoms: Atoms, scratch: Scratch) -> dict[str, Any]:
+        assert scratch.folder.is_dir()
+        window = {"origin": -6.0, "spacing": 0.3, "levels": 20 + int(atoms.get_volume())}
+        return {"energies": {**window, "broadening": self.broadening, "temperature": self.temperature}}
+
+
+class Notes(Silent):
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.texts.append(text)
+
+
+def test_energies_are_proposed_once_and_kept_for_all_that_comes_later(
+    tmp_path: Path, be2: Atoms, setup: Espresso, client: Client
+) -> None:
+    output, notes, larger = tmp_path / "d.zarr", Notes(), be2.copy()
+    larger.set_cell(be2.cell * 1.1, scale_atoms=True)
+    values = {k: v for k, v in setup.to_dict().items() if k in DFTSetup.model_fields} | {"energies": "auto"}
+    with pytest.raises(DFTError, match="This code proposes none"):
+        dft([be2], MadeUp.of(values), output, client=client)
+    code = Proposing.of(values)
+    (done,) = dft([be2], code, output, names=["a"], client=client, observer=notes)
+    (later,) = dft([larger], code, output, names=["b"], client=client, observer=notes)
+    assert (done.reason, later.reason) == ("", "")
+    levels = 20 + int(be2.get_volume())
+    assert [open_dataset(snapshot_path(output, n)).sizes["energy"] for n in "ab"] == [levels, levels]
+    first, second = (text for text in notes.texts if text.startswith("energies"))
+    assert first.startswith("energies from a calculation of a: -6 to") and f"{levels} levels" in first
+    assert second.startswith("energies as the data set has them") and f"{levels} levels" in second
+    assert sum("δ of 0.5 eV is 6 k_BT" in text for text in notes.texts) == 2  # once a run
+    with pytest.raises(InputError, match=r"energies: auto, for δ 0\.6 eV"):
+        dft([be2], Proposing.of(values | {"broadening": 0.6}), output, names=["c"], client=client)
+
+
+def test_proposed_energies_are_those_of_the_snapshots_that_are_there(
+    tmp_path: Path, be2: Atoms, setup: Espresso, client: Client
+) -> None:
+    values = {k: v for k, v in setup.to_dict().items() if k in DFTSetup.model_fields}
+    for name, code in (("a", Proposing.of(values)), ("b", Proposing.of(values | {"energies": "auto"}))):
+        (done,) = dft([be2], code, tmp_path / "d.zarr", names=[name], client=client)
+        assert done.reason == ""
+        assert open_dataset(snapshot_path(tmp_path / "d.zarr", name)).sizes["energy"] == 39

@@ -45,7 +45,8 @@ def values(own_data: Path) -> dict[str, Any]:
         ({"temperature": "warm"}, "temperature: 'warm'"),
         ({"temperature": float("inf")}, "temperature: inf"),
         ({"energies": {"origin": 1}}, r"energies\.spacing: is missing"),
-        ({"energies": [1, 2, 3]}, "energies"),
+        ({"energies": [1, 2, 3]}, r"energies: \[1, 2, 3\]; wanted auto, or a mapping"),
+        ({"energies": "automatic"}, "energies: 'automatic'; wanted auto, or a mapping"),
         ({"energies": {"origin": 1, "spacing": 0.1, "levels": 1}}, r"energies\.levels: 1"),
         ({"kpoints": [2, 2]}, r"kpoints: \[2, 2\]; wanted three numbers"),
         ({"kpoints": [2, 2, 0]}, r"kpoints\.2: 0"),
@@ -175,6 +176,34 @@ def test_a_window_that_does_not_cover_is_refused(values: dict[str, Any]) -> None
         check_covers(-4.5, 13.0, 7.0, setup)
 
 
+def test_proposed_energies_cover_what_is_needed_wherever_in_the_gap_the_fermi_level_is(values: dict[str, Any]) -> None:
+    code = Espresso.of({**values, "energies": "auto"})
+    eigenvalues = np.array([[-3.0, 1.0, 9.0], [-2.0, 2.0, 8.0]])
+    for mu in (2.1, 7.9):
+        settled = code.model_copy(update={"energies": code.window(eigenvalues, mu)})
+        # Bands that a strain has moved by one eV, either way, and a Fermi level at the top of the gap.
+        check_covers(-4.0, 99.0, 8.0, settled)
+        check_covers(-2.0, 99.0, 9.0, settled)
+        assert settled.energy_grid.spacing == pytest.approx(0.75 * 0.5)
+        assert settled.energy_grid.levels < 70
+
+
+def test_energies_that_were_proposed_are_taken_for_no_other_broadening_nor_hotter_electrons(
+    values: dict[str, Any],
+) -> None:
+    code = Espresso.of({**values, "energies": "auto"})
+    kept = {"origin": -6.0, "spacing": 0.4, "levels": 50, "broadening": 0.5, "temperature": 1000.0, "states": 5.0}
+    settled = code.settled({"energies": kept})
+    assert not settled.needs_survey and settled.energy_grid.levels == 50
+    be2 = bulk("Be", "hcp", a=2.29, c=3.58)
+    assert settled.n_bands(be2) == 13  # ten and a tenth more, and two
+    assert Espresso.of(values).settled({"energies": kept}) == Espresso.of(values)
+    with pytest.raises(InputError, match=r"energies: auto, for δ 0\.5 eV at 1000 K; wanted .*δ 0\.3 eV, 1000 K"):
+        code.settled({"energies": {**kept, "broadening": 0.3}})
+    with pytest.raises(InputError, match=r"energies: auto, .* 500 K"):
+        code.settled({"energies": {**kept, "temperature": 500.0}})
+
+
 # -- with pw.x ---------------------------------------------------------------------------------------------------------
 
 
@@ -225,3 +254,18 @@ def test_ultrasoft_pseudopotentials_go_through_pp(
     x = (data.energy.values[:, None, None] - reference.eigenvalue.values) / 1.0
     dos = (np.exp(-(x**2)) / np.sqrt(np.pi) * reference.k_weight.values[:, None]).sum(axis=(1, 2))
     assert np.abs(data.dos.values - dos).max() < 2e-3 * dos.max()
+
+
+@pytest.mark.qe
+@pytest.mark.skipif(shutil.which("pw.x") is None, reason="no pw.x on this machine")
+def test_a_survey_proposes_energies_that_its_own_snapshot_and_a_strained_one_are_covered_by(
+    tmp_path: Path, be2: Atoms, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = Espresso.of({**values, "energies": "auto"})
+    with Scratch("a", str(tmp_path)) as scratch:
+        code = code.settled(code.survey(be2, scratch))
+        be2.set_cell(be2.cell * 1.03, scale_atoms=True)
+        monkeypatch.setattr(Espresso, "n_bands", lambda *_: 4)  # too few: it goes on with more
+        run, _, ldos = code.calculate(be2, scratch)
+    assert run.eigenvalues.max(axis=1).min() >= code.energy_grid.values[-1]
+    assert ldos.shape[3] == code.energy_grid.levels
