@@ -73,11 +73,12 @@ notebooks: setup
 model-data: setup
 	$(BIN)/python notebooks/model_data.py
 
-SHIPPED := maladist/data/be_1000K
+MODEL := be-1000K
+SHIPPED := $(patsubst %/$(MODEL).maladist,%,$(wildcard maladist/data/*/$(MODEL).maladist))
 model: setup
 	$(BIN)/maladist train $(SHIPPED)/train.yaml --output model-data/training --resume
-	cp model-data/training/model.maladist $(SHIPPED)/be-1000K.maladist
-	$(BIN)/maladist evaluate $(SHIPPED)/be-1000K.maladist 'model-data/be.zarr/snapshots/test-*' --spread \
+	cp model-data/training/model.maladist $(SHIPPED)/$(MODEL).maladist
+	$(BIN)/maladist evaluate $(SHIPPED)/$(MODEL).maladist 'model-data/be.zarr/snapshots/test-*' --spread \
 		--train 'model-data/be.zarr/snapshots/train-08-*' --json model-data/evaluation.json --plots model-data/plots
 
 # The weights stay; a model that `make model` trains knows its domain already.

@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution, version
-from importlib.resources import files
 from pathlib import Path
 from typing import Final, Literal
 
@@ -26,6 +25,7 @@ from maladist.descriptors import BispectrumSpec, evaluate
 from maladist.errors import DependencyError
 from maladist.grid import Grid
 from maladist.io.model_file import load_model
+from maladist.io.shipped import shipped_models
 from maladist.neighbors import CellList
 from maladist.parallel.workers import wait_for_worker
 from maladist.reprs import size
@@ -196,11 +196,10 @@ def _batch(program: str) -> str:
 
 
 def _model() -> str:
-    data = Path(str(files("maladist"))) / "data"
-    paths = sorted(data.rglob("*.maladist"))
-    if not paths:
+    models = shipped_models()
+    if not models:
         raise AbsentError("none in this installation: train one, or import MALA's (maladist import-mala)")
-    return ", ".join(f"{p.relative_to(data)} ({load_model(p)})" for p in paths)
+    return ", ".join(f"{name}, {one.card.summary} ({load_model(one.file)})" for name, one in models.items())
 
 
 def _cluster(name: str) -> str:

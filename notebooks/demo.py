@@ -17,13 +17,14 @@ from rich.table import Table
 
 import maladist
 from maladist.cli.console import TerminalObserver
+from maladist.io.shipped import shipped_models
 from maladist.report.figures import overview
 from maladist.report.html import report
 
 CONSOLE = Console()
 OUTPUT = Path(__file__).parent.parent / "demo-output"
-HELD_OUT = Path(maladist.__file__).parent / "data" / "be_1000K" / "held-out.extxyz"
 MODEL = "be-1000K"
+HELD_OUT = shipped_models()[MODEL].folder / "held-out.extxyz"
 REPEAT = (4, 4, 2)
 
 

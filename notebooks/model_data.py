@@ -14,9 +14,10 @@ from ase.build import bulk
 import maladist
 from maladist.cli.console import TerminalObserver
 from maladist.datasets.dft.espresso import Espresso
+from maladist.io.shipped import shipped_models
 from maladist.sampling.crystal import displaced
 
-SETUP = Path(maladist.__file__).parent / "data" / "be_1000K" / "dft.yaml"
+SETUP = shipped_models()["be-1000K"].folder / "dft.yaml"
 CRYSTAL = bulk("Be", "hcp", a=2.2866, c=3.5833)
 REPEAT = {8: (2, 2, 1), 15: (2, 2, 2), 16: (2, 2, 2), 32: (4, 2, 2)}
 COUNTS = {

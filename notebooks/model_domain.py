@@ -20,7 +20,7 @@ import maladist
 from maladist import LDOSModel
 from maladist.descriptors import evaluate
 from maladist.grid import Grid
-from maladist.io.model_file import SHIPPED
+from maladist.io.shipped import shipped_models
 from maladist.learning.domain import MARGIN, TAIL, CellRange, fit_domain
 from maladist.neighbors import CellList
 from maladist.physics.system import System, wrapped
@@ -67,8 +67,8 @@ def main() -> None:
         table(model, rows, held_rows)
         return
     domain = fit_domain(CellRange.of_all([system_of(a, model) for a in train]), rows, held_rows, model.input_scaler)
-    maladist.save_model(replace(model, domain=domain), SHIPPED[NAME])
-    print(f"{SHIPPED[NAME]}: {domain.cells}; limit {domain.limit:.3f}")
+    path = maladist.save_model(replace(model, domain=domain), shipped_models()[NAME].file)
+    print(f"{path}: {domain.cells}; limit {domain.limit:.3f}")
 
 
 def table(model: LDOSModel, rows: torch.Tensor, held: torch.Tensor) -> None:

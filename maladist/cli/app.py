@@ -238,21 +238,32 @@ def import_mala(
 
 
 @app.command
-def info(file: Path, /, *, verify: bool = False, cluster: ClusterName = "local", workers: int | None = None) -> None:
-    """Say what a model file, a MALA zip or a store holds.
+def info(
+    file: Path | None = None,
+    /,
+    *,
+    verify: bool = False,
+    cluster: ClusterName = "local",
+    workers: int | None = None,
+) -> None:
+    """Say what a model file, a MALA zip or a store holds; without a file, which models come with maladist.
 
     Parameters
     ----------
+    file
+        Model file or the name of a model, MALA's zip, or a store.
     verify
         Read all of a store or data set, and hold every chunk against what was written.
     """
-    from maladist.io.inspect import describe
+    from maladist.io.inspect import describe, describe_shipped
 
     if verify:
+        if file is None:
+            raise InputError("verify", "no file", "a store", "Say which.")
         _verify(file, cluster, workers)
         return
     table = Table(show_header=False, box=None)
-    for what, much in describe(file):
+    for what, much in describe_shipped() if file is None else describe(file):
         table.add_row(what, much)
     out.print(table)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from maladist.errors import InputError
 from maladist.io.chunks import read_digests
-from maladist.io.model_file import SHIPPED, load_model
+from maladist.io.model_file import load_model
 from maladist.io.paths import plain_file
+from maladist.io.shipped import shipped_models
 from maladist.io.stores import open_dataset
 from maladist.learning.about import model_rows
 
@@ -20,13 +21,21 @@ def describe(path: str | Path) -> list[tuple[str, str]]:
     InputError
         A path that does not exist or holds neither.
     """
-    path = Path(path)
-    if str(path) in SHIPPED and not path.exists():
+    path, models = Path(path), shipped_models()
+    if str(path) in models and not path.exists():
         return model_rows(load_model(path))
     if path.is_dir():
         return _store_rows(path)
-    wanted = f"a model file, a store, or {', '.join(SHIPPED)}"
+    wanted = f"a model file, a store, or {', '.join(models)}"
     return model_rows(load_model(plain_file(path, wanted, "file", InputError)))
+
+
+def describe_shipped() -> list[tuple[str, str]]:
+    """Rows of (name, what for) about the models that come with the package."""
+    return [
+        (name, f"{one.card.summary}: {', '.join(one.card.elements)}, {one.card.temperature:g} K; {one.file}")
+        for name, one in shipped_models().items()
+    ]
 
 
 def _store_rows(path: Path) -> list[tuple[str, str]]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.resources import files
 from pathlib import Path
-from typing import Final
 
 from maladist.elements import Element
 from maladist.errors import ModelError
@@ -13,11 +11,9 @@ from maladist.io.mala.model import import_mala
 from maladist.io.paths import plain_file
 from maladist.io.qe.upf import read_pseudopotentials
 from maladist.io.refused import refuse_file_names
+from maladist.io.shipped import shipped_models
 from maladist.io.targets import write_whole
 from maladist.learning.model import LDOSModel
-
-# Models that come with the package: name to file; each has its model card beside it.
-SHIPPED: Final = {"be-1000K": Path(str(files("maladist"))) / "data" / "be_1000K" / "be-1000K.maladist"}
 
 
 def save_model(model: LDOSModel, path: str | Path) -> Path:
@@ -49,7 +45,7 @@ def load_model(path: str | Path, pseudopotentials: Mapping[str, Element] | str |
     Parameters
     ----------
     path
-        The file, or the name of a model that comes with the package: 'be-1000K', beryllium around 1000 K.
+        The file, or the name of a model that comes with the package (`maladist info` lists them).
     pseudopotentials
         Element of each symbol, or a folder of UPF files; replaces what the file knows of them.
 
@@ -63,9 +59,10 @@ def load_model(path: str | Path, pseudopotentials: Mapping[str, Element] | str |
     PhysicsError
         Physics that this program does not have, such as PAW.
     """
-    wanted = f"a model file, MALA's zip, or a model of the package: {', '.join(SHIPPED)}"
-    shipped = SHIPPED.get(str(path))
-    path = shipped if shipped and not Path(path).exists() else plain_file(path, wanted, "model", ModelError)
+    models = shipped_models()
+    wanted = f"a model file, MALA's zip, or a model of the package: {', '.join(models)}"
+    shipped = models.get(str(path))
+    path = shipped.file if shipped and not Path(path).exists() else plain_file(path, wanted, "model", ModelError)
     given = read_pseudopotentials(pseudopotentials) if isinstance(pseudopotentials, str | Path) else pseudopotentials
     try:
         content = path.read_bytes()

@@ -1,0 +1,52 @@
+"""Models that come with the package: found by their folders, each with a card that can be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from maladist.cli.app import main
+from maladist.errors import ModelError
+from maladist.io import shipped
+from maladist.io.shipped import ShippedModel, shipped_models
+
+HEAD = "---\nsummary: liquid tin\nelements: [Sn]\ntemperature: 600\n---\n# tin\n"
+
+
+def folder(path: Path, card: str | None, file: str = "sn.maladist") -> Path:
+    path.mkdir()
+    (path / file).write_bytes(b"")
+    if card is not None:
+        (path / "README.md").write_text(card)
+    return path / file
+
+
+def test_a_folder_with_a_model_file_and_a_card_is_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shipped, "_DATA", tmp_path)
+    file = folder(tmp_path / "any_name", HEAD)
+    folder(tmp_path / "without_card", None, "pb.maladist")
+    assert shipped_models() == {"sn": ShippedModel(file)}
+    card = shipped_models()["sn"].card
+    assert (card.summary, card.elements, card.temperature, card.errors) == ("liquid tin", ["Sn"], 600.0, {})
+
+
+@pytest.mark.parametrize(
+    ("card", "words"),
+    [
+        ("# tin\n", "between two ---"),
+        ("---\nsummary: tin\n", "between two ---"),
+        (HEAD.replace("600", "hot"), "temper"),
+    ],
+)
+def test_a_card_that_says_nothing_is_refused_by_its_path(tmp_path: Path, card: str, words: str) -> None:
+    with pytest.raises(ModelError, match=f"README.md.*{words}"):
+        _ = ShippedModel(folder(tmp_path / "a", card)).card
+
+
+def test_info_without_a_file_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info"]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out and one.card.summary in out for name, one in shipped_models().items())
+    assert main(["info", "--verify"]) == 2
+    assert "a store" in capsys.readouterr().err
