@@ -7,10 +7,11 @@ weights of their k-points, forces and stress where it told them, and how it was 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import ase
 import numpy as np
 import numpy.typing as npt
 import xarray as xr
@@ -65,7 +66,14 @@ def proposed(path: Path) -> dict[str, Any]:
 
 def keep_proposed(path: Path, values: Mapping[str, Any]) -> None:
     """Keep, in a data set, settings of its calculations that were proposed and that all its snapshots share."""
-    stores.set_attributes(path, {"proposed": {**proposed(path), **values}})
+    if values:
+        stores.set_attributes(path, {"proposed": {**proposed(path), **values}})
+
+
+def cells(path: Path) -> Iterator[ase.Atoms]:
+    """Atoms of the finished snapshots of a data set, one by one; none where there is no data set."""
+    for group in _finished(path) if (path / SNAPSHOTS).is_dir() else ():
+        yield schema.atoms_of(stores.open_dataset(group, need=("position", "number", "cell")))
 
 
 def snapshot_path(path: Path, name: str) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, Self
 
 import ase
@@ -68,22 +68,26 @@ class DFTCode(Protocol):
     def needs_survey(self) -> bool:
         """Whether something is left open that only a calculation can propose."""
 
-    def propose(self, cells: Sequence[ase.Atoms]) -> dict[str, Any]:
+    def propose(self, snapshots: Sequence[ase.Atoms], others: Iterable[ase.Atoms]) -> tuple[dict[str, Any], list[str]]:
         """Settings that were left open and need no calculation, such as k-points for other sizes of a crystal.
 
         Parameters
         ----------
-        cells
-            Those to calculate first, then those that the data set has.
+        snapshots
+            Those to calculate.
+        others
+            Those that the data set has; read one by one, so that it is as well not to ask for them.
 
         Returns
         -------
-        dict
+        values
             Plain values by setting, which the data set keeps; empty where nothing was left open.
+        told
+            What to say of them, in lines.
         """
 
     def survey(self, atoms: ase.Atoms, scratch: Scratch) -> dict[str, Any]:
-        """The same for settings that need a calculation, of the first snapshot.
+        """Values of settings that need a calculation, of the first snapshot.
 
         Raises
         ------

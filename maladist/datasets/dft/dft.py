@@ -96,9 +96,14 @@ def dft(
         schema.check_atoms(atoms, code.elements)
     kept, left_open = datasets.proposed(output), code.needs_survey
     code = code.settled(kept)
+    proposed, told = code.propose(snapshots, datasets.cells(output))
+    code = code.settled(proposed)
     for atoms in snapshots:
         code.check(atoms)
     datasets.open_data_set(output)
+    datasets.keep_proposed(output, proposed)
+    for line in told:
+        observer.note(line)
     todo = [
         (name, atoms)
         for name, atoms in zip(names, snapshots, strict=True)

@@ -4,7 +4,8 @@ temperature: 1000            # K
 pseudopotentials: pp         # folder of UPF files, beside the YAML file
 ecutwfc: 25                  # Ry
 ecutrho: 100
-kpoints: {8: [4, 4, 6], 16: [4, 4, 3]}   # by number of atoms, or one mesh for all; meshes of sizes must nest
+kpoints: {8: [4, 4, 6], 16: [4, 4, 3]}   # by number of atoms; other sizes get meshes that nest with these. Or one
+                             # mesh for all, a spacing in 1/Å, or auto (0.3 1/Å)
 energies: {origin: -4.0, spacing: 0.1, levels: 130}   # eV; or auto: from an scf of the first snapshot
 broadening: 0.1              # δ of the Gaussian, eV
 bands: auto                  # or a number per atom
@@ -18,8 +19,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 import ase
 import numpy as np
@@ -29,6 +31,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from maladist.configuration import no_old_truths
 from maladist.datasets.dft.code import Calculated
+from maladist.datasets.dft.kpoints import AUTO, Mesh, as_dense, named, nested, spaced
 from maladist.datasets.dft.scratch import Scratch, ending
 from maladist.datasets.dft.setup import MARGIN, DFTSetup, Positive, check_covers
 from maladist.errors import DFTError, InputError
@@ -50,8 +53,6 @@ def _of_fortran(value: Any) -> Any:
     return value
 
 
-Points = Annotated[int, Field(ge=1)]
-Mesh = tuple[Points, Points, Points]
 Namelist = Annotated[dict[str, Annotated[Any, AfterValidator(_of_fortran)]], AfterValidator(no_old_truths)]
 
 
@@ -69,7 +70,7 @@ class Espresso(DFTSetup):
     """Quantum ESPRESSO's pw.x and pp.x; see the module's text for the meaning of its settings."""
 
     ecutwfc: Positive
-    kpoints: Mesh | dict[int, Mesh]
+    kpoints: Mesh | dict[int, Mesh] | Positive | Literal["auto"]
     ecutrho: Positive | None = None
     bands: Literal["auto"] | Positive = "auto"
     convergence: Positive = 1e-9
@@ -80,8 +81,11 @@ class Espresso(DFTSetup):
     @classmethod
     def _meshes(cls, value: Any) -> Any:
         meshes = value.values() if isinstance(value, dict) else [value]
-        if not all(isinstance(mesh, list | tuple) and len(mesh) == 3 for mesh in meshes):
-            raise ValueError("three numbers, or a mapping from numbers of atoms to three numbers")
+        one = value == "auto" or (isinstance(value, int | float) and not isinstance(value, bool))
+        if not (one or all(isinstance(mesh, list | tuple) and len(mesh) == 3 for mesh in meshes)):
+            raise ValueError(
+                "three numbers, a mapping from numbers of atoms to three numbers, a spacing in 1/Å or auto"
+            )
         return value
 
     @model_validator(mode="after")
@@ -106,16 +110,60 @@ class Espresso(DFTSetup):
 
     def check(self, atoms: ase.Atoms) -> None:
         """Refuse atoms that there is no mesh of k-points for; see `DFTCode`."""
-        self.mesh(len(atoms))
+        self.mesh(atoms)
 
-    def mesh(self, n_atoms: int) -> Mesh:
-        """Mesh of k-points for a cell of this many atoms."""
-        mesh = self.kpoints.get(n_atoms) if isinstance(self.kpoints, dict) else self.kpoints
-        if mesh is None:
-            raise InputError(
-                "kpoints", f"none for {n_atoms} atoms", "one mesh for all, or a mapping that has this size"
+    def mesh(self, atoms: ase.Atoms) -> Mesh:
+        """Mesh of k-points of a cell."""
+        if isinstance(self.kpoints, tuple):
+            return self.kpoints
+        n, meshes = len(atoms), self._meshes_of_sizes
+        if n in meshes:
+            return meshes[n]
+        remedy = ""
+        if meshes:
+            known = min(meshes, key=lambda size: abs(math.log(size / n)))
+            guess = list(as_dense(meshes[known], known, atoms.cell.array, n))
+            remedy = (
+                f"As dense as that of {known} atoms is {n}: {guess}; with snapshots of {known} atoms it is proposed."
             )
-        return mesh
+        raise InputError("kpoints", f"none for {n} atoms", "one mesh for all, or a mapping that has this size", remedy)
+
+    @property
+    def _meshes_of_sizes(self) -> dict[int, Mesh]:
+        return self.kpoints if isinstance(self.kpoints, dict) else {}
+
+    def propose(self, snapshots: Sequence[ase.Atoms], others: Iterable[ase.Atoms]) -> tuple[dict[str, Any], list[str]]:
+        """Propose meshes for sizes that have none: nested with one that is given, or spaced; see `DFTCode`."""
+        if isinstance(self.kpoints, tuple):
+            return {}, []
+        meshes, told = dict(self._meshes_of_sizes), list[str]()
+        first: dict[int, ase.Atoms] = {}
+        for atoms in snapshots:
+            first.setdefault(len(atoms), atoms)
+        missing = sorted((n for n in first if n not in meshes), reverse=True)
+        if missing and not meshes and not isinstance(self.kpoints, dict):
+            spacing, largest = AUTO if self.kpoints == "auto" else self.kpoints, missing.pop(0)
+            meshes[largest] = spaced(first[largest].cell.array, spacing)
+            told.append(f"k-points of {largest} atoms: {named(meshes[largest])}, at most {spacing:g} 1/Å apart")
+        if missing and not any(n in meshes for n in first):
+            known = next((atoms for atoms in others if len(atoms) in meshes), None)
+            if known is None:
+                return {}, []
+            first[len(known)] = known
+        for n in missing:
+            size = min((k for k in first if k in meshes), key=lambda k: abs(math.log(k / n)))
+            meshes[n], same = nested(meshes[size], first[size].cell.array, first[n].cell.array)
+            how = "the same points as" if same else "denser than"
+            told.append(f"k-points of {n} atoms: {named(meshes[n])}, {how} {named(meshes[size])} of {size} atoms")
+        return {"kpoints": {str(n): list(mesh) for n, mesh in meshes.items()}} if told else {}, told
+
+    def settled(self, proposed: Mapping[str, Any]) -> Self:
+        """The code with the energies and meshes that were proposed, where none are given; see `DFTCode`."""
+        code = super().settled(proposed)
+        meshes = {int(n): tuple(mesh) for n, mesh in proposed.get("kpoints", {}).items()}
+        if isinstance(code.kpoints, tuple) or not meshes:
+            return code
+        return code.model_copy(update={"kpoints": {**meshes, **code._meshes_of_sizes}})
 
     def n_bands(self, atoms: ase.Atoms) -> int:
         """Bands that reach the window's top: free electrons from its bottom, and a third more."""
@@ -184,7 +232,7 @@ class Espresso(DFTSetup):
         """A converged calculation with so many bands, and its Fermi level, eV."""
         files = {s: e.pseudopotential for s, e in self.elements.items()}
         system, electrons = self.namelists(atoms, bands)
-        text = pw_input(atoms, files, self.mesh(len(atoms)), system, electrons, self.pseudopotentials)
+        text = pw_input(atoms, files, self.mesh(atoms), system, electrons, self.pseudopotentials)
         (scratch.folder / "scf.in").write_text(text)
         run_program(scratch, "pw.x", "scf")
         run = read_qe_xml(scratch.folder / _SAVE / "data-file-schema.xml")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
@@ -100,10 +100,10 @@ class DFTSetup(Configuration):
         """Whether the energies are still to be proposed; see `DFTCode`."""
         return self.energies == "auto"
 
-    def propose(self, cells: Sequence[ase.Atoms]) -> dict[str, Any]:
+    def propose(self, snapshots: Sequence[ase.Atoms], others: Iterable[ase.Atoms]) -> tuple[dict[str, Any], list[str]]:
         """Propose nothing: see `DFTCode`."""
-        del cells
-        return {}
+        del snapshots, others
+        return {}, []
 
     def survey(self, atoms: ase.Atoms, scratch: Scratch) -> dict[str, Any]:
         """Refuse to propose energies; see `DFTCode`.

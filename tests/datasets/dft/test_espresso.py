@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,9 @@ def values(own_data: Path) -> dict[str, Any]:
         ({"energies": "automatic"}, "energies: 'automatic'; wanted auto, or a mapping"),
         ({"energies": {"origin": 1, "spacing": 0.1, "levels": 1}}, r"energies\.levels: 1"),
         ({"kpoints": [2, 2]}, r"kpoints: \[2, 2\]; wanted three numbers"),
+        ({"kpoints": "automatic"}, "kpoints: 'automatic'; wanted three numbers, .* or auto"),
+        ({"kpoints": 0}, "kpoints: 0"),
+        ({"kpoints": True}, "kpoints: True; wanted three numbers"),
         ({"kpoints": [2, 2, 0]}, r"kpoints\.2: 0"),
         ({"kpoints": {2: [2, 2, "many"]}}, r"kpoints\.2\.2: 'many'"),
         ({"bands": "all"}, "bands: 'all'; wanted 'auto' or a valid number"),
@@ -90,7 +94,7 @@ def test_a_folder_of_pseudopotentials_is_taken_from_the_files_folder(tmp_path: P
     (tmp_path / "setup.yaml").write_text(yaml_text({**values, "pseudopotentials": "pp"}))
     setup = Espresso.read(tmp_path / "setup.yaml")
     assert setup.pseudopotentials == str(tmp_path / "pp")
-    assert setup.mesh(4) == (1, 2, 1) and setup.bands == "auto" and "Be" in setup.elements
+    assert setup.mesh(Atoms("Be4")) == (1, 2, 1) and setup.bands == "auto" and "Be" in setup.elements
 
 
 @pytest.mark.parametrize(
@@ -186,6 +190,44 @@ def test_proposed_energies_cover_what_is_needed_wherever_in_the_gap_the_fermi_le
         check_covers(-2.0, 99.0, 9.0, settled)
         assert settled.energy_grid.spacing == pytest.approx(0.75 * 0.5)
         assert settled.energy_grid.levels < 70
+
+
+def test_meshes_of_other_sizes_are_proposed_and_told(values: dict[str, Any]) -> None:
+    be2 = bulk("Be", "hcp", a=2.29, c=3.58)
+    be8, be16, taken = be2.repeat((2, 2, 1)), be2.repeat((2, 2, 2)), list[int]()
+
+    def others() -> Iterator[Atoms]:
+        for atoms in (be16, be2):
+            taken.append(len(atoms))
+            yield atoms
+
+    def settled(kpoints: Any, *snapshots: Atoms) -> tuple[Espresso, list[str]]:
+        code = Espresso.of({**values, "kpoints": kpoints})
+        proposed, told = code.propose(snapshots, others())
+        return Espresso.of({**values, "kpoints": kpoints}).settled(proposed), told
+
+    code, told = settled({2: [8, 8, 6]}, be8, be2, be16, be8)
+    assert [code.mesh(a) for a in (be2, be8, be16)] == [(8, 8, 6), (4, 4, 6), (4, 4, 3)]
+    assert "k-points of 8 atoms: 4×4×6, the same points as 4×4×3 of 16 atoms" in told and len(told) == 2
+    assert not taken
+    # The data set has a cell of the size whose mesh is given.
+    code, told = settled({2: [8, 8, 6]}, be8)
+    assert code.mesh(be8) == (4, 4, 6) and taken == [16, 2]
+    code, told = settled("auto", be2, be8)
+    assert (code.mesh(be8), code.mesh(be2)) == ((6, 6, 6), (12, 12, 6)) and "0.3 1/Å" in told[0]
+    assert settled([2, 2, 2], be2, be8)[1] == settled({2: [8, 8, 6]}, be2)[1] == []
+    # Nothing to nest with: the refusal names a mesh that is as dense.
+    alone, _ = settled({4: [6, 6, 6]}, be8)
+    with pytest.raises(InputError, match=r"kpoints: none for 8 atoms.* that of 4 atoms is 8: \[5, 5, 6\]"):
+        alone.check(be8)
+
+
+def test_a_mesh_that_was_proposed_stays_and_one_that_is_given_wins(values: dict[str, Any]) -> None:
+    kept = {"kpoints": {"2": [8, 8, 6], "8": [4, 4, 6]}}
+    be8 = bulk("Be", "hcp", a=2.29, c=3.58).repeat((2, 2, 1))
+    for kpoints, mesh in (("auto", (4, 4, 6)), ({2: [8, 8, 6]}, (4, 4, 6)), ({8: [3, 3, 3]}, (3, 3, 3))):
+        code = Espresso.of({**values, "kpoints": kpoints}).settled(kept)
+        assert code.mesh(be8) == mesh and code.propose([be8], iter(())) == ({}, [])
 
 
 def test_energies_that_were_proposed_are_taken_for_no_other_broadening_nor_hotter_electrons(
