@@ -160,6 +160,12 @@ def read_reference(group: Path) -> xr.Dataset | None:
     return stores.open_dataset(group / REFERENCE, need=None).load()
 
 
+def read_forces(group: Path) -> npt.NDArray[np.float64] | None:
+    """Forces of a snapshot's DFT, (n_atoms, 3), eV/Å; None where there are none."""
+    reference = read_reference(group)
+    return None if reference is None or "forces" not in reference else np.asarray(reference["forces"].values)
+
+
 def reference_terms(reference: xr.Dataset | None) -> dict[str, float]:
     """Scalars of a reference by name."""
     if reference is None:

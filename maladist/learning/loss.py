@@ -15,6 +15,7 @@ atom. Errors that average out over the cell do no harm to A, those of the cell's
     density, band            ⟨ q_N² ⟩, ⟨ q_B² ⟩
     mean_density, mean_band  ⟨ q_N ⟩², ⟨ q_B ⟩²
     mean_total               ⟨ q_A ⟩²
+    forces                   mean square error of the force components, of one of the batch's snapshots
 
 with ⟨⟩ over the portion's points; the loss is their weighted sum, averaged over the portions. The mean of P points
 differs from the cell's by ⟨q²⟩/P or so: portions want to be large where the mean is to count.
@@ -52,6 +53,8 @@ from maladist.physics.fermi import CorrectionMode, fermi_weights
 
 TERMS: Final = ("ldos", "channel", "density", "band", "mean_density", "mean_band", "mean_total")
 """Terms of the loss by the keys of their weights."""
+FORCES: Final = "forces"
+"""Key and name of the term that is no average over points; see :mod:`maladist.training.forces`."""
 _SQUARED: Final = 3  # the last ones are squares of averages, the others averages
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -76,6 +79,9 @@ class LossConfig(Section):
         Of the squares of the same errors averaged over a snapshot's points first: what the energies feel.
     mean_total
         Of the square of the total free energy's error, eV² per atom². It needs the DFT's density and pseudopotentials.
+    forces
+        Of the mean square error of the force components, eV²/Å²; formulas in :mod:`maladist.training.forces`. It needs
+        the DFT's forces, density and pseudopotentials.
     broadening_correction
         Of the broadening, in the integrals' weights and in the validation's energies.
     """
@@ -89,6 +95,7 @@ class LossConfig(Section):
     mean_density: Weight = 0.0
     mean_band: Weight = 0.0
     mean_total: Weight = 0.0
+    forces: Weight = 0.0
     broadening_correction: CorrectionMode = "auto"
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 
 from maladist.errors import DependencyError
 from maladist.io.samples import write_table
-from maladist.learning.loss import TERMS
+from maladist.learning.loss import FORCES, TERMS
 from maladist.parallel.progress import Finished
 from maladist.training.validation import Validated
 
@@ -24,7 +24,7 @@ class EpochReport(Finished):
     seconds
         Of its steps, without validation.
     terms
-        Weighted terms of the loss, averaged over its batches, in the order of ``TERMS``.
+        Weighted terms of the loss, averaged over its batches, in the order of ``TERMS``, then ``FORCES``.
     learning_rate
         At its end.
     validation
@@ -52,7 +52,7 @@ class EpochReport(Finished):
 
     def to_dict(self) -> dict[str, Any]:
         """A row of a table; terms that have no weight are left out."""
-        terms = {f"loss_{name}": value for name, value in zip(TERMS, self.terms, strict=True) if value}
+        terms = {f"loss_{name}": value for name, value in zip((*TERMS, FORCES), self.terms, strict=True) if value}
         row = {"epoch": self.epoch, "seconds": round(self.seconds, 4), "learning_rate": self.learning_rate}
         errors = {} if self.validation is None else self.validation.to_dict()
         return {**row, "loss": self.loss, **(terms if len(terms) > 1 else {}), **errors}

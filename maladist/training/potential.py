@@ -55,7 +55,28 @@ def potentials(
     """
     folder.mkdir(parents=True, exist_ok=True)
     found, jobs = [], []
-    for i, snapshot in enumerate(snapshots):
+    for i, (s, felt) in enumerate(energetic(snapshots, elements, "loss.mean_total", correction=correction)):
+        key = hashlib.sha256(f"{s.path} {channel} {correction} {s.energies.origin} {s.zero}".encode()).hexdigest()[:12]
+        path = folder / f"{s.name}-{key}.potential.npy"
+        found.append(replace(snapshots[i], potential=str(path)))
+        if not path.exists():
+            jobs.append(waves.NamedJob(f"{s.name} (snapshot {i})", s, str(path), felt, correction, channel))
+    waves.in_order(client, write_potential, jobs, run_key="potential")
+    return found
+
+
+def energetic(
+    snapshots: Sequence[Snapshot], elements: Mapping[str, Element], key: str, *, correction: bool
+) -> list[tuple[Snapshot, Sensitivity]]:
+    """Snapshots with their pseudopotentials, and what their energies feel of the LDOS.
+
+    Raises
+    ------
+    InputError
+        Naming ``key`` of the configuration: a snapshot whose total energy cannot be had.
+    """
+    found = []
+    for snapshot in snapshots:
         s = replace(snapshot, system=replace(snapshot.system, elements=elements))
         felt = s.sensitivity(correction=correction)
         lacks = [
@@ -66,27 +87,33 @@ def potentials(
         ]
         if lacks or felt is None:
             wanted = "snapshots whose total energy is known"
-            raise InputError("loss.mean_total", f"{s.name} without {', '.join(lacks)}", wanted, "Or leave it at 0.")
-        key = hashlib.sha256(f"{s.path} {channel} {correction} {s.energies.origin} {s.zero}".encode()).hexdigest()[:12]
-        path = folder / f"{s.name}-{key}.potential.npy"
-        found.append(replace(snapshot, potential=str(path)))
-        if not path.exists():
-            jobs.append(waves.NamedJob(f"{s.name} (snapshot {i})", s, str(path), felt, correction, channel))
-    waves.in_order(client, write_potential, jobs, run_key="potential")
+            raise InputError(key, f"{s.name} without {', '.join(lacks)}", wanted, "Or leave it at 0.")
+        found.append((s, felt))
     return found
 
 
 def write_potential(snapshot: Snapshot, path: str, felt: Sensitivity, correction: bool, channel: bool) -> str:
     """Compute one snapshot's u(r) on a worker and write it, (Nx, Ny, Nz) float32, eV."""
     n = torch.as_tensor(np.asarray(stores.open_array(snapshot.path, "density", "r")[...], dtype=float))
-    u = double_counting_potential(n, snapshot.system)
-    if channel:
-        u -= (u * n).sum() / n.sum()
-    else:
-        slope = density_by_fermi_level(snapshot, felt, correction)
-        u -= (u * slope).sum() / slope.sum()
+    u = centred(
+        double_counting_potential(n, snapshot.system), n, snapshot, felt, correction=correction, channel=channel
+    )
     write_rows(Path(path), u.numpy().astype(np.float32))
     return snapshot.name
+
+
+def centred(
+    potential: torch.Tensor,
+    density: torch.Tensor,
+    snapshot: Snapshot,
+    felt: Sensitivity,
+    *,
+    correction: bool,
+    channel: bool,
+) -> torch.Tensor:
+    """u(r) less the constant that makes its first-order effect right, (Nx, Ny, Nz); see `potentials`."""
+    weight = density if channel else density_by_fermi_level(snapshot, felt, correction)
+    return potential - (potential * weight).sum() / weight.sum()
 
 
 def density_by_fermi_level(snapshot: Snapshot, felt: Sensitivity, correction: bool) -> torch.Tensor:

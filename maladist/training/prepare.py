@@ -26,6 +26,7 @@ from maladist.training.batches import Batches
 from maladist.training.config import TrainConfig
 from maladist.training.data import TrainingData
 from maladist.training.domain import find_domain
+from maladist.training.forces import ForceLoss, Slopes, force_labels
 from maladist.training.potential import potentials
 from maladist.training.samples import Chunk, sample
 from maladist.training.validation import Validation
@@ -51,6 +52,8 @@ class Prepared:
         Where the model is trained.
     mean
         Of what the network gives over these points: LDOS, 1/(eV Å³), and density, 1/Å³; (outputs,) float64.
+    labels
+        Slopes of A of the training snapshots, where the loss has the forces.
     """
 
     data: TrainingData
@@ -61,6 +64,7 @@ class Prepared:
     outputs: Outputs
     domain: Domain
     mean: torch.Tensor
+    labels: tuple[Slopes, ...] = ()
 
     def network(self, config: TrainConfig) -> FeedForward:
         """A new network, with torch's present random numbers, that begins near the mean LDOS of the data.
@@ -103,6 +107,14 @@ class Prepared:
                 )
         grid, device = snapshots[0].energies, config.torch_device
         return LDOSLoss(config.loss, felt, grid, self.outputs, correction=self.data.correction, device=device)
+
+    def force_loss(self, config: TrainConfig) -> ForceLoss | None:
+        """The loss of the forces of the training's snapshots; None where it has no weight."""
+        if not self.labels:
+            return None
+        felt = [s.felt.weights(self.data.train[0].energies, correction=self.data.correction) for s in self.labels]
+        device = config.torch_device
+        return ForceLoss(self.labels, torch.stack(felt), self.inputs.to(device), self.outputs)
 
     def checked_on(self, config: TrainConfig) -> Validation | None:
         """What the training is validated on; None where there is nothing."""
@@ -167,6 +179,18 @@ def prepare(config: TrainConfig, found: TrainingData, folder: Path, client: Clie
             potentials(part, found.elements, samples, client, correction=found.correction, channel=learns_density)
             for part in (train, validation)
         )
+    labels: list[Slopes] = []
+    if config.loss.forces:
+        labels = force_labels(
+            train,
+            found.spec,
+            found.elements,
+            samples,
+            client,
+            seed=config.seed,
+            correction=found.correction,
+            channel=learns_density,
+        )
     choose = partial(sample, spec=found.spec, folder=samples, client=client, seed=config.seed, fields=found.fields)
     chosen = choose(train, points=data.points, shuffled=True, cross=cross)
     held = choose(validation, points=data.validation_points).chunks if validation else ()
@@ -183,4 +207,5 @@ def prepare(config: TrainConfig, found: TrainingData, folder: Path, client: Clie
         outputs,
         find_domain(train, chosen.chunks, held, inputs, observer),
         torch.cat([chosen.ldos.mean, chosen.rest.mean[: outputs.extra]]),
+        tuple(labels),
     )

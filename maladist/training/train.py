@@ -80,6 +80,9 @@ def train(
     InputError
         Data that cannot be learnt from, an output that exists, a checkpoint of another configuration.
     """
+    if config.loss.forces and ranks > 1:
+        remedy = "The second derivative does not pass through DistributedDataParallel."
+        raise InputError("loss.forces", f"{config.loss.forces} with {ranks} ranks", "one rank, or 0", remedy)
     data, observer = data or find_data(config), observer or Silent()
     output = open_output(output, resume)
     with ownership.take(output) as folder, client_or_local(client) as connected:
@@ -204,13 +207,14 @@ def fit(
         if resume and checkpoint.exists():
             run.load(read_checkpoint(checkpoint))
         loss_of = prepared.loss(config, prepared.data.train, "data.train")
+        forces_of = prepared.force_loss(config)
         inputs, device = run.inputs, config.torch_device
         parallel = rank.wrap(run.network)
         observer.stage("epochs", config.epochs, run.epoch)
         for epoch in range(run.epoch, config.epochs):
             if run.stopped:
                 break
-            began, terms = time.perf_counter(), torch.zeros(len(TERMS), device=device)
+            began, terms = time.perf_counter(), torch.zeros(len(TERMS) + 1, device=device)
             torch.manual_seed((config.seed * 1_000_003 + epoch) * 1009 + rank.index)  # of the dropout
             parallel.train()
             for batch in batches.epoch(epoch):
@@ -218,6 +222,10 @@ def fit(
                 with torch.autocast(device.type, run.autocast, enabled=config.amp != "none"):
                     y = parallel(inputs.transform(batch.features))
                 found = loss_of.terms_of(loss_of.averages(y.float(), batch.targets, batch.snapshots))
+                slopes = found.new_zeros(1)
+                if forces_of is not None:
+                    slopes = config.loss.forces * forces_of(run.network, int(batch.snapshots[0]))[None]
+                found = torch.cat([found, slopes])
                 portions = torch.tensor(float(len(batch.snapshots)), device=device)
                 run.step(found.sum() * (portions / rank.mean(portions)))  # of a ragged last batch a rank may have fewer
                 terms += found.detach()

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import zarr
 from ase.build import bulk
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 
 import maladist
 from maladist.datasets.dft.espresso import Espresso
+from maladist.io import stores
 from maladist.sampling.crystal import displaced
 
 HERE = Path(__file__).parent
@@ -54,9 +55,10 @@ def pack(store: Path, names: Sequence[str], target: Path) -> None:
             chunks=old.chunks,
             dimension_names=dims,
             attributes=facts,
-            compressors=BloscCodec(cname="zstd", clevel=9, shuffle="shuffle"),
+            compressors=[BloscCodec(cname="zstd", clevel=9, shuffle="shuffle"), Crc32cCodec()],
             overwrite=True,
         )
+        stores.seal(store / "snapshots" / name)
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
         for path in sorted(p for p in store.rglob("*") if p.is_file()):
             name = str(path.relative_to(store.parent))

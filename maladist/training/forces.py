@@ -1,0 +1,273 @@
+r"""The loss of the forces: slopes of the total free energy along random displacements, held against the DFT's forces.
+
+Along a displacement v of all atoms A changes, to first order and with the number of electrons fixed, by
+
+    v·∂A/∂R = Σ_r ΔV [ Σ_i ω_i ḋ(ε_i, r) + u(r) ṅ₀(r) ] + v·∂E_ii/∂R + ∫ s v·∂n_core/∂R,        s = v_xc + v_H + u
+
+with ω = w_B + w_S − μ w_N at the DFT's Fermi level, u(r) of :mod:`maladist.physics.double_counting` at the DFT's
+density, ḋ and ṅ₀ the slopes of the network's LDOS and of the density of the double counting (the density channel, or
+w_N · ḋ where there is none). That is to be −v·F. Fields at the DFT's density make all but ḋ and ṅ₀ a constant of the
+snapshot, which is found once; at the network's own density they would differ by its error, an error of second order.
+
+ḋ = Σ_f ∂d/∂B_f Ḃ_f by one backward pass through the network, which is differentiated once more for its weights. Ḃ comes
+from the descriptors at R ± hv. The sum over points needs a grid that holds what varies, not the density's own: one with
+`COARSER` times fewer points a side gives the forces of be-1000K to 0.012 eV/Å, a tenth of their error, for a fifteenth
+of the work.
+
+With components of v of unit variance the square of the residual is, on average, the sum of the squares of the errors
+of all 3N components; so the loss is their mean square whatever the cell's size, in eV²/Å².
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import scipy.signal
+import torch
+from distributed import Client
+from torch import Tensor, nn
+
+from maladist.datasets.snapshots import Snapshot
+from maladist.descriptors import Spec
+from maladist.descriptors.dispatch import evaluate
+from maladist.elements import Element
+from maladist.errors import InputError
+from maladist.grid import Grid
+from maladist.io import datasets, stores
+from maladist.io.samples import read_rows, write_rows
+from maladist.learning.loss import Sensitivity
+from maladist.learning.outputs import Outputs
+from maladist.learning.scaling import Scaler
+from maladist.neighbors import CellList
+from maladist.parallel import waves
+from maladist.physics.core import core_charge
+from maladist.physics.double_counting import double_counting_potential
+from maladist.physics.ewald import ewald_energy
+from maladist.physics.hartree import hartree_potential
+from maladist.physics.system import System
+from maladist.physics.xc import xc_potential
+from maladist.training.potential import centred, energetic
+
+Array = npt.NDArray[np.float64]
+
+DIRECTIONS: Final = 8
+"""Displacements of a snapshot whose slopes are learnt."""
+COARSER: Final = 2.5
+_STEP: Final = 3e-4  # Å, of the largest component; the bispectrum's switch is not smooth enough for longer ones
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """Files of one snapshot's labels.
+
+    Attributes
+    ----------
+    features, slopes
+        Descriptors, (points, features), and their slopes, (directions · points, features); float32.
+    potential
+        u(r) at the points, less the constant that makes its first-order effect right, (points, 1) float32, eV.
+    targets
+        What the network's share of v·∂A/∂R should be, (directions, 1) float32, eV.
+    voxel_volume
+        Ω over the number of points, Å³.
+    components
+        Number of components of its forces.
+    felt
+        Weights of the LDOS at the DFT's Fermi level.
+    """
+
+    features: str
+    slopes: str
+    potential: str
+    targets: str
+    voxel_volume: float
+    components: int
+    felt: Sensitivity
+
+
+def force_labels(
+    snapshots: Sequence[Snapshot],
+    spec: Spec,
+    elements: Mapping[str, Element],
+    folder: Path,
+    client: Client,
+    *,
+    seed: int,
+    correction: bool,
+    channel: bool,
+) -> list[Slopes]:
+    """Slopes of A of snapshots, as the DFT's forces have them; made on the workers, once.
+
+    Parameters
+    ----------
+    spec
+        Descriptors.
+    elements
+        Pseudopotentials by symbol.
+    folder
+        Where the files are kept; those that are there are taken as they are.
+    seed
+        Of the displacements.
+    correction
+        Of the broadening.
+    channel
+        Whether the network has a density channel.
+
+    Raises
+    ------
+    InputError
+        A snapshot without forces, density, functional, pseudopotentials or Fermi level.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found, jobs = [], []
+    for i, (s, felt) in enumerate(energetic(snapshots, elements, "loss.forces", correction=correction)):
+        if datasets.read_forces(Path(s.path)) is None:
+            remedy = "`maladist dft` keeps them; or leave loss.forces at 0."
+            raise InputError("loss.forces", f"{s.name} without forces of the DFT", "forces in its reference", remedy)
+        how = f"{s.path} {spec.to_dict()} {seed} {channel} {correction} {s.energies.origin} {s.zero}"
+        stem = f"{folder / s.name}-{hashlib.sha256(how.encode()).hexdigest()[:12]}"
+        slopes = Slopes(
+            f"{stem}.force-features.npy",
+            f"{stem}.slopes.npy",
+            f"{stem}.force-potential.npy",
+            f"{stem}.force-targets.npy",
+            s.system.grid.volume / coarser(s.system.grid).n_points,
+            3 * s.system.n_atoms,
+            felt,
+        )
+        found.append(slopes)
+        if not Path(slopes.targets).exists():  # which is written last
+            jobs.append(waves.NamedJob(f"{s.name} (snapshot {i})", s, slopes, spec, seed, correction, channel))
+    waves.in_order(client, write_slopes, jobs, run_key="forces")
+    return found
+
+
+def coarser(grid: Grid) -> Grid:
+    """The grid that the sum over points is taken on."""
+    nx, ny, nz = (max(1, round(n / COARSER)) for n in grid.shape)
+    return Grid(grid.cell, (nx, ny, nz))
+
+
+def write_slopes(snapshot: Snapshot, slopes: Slopes, spec: Spec, seed: int, correction: bool, channel: bool) -> str:
+    """Make one snapshot's labels on a worker."""
+    system, grid = snapshot.system, coarser(snapshot.system.grid)
+    n = torch.as_tensor(stores.read_region(snapshot.path, "density").astype(float, copy=False))
+    u = double_counting_potential(n, system)
+    explicit = explicit_slopes(n, u, system)
+    displacements = np.random.default_rng([seed, zlib.crc32(snapshot.name.encode())]).normal(
+        size=(DIRECTIONS, system.n_atoms, 3)
+    )
+    forces = datasets.read_forces(Path(snapshot.path))
+    assert forces is not None
+    targets = -(displacements * (forces + explicit)).sum(axis=(1, 2))
+    features, along = described_along(displacements, system, grid, spec)
+    potential = centred(u, n, snapshot, slopes.felt, correction=correction, channel=channel).numpy()
+    for axis, size in enumerate(grid.shape):
+        potential = scipy.signal.resample(potential, size, axis=axis)
+    write_rows(Path(slopes.features), features)
+    write_rows(Path(slopes.slopes), along.reshape(-1, spec.n_features))
+    write_rows(Path(slopes.potential), potential.reshape(-1, 1).astype(np.float32))
+    write_rows(Path(slopes.targets), targets.reshape(-1, 1).astype(np.float32))
+    return snapshot.name
+
+
+def explicit_slopes(density: Tensor, potential: Tensor, system: System) -> Array:
+    """∂E_ii/∂R + ∫ s ∂n_core/∂R, (n_atoms, 3) float64, eV/Å.
+
+    Parameters
+    ----------
+    density
+        n of the double counting, (Nx, Ny, Nz) float64, 1/Å³.
+    potential
+        u at it, eV.
+    system
+        The cell, with functional and pseudopotentials.
+    """
+    positions = torch.tensor(system.positions, requires_grad=True)
+    total = ewald_energy(positions, torch.as_tensor(system.charges), system.grid.cell_array)
+    core = core_charge(system, positions)
+    if core is not None and system.xc is not None:
+        s = potential + hartree_potential(density, system.grid)
+        s += xc_potential(density + core.detach(), system.grid, system.xc, system.sphere)
+        total = total + (s * core).sum() * system.grid.voxel_volume
+    return np.asarray(torch.autograd.grad(total, positions)[0].numpy())
+
+
+def described_along(
+    displacements: Array, system: System, grid: Grid, spec: Spec
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Descriptors of a grid's points, (points, features), and their slopes, (directions, points, features)."""
+    points = grid.points(next(iter(grid.blocks(grid.shape))))
+
+    def described(positions: Array) -> Array:
+        cells = CellList(grid.cell_array, positions, system.numbers, spec.cutoff)
+        near = cells.around([0, 0, 0], [1, 1, 1])
+        return np.asarray(evaluate(points, near, spec, dtype=torch.float64, threads=1).numpy())
+
+    along = np.empty((len(displacements), len(points), spec.n_features), np.float32)
+    for i, v in enumerate(displacements):
+        h = _STEP / np.abs(v).max()
+        along[i] = (described(system.positions + h * v) - described(system.positions - h * v)) / (2 * h)
+    return described(system.positions).astype(np.float32), along
+
+
+class ForceLoss:
+    """Mean square error of the force components of a snapshot, estimated from its slopes.
+
+    Parameters
+    ----------
+    labels
+        By number of the snapshot.
+    weights
+        Of the LDOS per snapshot, as `Sensitivity.weights` has them: (snapshots, levels, 3).
+    inputs, outputs
+        Scaling of descriptors, of LDOS and density.
+    """
+
+    def __init__(self, labels: Sequence[Slopes], weights: Tensor, inputs: Scaler, outputs: Outputs) -> None:
+        self.labels, self.inputs, self.outputs = labels, inputs, outputs
+        levels = weights.shape[1]
+        linear = outputs.ldos.inverse(torch.eye(levels).double()) - outputs.ldos.inverse(
+            torch.zeros(1, levels).double()
+        )
+        per_volume = torch.tensor([s.voxel_volume / s.felt.volume_per_atom for s in labels]).double()
+        self.weights = (linear @ weights * per_volume[:, None, None]).float()
+
+    def __call__(self, network: nn.Module, snapshot: int) -> Tensor:
+        """Mean square error of a snapshot, a scalar with a graph, eV²/Å².
+
+        Parameters
+        ----------
+        network
+            Scaled descriptors to scaled LDOS and density.
+        snapshot
+            Its number.
+        """
+        labels, device = self.labels[snapshot], next(network.parameters()).device
+        features = torch.from_numpy(read_rows(labels.features)).to(device)
+        along = torch.from_numpy(read_rows(labels.slopes)).to(device)
+        potential = torch.from_numpy(read_rows(labels.potential))[:, 0].to(device)
+        targets = torch.from_numpy(read_rows(labels.targets))[:, 0].to(device)
+        # The scaler's linear part, in float64: its shift is much larger than a slope.
+        along = self.inputs.transform(along.double()) - self.inputs.transform(
+            along.new_zeros(1, along.shape[1]).double()
+        )
+        weights, levels = self.weights[snapshot].to(device), self.weights.shape[1]
+        with torch.enable_grad():
+            x = self.inputs.transform(features).requires_grad_()
+            y = network(x)
+            of_ldos = y[:, :levels] @ weights
+            electrons = of_ldos[:, 0]
+            if self.outputs.density is not None:
+                electrons = y[:, levels] * (float(self.outputs.density.scale) * labels.voxel_volume)
+            total = (of_ldos[:, 2] + potential * electrons).sum()
+            (gradient,) = torch.autograd.grad(total, x, create_graph=True)
+        slopes = (along.float().reshape(len(targets), *x.shape) * gradient).sum(dim=(1, 2))
+        return (slopes - targets).square().mean() / labels.components

@@ -1,0 +1,168 @@
+"""The loss of the forces: its slopes are those of what it says, and it makes forces better."""
+
+from __future__ import annotations
+
+import shutil
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from distributed import Client
+
+from maladist import TrainConfig, train
+from maladist.datasets.snapshots import Snapshot, find_snapshots
+from maladist.descriptors import BispectrumSpec
+from maladist.descriptors.dispatch import evaluate
+from maladist.errors import InputError
+from maladist.grid import Grid
+from maladist.io import datasets, stores
+from maladist.io.qe.upf import read_pseudopotentials
+from maladist.io.samples import read_rows
+from maladist.learning.network import FeedForward
+from maladist.learning.outputs import Outputs
+from maladist.learning.scaling import Moments, Scaler
+from maladist.neighbors import CellList
+from maladist.physics.core import core_charge
+from maladist.physics.double_counting import double_counting_potential
+from maladist.physics.ewald import ewald_energy
+from maladist.physics.hartree import hartree_potential
+from maladist.physics.xc import xc_potential
+from maladist.training.forces import ForceLoss, coarser, explicit_slopes, force_labels
+from maladist.training.potential import energetic
+
+PSEUDOPOTENTIALS = Path(__file__).parents[1] / "data" / "pseudopotentials"
+SPEC = BispectrumSpec(twojmax=2, cutoff=3.5)
+
+
+@pytest.fixture(scope="module")
+def snapshot(small_data_set: Path) -> Snapshot:
+    elements = read_pseudopotentials(PSEUDOPOTENTIALS)
+    (found,) = energetic(
+        [Snapshot.read(small_data_set / "snapshots" / "train-0")], elements, "loss.forces", correction=True
+    )
+    return found[0]
+
+
+def test_explicit_slopes_are_those_of_the_ions_and_of_the_core_charge_in_a_fixed_field(snapshot: Snapshot) -> None:
+    system = snapshot.system
+    n = torch.as_tensor(stores.read_region(snapshot.path, "density").astype(float))
+    u = double_counting_potential(n, system)
+    core = core_charge(system)
+    assert core is not None and system.xc is not None
+    s = u + hartree_potential(n, system.grid) + xc_potential(n + core, system.grid, system.xc, system.sphere)
+
+    def energy(positions: torch.Tensor) -> float:
+        moved = core_charge(system, positions)
+        assert moved is not None
+        ions = ewald_energy(positions, torch.as_tensor(system.charges), system.grid.cell_array)
+        return float(ions + (s * moved).sum() * system.grid.voxel_volume)
+
+    step, at, slopes = 1e-4, torch.tensor(system.positions), explicit_slopes(n, u, system)
+    for atom, axis in ((0, 0), (1, 2)):
+        change = torch.zeros_like(at)
+        change[atom, axis] = step
+        difference = (energy(at + change) - energy(at - change)) / (2 * step)
+        assert slopes[atom, axis] == pytest.approx(difference, rel=1e-6)
+
+
+@pytest.mark.parametrize("channel", [True, False])
+def test_the_loss_is_the_square_of_what_displacements_change(
+    channel: bool, snapshot: Snapshot, tmp_path: Path, client: Client
+) -> None:
+    """Against differences of Σ ΔV [ω·d + u n₀] of a network at R ± hv, along the first of the displacements."""
+    (labels,) = force_labels(
+        [snapshot], SPEC, snapshot.system.elements, tmp_path, client, seed=3, correction=True, channel=channel
+    )
+    torch.manual_seed(0)
+    levels, features = snapshot.energies.levels, torch.from_numpy(read_rows(labels.features))
+    network = FeedForward([SPEC.n_features, 12, levels + channel], ["SiLU"]).double()
+    inputs = Scaler.fit(Moments.of(features, cross=True), "whiten", feature_wise=True)
+    ldos = Scaler("standard", False, torch.tensor([0.03]), torch.tensor([0.07]))
+    outputs = Outputs(ldos, Scaler("standard", False, torch.tensor([0.2]), torch.tensor([0.1])) if channel else None)
+    weights = labels.felt.weights(snapshot.energies, correction=True)
+    loss = ForceLoss([labels], weights[None], inputs, outputs)
+
+    grid, system = coarser(snapshot.system.grid), snapshot.system
+    points = grid.points(next(iter(grid.blocks(grid.shape))))
+    u = torch.from_numpy(read_rows(labels.potential))[:, 0].double()
+
+    @torch.no_grad()
+    def total(positions: np.ndarray[Any, Any]) -> float:
+        near = CellList(grid.cell_array, positions, system.numbers, SPEC.cutoff).around([0, 0, 0], [1, 1, 1])
+        y = network(inputs.transform(evaluate(points, near, SPEC, dtype=torch.float64)))
+        d, w = ldos.inverse(y[:, :levels]), weights / labels.felt.volume_per_atom
+        n = outputs.density.inverse(y[:, levels]) if outputs.density is not None else d @ w[:, 0]
+        return float((d @ w[:, 2] + u * n).sum()) * labels.voxel_volume
+
+    rng = np.random.default_rng([3, zlib.crc32(snapshot.name.encode())])
+    displacements = rng.normal(size=(8, system.n_atoms, 3))
+    targets, step = read_rows(labels.targets)[:, 0], 1e-4
+    slopes = [
+        (total(system.positions + step * v) - total(system.positions - step * v)) / (2 * step) for v in displacements
+    ]
+    wanted = np.mean((np.array(slopes) - targets) ** 2) / (3 * system.n_atoms)
+    assert float(loss(network.float(), 0).detach()) == pytest.approx(wanted, rel=1e-4)  # float32
+
+
+def test_the_coarser_grid_has_the_cell(snapshot: Snapshot) -> None:
+    grid = coarser(Grid(snapshot.system.grid.cell, (27, 27, 24)))
+    assert grid.shape == (11, 11, 10) and grid.volume == pytest.approx(snapshot.system.grid.volume)
+
+
+def config_of(store: Path, **more: Any) -> TrainConfig:
+    return TrainConfig.of(
+        {
+            "data": {
+                "train": str(store / "snapshots/train-*"),
+                "points": 200,
+                "pseudopotentials": str(PSEUDOPOTENTIALS),
+            },
+            "descriptor": {"family": "bispectrum", "twojmax": 4, "cutoff": 3.5},
+            "inputs": {"kind": "whiten"},
+            "network": {"hidden": [24, 24]},
+            "batch": {"snapshots": 2, "points": 32},
+            "optimiser": {"name": "AdamW", "lr": 5e-3},
+            "epochs": 30,
+            "device": "cpu",
+            **more,
+        }
+    )
+
+
+def test_training_on_forces_makes_them_better(small_data_set: Path, tmp_path: Path, client: Client) -> None:
+    snapshots = find_snapshots([str(small_data_set / "snapshots/train-*")], "data")
+    elements = read_pseudopotentials(PSEUDOPOTENTIALS)
+    errors = {}
+    for weight in (0.0, 1.0):
+        config = config_of(small_data_set, loss={"ldos": 1.0, "forces": weight})
+        model = train(config, tmp_path / f"{weight}", client=client)
+        labels = force_labels(
+            snapshots,
+            model.descriptor,
+            elements,
+            tmp_path / "labels",
+            client,
+            seed=0,
+            correction=False,
+            channel=True,
+        )
+        felt = torch.stack([s.felt.weights(model.energy_grid, correction=False) for s in labels])
+        loss = ForceLoss(labels, felt, model.input_scaler, Outputs(model.output_scaler, model.density_scaler))
+        errors[weight] = float(np.mean([float(loss(model.network, i).detach()) for i in range(3)])) ** 0.5
+    rms = float(np.sqrt(np.mean([datasets.read_forces(Path(s.path)) ** 2 for s in snapshots])))  # type: ignore[operator]
+    assert errors[1.0] < 0.5 * errors[0.0] and errors[1.0] < 0.3 * rms
+
+
+def test_data_without_forces_are_refused_by_name(small_data_set: Path, tmp_path: Path, client: Client) -> None:
+    shutil.copytree(small_data_set, store := tmp_path / "d.zarr")
+    shutil.rmtree(store / "snapshots/train-1/reference/forces")
+    with pytest.raises(InputError, match=r"loss\.forces: train-1 without forces of the DFT"):
+        train(config_of(store, loss={"forces": 1.0}), tmp_path / "out", client=client)
+
+
+def test_several_ranks_are_refused(small_data_set: Path, tmp_path: Path, client: Client) -> None:
+    with pytest.raises(InputError, match=r"loss\.forces: 1\.0 with 2 ranks"):
+        train(config_of(small_data_set, loss={"forces": 1.0}), tmp_path / "out", client=client, ranks=2)
