@@ -45,7 +45,7 @@ class Batch:
     features
         Descriptors, (portions, points, features) float32.
     targets
-        (portions, points, columns) float32; see :meth:`Chunk.read`.
+        LDOS and what is learnt beside it, (portions, points, columns) float32; see :meth:`Chunk.read`.
     snapshots
         Number of each portion's snapshot, (portions,) int64.
     """
@@ -66,11 +66,11 @@ class Batches:
     Parameters
     ----------
     chunks
-        Of all snapshots.
+        Chunks of all snapshots.
     portions, points
-        Of a batch: portions over all ranks, and points of a portion.
+        Number of portions of a batch, over all ranks, and of points of a portion.
     buffer
-        Points to hold.
+        Number of points to hold in memory.
     seed
         The same seed gives the same batches, epoch by epoch.
     rank, world
@@ -98,15 +98,20 @@ class Batches:
         _check_points(chunks, points)
         self.points, self.seed, self.rank = points, seed, rank
         self.portions = portions // world
+        # Every rank computes the shares of all, so that all agree on sizes and steps without having to talk.
         shares = [_by_snapshot(chunks[r::world]) for r in range(world)]
         sizes = [[sum(c.rows for c in own) for own in share.values()] for share in shares]
+        # Twice the points: rows that were read are kept, and a second time in the order of the open handfuls.
         largest, most = max(map(max, sizes)), max(map(sum, sizes))
         self.keep = 2 * most <= buffer
+        # Open handfuls fill half of the buffer: one may be larger than ``fill``, and exists twice while it is permuted.
         self.open = len(chunks) if self.keep else max(2 * self.portions, buffer // (2 * largest))
         self.fill = largest if self.keep else max(4 * points, buffer // (2 * self.open))
         if not self.keep:  # parts of every chunk for each handful, where chunks have parts
             shares = [{s: _split(own, self.fill, points) for s, own in share.items()} for share in shares]
         self.chunks = shares[rank]
+        # All ranks take as many steps, since each gradient is an average over all: the rank with
+        # the fewest portions decides.
         self.steps = min(-(-_portions(share, points) // self.portions) for share in shares)
         if self.steps == 0:
             raise InputError("batch.points", f"{points}", f"fewer, so that each of {world} ranks has a portion")
@@ -126,8 +131,10 @@ class Batches:
 
     def make(self, number: int) -> Iterator[Batch]:
         """The batches of an epoch, one by one; of a rank perhaps a few more than ``steps``."""
+        # From the number of the epoch alone: a training that goes on after an interruption sees the same batches.
         rng = np.random.default_rng([self.seed, number, self.rank])
         handfuls = [h for own in self.chunks.values() for h in _handfuls(own, self.fill, rng)]
+        # Of all snapshots mixed: else the last steps of an epoch would see the last snapshot only.
         waiting = iter(rng.permutation(len(handfuls)))
         opened: list[_Handful] = []
         rest: dict[int, tuple[Rows, Rows]] = {}
@@ -138,6 +145,8 @@ class Batches:
                 if snapshot in rest:
                     parts.append(rest.pop(snapshot))
                 handful = _Handful(parts, snapshot, self.points, rng)
+                # Fewer rows than a portion would weigh more than others in the loss, or be lost:
+                # the next handful takes them along.
                 rest[snapshot] = handful.rest()
                 opened += [handful] if handful.left else []
             if not opened:
@@ -163,6 +172,7 @@ class _Handful:
 
     def rest(self) -> tuple[Rows, Rows]:
         """The rows that no portion will take, for the snapshot's next handful."""
+        # Copied, or a few rows would keep the whole handful in memory.
         end = self.left * self.points
         return self.features[end:].copy(), self.targets[end:].copy()
 
@@ -180,6 +190,7 @@ def _handfuls(chunks: Sequence[Chunk], fill: int, rng: np.random.Generator) -> l
         if sum(c.rows for c in groups[-1]) >= fill:
             groups.append([])
         groups[-1].append(chunks[i])
+    # A small group at the end would give portions that stand for a corner of the cell only.
     if len(groups) > 1 and 2 * sum(c.rows for c in groups[-1]) < fill:
         groups[-2:] = [groups[-2] + groups[-1]]
     return groups
@@ -196,6 +207,7 @@ def _portions(share: dict[int, list[Chunk]], points: int) -> int:
 def _permuted(parts: list[Rows], order: npt.NDArray[np.int64]) -> Rows:
     """Rows of all parts together in another order, without a copy of them together in this one."""
     out = np.empty((len(order), parts[0].shape[1]), np.float32)
+    # The inverse permutation: where each row goes. So every part is read once, from its beginning to its end.
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     start = 0
@@ -219,10 +231,10 @@ def _draw(opened: list[_Handful], portions: int, rng: np.random.Generator) -> li
 
 
 def _by_snapshot(chunks: Sequence[Chunk]) -> dict[int, list[Chunk]]:
-    found: dict[int, list[Chunk]] = {}
+    by_snapshot: dict[int, list[Chunk]] = {}
     for chunk in chunks:
-        found.setdefault(chunk.snapshot, []).append(chunk)
-    return found
+        by_snapshot.setdefault(chunk.snapshot, []).append(chunk)
+    return by_snapshot
 
 
 def _check_points(chunks: Sequence[Chunk], points: int) -> None:
@@ -233,10 +245,13 @@ def _check_points(chunks: Sequence[Chunk], points: int) -> None:
 
 def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
     """The same, made by a thread a few ahead; its errors are raised here."""
+    # Bounded: the disk is often faster than the network, and batches that wait take memory.
     made: queue.Queue[Any] = queue.Queue(AHEAD)
     stop = threading.Event()
 
     def put(item: Any) -> None:
+        # With a timeout, since nobody may be left to take it: a loop that fails must not leave a
+        # thread that waits for ever.
         while not stop.is_set():
             try:
                 made.put(item, timeout=0.1)
@@ -252,6 +267,8 @@ def _ahead(batches: Iterator[Batch]) -> Iterator[Batch]:
                     return
             put(None)
         except BaseException as error:
+            # Also KeyboardInterrupt and MemoryError: raised in the loop that waits for the batch,
+            # not lost with the thread.
             put(error)
 
     thread = threading.Thread(target=work, name="batches", daemon=True)

@@ -58,13 +58,13 @@ class TrainConfig(Configuration):
         :mod:`maladist.physics.energy_zero`. 'fit' takes c from the training snapshots: least squares of the shifts
         of their D(ε) against Σ n/Ω. Empty for the data's own energies.
     epochs
-        Times that every point is seen.
+        Number of times that every point is seen.
     validate_every, checkpoint_every
         Epochs between validations and between checkpoints; the last epoch has both.
     seed
-        Of weights, sampling and shuffling: the same seed gives the same bits on the same machine.
+        Seed of weights, sampling and shuffling: the same seed gives the same bits on the same machine.
     device
-        'auto', 'cpu', 'cuda', ...
+        Device of the training: 'auto', 'cpu', 'cuda', ...
     amp
         'none', 'bfloat16' or 'float16': autocast. On a CPU only 'bfloat16', and it is slower on most.
     average
@@ -81,6 +81,7 @@ class TrainConfig(Configuration):
     data: DataConfig
     descriptor: dict[str, Any] | None = None
     inputs: ScalerConfig = ScalerConfig()
+    # One scale for all levels: scaled level by level, those where D(ε) is small would count as much as the band.
     outputs: ScalerConfig = ScalerConfig(kind="minmax", feature_wise=False)
     density_channel: Literal["auto", "on", "off"] = "auto"
     energy_zero: dict[str, float] | Literal["fit"] = Field(default={})
@@ -105,6 +106,7 @@ class TrainConfig(Configuration):
     @field_validator("descriptor")
     @classmethod
     def _a_descriptor(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        # Made once here, so that a wrong field is an error of the configuration and not of the first worker.
         if value is not None:
             spec_from_dict(value)
         return value

@@ -26,19 +26,19 @@ class TrainingData:
     Attributes
     ----------
     train, validation
-        Snapshots.
+        Snapshots to learn from and to validate on.
     spec
         Descriptor, with all that it needs to tell the data's elements apart.
     energy_zero
         c by element, eV Å³; empty where energies are learnt as they are.
     elements
-        Pseudopotentials by symbol.
+        Elements with their pseudopotentials, by symbol.
     fields
         Arrays of a snapshot that are learnt: 'ldos', and 'density' where there is a density channel.
     correction
         Whether energies are corrected for the broadening.
     notes
-        What the user should know.
+        Sentences that the user should read.
     """
 
     train: list[Snapshot]
@@ -64,6 +64,7 @@ def find_data(config: TrainConfig) -> TrainingData:
     validation = find_snapshots(data.validation, "data.validation") if data.validation else []
     check_alike([*train, *validation], "data.validation")
     if both := {s.path for s in train} & {s.path for s in validation}:
+        # A note and no error: to see whether a network can learn a few snapshots at all, this is what one does.
         notes.append(f"{len(both)} snapshots are in data.train and in data.validation: {', '.join(sorted(both))}")
     symbols = sorted({symbol for s in (*train, *validation) for symbol in s.system.symbols})
     spec = _spec(config, train, symbols)
@@ -106,9 +107,9 @@ def check_known(
     metric
         'loss', 'band_energy' or 'total_energy'.
     key
-        Of the configuration, for errors.
+        Key of the configuration that the metric comes from, for errors.
     config, validation, elements
-        The training's, its validation snapshots and pseudopotentials.
+        Configuration of the training, its validation snapshots and pseudopotentials.
 
     Raises
     ------
@@ -124,6 +125,7 @@ def check_known(
 def _lacks(metric: str, snapshot: Snapshot, points: float, elements: Mapping[str, Element]) -> str:
     """What a snapshot lacks that an error of E_b or A needs; nothing where it has all."""
     system, total = replace(snapshot.system, elements=elements), metric == "total_energy"
+    # A and n(r) are of the whole cell; E_b can be taken from a part beside the DFT's own D(ε), see validation.py.
     every = number_of_points(points, system.grid.n_points) == system.grid.n_points
     needs = {
         "temperature": bool(system.temperatures),
@@ -156,7 +158,7 @@ def _spec(config: TrainConfig, train: Sequence[Snapshot], symbols: Sequence[str]
 def _energy_zero(
     config: TrainConfig, train: Sequence[Snapshot], symbols: Sequence[str], notes: list[str]
 ) -> dict[str, float]:
-    """C by element, eV Å³, as it is given or fitted to the training's D(ε)."""
+    """Zeros c by element, eV Å³, as they are given, or fitted to the training's D(ε)."""
     if config.energy_zero != "fit":
         if config.energy_zero and (missing := sorted(set(symbols) - set(config.energy_zero))):
             raise InputError("energy_zero", f"none for {', '.join(missing)}", "one for every element of the data")
@@ -176,6 +178,7 @@ def _on_local_energies(
 ) -> tuple[list[Snapshot], list[Snapshot]]:
     """Snapshots without their cells' zeros of energy, on the window that fits the training's cells on average."""
     on_disk = train[0].energies
+    # Of the training alone: the validation must not decide what is learnt.
     mean = float(np.mean([s.zero_of(energy_zero) for s in train]))
     local = replace(on_disk, origin=on_disk.origin - mean)
     here, there = ([s.on_local_energies(energy_zero, local) for s in part] for part in (train, validation))

@@ -33,9 +33,9 @@ def find_domain(
     chunks, held_out
         Chosen points of training and validation. Without a validation the limit is that of the training's own points.
     inputs
-        The model's input scaler.
+        Input scaler of the model.
     observer
-        Is told where that is so.
+        Observer that is told where that is so.
     """
     rows = _rows(chunks)
     if not held_out:
@@ -46,5 +46,6 @@ def find_domain(
 
 def _rows(chunks: Sequence[Chunk]) -> torch.Tensor:
     """Descriptors of evenly spaced rows of all chunks, at most about _POINTS of them."""
+    # Every so many rows of all chunks, so that each snapshot counts as much as it does in the training.
     every = max(1, sum(chunk.rows for chunk in chunks) // _POINTS)
     return torch.from_numpy(np.concatenate([chunk.read()[0][::every] for chunk in chunks]))

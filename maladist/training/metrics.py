@@ -20,15 +20,15 @@ class EpochReport(Finished):
     Attributes
     ----------
     epoch, epochs
-        Its number from 1, and how many there will be.
+        Number of the epoch, from 1, and how many there will be.
     seconds
-        Of its steps, without validation.
+        Time of its steps, without validation.
     terms
         Weighted terms of the loss, averaged over its batches, in the order of ``TERMS``, then ``FORCES``.
     learning_rate
-        At its end.
+        Learning rate at its end.
     validation
-        Where there was one after it.
+        Errors of the validation after it, where there was one.
     """
 
     epoch: int
@@ -81,7 +81,7 @@ class Metrics:
                     self._board.add_scalar(name, value, report.epoch)
 
     def write(self) -> None:
-        """Write what came so far."""
+        """Write the table of all epochs so far."""
         write_table(self.path, self.rows)
         if self._board is not None:
             self._board.flush()
@@ -89,6 +89,7 @@ class Metrics:
 
 def _board(folder: Path) -> Any:
     try:
+        # Here and not above: TensorBoard is optional, and slow to import.
         from torch.utils.tensorboard.writer import SummaryWriter
     except ImportError as error:
         came = f"TensorBoard is not installed ({error})"

@@ -42,27 +42,29 @@ def potentials(
     elements
         Pseudopotentials by symbol.
     folder
-        Where the files are kept; one that is there is taken as it is.
+        Folder of the files; a file that is there is taken as it is.
     correction
-        Of the broadening.
+        Whether the Fermi weights are corrected for the broadening.
     channel
         Whether the network has a density channel.
 
     Raises
     ------
     InputError
-        A snapshot without density, functional, pseudopotentials or Fermi level.
+        A snapshot lacks its density, functional, pseudopotentials or Fermi level.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    found, jobs = [], []
+    with_potential, jobs = [], []
     for i, (s, felt) in enumerate(energetic(snapshots, elements, "loss.mean_total", correction=correction)):
-        key = hashlib.sha256(f"{s.path} {channel} {correction} {s.energies.origin} {s.zero}".encode()).hexdigest()[:12]
+        pseudopotentials = sorted((e.symbol, e.sha256) for e in s.system.elements.values())
+        how = f"{s.path} {channel} {correction} {s.energies.origin} {s.zero} {pseudopotentials}"
+        key = hashlib.sha256(how.encode()).hexdigest()[:12]
         path = folder / f"{s.name}-{key}.potential.npy"
-        found.append(replace(snapshots[i], potential=str(path)))
+        with_potential.append(replace(snapshots[i], potential=str(path)))
         if not path.exists():
             jobs.append(waves.NamedJob(f"{s.name} (snapshot {i})", s, str(path), felt, correction, channel))
     waves.in_order(client, write_potential, jobs, run_key="potential")
-    return found
+    return with_potential
 
 
 def energetic(
@@ -73,9 +75,9 @@ def energetic(
     Raises
     ------
     InputError
-        Naming ``key`` of the configuration: a snapshot whose total energy cannot be had.
+        The total energy of a snapshot cannot be had; names ``key`` of the configuration.
     """
-    found = []
+    with_elements = []
     for snapshot in snapshots:
         s = replace(snapshot, system=replace(snapshot.system, elements=elements))
         felt = s.sensitivity(correction=correction)
@@ -88,12 +90,13 @@ def energetic(
         if lacks or felt is None:
             wanted = "snapshots whose total energy is known"
             raise InputError(key, f"{s.name} without {', '.join(lacks)}", wanted, "Or leave it at 0.")
-        found.append((s, felt))
-    return found
+        with_elements.append((s, felt))
+    return with_elements
 
 
 def write_potential(snapshot: Snapshot, path: str, felt: Sensitivity, correction: bool, channel: bool) -> str:
     """Compute one snapshot's u(r) on a worker and write it, (Nx, Ny, Nz) float32, eV."""
+    # The whole density on one worker: its Hartree potential is not local.
     n = torch.as_tensor(np.asarray(stores.open_array(snapshot.path, "density", "r")[...], dtype=float))
     u = centred(
         double_counting_potential(n, snapshot.system), n, snapshot, felt, correction=correction, channel=channel
@@ -118,13 +121,15 @@ def centred(
 
 def density_by_fermi_level(snapshot: Snapshot, felt: Sensitivity, correction: bool) -> torch.Tensor:
     """∂n/∂μ from the LDOS at the DFT's Fermi level, (Nx, Ny, Nz) float64, 1/(Å³ eV)."""
-    step = 1e-3  # eV; the weights are smooth on the scale of k_B T
+    # A central difference: the weights are smooth on the scale of k_B T, some 25 meV at room temperature.
+    step = 1e-3  # eV
     high, low = (
         fermi_weights(snapshot.energies, felt.fermi_energy + s, felt.temperature, correction=correction).number
         for s in (step, -step)
     )
     weights = ((high - low) / (2 * step)).numpy()
     if snapshot.resampling is not None:
+        # Weights of the levels on disk, so that the LDOS itself need not be resampled point by point.
         weights = snapshot.resampling.astype(float) @ weights
     ldos = stores.open_array(snapshot.path, "ldos", "r")
     slope = np.empty(snapshot.system.grid.shape)

@@ -41,17 +41,17 @@ class Prepared:
     Attributes
     ----------
     data
-        The snapshots and how they are described.
+        Snapshots, and how they are described.
     chunks, validation_chunks
-        The chosen points of training and validation.
+        Chosen points of training and validation.
     hashes
         SHA-256 of the training snapshots' chosen LDOS.
     inputs, outputs
         Scaling of descriptors, and of LDOS and density, fitted to the training's points.
     domain
-        Where the model is trained.
+        Domain that the model is trained on.
     mean
-        Of what the network gives over these points: LDOS, 1/(eV Å³), and density, 1/Å³; (outputs,) float64.
+        Mean of the targets over these points: LDOS, 1/(eV Å³), and density, 1/Å³; (outputs,) float64.
     labels
         Slopes of A of the training snapshots, where the loss has the forces.
     """
@@ -79,6 +79,8 @@ class Prepared:
         network = FeedForward(sizes, activations, dropout=c.dropout, residual=c.residual)
         if network.activation_names[-1] is None and isinstance(last := network.linear[-1], torch.nn.Linear):
             with torch.no_grad():
+                # The network begins close to a constant, the mean; only where the last layer has
+                # no activation can a bias give it.
                 last.weight.mul_(_SMALL)
                 last.bias.copy_(self.outputs.transform(self.mean[None], levels)[0])
         return network
@@ -96,7 +98,7 @@ class Prepared:
         Raises
         ------
         InputError
-            A term that needs a Fermi level which a snapshot does not tell.
+            A term needs a Fermi level, and a snapshot does not tell its own.
         """
         felt = [s.sensitivity(correction=self.data.correction) for s in snapshots] if config.loss.integrals else []
         for snapshot, one in zip(snapshots, felt, strict=False):
@@ -126,6 +128,7 @@ class Prepared:
     def model(self, config: TrainConfig, network: FeedForward, provenance: Mapping[str, Any]) -> LDOSModel:
         """The model of a network on the training's device."""
         first, snapshots = self.data.train[0], self.data.train
+        # Rounded: a temperature that came through Ry or meV is the same one.
         temperatures = {None if s.temperature is None else round(s.temperature, 6) for s in snapshots}
         atoms, electrons = sum(s.system.n_atoms for s in snapshots), [s.system.n_electrons for s in snapshots]
         here = sorted({symbol for s in snapshots for symbol in s.system.symbols})
@@ -157,21 +160,22 @@ def prepare(config: TrainConfig, found: TrainingData, folder: Path, client: Clie
     Parameters
     ----------
     found
-        The snapshots.
+        Snapshots of the training, from `find_data`.
     folder
-        Where samples are kept, unless the configuration names another.
+        Folder that samples are kept in, unless the configuration names another.
     observer
-        Is told what the user should know.
+        Observer that is told what the user should know.
 
     Raises
     ------
     InputError
-        Data that are not finite, or lack what the loss needs.
+        The data are not finite, or lack what the loss needs.
     """
     for note in found.notes:
         observer.note(note)
     train, validation, data = found.train, found.validation, config.data
     samples = folder / "samples" if data.samples is None else Path(data.samples)
+    # Only whitening needs covariances: their n² products would cost more than the descriptors' own moments.
     cross = (config.inputs.kind == "whiten", config.outputs.kind == "whiten")
     learns_density = "density" in found.fields
     if config.loss.mean_total:
@@ -193,8 +197,10 @@ def prepare(config: TrainConfig, found: TrainingData, folder: Path, client: Clie
         )
     choose = partial(sample, spec=found.spec, folder=samples, client=client, seed=config.seed, fields=found.fields)
     chosen = choose(train, points=data.points, shuffled=True, cross=cross)
+    # In the order of the grid, not shuffled: the validation puts whole fields together.
     held = choose(validation, points=data.validation_points).chunks if validation else ()
     levels = Scaler.fit(chosen.ldos, config.outputs.kind, feature_wise=config.outputs.feature_wise)
+    # The potential, where there is one, comes after the density and is no target.
     density = Scaler.fit(chosen.rest.first(1), "standard", feature_wise=False) if learns_density else None
     outputs = Outputs(levels, density)
     inputs = Scaler.fit(chosen.features, config.inputs.kind, feature_wise=config.inputs.feature_wise)

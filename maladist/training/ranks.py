@@ -57,15 +57,15 @@ def run_ranks(
     Parameters
     ----------
     client
-        Whose workers the ranks are, one each.
+        Client whose workers become the ranks, one each.
     ranks
-        How many.
+        Number of ranks.
     device
         Kind of device of the networks: with 'cuda' gradients go by nccl, else by gloo.
     observer
-        Is told here, in order, what rank 0 tells its own.
+        Observer that is told here, in order, what rank 0 tells its own.
     kept
-        What an error says of what is not lost.
+        Words of an error about what is not lost.
     timeout
         Seconds after which a rank gives up waiting for the others.
 
@@ -78,6 +78,7 @@ def run_ranks(
     """
     job, addresses = uuid.uuid4().hex, choose_workers(client, ranks)
     with _heard(client, job) as heard:
+        # A task of its own: the store must listen before any rank looks for it, and its port is known only then.
         store = client.submit(open_store, get_address_host(addresses[0]), timeout, **_pinned(addresses[0]))
         meeting = get_address_host(addresses[0]), client.submit(_port, store, **_pinned(addresses[0]))
         tasks = [
@@ -85,7 +86,7 @@ def run_ranks(
                 run_rank,
                 RankTask(job, i, ranks, device, timeout),
                 meeting,
-                store if i == 0 else None,
+                store if i == 0 else None,  # an object of that process: others reach it through its address
                 function,
                 arguments,
                 **_pinned(address),
@@ -108,20 +109,24 @@ def choose_workers(client: Client, ranks: int) -> list[str]:
     Raises
     ------
     ClusterError
-        Too few, or all in one process.
+        There are too few workers, or all are in one process.
     """
+    # A local cluster starts its workers at once; those of a batch system may wait in a queue.
     patience = 10.0 if isinstance(client.cluster, LocalCluster) else 300.0
     with suppress(TimeoutError):
         client.wait_for_workers(ranks, timeout=patience)
+    # Sorted, so that the same workers get the same ranks, and thus the same chunks, when a training goes on.
     addresses = sorted(client.nthreads())
     if len(addresses) < ranks:
         raise ClusterError("ranks", f"{ranks} for {len(addresses)} workers", "a worker for each", "Give more workers.")
+    # Torch has one default process group a process.
     if addresses[0].startswith("inproc://"):
         raise ClusterError("ranks", f"{ranks} in one process", "workers that are processes (processes=True)")
     return addresses[:ranks]
 
 
 def _pinned(address: str) -> dict[str, Any]:
+    # A rank that Dask moved or began again would meet nobody: the others are in the middle of a step.
     return {"workers": [address], "allow_other_workers": False, "pure": False, "retries": 0}
 
 
@@ -129,6 +134,7 @@ def _pinned(address: str) -> dict[str, Any]:
 def _heard(client: Client, topic: str) -> Iterator[list[Any]]:
     """A list to which what rank 0 tells is added; by Dask's events, which come in order."""
     heard: list[Any] = []
+    # The callback runs in Dask's own thread: it only keeps what came, the caller's thread passes it on.
     client.subscribe_topic(topic, lambda event: heard.append(event[1]["told"]))
     try:
         yield heard
@@ -154,10 +160,12 @@ def _watch(
         now = time.monotonic()
         if now - looked > 0.5:
             looked, alive = now, client.nthreads()
+            # A task that is pinned to a worker that died is not failed by Dask: it waits for that address to come back.
             for i, address in enumerate(addresses):
                 if address not in alive:
                     raise RankError(i, len(tasks), address, "its worker died", kept)
         if any(t.status == "error" for t in tasks):
+            # Not at once: the rank that failed first may be heard of later than those that lost their connection to it.
             failed = failed or now
             if now - failed > _GRACE:
                 break
@@ -168,10 +176,11 @@ def _watch(
 def _raise_failure(addresses: Sequence[str], tasks: Sequence[Future], kept: str) -> None:
     """Raise the failure that came first: the others only lost their connection to that rank."""
     errors = [(i, t.exception()) for i, t in enumerate(tasks) if t.done() and t.status != "finished"]
-    errors.sort(key=lambda found: isinstance(found[1], _OtherFailed))
+    errors.sort(key=lambda numbered: isinstance(numbered[1], _OtherFailed))
     for i, error in errors[:1]:
         if isinstance(error, InputError):
             raise error
+        # What torch adds after this is its own stack in C++.
         cause = f"{type(error).__name__}: {error}".split("\nException raised from")[0].strip()
         raise RankError(i, len(tasks), addresses[i], cause, kept) from error
 
@@ -208,6 +217,7 @@ class RankTask:
 
 def open_store(host: str, timeout: float) -> TCPStore:
     """The store at which the ranks meet, listening on one address only."""
+    # Given a host name alone, torch's store would listen on all interfaces: we open the socket and hand it over.
     listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     port = listener.getsockname()[1]
     wait = timedelta(seconds=timeout)
@@ -229,6 +239,7 @@ def run_rank(
 ) -> Any:
     """Be one rank: join the group, call the function, leave the group whatever happens."""
     worker = get_worker()
+    # One task a worker, so that its threads are all for this network.
     torch.set_num_threads(worker.state.nthreads)
     stop = _stops.setdefault(task.job, threading.Event())
     wait = timedelta(seconds=task.timeout)
@@ -240,6 +251,7 @@ def run_rank(
             dist.barrier()  # nobody leaves before all have arrived: rank 0 keeps the store
         return result if task.rank == 0 else None
     except Exception as error:
+        # Whoever sets the key is the rank that failed first; all others failed because of it.
         first = b""
         with suppress(Exception):  # a store whose process died
             first = store.compare_set("failed", "", str(task.rank))
@@ -276,6 +288,7 @@ def _group(task: RankTask, store: TCPStore, host: str) -> Iterator[None]:
     if gpu:
         # Workers of dask-cuda each see another GPU first; those of other clusters see the same ones, by rank.
         torch.cuda.set_device(0 if os.environ.get("DASK_CUDA_INTERFACE") else task.rank % torch.cuda.device_count())
+    # Without it gloo takes the address of the host's name, which may be another network than the workers'.
     names = {"GLOO_SOCKET_IFNAME": interface_of(host), "NCCL_SOCKET_IFNAME": interface_of(host)}
     before = {name: os.environ.get(name) for name in names}
     os.environ.update({name: value for name, value in names.items() if value})
@@ -309,16 +322,19 @@ def _rank(task: RankTask, stop: threading.Event) -> Rank:
 
     def wrap(network: nn.Module) -> nn.Module:
         parallel = DistributedDataParallel(network)
+        # A rank looks before each of its steps: Dask can neither interrupt it nor run another task beside it.
         parallel.register_forward_pre_hook(check)
         return parallel
 
     def share(value: float) -> float:
         check()
+        # float64, as Python's own: every rank then has that very number.
         tensor = torch.tensor([value], dtype=torch.float64, device=device)
         dist.broadcast(tensor, src=0)
         return float(tensor)
 
     def mean(tensor: torch.Tensor) -> torch.Tensor:
+        # A copy: all_reduce writes into its argument, which the rank still uses.
         total = tensor.detach().clone()
         dist.all_reduce(total)
         return total / task.world

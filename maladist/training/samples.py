@@ -50,15 +50,15 @@ class Chunk:
     snapshot
         Number of the snapshot.
     rows
-        Chosen points.
+        Number of chosen points.
     store, block
-        The snapshot's group, and the part of its arrays that holds what no file of its own does.
+        Group of the snapshot, and the part of its arrays that holds what no file of its own does.
     fields
-        The snapshot's arrays that are learnt: 'ldos', and 'density' where there is a channel for it.
+        Arrays of the snapshot that are learnt: 'ldos', and 'density' where there is a channel for it.
     features, targets
         Files of rows; empty where the store's arrays are read.
     start
-        First of its rows in the files.
+        Number of its first row in the files.
     """
 
     snapshot: int
@@ -102,7 +102,7 @@ class Sampled:
     Attributes
     ----------
     chunks
-        By snapshot, then by place.
+        Chunks, by snapshot, then by place.
     features, ldos, rest
         Moments of descriptors, of the LDOS, and of the targets after it (none, or one column or two).
     hashes
@@ -133,11 +133,11 @@ def sample(
     Parameters
     ----------
     spec
-        Descriptors; read where a snapshot holds the same, else computed.
+        Descriptor; read where a snapshot holds the same, else computed.
     points
-        Of each snapshot: a fraction up to 1, or a number above.
+        Points to choose of each snapshot: a fraction up to 1, or a number above.
     folder
-        Where rows are kept; files that are there are taken as they are.
+        Folder of the rows; files that are there are taken as they are.
     shuffled
         Whether kept rows are in random order, else in the order of the grid.
     cross
@@ -148,17 +148,18 @@ def sample(
     Raises
     ------
     BlockError
-        Naming the snapshot and chunk that failed.
+        A task failed; names its snapshot and chunk.
     """
     folder.mkdir(parents=True, exist_ok=True)
     wanted = _Wanted(spec, points, folder, seed, shuffled, cross, fields)
     jobs = (job for i, s in enumerate(snapshots) for job in _jobs(i, s, wanted))
-    found = waves.in_order(client, sample_chunk, jobs, run_key="sample")
+    sampled = waves.in_order(client, sample_chunk, jobs, run_key="sample")
+    # In the order of the chunks: moments and hashes are the same bits whichever worker was first.
     digests = [hashlib.sha256() for _ in snapshots]
-    for one in found:
+    for one in sampled:
         digests[one.chunk.snapshot].update(one.digest)
-    features, ldos, rest = (reduce(add, (f.moments[i] for f in found)) for i in range(3))
-    return Sampled(tuple(f.chunk for f in found), features, ldos, rest, tuple(d.hexdigest() for d in digests))
+    features, ldos, rest = (reduce(add, (s.moments[i] for s in sampled)) for i in range(3))
+    return Sampled(tuple(s.chunk for s in sampled), features, ldos, rest, tuple(d.hexdigest() for d in digests))
 
 
 def number_of_points(points: float, total: int) -> int:
@@ -192,10 +193,13 @@ def _jobs(number: int, snapshot: Snapshot, wanted: _Wanted) -> Iterator[waves.Na
         if chosen is not None and picked is None:
             continue
         chunk = Chunk(number, block.n_points if picked is None else len(picked), snapshot.path, block, wanted.fields)
+        # Files only where the rows are not just the store's own: no disk is spent on what is there already.
         if not (stored and every) or snapshot.resampling is not None or snapshot.potential:
             name = str(wanted.folder / f"{snapshot.name}-{key}-{block.index}")
             chunk = replace(chunk, features=f"{name}.features.npy", targets=f"{name}.targets.npy")
+        # Only the atoms near a block travel with its task: a large cell is not sent a thousand times.
         near = None if stored else cells.near_block(grid, block)
+        # By the snapshot's name and not its number: other snapshots in the list do not change the order of this one.
         order = (seed, zlib.crc32(snapshot.name.encode()), block.index) if wanted.shuffled else None
         at = f"{snapshot.name} chunk {block.index} (snapshot {number})"  # data sets may share names
         yield waves.NamedJob(at, chunk, snapshot, picked, order, spec, near, wanted.cross)
@@ -203,6 +207,7 @@ def _jobs(number: int, snapshot: Snapshot, wanted: _Wanted) -> Iterator[waves.Na
 
 def _choose(snapshot: Snapshot, n: int, seed: int) -> Indices:
     """Points drawn without repetition, whatever other snapshots there are."""
+    # `hash` differs from process to process, crc32 does not.
     rng = np.random.default_rng([seed, zlib.crc32(snapshot.name.encode())])
     return np.sort(rng.choice(snapshot.system.grid.n_points, n, replace=False))
 
@@ -213,16 +218,18 @@ def _by_block(chosen: Indices, snapshot: Snapshot) -> dict[int, Indices]:
     at = np.stack(np.unravel_index(chosen, snapshot.system.grid.shape), axis=-1)
     owner, inside = np.divmod(at, blocks.block_shape)
     index = np.ravel_multi_index(tuple(owner.T), blocks.counts)
-    found: dict[int, Indices] = {}
+    by_block: dict[int, Indices] = {}
     for i in np.unique(index):
         rows = inside[index == i]
-        found[int(i)] = np.ravel_multi_index(tuple(rows.T), blocks[int(i)].shape).astype(np.int64)
-    return found
+        by_block[int(i)] = np.ravel_multi_index(tuple(rows.T), blocks[int(i)].shape).astype(np.int64)
+    return by_block
 
 
 def _key(snapshot: Snapshot, wanted: _Wanted, n: int) -> str:
+    # Trainings of other settings may share the folder: what the rows depend on beside the data is in their names.
     axis = [snapshot.energies.origin, snapshot.zero]
-    how = [wanted.spec.to_dict(), n, wanted.seed, wanted.shuffled, wanted.fields, bool(snapshot.potential)]
+    potential = Path(snapshot.potential).name if snapshot.potential else False
+    how = [wanted.spec.to_dict(), n, wanted.seed, wanted.shuffled, wanted.fields, potential]
     what = json.dumps([snapshot.path, how, snapshot.chunks, axis], sort_keys=True)
     return hashlib.sha256(what.encode()).hexdigest()[:12]
 
@@ -254,13 +261,16 @@ def sample_chunk(
     else:
         rows = np.arange(chunk.rows) if picked is None else picked
         if order is not None and chunk.features:
+            # Shuffled when they are written: any later read of a run of rows is then a random draw of the chunk.
             rows = np.random.default_rng(order).permutation(rows)
         targets = _targets(chunk, snapshot, rows)
         features = _features(chunk, snapshot, rows, spec, atoms)
         if chunk.features:
             write_rows(Path(chunk.features), features)
+            # Targets last: where both files are there, both are whole.
             write_rows(Path(chunk.targets), targets)
     ldos, rest = np.split(targets, [snapshot.energies.levels], axis=1)
+    # Here and not in the loss, where one NaN in a million points would only say that the training diverged.
     for name, values in (("LDOS", ldos), ("density", rest), ("descriptors", features)):
         if not np.isfinite(values).all():
             raise InputError(snapshot.name, f"{name} that are not finite", "finite numbers", "Convert it again.")

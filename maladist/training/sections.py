@@ -34,7 +34,8 @@ def _tuples(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str | Path) else value
+    values = [value] if isinstance(value, str | Path) else value
+    return [str(v) if isinstance(v, Path) else v for v in values] if isinstance(values, list) else values
 
 
 Patterns = Annotated[list[FilePath], BeforeValidator(_listed)]
@@ -49,12 +50,13 @@ class DataConfig(Section):
     train, validation
         Data sets, snapshots or patterns of them (``be.zarr/snapshots/train-*``).
     points, validation_points
-        Of a snapshot: a fraction up to 1, or a number of points above 1. The errors of n(r) and A need every point of
-        the validation snapshots, that of E_b does not.
+        Points of a snapshot: a fraction up to 1, or a number of points above 1. The errors of n(r) and A need every
+        point of the validation snapshots, that of E_b does not.
     pseudopotentials
         Folder of UPF files: valence and core charge for A, kept in the model.
     buffer
-        Points held in memory to be shuffled. Where twice the training's points fit, all are shuffled and read once.
+        Number of points held in memory to be shuffled. Where twice the training's points fit, all are shuffled, and
+        read once.
     samples
         Folder for chosen points and computed descriptors, kept, so that other trainings find them. Without it they are
         in the output folder and removed at the end.
@@ -91,9 +93,9 @@ class NetworkConfig(Section):
     hidden
         Sizes of the hidden layers.
     activation
-        Of all hidden layers, or a list: one for each layer, perhaps also for the output.
+        Activation of all hidden layers, or a list: one for each layer, perhaps also for the output.
     dropout, residual
-        As in `FeedForward`.
+        Dropout and skipped layers, as in `FeedForward`.
     """
 
     hidden: list[Annotated[int, Field(ge=1)]] = Field(default=[200, 200])
@@ -140,6 +142,7 @@ class OptimiserConfig(Section):
     @model_validator(mode="after")
     def _makes(self) -> OptimiserConfig:
         try:
+            # Torch itself says which options it takes; two dimensions, since Muon and the like take matrices only.
             self.make([torch.nn.Parameter(torch.zeros(2, 2))])
         except (TypeError, ValueError) as error:
             raise ValueError(f"options that torch.optim.{self.name} takes ({error})") from None
@@ -178,6 +181,7 @@ class ScheduleConfig(Section):
     @model_validator(mode="after")
     def _makes(self) -> ScheduleConfig:
         try:
+            # On an optimiser with momentum and betas, which OneCycleLR and CyclicLR move as well.
             self.make(torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1e-3), 1e-3, 10)
         except (TypeError, ValueError, KeyError) as error:
             raise ValueError(f"options that torch.optim.lr_scheduler.{self.name} takes ({error})") from None

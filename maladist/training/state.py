@@ -54,25 +54,28 @@ class TrainingState:
     Parameters
     ----------
     config, prepared
-        What is trained, and on what.
+        Configuration of the training, and the data that are ready for it.
     output
         Folder for the metrics.
     rank
         The part of this process; only 0 validates and writes.
     steps
-        Of an epoch.
+        Number of steps of an epoch.
     """
 
     def __init__(self, config: TrainConfig, prepared: Prepared, output: Path, rank: Rank, *, steps: int) -> None:
         self.config, self.prepared, self.rank = config, prepared, rank
         device = config.torch_device
+        # Before the network is made: its first weights follow from the seed, and are the same on every rank.
         torch.manual_seed(config.seed)
         self.network = prepared.network(config).to(device)
         self.inputs = prepared.inputs.to(device)
         self.optimiser = config.optimiser.make(list(self.network.parameters()))
         schedule, rate = config.schedule, config.optimiser.lr
+        # Steps of the whole training: OneCycleLR and CosineAnnealingLR must know their end when they begin.
         self.schedule = None if schedule is None else schedule.make(self.optimiser, rate, steps * config.epochs)
         self.autocast = torch.float16 if config.amp == "float16" else torch.bfloat16
+        # float16 loses small gradients; bfloat16 has the exponents of float32 and needs no scaling.
         self.gradients = torch.amp.GradScaler(device.type, enabled=config.amp == "float16")
         self.average = _average(self.network, config.average)
         self.validation = prepared.checked_on(config) if rank.index == 0 else None
@@ -93,6 +96,7 @@ class TrainingState:
         self.optimiser.zero_grad(set_to_none=True)
         self.gradients.scale(loss).backward()
         if self.config.optimiser.clip is not None:
+            # The norm is to be that of the true gradient, not of the scaled one.
             self.gradients.unscale_(self.optimiser)
             nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimiser.clip)
         self.gradients.step(self.optimiser)
@@ -108,11 +112,11 @@ class TrainingState:
         self.epoch += 1
         last = self.epoch == config.epochs
         due = bool(config.data.validation) and (last or self.epoch % config.validate_every == 0)
-        found = self.validation(self._model(self.averaged, {})) if due and self.validation is not None else None
+        errors = self.validation(self._model(self.averaged, {})) if due and self.validation is not None else None
         if due:
-            self._judge(found)
-        self._move_schedule(due, found)
-        report = EpochReport(self.epoch, config.epochs, seconds, tuple(terms.tolist()), rate, found)
+            self._judge(errors)
+        self._move_schedule(due, errors)
+        report = EpochReport(self.epoch, config.epochs, seconds, tuple(terms.tolist()), rate, errors)
         if self.metrics is not None:
             self.metrics.add(report)
         return report
@@ -122,29 +126,30 @@ class TrainingState:
         if self.metrics is not None:
             self.metrics.write()
 
-    def _judge(self, found: Validated | None) -> None:
+    def _judge(self, errors: Validated | None) -> None:
         """Keep the best weights, and stop when they have been the best for too long."""
-        self.last = found or self.last
+        self.last = errors or self.last
         stopping = self.config.early_stopping
         if stopping is None:
             return
-        if found is not None and found.metric(stopping.metric) < self.best["value"]:
+        if errors is not None and errors.metric(stopping.metric) < self.best["value"]:
             weights = {name: w.detach().cpu().clone() for name, w in self.averaged.state_dict().items()}
-            self.best = {"value": found.metric(stopping.metric), "epoch": self.epoch, "weights": weights}
+            self.best = {"value": errors.metric(stopping.metric), "epoch": self.epoch, "weights": weights}
         waited = self.epoch - max(0, self.best["epoch"])
+        # Only rank 0 has validated; all must agree on the end, or those that go on would wait for the others.
         self.stopped = bool(self.rank.share(float(waited >= stopping.patience)))
 
-    def _move_schedule(self, due: bool, found: Validated | None) -> None:
+    def _move_schedule(self, due: bool, errors: Validated | None) -> None:
         if self.schedule is None or self.config.schedule is None or self.config.schedule.per_step:
             return
         if isinstance(self.schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
             if due:
-                self.schedule.step(self.rank.share(found.loss if found is not None else 0.0))
+                self.schedule.step(self.rank.share(errors.loss if errors is not None else 0.0))
         else:
             self.schedule.step()
 
     def state(self) -> dict[str, Any]:
-        """All that a run needs to go on."""
+        """Everything that a run needs to go on."""
         return {
             "config": self.config.to_dict(),
             "data": list(self.prepared.hashes),
@@ -165,9 +170,10 @@ class TrainingState:
         Raises
         ------
         InputError
-            A state of another configuration or of other data.
+            The state is of another configuration or of other data.
         """
         _check_same(self.config, state["config"])
+        # By their content: data that were moved are the same, data that were made again under the same name are not.
         if state["data"] != list(self.prepared.hashes):
             came = "snapshots that are not those that the training began with"
             raise InputError("data.train", came, "the same data", "Take another output folder to begin again.")
@@ -194,6 +200,7 @@ class TrainingState:
     def _provenance(self) -> dict[str, Any]:
         prepared, rows = self.prepared, [] if self.metrics is None else self.metrics.rows
         best = self.best["epoch"] if self.best["weights"] is not None else self.epoch
+        # Without the paths of the machine that it was trained on: model files are given to others.
         settings = {k: v for k, v in self.config.to_dict().items() if k != "data"}
         return {
             "maladist": version("maladist"),
@@ -220,6 +227,7 @@ def _average(network: FeedForward, decay: float | None) -> torch.optim.swa_utils
 
 def _check_same(config: TrainConfig, begun: dict[str, Any]) -> None:
     """Refuse to go on with another configuration; more epochs may follow where the schedule does not depend on them."""
+    # These change no number that is learnt, but for the device's rounding.
     free = {"tensorboard", "checkpoint_every", "device"}
     if config.schedule is None or not config.schedule.per_step:
         free |= {"epochs"}

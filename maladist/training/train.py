@@ -54,31 +54,31 @@ def train(
     Parameters
     ----------
     config
-        What to do.
+        Configuration of the training.
     output
         Folder to make; holds the model, the metrics and the checkpoint.
     client
-        Whose workers choose and describe the points; a local cluster where None. The network is trained in this
+        Client whose workers choose and describe the points; a local cluster where None. The network is trained in this
         process, or by so many of the workers as there are ``ranks``.
     ranks
-        Processes that train one network together, each on its part of every batch: `torch.nn.parallel`'s
+        Number of processes that train one network together, each on its part of every batch: `torch.nn.parallel`'s
         DistributedDataParallel with one rank a worker. They must see ``output``.
     resume
-        Go on where an earlier call was interrupted; from the beginning where there is no checkpoint.
+        Whether to go on where an earlier call was interrupted; from the beginning where there is no checkpoint.
     observer
-        Is told of the epochs (`EpochReport`), and what the user should know; nobody where None.
+        Observer that is told of the epochs (`EpochReport`), and what the user should know; nobody where None.
     data
-        What `find_data` gave for this configuration, where it was called before.
+        Result of `find_data` for this configuration, where it was called before.
 
     Returns
     -------
     LDOSModel
-        On the CPU; the file ``output/model.maladist`` holds the same.
+        The trained model, on the CPU; the file ``output/model.maladist`` holds the same.
 
     Raises
     ------
     InputError
-        Data that cannot be learnt from, an output that exists, a checkpoint of another configuration.
+        The data cannot be learnt from, the output exists, or its checkpoint is of another configuration.
     """
     if config.loss.forces and ranks > 1:
         remedy = "The second derivative does not pass through DistributedDataParallel."
@@ -92,6 +92,7 @@ def train(
         one = fit if ranks == 1 else partial(fit_by_ranks, connected, ranks)
         train_it = one if config.members == 1 else partial(fit_members, one)
         model = train_it(config, prepared, folder, resume=resume, observer=observer)
+        # Somebody may have taken the folder over while this process slept, or hung on a file system.
         folder.check()
         save_model(model, output / MODEL)
         if config.data.samples is None:
@@ -129,7 +130,8 @@ def fit_by_ranks(
     RankError
         A rank failed or its worker died; the last checkpoint is kept.
     """
-    prepared.batches(config, 0, ranks)  # refuses what ranks cannot share, here
+    # The same object as on the workers, made here for its checks: the error comes before any rank has started.
+    prepared.batches(config, 0, ranks)
     task = partial(fit, config, prepared, output, resume=resume)
     kept = "Finished epochs are kept: --resume (resume=True) goes on"
     model = run_ranks(client, ranks, task, device=config.torch_device.type, observer=observer, kept=kept)
@@ -156,8 +158,10 @@ def fit_members(
         observer.note(f"member {i + 1} of {config.members}")
         folder = output.below(MEMBER.format(i))
         Path(folder).mkdir(exist_ok=True)
+        # Nothing else differs between members: their spread is that of weights and of the order of batches.
         alone = config.model_copy(update={"seed": config.seed + i, "members": 1})
         models.append(fit_one(alone, prepared, folder, resume=resume, observer=observer))
+    # The mean is validated as a model of its own: it is better than its members' mean error.
     model, validation = LDOSModel.mean_of(models), prepared.checked_on(config)
     errors = {} if validation is None else validation(model.to(config.torch_device)).to_dict()
     if errors:
@@ -185,21 +189,22 @@ def fit(
     config, output, resume, observer
         As in `train`; only rank 0 writes and tells.
     prepared
-        The data.
+        Data of the training, ready to be read.
     rank
         The part of this process: which chunks it reads and how its gradients meet those of the others.
 
     Returns
     -------
     LDOSModel
-        On the CPU; that of rank 0 is the one to keep, others do not know which weights were the best.
+        The model, on the CPU; that of rank 0 is the one to keep, others do not know which weights were the best.
 
     Raises
     ------
     InputError
-        A loss that is no longer finite, or a checkpoint of another configuration or of other data.
+        The loss is no longer finite, or the checkpoint is of another configuration or of other data.
     """
     rank, observer = rank or Rank(), observer or Silent()
+    # Torch's random numbers belong to the process: the caller's own go on afterwards as if nothing had been trained.
     with torch.random.fork_rng():
         batches = prepared.batches(config, rank.index, rank.world)
         folder = Path(output)
@@ -215,21 +220,24 @@ def fit(
             if run.stopped:
                 break
             began, terms = time.perf_counter(), torch.zeros(len(TERMS) + 1, device=device)
+            # A number for each seed, epoch and rank, so that an epoch after an interruption drops the same units.
             torch.manual_seed((config.seed * 1_000_003 + epoch) * 1009 + rank.index)  # of the dropout
             parallel.train()
             for batch in batches.epoch(epoch):
                 batch = batch.to(device)
                 with torch.autocast(device.type, run.autocast, enabled=config.amp != "none"):
                     y = parallel(inputs.transform(batch.features))
-                found = loss_of.terms_of(loss_of.averages(y.float(), batch.targets, batch.snapshots))
-                slopes = found.new_zeros(1)
+                weighted = loss_of.terms_of(loss_of.averages(y.float(), batch.targets, batch.snapshots))
+                slopes = weighted.new_zeros(1)
                 if forces_of is not None:
                     slopes = config.loss.forces * forces_of(run.network, int(batch.snapshots[0]))[None]
-                found = torch.cat([found, slopes])
+                weighted = torch.cat([weighted, slopes])
                 portions = torch.tensor(float(len(batch.snapshots)), device=device)
-                run.step(found.sum() * (portions / rank.mean(portions)))  # of a ragged last batch a rank may have fewer
-                terms += found.detach()
+                # Of a ragged last batch a rank may have fewer portions: its gradient then weighs less in the average.
+                run.step(weighted.sum() * (portions / rank.mean(portions)))
+                terms += weighted.detach()
             terms = rank.mean(terms)
+            # Weights too: a step may have spoilt them after the last loss that was still finite.
             if not all(bool(torch.isfinite(values).all()) for values in (terms, *run.network.parameters())):
                 came = f"a loss that is not finite in epoch {epoch + 1}"
                 raise InputError("optimiser.lr", came, "a smaller one, or optimiser.clip", "The epoch before is kept.")
@@ -237,7 +245,9 @@ def fit(
             if rank.index == 0:
                 observer.advance(report)
                 if run.stopped or run.epoch == config.epochs or run.epoch % config.checkpoint_every == 0:
+                    # Before a checkpoint is written: one of another run in the same folder must not be overwritten.
                     output.check()
+                    # The checkpoint before the table: epochs that are in the table can be gone on from.
                     write_checkpoint(checkpoint, run.state())
                     run.write_metrics()
         return run.model()

@@ -29,12 +29,12 @@ from maladist.training.samples import Chunk
 
 @dataclass(frozen=True)
 class SnapshotErrors:
-    """Of one snapshot, model minus DFT; None where the data do not tell.
+    """Errors of one snapshot, model minus DFT; None where the data do not tell.
 
     Attributes
     ----------
     band_energy, total_energy
-        meV/atom.
+        Errors of E_b and A, meV/atom.
     density
         Mean |Δn| / mean n.
     """
@@ -52,7 +52,7 @@ class Validated:
     Attributes
     ----------
     loss
-        As in training, of the model as it is used.
+        Loss as in training, of the model as it is used.
     snapshots
         Errors by snapshot.
     """
@@ -80,7 +80,7 @@ class Validated:
         return ", ".join(parts)
 
     def to_dict(self) -> dict[str, Any]:
-        """For tables: names with their units; what is not known or infinite is left out."""
+        """Errors by names with their units, for tables; what is not known or infinite is left out."""
         named = {
             "validation_loss": self.loss,
             "band_energy_meV_per_atom": self.mean("band_energy"),
@@ -97,11 +97,11 @@ class Validation:
     Attributes
     ----------
     snapshots, chunks
-        The snapshots, and the chosen points of all of them.
+        Snapshots, and the chosen points of all of them.
     loss
-        The loss, for these snapshots.
+        Loss with what it must know of these snapshots.
     correction
-        Of the broadening, in the energies.
+        Whether energies are corrected for the broadening.
     elements
         Pseudopotentials by symbol, for A.
     """
@@ -135,6 +135,7 @@ class Validation:
             ldos, density = model.fields(features)
             given = ldos if density is None else torch.cat([ldos, density[:, None]], dim=1)
             number = torch.full((1,), chunk.snapshot, device=model.device)
+            # Some terms are squares of averages over a snapshot's points: the averages come first, chunk by chunk.
             share = self.loss.averages(outputs.transform(given, levels)[None], data[None], number)[0]
             averages += share.cpu() * (chunk.rows / rows)
             dos[0] += ldos.double().sum(0).cpu() / rows
@@ -153,11 +154,13 @@ class Validation:
         try:
             (state,) = fermi_states(dos, snapshot.energies, system)
         except EnergyWindowError:
+            # A D(ε) that brackets no Fermi level is as wrong as can be; None would mean that the data do not tell.
             return SnapshotErrors(snapshot.name, math.inf, math.inf, math.inf)
         band, terms = state.band_energy(dos, system.n_electrons), snapshot.terms
         band_error = 1e3 * (band - terms["band_energy_eV"]) / n if "band_energy_eV" in terms else None
         if not (every and snapshot.has_density):
             return SnapshotErrors(snapshot.name, band_error)
+        # The Fermi level needs D(ε) of the whole cell, and the density needs the Fermi level.
         density = self._density(model, snapshot, chunks, state.weights)
         dft = torch.as_tensor(stores.read_region(snapshot.path, "density").astype(float, copy=False))
         density_error = float((density - dft).abs().mean() / dft.mean())

@@ -48,7 +48,7 @@ class Axis(Section):
     Attributes
     ----------
     choices
-        Any values.
+        List of values, of any type.
     low, high
         Ends of a range, both included; of whole numbers where both are.
     step
@@ -92,17 +92,19 @@ class Axis(Section):
             return list(self.choices)
         assert self.low is not None and self.high is not None
         if self.step is not None:
+            # Rounding must not take the upper end away: (0.3 − 0.1) / 0.1 is a little less than 2.
             steps = math.floor((self.high - self.low) / self.step + 1e-9)
             return [self.low + i * self.step for i in range(steps + 1)]
         even = np.geomspace if self.log else np.linspace
-        found = even(self.low, self.high, self.levels).tolist()
-        return sorted({round(v) for v in found}) if self.whole else found
+        levels = even(self.low, self.high, self.levels).tolist()
+        return sorted({round(v) for v in levels}) if self.whole else levels
 
 
 def _axes(search: dict[Any, Any], section: str = "") -> Iterator[tuple[Any, Any]]:
     """Axes by their keys with dots, of sections that may be nested; a list is short for its choices."""
     for name, value in search.items():
         key = f"{section}{name}"
+        # A mapping with none of an axis' own words is a section of the training's configuration.
         if isinstance(value, dict) and value and not set(value) & set(Axis.model_fields):
             yield from _axes(value, f"{key}.")
         else:
@@ -133,20 +135,20 @@ class TuneConfig(Configuration):
         'optuna': the sampler proposes. 'grid': every combination. 'oat': the runs of an orthogonal array, then the best
         level of each key by the means, run once more if it was not among them.
     trials
-        Of 'optuna'; the others have as many as there are.
+        Number of trials of 'optuna'; the other methods have as many as there are combinations.
     sampler, pruner
         Classes of optuna.samplers and optuna.pruners. The pruner sees the objective after every validation.
     parallel
-        Trials at a time; none for as many as there are workers.
+        Number of trials at a time; none for as many as there are workers.
     attempts
         How often a trial whose worker dies is begun, beyond what Dask itself repeats; a training goes on at its last
         checkpoint.
     storage
         'sqlite' or 'journal': the file in the output folder that Optuna keeps its trials in.
     points
-        That a measure without training sees.
+        Number of points that a measure without training sees.
     seed
-        Of the sampler, and of the points and networks of measures.
+        Seed of the sampler, and of the points and networks of measures.
     """
 
     train: dict[str, Any]
@@ -164,8 +166,10 @@ class TuneConfig(Configuration):
 
     def check(self, source: str) -> None:
         """Refuse keys and values that do not go together, naming the key."""
+        # The first and the last values together show most mistakes in keys and types, before hours of trials do.
         _ = self.at({key: axis.values()[-1] for key, axis in self.search.items()}, f"{source}: search")
         first = self.first(f"{source}: search")
+        # The training's own loss is no objective: it is best where a network has learnt the noise.
         if self.objective in TRAINED and not first.data.validation:
             came = f"snapshots, for the objective {self.objective}"
             raise InputError(f"{source}: train.data.validation", "none", came)
@@ -198,6 +202,7 @@ class TuneConfig(Configuration):
         InputError
             A key that is not one of a training's, or a value that does not fit.
         """
+        # A deep copy in plain types: the sections below are written to.
         plain = json.loads(json.dumps(self.train))
         for key, value in values.items():
             *path, last = key.split(".")
@@ -218,10 +223,11 @@ class TuneConfig(Configuration):
         """The combinations that a grid or an orthogonal array tries."""
         axes = {key: axis.values() for key, axis in self.search.items()}
         if self.method == "grid":
-            return [dict(zip(axes, found, strict=True)) for found in product(*axes.values())]
+            return [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
         runs = orthogonal_array([len(v) for v in axes.values()])
-        found = [{key: axes[key][i] for key, i in zip(axes, run, strict=True)} for run in runs]
-        return [run for i, run in enumerate(found) if run not in found[:i]]
+        # Few levels in an array of many give some combinations twice; each is run once.
+        combinations = [{key: axes[key][i] for key, i in zip(axes, run, strict=True)} for run in runs]
+        return [run for i, run in enumerate(combinations) if run not in combinations[:i]]
 
     @classmethod
     def of(cls, values: Any, source: str = "config", folder: str | Path | None = None) -> Self:
@@ -234,6 +240,7 @@ class TuneConfig(Configuration):
         """
         train = values.get("train") if isinstance(values, dict) else None
         if isinstance(train, str):
+            # Paths in that file are from its own folder, so it is read by itself and put in with whole paths.
             values = {**values, "train": TrainConfig.read(Path(folder or ".") / train).to_dict()}
         elif isinstance(train, dict):
             values = {**values, "train": TrainConfig.of(train, f"{source}: train", folder).to_dict()}

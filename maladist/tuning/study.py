@@ -19,6 +19,7 @@ _GO_ON: Final = "Finished trials are kept: --resume goes on."
 _FREE: Final = ("trials", "parallel", "attempts", "pruner", "sampler")
 """What may change when a search goes on."""
 _OWN_LOOP: Final = {
+    # Samplers that hold the values themselves, and so do not know those of `search`.
     "GridSampler": "Say method: grid.",
     "BruteForceSampler": "Say method: grid.",
     "PartialFixedSampler": "Another one.",
@@ -33,7 +34,7 @@ class Study:
     DependencyError
         Optuna is not installed.
     InputError
-        An output that holds a search and is not resumed, or another search; a sampler or pruner that is not there.
+        The output holds a search and is not resumed, or another search; a sampler or pruner does not exist.
     """
 
     def __init__(self, config: TuneConfig, output: Path) -> None:
@@ -49,6 +50,7 @@ class Study:
             load_if_exists=True,
             pruner=_make(self.optuna.pruners, config.pruner, "pruner"),
         )
+        # Through JSON, as it comes back from Optuna's file: tuples and lists are then alike.
         told = json.loads(config.model_dump_json(exclude=set(_FREE)))
         if begun and "config" in self.study.user_attrs:
             _check_same(told, self.study.user_attrs["config"])
@@ -56,6 +58,8 @@ class Study:
         else:
             self.study.set_user_attr("config", told)
             if config.method != "optuna":
+                # All at once into the queue, so that a search that is interrupted finds what is
+                # still to run in its file.
                 for values in config.design():
                     self.propose(values)
         taken = {"seed": config.seed + len(self.study.trials)}  # else a search that goes on would repeat its draws
@@ -78,6 +82,7 @@ class Study:
 
     def judge(self, trial: Any, epoch: int, value: float) -> bool:
         """Note a validation; whether the pruner would end the trial."""
+        # Optuna refuses a second value of the same step.
         known = self.study.trials[trial.number].intermediate_values
         if epoch not in known:  # an epoch is validated again by a training that goes on
             trial.report(value, epoch)
@@ -117,6 +122,7 @@ class Study:
 
     def holds(self, values: dict[str, Any]) -> bool:
         """Whether a trial of these values was proposed, run or both."""
+        # Those in the queue have their values among Optuna's own attributes until they are asked for.
         written = {key: self._written(key, value) for key, value in values.items()}
         return any(
             t.params == written or t.system_attrs.get("fixed_params") == written
@@ -125,6 +131,8 @@ class Study:
 
     def _begin_again(self) -> None:
         """Put trials that were under way when the client went away back in the queue."""
+        # A trial that runs in the file has lost its client. It cannot be told to wait again: it
+        # is closed, marked so that it does not count, and a new one goes on in its folder.
         states = self.optuna.trial.TrialState
         for trial in self.study.get_trials(states=(states.RUNNING,)):
             self.study._storage.set_trial_user_attr(trial._trial_id, "interrupted", True)
@@ -143,6 +151,7 @@ class Study:
             return made.CategoricalDistribution([json.dumps(v) for v in axis.choices])
         kind = made.IntDistribution if axis.whole else made.FloatDistribution
         more = {} if axis.step is None else {"step": axis.step}
+        # The last value and not `high`: Optuna warns of a range that is no multiple of its step.
         return kind(axis.low, axis.values()[-1], log=axis.log, **more)
 
     def _written(self, key: str, value: Any) -> Any:
@@ -169,6 +178,7 @@ def check_output(config: TuneConfig, output: Path, resume: bool) -> Path:
     check_folder(output)
     refuse_living(output)
     file = output / f"study.{config.storage}"
+    # A search of the other storage in this folder would share its trials' folders.
     other = output / ("study.journal" if config.storage == "sqlite" else "study.sqlite")
     if other.exists():
         raise InputError("storage", f"{config.storage}, where {output} holds a search in {other.name}", "the same")
@@ -197,10 +207,12 @@ def _make(module: Any, named: Named, key: str, offered: dict[str, Any] | None = 
         raise InputError(f"{key}.name", repr(named.name), f"one of {', '.join(known)}")
     made = getattr(module, named.name)
     options = dict(named.options)
+    # PatientPruner wraps another pruner, which a YAML file can only describe.
     if key == "pruner" and isinstance(inner := options.get("wrapped_pruner"), dict):
         options["wrapped_pruner"] = _make(module, Named.model_validate(inner), key)
     try:
         try:
+            # Optuna does not tell which of its samplers take a seed: it is tried.
             return made(**{**(offered or {}), **options})
         except TypeError:
             return made(**options)
@@ -222,5 +234,6 @@ def _optuna() -> Any:
     except ImportError as error:
         came = f"Optuna is not installed ({error})"
         raise DependencyError("optuna", came, "the package optuna", "pip install maladist[tune]") from error
+    # What Optuna says of each trial, the observer says in our words.
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna

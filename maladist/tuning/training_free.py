@@ -37,20 +37,21 @@ def naswot(network: FeedForward, x: torch.Tensor) -> float:
     Parameters
     ----------
     network
-        Freshly initialised; dropout is not applied.
+        Network as it is initialised; dropout is not applied.
     x
         Scaled descriptors, (N, features).
 
     Returns
     -------
     float
-        −inf where the network has no hidden activation.
+        The score; −inf where the network has no hidden activation.
 
     References
     ----------
     .. [1] J. Mellor, J. Turner, A. Storkey, E. J. Crowley, Proc. 38th ICML, PMLR 139, 7588 (2021), eq. (2) and score.
     """
     codes = _codes(network, x)
+    # Bits that agree: both on, or both off.
     kernel = codes @ codes.T + (1 - codes) @ (1 - codes).T
     if not kernel.any():
         return -np.inf
@@ -59,12 +60,13 @@ def naswot(network: FeedForward, x: torch.Tensor) -> float:
 
 def _codes(network: FeedForward, x: torch.Tensor) -> torch.Tensor:
     """Which hidden units each point switches on, (N, units) float64 of 0 and 1."""
-    found: list[torch.Tensor] = [torch.zeros(len(x), 0, dtype=torch.float64)]
+    codes: list[torch.Tensor] = [torch.zeros(len(x), 0, dtype=torch.float64)]
     hooks = [
-        layer.register_forward_pre_hook(lambda _, given: found.append((given[0] > 0).double().cpu()))
+        layer.register_forward_pre_hook(lambda _, given: codes.append((given[0] > 0).double().cpu()))
         for layer in list(network.activation)[:-1]
         if not isinstance(layer, torch.nn.Identity)
     ]
+    # Dropout would draw other units at each point; the caller's network is put back as it was.
     was = network.training
     try:
         with torch.no_grad():
@@ -73,7 +75,7 @@ def _codes(network: FeedForward, x: torch.Tensor) -> torch.Tensor:
         network.train(was)
         for hook in hooks:
             hook.remove()
-    return torch.cat(found, 1)
+    return torch.cat(codes, 1)
 
 
 def jacobian_score(network: FeedForward, x: torch.Tensor) -> float:
@@ -87,7 +89,7 @@ def jacobian_score(network: FeedForward, x: torch.Tensor) -> float:
     Parameters
     ----------
     network
-        Freshly initialised; dropout is not applied.
+        Network as it is initialised; dropout is not applied.
     x
         Scaled descriptors, (N, features).
 
@@ -101,6 +103,7 @@ def jacobian_score(network: FeedForward, x: torch.Tensor) -> float:
     network.train(was)
     jacobian = gradient.double() - gradient.double().mean(1, keepdim=True)
     norm = jacobian.norm(dim=1, keepdim=True)
+    # A point at which nothing changes the outputs has no correlation with any other.
     if not bool((norm > 0).all()):
         return -np.inf
     jacobian = jacobian / norm
@@ -118,7 +121,7 @@ def acsd(descriptors: Rows, ldos: Rows) -> float:
     Parameters
     ----------
     descriptors, ldos
-        (N, features) and (N, levels), as they are: a scaler that subtracts a mean changes the angles.
+        Descriptors and LDOS, (N, features) and (N, levels), not scaled: taking a mean off changes the angles.
 
     Raises
     ------
@@ -152,16 +155,16 @@ def mutual_information(descriptors: Rows, ldos: Rows, *, components: int = 4, ne
     Parameters
     ----------
     descriptors, ldos
-        (N, features) and (N, levels).
+        Descriptors and LDOS, (N, features) and (N, levels).
     components
-        Principal components of each side, fewer where there are fewer with any variance.
+        Number of principal components of each side, fewer where there are fewer with any variance.
     neighbours
-        k.
+        Number k of neighbours that set the scale of a point.
 
     Raises
     ------
     InputError
-        No more points than neighbours, different numbers of them, or nothing that varies.
+        There are no more points than neighbours, the numbers of points differ, or nothing varies.
 
     References
     ----------
@@ -172,6 +175,7 @@ def mutual_information(descriptors: Rows, ldos: Rows, *, components: int = 4, ne
     if not (x.shape[1] and y.shape[1]):
         raise InputError("descriptors and ldos", "values that do not vary", "more than one value")
     distance, _ = cKDTree(np.hstack([x, y])).query(x_y := np.hstack([x, y]), k=neighbours + 1, p=np.inf)
+    # Strictly nearer than the k-th neighbour, as eq. (8) counts; the tree counts what is at the distance too.
     radius = np.nextafter(distance[:, -1], 0)
     counts = (cKDTree(side).query_ball_point(side, radius, p=np.inf, return_length=True) for side in (x, y))
     means = sum(float(digamma(n).mean()) for n in counts)  # the point itself is the + 1
@@ -183,6 +187,7 @@ def principal(rows: Rows, components: int) -> npt.NDArray[np.float64]:
     values = rows.astype(np.float64)
     centred = values - values.mean(0)
     deviation = centred.std(0)
+    # A constant column has a deviation of rounding only, which standardised would be noise of unit variance.
     varies = deviation > 1e-12 * np.abs(values).max(0)
     u, s, _ = np.linalg.svd(centred[:, varies] / deviation[varies], full_matrices=False)
     kept = min(components, int((s > 1e-6 * s[0]).sum())) if len(s) else 0
@@ -222,6 +227,7 @@ def orthogonal_array(levels: list[int]) -> npt.NDArray[np.int64]:
     if not levels or min(levels) < 2:
         raise InputError("levels", f"{levels}", "factors of two or more levels")
     s = max(levels)
+    # The levels must form a field for any two columns to be independent; whole numbers modulo a prime do.
     while any(s % p == 0 for p in range(2, s)):
         s += 1
     n = 2

@@ -39,9 +39,9 @@ class Outcome:
     Attributes
     ----------
     value
-        Of the objective; None where the trial failed or was stopped.
+        Value of the objective; None where the trial failed or was stopped.
     seconds
-        It took on the worker, since it was last begun.
+        Time on the worker, since the trial was last begun.
     reason
         Why it failed; empty where it did not.
     stopped
@@ -66,13 +66,14 @@ def run_trial(
     Parameters
     ----------
     folder
-        Of the training; a checkpoint that an earlier attempt left there is gone on from.
+        Folder of the training; a checkpoint that an earlier attempt left there is gone on from.
     topic
-        Validations are told there, and an `Event` of this name stops the trial.
+        Name under which validations are told, and of the `Event` that stops the trial.
     points, seed
-        Of a measure without training.
+        Number of points and seed of a measure without training.
     """
     with _one_at_a_time:
+        # One trial at a time has all threads of its worker.
         torch.set_num_threads(get_worker().state.nthreads)
         began = time.perf_counter()
         try:
@@ -84,6 +85,8 @@ def run_trial(
             return Outcome(None, time.perf_counter() - began, stopped=True)
         except (OutputError, StoreError):  # a full disk says nothing of the trial's values
             raise
+        # Values that diverge or need too much memory are a result of the search; errors of our
+        # own programs are not caught.
         except (InputError, BlockError, RuntimeError, FloatingPointError, np.linalg.LinAlgError) as error:
             return Outcome(None, time.perf_counter() - began, f"{type(error).__name__}: {error}")
         seconds = time.perf_counter() - began
@@ -108,9 +111,11 @@ def _trained(config: TrainConfig, prepared: Prepared, objective: str, folder: Cl
     with explained(folder.path):
         Path(folder).mkdir(exist_ok=True)
     model = fit(config, prepared, folder, resume=True, observer=Judge())
+    # The training may keep another network than that of its last epoch: its best weights, or their average.
     validation = prepared.checked_on(config)
     assert validation is not None
     value = validation(model).metric(objective)
+    # Nothing goes on from a finished trial, and checkpoints are the largest files of a search.
     (Path(folder) / CHECKPOINT).unlink(missing_ok=True)
     return value
 
@@ -126,6 +131,7 @@ def measure(config: TrainConfig, prepared: Prepared, objective: str, points: int
     score = {"naswot": naswot, "jacobian": jacobian_score}[objective]
     x = prepared.inputs.transform(torch.from_numpy(features))
     scores = []
+    # The networks are made on the CPU, whose generator alone is put back.
     with torch.random.fork_rng(devices=[]):
         for draw in range(DRAWS):
             torch.manual_seed(seed + draw)
@@ -139,6 +145,7 @@ MEASURES: Final = ("naswot", "jacobian", "acsd", "mutual_information")
 def some_rows(chunks: Sequence[Chunk], points: int, seed: int) -> tuple[Rows, Rows]:
     """Descriptors and targets of points drawn from all chunks without repetition; the same points for the same seed."""
     ends = np.cumsum([0, *(c.rows for c in chunks)])
+    # Over all snapshots as over one, so that each point is as likely as every other.
     chosen = np.sort(np.random.default_rng(seed).choice(ends[-1], min(points, int(ends[-1])), replace=False))
     parts = []
     for chunk, begin, end in zip(chunks, ends[:-1], ends[1:], strict=True):

@@ -48,17 +48,17 @@ class Trial(Finished):
     Attributes
     ----------
     number
-        Of the trial.
+        Number of the trial.
     values
-        By key of the training's configuration.
+        Values by key of the training's configuration.
     state
-        'complete', 'pruned' or 'failed'.
+        How it ended: 'complete', 'pruned' or 'failed'.
     value
-        Of the objective.
+        Value of the objective; None where there is none.
     seconds
-        On its worker.
+        Time on its worker.
     reason
-        Why it failed.
+        Why it failed; empty where it did not.
     """
 
     number: int
@@ -72,8 +72,8 @@ class Trial(Finished):
         """Its objective, its values and, where it failed, why."""
         del bar
         values = ", ".join(f"{key} {value}" for key, value in self.values.items())
-        came = self.state if self.value is None else f"{self.state} {self.value:.5g}"
-        said = f"trial {self.number}: {came} ({values}; {self.seconds:.1f} s)"
+        outcome = self.state if self.value is None else f"{self.state} {self.value:.5g}"
+        said = f"trial {self.number}: {outcome} ({values}; {self.seconds:.1f} s)"
         return f"{said}: {self.reason}" if self.reason else said
 
     def to_dict(self) -> dict[str, Any]:
@@ -94,11 +94,11 @@ class Tuned:
     best
         The best trial.
     config
-        Its training's configuration.
+        Configuration of its training.
     trials
-        All that are finished, the best first.
+        All finished trials, the best first.
     effects
-        Of 'oat': mean objective of each level, as JSON, by key.
+        Mean objective of each level (as JSON) by key, where the method is 'oat'; else empty.
     """
 
     best: Trial
@@ -120,20 +120,20 @@ def tune(
     Parameters
     ----------
     config
-        What to search.
+        Configuration of the search.
     output
         Folder to make.
     client
-        Whose workers run the trials; a local cluster where None. They must see the output folder and the data.
+        Client whose workers run the trials; a local cluster where None. They must see the output folder and the data.
     resume
-        Go on with an interrupted search, or with more trials.
+        Whether to go on with an interrupted search, or with more trials.
     observer
-        Is told of every finished `Trial`, and what the user should know; nobody where None.
+        Observer that is told of every finished `Trial`, and what the user should know; nobody where None.
 
     Raises
     ------
     InputError
-        Data that cannot be learnt from, an output of another search, or no trial that gave a number.
+        The data cannot be learnt from, the output is of another search, or no trial gave a number.
     DependencyError
         Optuna is not installed.
     """
@@ -148,6 +148,7 @@ def tune(
         search = _Search(config, folder, connected, study, observer)
         search.run(runs)
         if config.method == "oat" and (best := _best_levels(config, search.trials())) not in config.design():
+            # A search that goes on may have proposed it before it was interrupted.
             if not study.holds(best):
                 study.propose(best)
             search.run(runs + 1)
@@ -172,6 +173,7 @@ class _Search:
         flying = as_completed(loop=self.client.loop, raise_errors=False)
         try:
             while (left := total - self.study.finished()) > 0:
+                # A trial may end as it begins, where its values do not go together: what is left is asked again.
                 while len(self.under_way) < min(at_a_time, left):
                     if (future := self._begin()) is not None:
                         flying.add(future)
@@ -202,12 +204,15 @@ class _Search:
     def _wait(self, flying: as_completed) -> None:
         """Wait for the end of a trial; meanwhile the pruner looks at validations."""
         while not (flying.is_empty() or flying.has_ready()):
+            # A short wait, so that a validation can stop its trial soon and not only when another trial ends.
             with flying.thread_condition:
                 flying.thread_condition.wait(timeout=0.1)
             while not self.heard.empty():
                 topic, message = self.heard.get()
+                # A trial that has ended may still be heard of: Dask's events and futures come by different ways.
                 trial = next((t for key, (t, *_) in self.under_way.items() if key.startswith(f"{topic}-")), None)
                 if trial is not None and self.study.judge(trial, message["epoch"], message["value"]):
+                    # The trial looks at the event after each epoch: Dask cannot interrupt a task.
                     Event(topic, self.client).set()
         if not flying.is_empty():
             self._end(next(flying), flying)
@@ -229,6 +234,7 @@ class _Search:
         topic = f"{self.key}-{trial.number}"
         key = f"{topic}-{attempt}"
         self.under_way[key] = trial, attempt, config, prepared
+        # Later attempts tell under the same name, to which the client listens already.
         if attempt == 1:
             self.client.subscribe_topic(topic, lambda event: self.heard.put((topic, event[1])))
         folder = self.folder.below(f"trial-{self.study.folder(trial)}")
@@ -245,6 +251,7 @@ class _Search:
                 self.observer.note(f"trial {trial.number} lost its workers; it goes on at its last checkpoint")
                 flying.add(self._submit(trial, attempt + 1, config, prepared))
                 return
+            # The search goes on: one trial that needs too much memory must not cost all others.
             outcome = Outcome(None, 0.0, "its workers died, most likely of too little memory")
         self.client.unsubscribe_topic(f"{self.key}-{trial.number}")
         self._finish(trial, outcome)
@@ -254,6 +261,7 @@ class _Search:
         self.folder.check()
         self.study.tell(trial, outcome)
         trials = self.trials()
+        # After every trial, so that whoever looks into the folder, or ends the search, has the best so far.
         write_table(self.output / TRIALS, [t.to_dict() for t in trials])
         if (best := trials[0]).state == "complete":
             text = f"# {self.config.objective} {best.value:.6g}: trial {best.number}, the best of {len(trials)}\n"
@@ -278,6 +286,7 @@ class _Search:
         )
         if key not in self.ready:
             if self.config.objective not in TRAINED:
+                # A measure without training needs no validation points, which would cost their descriptors.
                 config = config.model_copy(update={"data": config.data.model_copy(update={"validation": []})})
             self.ready[key] = prepare(config, find_data(config), self.output, self.client, self.observer)
         return self.ready[key]
@@ -286,12 +295,12 @@ class _Search:
 def main_effects(trials: list[Trial]) -> dict[str, dict[str, float]]:
     """Mean objective of each level (as JSON) of each key, over the trials that gave a number."""
     done = [t for t in trials if t.state == "complete" and t.value is not None]
-    found: dict[str, dict[str, float]] = {}
+    effects: dict[str, dict[str, float]] = {}
     for key in trials[0].values if trials else ():
         levels = dict.fromkeys(json.dumps(t.values[key]) for t in done)
         by_level = {v: [t.value for t in done if json.dumps(t.values[key]) == v] for v in levels}
-        found[key] = {level: float(np.mean(np.array(values, dtype=float))) for level, values in by_level.items()}
-    return found
+        effects[key] = {level: float(np.mean(np.array(values, dtype=float))) for level, values in by_level.items()}
+    return effects
 
 
 def _best_levels(config: TuneConfig, trials: list[Trial]) -> dict[str, Any]:

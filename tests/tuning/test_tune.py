@@ -52,48 +52,6 @@ def numbers(trials: tuple[Trial, ...]) -> list[int]:
 
 # -- what it is told --------------------------------------------------------------------------------------------------
 
-TRAIN = {"data": {"train": "a.zarr", "validation": "b.zarr"}}
-BAD: list[tuple[dict[str, Any], str, str]] = [
-    ({"search": LR}, "train", "missing"),
-    ({"train": TRAIN}, "search", "missing"),
-    ({"train": TRAIN, "search": LR, "trails": 3}, "trails", "objective"),
-    ({"train": {**TRAIN, "epochs": 0}, "search": LR}, "train: epochs", "greater than or equal to 1"),
-    ({"train": TRAIN, "search": {"optimiser.lrr": {"choices": [1, 2]}}}, "search: optimiser.lrr", "name, lr"),
-    ({"train": TRAIN, "search": {"epochs": {"low": 0, "high": 3}}}, "search: epochs", "greater than or equal to 1"),
-    ({"train": TRAIN, "search": {"optimiser.lr": {"low": 1, "high": 1}}}, "search.optimiser.lr", "low below high"),
-    ({"train": TRAIN, "search": {"optimiser.lr": {"low": 0, "high": 1, "log": True}}}, "search.optimiser.lr", "log"),
-    ({"train": TRAIN, "search": {"optimiser.lr": {"low": 1e-4}}}, "search.optimiser.lr", "either choices, or low"),
-    ({"train": TRAIN, "search": {"seed": {"choices": [1, 2], "log": True}}}, "search.seed", "choices alone"),
-    ({"train": TRAIN, "search": {"optimiser": {"lrr": [1, 2]}}}, "search: optimiser.lrr", "name, lr"),
-    ({"train": TRAIN, "search": {"network.hidden": [100, 200]}}, "search: network.hidden", "a valid list"),
-    ({"train": TRAIN, "search": {"network.hidden": [[100]]}}, "search.network.hidden", "at least 2 items"),
-    ({"train": TRAIN, "search": {"epochs": {}}}, "search.epochs", "either choices, or low"),
-    ({"train": TRAIN, "search": {"epochs": 3}}, "search.epochs", "a valid dictionary"),
-    ({"train": TRAIN, "search": LR, "objective": "dos"}, "objective", "band_energy"),
-    ({"train": TRAIN, "search": LR, "objective": "naswot"}, "search.optimiser.lr", "keys of network"),
-    ({"train": {"data": {"train": "a"}}, "search": LR}, "train.data.validation", "for the objective loss"),
-    ({"train": {**TRAIN, "members": 3}, "search": LR}, "train.members", "Tune one network"),
-]
-
-
-@pytest.mark.parametrize(("values", "key", "said"), BAD, ids=[f"{key}-{said[:9]}" for _, key, said in BAD])
-def test_a_wrong_key_is_named_in_one_line(values: dict[str, Any], key: str, said: str) -> None:
-    with pytest.raises(InputError) as caught:
-        TuneConfig.of(values, "t.yaml")
-    line = str(caught.value)
-    assert "\n" not in line
-    assert key in caught.value.argument
-    assert said in line
-
-
-def test_axes_may_be_lists_and_stand_in_the_sections_of_a_training() -> None:
-    long = {"network.hidden": {"choices": [[100], [200, 200]]}, "optimiser.lr": {"low": 1e-4, "high": 1e-2}}
-    short = {"network": {"hidden": [[100], [200, 200]]}, "optimiser.lr": long["optimiser.lr"]}
-    plain = {"network.hidden": [[100], [200, 200]], "optimiser": {"lr": long["optimiser.lr"]}}
-    made = [TuneConfig.of({"train": TRAIN, "search": axes}) for axes in (long, short, plain)]
-    assert made[0] == made[1] == made[2]
-    assert made[0].first().network.hidden == [100]
-
 
 @pytest.mark.parametrize(
     ("more", "said"),
@@ -111,21 +69,6 @@ def test_what_optuna_does_not_have_is_refused_at_once(
     with pytest.raises(InputError, match=said):
         tune(search(small_data_set, **more), tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_values_of_axes_reach_both_ends() -> None:
-    axes = {
-        "optimiser.lr": {"low": 1e-4, "high": 1e-2, "log": True},
-        "epochs": {"low": 1, "high": 9, "step": 3},
-        "seed": {"low": 0, "high": 10},
-    }
-    config = TuneConfig.of({"train": TRAIN, "search": axes, "method": "oat"})
-    assert config.search["optimiser.lr"].values() == pytest.approx([1e-4, 1e-3, 1e-2])
-    assert config.search["epochs"].values() == [1, 4, 7]
-    assert config.search["seed"].values() == [0, 5, 10]
-    runs = config.design()
-    assert len(runs) == 9
-    assert {(r["epochs"], r["seed"]) for r in runs} == {(e, s) for e in (1, 4, 7) for s in (0, 5, 10)}
 
 
 # -- searches ---------------------------------------------------------------------------------------------------------
