@@ -64,6 +64,7 @@ class ChunkStore(LocalStore):
         return type(self)(self.claim or self.root, read_only=read_only, sealed=self.sealed)
 
     def __dask_tokenize__(self) -> tuple[str, ...]:
+        # Dask names arrays by this token, and keeps results of equal names.
         file = self.root / "zarr.json"  # another store at the same path is another array
         return (type(self).__name__, str(self.root), str(file.stat().st_mtime_ns if file.exists() else 0))
 
@@ -74,6 +75,7 @@ class ChunkStore(LocalStore):
     ) -> Buffer | None:
         """Read a key; of a sealed array refuse chunks that are lost or whose checksum is wrong."""
         value = await super().get(key, prototype, byte_range)
+        # Part of a chunk has no checksum of its own; zarr asks for parts of sharded chunks only, which we do not write.
         if byte_range is None:
             self._check_chunk(key, value)
         return value
@@ -88,6 +90,7 @@ class ChunkStore(LocalStore):
         return value
 
     def _check_chunk(self, key: str, value: Buffer | None) -> None:
+        # zarr takes a chunk that is not there for one of fill values: NaN or zeros in place of what was lost.
         at = _CHUNK.fullmatch(key) if self.sealed else None
         if at is None or at[1] is not None or at[2] not in self.sealed:
             return
@@ -109,6 +112,7 @@ class ChunkStore(LocalStore):
 
     async def set(self, key: str, value: Buffer) -> None:
         """Write a key."""
+        # The file system may make a write wait: the event loop, which other chunks need, must not.
         await asyncio.to_thread(self._write, key, value)
 
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
@@ -142,6 +146,7 @@ class ChunkStore(LocalStore):
                 # Now, when this file has its place: if the store is replaced from here on, the rename finds nothing.
                 self._check_owner()
                 beside.replace(path)
+            # The folder has gone: say that the store was replaced or removed, and not that a file is missing.
             except FileNotFoundError:
                 self._check_owner()
                 raise
@@ -158,6 +163,7 @@ class ChunkStore(LocalStore):
 
 def whole(content: bytes) -> bool:
     """Whether a chunk, as it lies on the disk, has the checksum that it ends with."""
+    # The codec appends the checksum to what it has compressed, so that nothing need be decoded to see it.
     return len(content) >= 4 and google_crc32c.value(content[:-4]) == int.from_bytes(content[-4:], "little")
 
 
@@ -173,7 +179,7 @@ class Digests:
     arrays
         Of each array directly in it the digest of its metadata, and that of its chunks.
     attributes
-        Of the group's attributes; empty where nothing is known.
+        Digest of the group's attributes; empty where nothing is known.
     """
 
     arrays: Mapping[str, tuple[str, str]]
@@ -197,6 +203,8 @@ class Digests:
                 raise StoreError(str(path), f"its {name} is lost", "a store as it was written", REMEDY)
             if metadata_digest(path / name) != metadata:
                 raise StoreError(str(path), f"the metadata of its {name} are changed", "them as written", REMEDY)
+            # Of large arrays a digest would read every chunk's end: their chunks are held against
+            # their checksums when they are read.
             if name in small and chunks_digest(path / name) != chunks:
                 raise StoreError(str(path), f"the chunks of its {name} are changed", "them as written", REMEDY)
 
@@ -213,8 +221,8 @@ def read_digests(path: Path) -> Digests:
 def digests_of(path: Path, attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Digests of a group as it is, as attributes; its own are given."""
     arrays = [p for p in sorted(path.iterdir()) if node_type(p) == "array"]
-    found = {p.name: [metadata_digest(p), chunks_digest(p)] for p in arrays}
-    return {"arrays": found, "attributes": attributes_digest(attributes)}
+    by_name = {p.name: [metadata_digest(p), chunks_digest(p)] for p in arrays}
+    return {"arrays": by_name, "attributes": attributes_digest(attributes)}
 
 
 def node_type(path: Path) -> str:
@@ -243,6 +251,7 @@ def mark(file: Path) -> bytes:
     try:
         with file.open("rb") as stream:
             size = stream.seek(0, os.SEEK_END)
+            # Four bytes a chunk, however large it is: a store of terabytes is sealed in seconds.
             stream.seek(max(0, size - 4))
             return size.to_bytes(8, "little") + stream.read()
     except OSError as error:
@@ -258,10 +267,10 @@ def chunks_digest(array: Path) -> str:
     StoreError
         A chunk is lost.
     """
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for file in chunk_files(array):
-        found.update(mark(file))
-    return found.hexdigest()[:32]
+        digest.update(mark(file))
+    return digest.hexdigest()[:32]
 
 
 def metadata_digest(array: Path) -> str:
@@ -275,14 +284,15 @@ def attributes_digest(attributes: Mapping[str, Any]) -> str:
 
 
 def _digest(value: Any) -> str:
+    # Sorted: whoever wrote the JSON may have had another order of keys, which means nothing.
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _json(file: Path) -> dict[str, Any]:
-    found = json.loads(file.read_text())
-    if not isinstance(found, dict):
-        raise TypeError(f"{file.name} holds a {type(found).__name__}")
-    return found
+    facts = json.loads(file.read_text())
+    if not isinstance(facts, dict):
+        raise TypeError(f"{file.name} holds a {type(facts).__name__}")
+    return facts
 
 
 @contextmanager

@@ -101,13 +101,14 @@ def snapshot_groups(path: Path) -> list[Path]:
         raise StoreError("data", f"{path} is not a zarr store", "a data set or one of its snapshots")
     if not (path / SNAPSHOTS).is_dir():
         return [path]
-    found = _finished(path)
-    if not found:
+    finished = _finished(path)
+    if not finished:
         raise StoreError("data", f"{path} has no finished snapshot", "a data set with snapshots")
-    return found
+    return finished
 
 
 def _finished(path: Path) -> list[Path]:
+    # Hidden ones are snapshots on their way in or out.
     groups = (g for g in (path / SNAPSHOTS).iterdir() if not g.name.startswith("."))
     return sorted(g for g in groups if stores.is_complete(g))
 

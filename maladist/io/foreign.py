@@ -28,11 +28,11 @@ def refusing(
     path
         The file, as the user named it.
     wanted
-        What it should be, in words.
+        What the file should be, in words.
     error
         Class of the error to raise.
     remedy
-        What to do next.
+        What the user can do next.
     argument
         Name of the argument; the file's where it is not given.
 
@@ -62,6 +62,7 @@ def deadline(seconds: float) -> Iterator[None]:
 
     It works by an alarm, which only the main thread of a program can have; in other threads there is no limit.
     """
+    # Workers of Dask read in other threads; there Dask's own limits hold.
     if threading.current_thread() is not threading.main_thread():
         yield
         return

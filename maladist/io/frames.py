@@ -33,23 +33,24 @@ def check_source(path: Path, kind: str, index: int | slice, shown: str) -> None:
     Parameters
     ----------
     path
-        A file.
+        File of atoms.
     kind
-        ASE's name of its format.
+        Name of its format in ASE.
     index
         Frames that are wanted of it.
     shown
-        Its name in error messages.
+        Name of the file in error messages.
 
     Raises
     ------
     AtomsError
-        A frame that is cut off or holds more than it tells, or a variant of the format that ASE reads as another.
+        A frame is cut off or holds more than it tells, or is of a variant of the format that ASE reads as another.
     """
     if kind in _COMPLAINTS:
         with _open(path) as stream:
             lines = (line.decode("utf-8", errors="replace") for line in stream)
             complaints = _COMPLAINTS[kind](lines)
+        # Only frames that are asked for: the last frame of a run that still writes may well be cut off.
         wanted = complaints[index] if isinstance(index, slice) else complaints[index : index + 1 or None]
         for complaint in wanted:
             if complaint:
@@ -66,7 +67,7 @@ def check_frame(atoms: ase.Atoms, shown: str) -> None:
     Raises
     ------
     AtomsError
-        Sites that are occupied in part or by several elements: an alloy, or vacancies, on the average.
+        Sites are occupied in part or by several elements: an alloy, or vacancies, on the average.
     """
     remedy = "Make a supercell in which every site is full or empty."
     wanted = "sites that are each filled by one atom"
@@ -91,6 +92,7 @@ def _lammps_dump(lines: Iterator[str]) -> list[str]:
     told, rows, item, line = "", 0, "", ""
 
     def close() -> None:
+        # The first complaint of a frame stands: a wrong unit says more than a count that follows from it.
         if complaints and not complaints[-1] and told != str(rows):
             complaints[-1] = (
                 f"has {rows} whole lines of atoms in frame {len(complaints) - 1}, which tells {told or '?'} atoms"
@@ -123,6 +125,7 @@ def _lammps_dump(lines: Iterator[str]) -> list[str]:
 
 def _lammps_data(lines: Iterator[str]) -> list[str]:
     head = list(islice(lines, _MANY))
+    # In the first line, where `write_data` of LAMMPS tells them; files of other programs do not.
     if units := re.search(r"\bunits\s*=\s*(\w+)", "".join(head[:1])):
         return [_units(units[1])]
     masses = any(re.match(r"\s*Masses\b", line) for part in (head, lines) for line in part)
@@ -139,6 +142,7 @@ def _pdb(lines: Iterator[str]) -> list[str]:
     for line in lines:
         if line.startswith(("ATOM", "HETATM")):
             atoms, cut = atoms + 1, 1
+        # A PDB that ends here lost nothing but its END.
         elif line.startswith(("CONECT", "MASTER")):  # both come after the atoms
             cut = 0
         elif line.startswith("END"):
@@ -153,6 +157,7 @@ def _res(lines: Iterator[str]) -> list[str]:
     mark = "has no END"
     for line in lines:
         words = line.upper().split()
+        # ASE would read the asymmetric unit as the whole cell: atoms would be missing without a word.
         if words[:1] == ["SYMM"] or (words[:1] == ["LATT"] and words[1:2] != ["-1"]):
             return [f"is a SHELX file with {' '.join(words)[:60]}, of which ASE reads space group P1 only; give a CIF"]
         mark = "" if words[:1] == ["END"] else mark
@@ -249,6 +254,7 @@ def _check_last_number(text: str, shown: str) -> None:
     lines = text.splitlines()
     if text.endswith(("\n", "\r")) or len(lines) < 2:
         return
+    # The line above is the measure: writers give each number of a column the same number of decimals.
     above, last = lines[-2].split(), lines[-1].split()
     if not last or len(above) != len(last):
         return

@@ -45,6 +45,7 @@ def _store_rows(path: Path) -> list[tuple[str, str]]:
         where = " ".join(f"{d} {n}" for d, n in variable.sizes.items())
         value = f"{float(variable):.8g}" if variable.ndim == 0 else where
         rows.append((str(name), f"{value} {variable.attrs.get('units', '')}"))
+    # Said here, since such a store opens without complaint and only `info --verify` could show that it is damaged.
     if dataset.attrs.get("complete") is True and not read_digests(path).attributes:
         rows.append(("digests", "none, as of an earlier version: what it has lost cannot always be told"))
     return rows + [(str(k), str(v)) for k, v in dataset.attrs.items() if k not in ("complete", "work")]

@@ -22,7 +22,7 @@ def save_model(model: LDOSModel, path: str | Path) -> Path:
     Parameters
     ----------
     model
-        What to write.
+        Model to write.
     path
         File to write; one that exists is replaced.
 
@@ -68,6 +68,7 @@ def load_model(path: str | Path, pseudopotentials: Mapping[str, Element] | str |
         content = path.read_bytes()
     except OSError as error:
         raise ModelError("model", f"{path}: {error.strerror or error}", wanted) from None
+    # By content, since users rename files: every zip begins with these two letters.
     if content[:2] == b"PK":
         return import_mala(path, given)
     try:
@@ -75,5 +76,6 @@ def load_model(path: str | Path, pseudopotentials: Mapping[str, Element] | str |
     except ModelError as error:
         raise ModelError("model", f"{path.name}: {error.came}", error.wanted, error.remedy) from None
     known = {s: e.pseudopotential for s, e in model.elements.items() if s not in (given or {})}
+    # Of a pseudopotential that is not given anew the file's name is all that the model has kept.
     refuse_file_names(known.values(), path.name)
     return model.with_pseudopotentials(given) if given else model

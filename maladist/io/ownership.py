@@ -60,9 +60,9 @@ class Claim(os.PathLike[str]):
     Attributes
     ----------
     path
-        Of the store or folder.
+        Path of the store or folder.
     id
-        Of the run.
+        Random id of the run, hexadecimal.
     inside
         Folder in it that holds the owner's file.
     """
@@ -99,6 +99,7 @@ class Claim(os.PathLike[str]):
         StoreError
             Another run has taken it over or replaced it, or it was removed.
         """
+        # Read anew at each write: no cache can tell that another run has come meanwhile.
         owner = read_owner(self.file)
         if owner is None or owner.id != self.id:
             what = "was removed or finished meanwhile" if owner is None else f"now belongs to another run ({owner})"
@@ -113,6 +114,7 @@ class Claim(os.PathLike[str]):
     def release(self) -> None:
         """Leave the store or folder to others."""
         let_go(self)
+        # Only a file that is still ours: the store may have become another's while we finished.
         if self.holds():
             with suppress(OSError):
                 self.file.unlink()
@@ -133,6 +135,7 @@ def take(path: str | Path, inside: str = "") -> Claim:
     OutputError
         It cannot be written.
     """
+    # Before anything is written: a run that is refused leaves no trace.
     refuse_living(path, inside)
     claim = new_claim(path, inside)
     with explained(path):
@@ -147,6 +150,7 @@ def _write_first(claim: Claim) -> bool:
     """Write a claim's id where there is none yet: of two that begin together one can."""
     beside = _write_beside(claim)
     try:
+        # A link fails where the name exists, also on network file systems, on which O_EXCL and locks may not hold.
         os.link(beside, claim.file)
     except OSError:  # there is one now, or a file system without links
         return False
@@ -157,6 +161,7 @@ def _write_first(claim: Claim) -> bool:
 
 def write_owner(claim: Claim) -> None:
     """Write a claim's id into its store or folder, whoever was there before."""
+    # A rename: whoever reads at this moment finds the old id or the new one, never half of a file.
     _write_beside(claim).replace(claim.file)
 
 
@@ -201,6 +206,7 @@ def abandoned(path: Path, inside: str = "") -> bool:
     if owner is not None:
         return not lives(owner, file)
     try:
+        # A maker writes its id right after the folder: one without an id for so long was killed in between.
         return time.time() - path.stat().st_mtime > STALE
     except OSError:  # gone meanwhile
         return False
@@ -209,6 +215,7 @@ def abandoned(path: Path, inside: str = "") -> bool:
 def lives(owner: Owner, file: Path) -> bool:
     """Whether an owner is alive: by its process on this machine, by its last sign of life on another."""
     if owner.machine == _machine():
+        # Its number alone does not do: it may be another process' by now. Clocks are corrected, hence the two seconds.
         return abs(_started(owner.process) - owner.started) < 2.0
     try:
         return _time_there(file.parent) - file.stat().st_mtime < STALE
@@ -238,8 +245,9 @@ def _machine() -> str:
 def _started(process: int) -> float:
     """When a process began, seconds since 1970; -1 where there is none: numbers of processes are used again."""
     try:
-        found = psutil.Process(process)
-        return -1.0 if found.status() == psutil.STATUS_ZOMBIE else float(found.create_time())
+        running = psutil.Process(process)
+        # A zombie has ended: it only waits for its parent to look.
+        return -1.0 if running.status() == psutil.STATUS_ZOMBIE else float(running.create_time())
     except psutil.NoSuchProcess:
         return -1.0
 
@@ -269,7 +277,10 @@ def let_go(claim: Claim) -> None:
 def _beat() -> None:
     while True:
         time.sleep(BEAT)
+        # A copy: claims are taken and released by other threads meanwhile.
         for claim in tuple(_held):
             with suppress(OSError):
+                # What another run has taken over must not look alive because of us; a file system
+                # that is away for a moment ends nothing.
                 if claim.holds():
                     os.utime(claim.file)

@@ -17,9 +17,9 @@ def plain_file(
     Parameters
     ----------
     path
-        What the user named.
+        Path as the user named it.
     wanted
-        What it should be, in words.
+        What the file should be, in words.
     argument
         Name of the argument or of what the file is.
     error
@@ -28,7 +28,7 @@ def plain_file(
     Raises
     ------
     InputError
-        Of that class: nothing there, or something else than a file.
+        Of that class, where nothing is there, or something else than a file.
     """
     path = Path(path)
     try:
@@ -37,6 +37,7 @@ def plain_file(
         raise error(argument, f"{str(path)[:120]!r}, a name that no file can have ({problem})"[:300], wanted) from None
     if is_file:
         return path
+    # Named, so that the line tells what was wrong: `--model` of a folder is another mistake than one of a device.
     kinds = {
         "a folder": path.is_dir,
         "a FIFO": path.is_fifo,

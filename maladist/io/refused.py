@@ -34,9 +34,9 @@ class Refused:
     Attributes
     ----------
     name
-        What it is called in the field.
+        Name of the physics in the field.
     why
-        What would be wrong, or what to do.
+        Reason why the result would be wrong, or what to do.
     upf, xml, namelist, mala
         Patterns by the name under which a source tells it: a field of PP_HEADER, an element's path, an entry of a
         namelist (in lower case, without its index), a parameter.
@@ -181,11 +181,11 @@ def refuse(kind: Kind, told: Callable[[str], object], source: str | Path) -> Non
     Parameters
     ----------
     kind
-        What the source is.
+        Kind of the source.
     told
-        What it says under a name; None where it says nothing.
+        Function that gives what the source says under a name; None where it says nothing.
     source
-        Its name in the error.
+        Name of the source in the error.
 
     Raises
     ------
@@ -198,6 +198,7 @@ def refuse(kind: Kind, told: Callable[[str], object], source: str | Path) -> Non
             value = told(name)
             text = "" if value is None else str(value).strip()
             if value is not None and re.fullmatch(pattern, text, re.IGNORECASE | re.DOTALL):
+                # The user knows the entry, not its place in the XML.
                 key = name.rsplit("/", 1)[-1]
                 _raise(row, source, f"{key} = {text}" if text and "\n" not in text else key)
 
@@ -205,8 +206,9 @@ def refuse(kind: Kind, told: Callable[[str], object], source: str | Path) -> Non
 def refuse_output(text: str, source: str | Path) -> None:
     """Refuse what pw.x printed of a calculation with such physics; as :func:`refuse`."""
     for row in REFUSED:
-        if row.output and (found := re.search(row.output, text, re.MULTILINE)):
-            line = text[text.rfind("\n", 0, found.start()) + 1 :].split("\n", 1)[0]
+        if row.output and (match := re.search(row.output, text, re.MULTILINE)):
+            # The whole line that pw.x printed, so that the user finds it again.
+            line = text[text.rfind("\n", 0, match.start()) + 1 :].split("\n", 1)[0]
             _raise(row, source, " ".join(line.split()))
 
 

@@ -26,6 +26,7 @@ Rows = npt.NDArray[np.float32]
 
 def write_rows(path: Path, rows: Rows) -> None:
     """Write rows, (n, width) float32."""
+    # Made in memory and written in one piece: `write_whole` then renames it, and no reader sees a part.
     buffer = io.BytesIO()
     np.save(buffer, np.ascontiguousarray(rows, dtype=np.float32), allow_pickle=False)
     write_whole(path, buffer.getvalue())
@@ -39,6 +40,7 @@ def read_rows(path: str | Path, start: int = 0, stop: int | None = None) -> Rows
     DataFileError
         A file that is damaged, or holds something else.
     """
+    # Mapped: a batch reads its own rows, not the file.
     rows = map_array(path)
     if rows.ndim != 2 or rows.dtype != np.float32:
         raise DataFileError(str(path), f"{rows.dtype} of shape {rows.shape}", "rows of samples, float32")
@@ -62,6 +64,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     plain_file(path, "a checkpoint", str(path))
     with refusing(path, "a checkpoint", remedy="Remove it to begin again."):
+        # weights_only: a checkpoint may come from somebody else, and a pickle can run programs.
         state = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, dict):
         raise DataFileError(str(path), f"a {type(state).__name__}", "a checkpoint", "Remove it to begin again.")

@@ -34,8 +34,8 @@ def read_atoms(name: str) -> ase.Atoms:
     Raises
     ------
     AtomsError
-        No such file, a format that ASE does not know, a file that is cut off or damaged, an index that is out of range,
-        sites that are occupied in part.
+        There is no such file, ASE does not know its format, it is cut off or damaged, the index is out of range, or
+        sites are occupied in part.
     """
     return _read(name, None)[-1]
 
@@ -85,17 +85,19 @@ def _foreign(path: Path, shown: str, given: str, default: str) -> list[ase.Atoms
     index = string2index(given or default)
     limit = _SECONDS + path.stat().st_size / _BYTES_PER_SECOND
     wanted = "a file of atoms in a format that ASE knows, undamaged"
+    # ASE warns where it guesses: such doubts are passed on with the file's name, or refused.
     caught = warnings.catch_warnings(record=True)
     with refusing(shown, wanted, AtomsError, argument="atoms"), deadline(limit), caught as doubts:
         warnings.simplefilter("always")
         kind = filetype(str(path))
         check_source(path, kind, index, shown)
         try:
-            found = ase.io.read(str(path), index=index, format=kind, do_not_split_by_at_sign=True)
+            read = ase.io.read(str(path), index=index, format=kind, do_not_split_by_at_sign=True)
         except ParseError as error:
             remedy = _NO_SYMBOLS if "chemical symbols" in str(error) else ""
             raise AtomsError("atoms", f"{shown} cannot be read ({reason(error)})", wanted, remedy) from error
         except (IndexError, StopIteration) as error:
+            # An index that the user gave may be out of range; the last frame of a file is there unless it is damaged.
             if given:
                 raise AtomsError("atoms", f"{shown} has no frame {given}, or is damaged", "a whole one") from error
             raise
@@ -103,7 +105,7 @@ def _foreign(path: Path, shown: str, given: str, default: str) -> list[ase.Atoms
         if doubt.startswith("scaled_positions"):  # two atoms of a CIF on one site, of which ASE takes the first
             raise AtomsError("atoms", f"{shown}: {doubt}", "sites that are each filled by one atom")
         warnings.warn(f"{shown}: {doubt}", AccuracyWarning, stacklevel=4)
-    return found if isinstance(found, list) else [found]
+    return read if isinstance(read, list) else [read]
 
 
 def read_crystal(name: str, repeat: tuple[int, int, int] = (1, 1, 1)) -> ase.Atoms:
@@ -116,16 +118,17 @@ def read_crystal(name: str, repeat: tuple[int, int, int] = (1, 1, 1)) -> ase.Ato
     """
     if min(repeat) < 1:
         raise AtomsError("repeat", str(repeat), "three numbers of one or more")
+    # A file that is called Be goes before the element.
     if name in ase.data.chemical_symbols[1:] and not Path(name).exists():
         try:
-            found = bulk(name)
+            crystal = bulk(name)
         except (ValueError, RuntimeError, NotImplementedError) as error:
             raise AtomsError("atoms", f"no usual crystal of {name} ({error})", "a file of atoms") from error
     else:
-        found = read_atoms(name)
-    if found.cell.rank < 3 or not all(found.pbc):
+        crystal = read_atoms(name)
+    if crystal.cell.rank < 3 or not all(crystal.pbc):
         raise AtomsError("atoms", f"{name} is not periodic", "a crystal: a cell that is periodic in three directions")
-    return found * repeat
+    return crystal * repeat
 
 
 def check_writable(path: str | Path) -> None:
@@ -157,6 +160,7 @@ def write_frames(frames: Sequence[ase.Atoms], path: str | Path) -> None:
         As `check_writable`.
     """
     check_writable(path)
+    # Results and constraints of the source would be taken for those of the atoms in the file.
     bare = [ase.Atoms(f.numbers, f.positions, cell=f.cell, pbc=f.pbc) for f in frames]
     with whole([path]) as (beside,):
         ase.io.write(str(beside), bare)

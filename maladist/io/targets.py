@@ -27,7 +27,7 @@ def check_file(path: str | Path, name: str = "output", *, overwrite: bool = True
     path
         The file.
     name
-        Of the argument, for errors.
+        Name of the argument, for errors.
     overwrite
         Whether a file that exists is replaced.
 
@@ -55,7 +55,7 @@ def check_folder(path: str | Path, name: str = "output", *, parents: bool = Fals
     path
         The folder.
     name
-        Of the argument, for errors.
+        Name of the argument, for errors.
     parents
         Whether the folders above it are made too.
 
@@ -67,6 +67,7 @@ def check_folder(path: str | Path, name: str = "output", *, parents: bool = Fals
     path = Path(path)
     if path.exists() and not path.is_dir():
         raise OutputError(name, f"{path} is a file", "a folder, or a new name in a folder that exists")
+    # What matters is the nearest folder that exists: those below it can be made where that one can be written.
     there = path.resolve()
     while parents and not there.parent.exists():
         there = there.parent
@@ -130,16 +131,20 @@ def whole(paths: Sequence[str | Path], name: str = "output") -> Iterator[list[Pa
     OutputError
         A place that is full, read-only or forbidden.
     """
+    # Resolved, so that a link stays one and what it points to is replaced.
     targets = [Path(p).resolve() for p in paths]
+    # In the same folder: a rename between file systems would be a copy, of which a part may be seen.
     hidden = targets[0].with_name(f".{uuid.uuid4().hex}.new")
     beside = [hidden / t.name for t in targets]
     try:
         hidden.mkdir()
         yield beside
+        # Each is whole by now: whatever fails from here on leaves old files and new ones, and no part of one.
         for made, target in zip(beside, targets, strict=True):
             _put_on_disk(made)
             made.replace(target)
     except OSError as error:
+        # The user never named the hidden folder: errors tell the place that was asked for.
         known = dict(zip(map(str, (hidden, *beside)), (targets[0], *targets), strict=True))
         place = str(error.filename or targets[0])
         raise refusal(error, known.get(place, place), name) from error

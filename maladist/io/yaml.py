@@ -67,11 +67,11 @@ def read_yaml(path: str | Path, argument: str = "config", error: type[InputError
     Parameters
     ----------
     path
-        A regular file of at most a megabyte, in UTF-8.
+        Regular file of at most a megabyte, in UTF-8.
     argument
-        What the file is to the caller; named in errors.
+        Name of the file's role to the caller, for errors.
     error
-        The class of error to raise.
+        Class of the error to raise.
 
     Returns
     -------
@@ -106,9 +106,11 @@ def _text(path: Path) -> str:
     if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for, for ever
         raise ValueError("it is a directory" if path.is_dir() else "it is not a regular file")
     with path.open("rb") as file:
+        # One byte more than allowed shows a larger file without reading it: /proc and the like tell no size beforehand.
         content = file.read(LARGEST + 1)
     if len(content) > LARGEST:
         raise ValueError(f"it is larger than {LARGEST} bytes")
+    # Editors of Windows put a byte-order mark in front.
     return content.decode("utf-8-sig")
 
 
@@ -138,6 +140,7 @@ def parse_yaml(text: str) -> Any:
                 below += value
             elif type(value) not in (str, int, float, bool, type(None)):
                 raise ValueError(f"a value is {_kind(value)}")
+            # Not to build a list of a billion values only to count it.
             if len(below) > left:
                 break
         level = below

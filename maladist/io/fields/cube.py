@@ -56,6 +56,7 @@ def _header(stream: NumberStream, path: Path) -> FieldHeader:
     title = [stream.line(), stream.line()]
     try:
         count, *origin = stream.line().split()
+        # A fourth number beside the origin is the number of values a point; a negative number of atoms means orbitals.
         n_atoms, values = int(count), int(origin.pop()) if len(origin) > 3 else 1  # NVAL, of Gaussian
         axes = [stream.line().split() for _ in range(3)]
         shape = [int(n) for n, *_ in axes]
@@ -69,7 +70,7 @@ def _header(stream: NumberStream, path: Path) -> FieldHeader:
         raise DataFileError(str(path), came, "a cube file of one field, one value a point")
     if corner.shape != (3,) or steps.shape != (3, 3) or not np.abs(corner).max() <= 1e-4:
         raise DataFileError(str(path), f"an origin at {origin}", "a field whose first point is the cell's corner")
-    unit = BOHR if shape[0] > 0 else 1.0  # negative numbers of points: Å
+    unit = BOHR if shape[0] > 0 else 1.0  # negative numbers of points stand for Å
     n = (abs(shape[0]), abs(shape[1]), abs(shape[2]))
     atoms = header_atoms(path, rows[:, 0], rows[:, 2:] * unit, steps * np.array(n)[:, None] * unit, n)
     level = _LEVEL.search(" ".join(title))
@@ -97,6 +98,7 @@ def write_header(stream: IO[str], atoms: ase.Atoms, grid: Grid, title: str) -> N
 
 def write_slab(stream: IO[str], values: Array) -> None:
     """Append whole planes of constant x, (planes, ny, nz)."""
+    # A new line after each row along z, as the format has it: six numbers a line do not run on into the next row.
     for row in values.reshape(-1, values.shape[-1]):
         write_numbers(stream, row)
 

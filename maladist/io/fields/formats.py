@@ -27,11 +27,11 @@ class FieldHeader:
     Attributes
     ----------
     path
-        The file.
+        File of the field.
     atoms
         Atoms and cell, Å, to the few digits that such files have.
     shape
-        Points along a, b, c.
+        Numbers of points along a, b, c.
     slow_axis
         Axis that runs slowest in the file: slabs are cut along it.
     energy, broadening
@@ -63,18 +63,18 @@ def header_atoms(
     Parameters
     ----------
     path
-        The file.
+        File of the header, for errors.
     numbers, positions
         Atomic numbers (n,) and Cartesian positions (n, 3), Å.
     cell
         Lattice vectors as rows, Å.
     shape
-        Points along them.
+        Numbers of points along them.
 
     Raises
     ------
     DataFileError
-        No such elements, cell or grid.
+        There are no such elements, or no cell or grid can be like this.
     """
     z, places = np.asarray(numbers, dtype=float), np.asarray(positions, dtype=float)
     try:
@@ -140,5 +140,6 @@ def same_atoms(one: ase.Atoms, other: ase.Atoms, tolerance: float = 1e-3) -> boo
     if len(one) != len(other) or not np.array_equal(one.numbers, other.numbers):
         return False
     cell = other.cell.array
+    # Programs wrap atoms into the cell or do not, and print few digits.
     apart = (one.positions - other.positions) @ np.linalg.inv(cell)
     return bool(np.abs((apart - np.round(apart)) @ cell).max() < tolerance)

@@ -25,6 +25,7 @@ def map_array(path: str | Path) -> npt.NDArray[Any]:
     with refusing(path, "a complete .npy file of numbers"):
         # numpy.load would also open archives and, where it is told to, pickles.
         array: np.memmap[Any, Any] = np.lib.format.open_memmap(path, mode="r")
+        # A file that was cut off can still be mapped, and would read as zeros or end the process with SIGBUS.
         length, wanted = path.stat().st_size, array.offset + array.nbytes
     if length != wanted:
         came = f"{length} bytes, where its header tells {array.dtype} of shape {array.shape}"

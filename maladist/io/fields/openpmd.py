@@ -22,6 +22,7 @@ from maladist.io.fields import raw
 from maladist.io.foreign import refusing
 from maladist.io.paths import plain_file
 
+# What one unit of ours is in SI: 1/(eV Å³) in 1/(J m³), 1/Å³ in 1/m³.
 _SI: Final = {"ldos": 1 / (1.602176634e-19 * 1e-30), "density": 1e30, "descriptors": 1.0}
 _MALA_SI: Final = {**_SI, "descriptors": 1e30}
 """What MALA writes, and demands: it takes descriptors, which have no unit, for ones of 1/Å³."""
@@ -88,6 +89,7 @@ def read_region(path: Path, region: tuple[slice, slice, slice], kind: str) -> np
         A damaged file, or units that cannot be.
     """
     with _opened(path) as mesh:
+        # MALA's own numbers are in its units whatever unitSI says, which it also writes for descriptors.
         ours = int(mesh.file.attrs.get("is_mala_data", 0)) == 1
         parts = []
         for name in _components(mesh):
@@ -111,12 +113,12 @@ def create(path: Path, shape: tuple[int, int, int, int], kind: str, dtype: str) 
     Returns
     -------
     tuple of int
-        Where each component's numbers begin in the file, bytes.
+        Offset of each component's first number in the file, bytes.
 
     Raises
     ------
     OSError
-        There is no room.
+        There is no room on the disk.
     """
     # The library ends the process where it finds no room: see that there is some before it writes its few kilobytes.
     raw.allocate(path, prod(shape) * np.dtype(dtype).itemsize + _OVERHEAD * (1 + shape[3]))
@@ -135,6 +137,8 @@ def create(path: Path, shape: tuple[int, int, int, int], kind: str, dtype: str) 
         components = [mesh.create_dataset(str(i), shape=shape[:3], dtype=dtype, dcpl=early) for i in range(shape[3])]
         for component in components:
             component.attrs.update({"unitSI": _MALA_SI[kind], "position": np.zeros(3)})
+        # Contiguous datasets lie at a known place, where workers write without the HDF5 library,
+        # which allows one writer only.
         offsets = tuple(int(component.id.get_offset()) for component in components)
     raw.allocate(path, path.stat().st_size)
     return offsets

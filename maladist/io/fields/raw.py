@@ -25,7 +25,7 @@ def allocate(path: Path, size: int) -> None:
     Raises
     ------
     OSError
-        There is no room.
+        There is no room on the disk.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
@@ -52,15 +52,15 @@ def write_region(
     Parameters
     ----------
     path
-        The file.
+        File of the field.
     offsets
-        Of the arrays in it, bytes: of one (x, y, z, features), or of as many (x, y, z) as there are features.
+        Offsets of the arrays in it, bytes: of one (x, y, z, features), or of as many (x, y, z) as there are features.
     shape
-        Of the field, (x, y, z, features).
+        Shape of the field, (x, y, z, features).
     region
-        In x, y and z, steps of one.
+        Region in x, y and z, with steps of one.
     values
-        (x, y, z, features) of the region, of the file's dtype.
+        Values of the region, (x, y, z, features), of the file's dtype.
     """
     handle = os.open(path, os.O_WRONLY)
     try:
@@ -76,6 +76,7 @@ def _write_array(
     """Write a region of an array in C order, all of its last axis: run by run of numbers that lie together."""
     bounds = [s.indices(n)[:2] for s, n in zip(region, shape, strict=False)]
     axes = len(bounds)
+    # The fewer runs the better: each is a call of the system.
     while axes > 1 and bounds[axes - 1] == (0, shape[axes - 1]):
         axes -= 1  # axes that are written whole lie together with the one before
     strides = [values.itemsize * prod(shape[i + 1 :]) for i in range(axes)]
@@ -83,6 +84,7 @@ def _write_array(
     for (low, high), stride in zip(bounds[: axes - 1], strides, strict=False):
         starts = np.add.outer(starts, np.arange(low, high) * stride)
     runs = np.ascontiguousarray(values).reshape(starts.size, -1)
+    # pwrite takes its place with it, so that tasks in one process may share a file without a lock.
     for at, run in zip(starts.ravel().tolist(), runs, strict=True):
         _write_at(handle, run.data.cast("B"), at)
 

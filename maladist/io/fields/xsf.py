@@ -46,6 +46,8 @@ def read_slabs(path: Path, thickness: int) -> Iterator[tuple[Region, Array]]:
         for planes, region in header.slabs(thickness):
             values = stream.take(planes * (ny + 1) * (nx + 1)).reshape(planes, ny + 1, nx + 1).transpose(2, 1, 0)
             first = values[..., 0] if first is None else first
+            # A field that does not repeat its first planes is not periodic, or was written with
+            # another convention for its ends.
             _check_repeats(values[0], values[-1], path)
             _check_repeats(values[:, 0], values[:, -1], path)
             yield region, values[:-1, :-1]
@@ -65,6 +67,7 @@ def _header(stream: NumberStream, path: Path) -> FieldHeader:
     try:
         while not (words := stream.line().split()) or not words[0].upper().startswith("BEGIN_DATAGRID_3D"):
             keyword = words[0].upper() if words else ""
+            # The field spans the primitive cell where both are given.
             if keyword in ("PRIMVEC", "CONVVEC") and not (keyword == "CONVVEC" and cell.size):
                 cell = np.array([stream.line().split() for _ in range(3)], dtype=float)
             elif keyword == "PRIMCOORD":
@@ -76,6 +79,7 @@ def _header(stream: NumberStream, path: Path) -> FieldHeader:
         positions = np.array([r[1:4] for r in rows], dtype=float).reshape(-1, 3)
     except (ValueError, IndexError, KeyError) as error:
         raise DataFileError(str(path), f"a header that cannot be understood ({error})", "an xsf file") from error
+    # A field of a part of the cell, or of several cells, has other spans than the cell's vectors.
     if len(shape) != 3 or cell.shape != (3, 3) or span.shape != (3, 3) or not np.abs(cell - span).max() <= 1e-4:
         raise DataFileError(str(path), "a grid that does not span the cell", "a field of the whole cell")
     if origin.shape != (3,) or not np.abs(origin).max() <= 1e-4:

@@ -98,6 +98,7 @@ def read_info(path: Path) -> DFTRun:
         facts = json.loads(path.read_bytes())
     if not isinstance(facts, dict):
         raise DataFileError(str(path), f"a JSON {type(facts).__name__}", "MALA's .info.json of a snapshot")
+    # Before the file is held to its form: of physics that we do not have, that is what the user must hear.
     refuse("mala", functools.partial(anywhere, facts), path)
     try:
         info = _Info.model_validate(facts)
@@ -156,6 +157,7 @@ def split_positions(shape: tuple[int, ...], n_features: int, path: Path) -> int:
     DataFileError
         Neither fits.
     """
+    # MALA can be told to leave the positions out.
     extra = shape[-1] - n_features
     if extra not in (0, POSITION_COLUMNS):
         wanted = f"{n_features} features, or {n_features + POSITION_COLUMNS} columns with the positions"
@@ -172,6 +174,7 @@ def check_positions(array: npt.NDArray[Any], grid: Grid, path: Path) -> None:
         Another grid, cell, or order of axes.
     """
     for axis in range(3):
+        # The last point along each axis: a swap of axes or another cell shows there most.
         last = tuple(n - 1 if a == axis else 0 for a, n in enumerate(grid.shape))
         wanted = (grid.shape[axis] - 1) / grid.shape[axis] * grid.cell_array[axis]
         difference = np.abs(np.asarray(array[last][:POSITION_COLUMNS], dtype=float) - wanted).max()
@@ -186,12 +189,12 @@ def create_field(path: Path, shape: tuple[int, ...], dtype: str = "float32") -> 
     Returns
     -------
     tuple of int
-        Where the numbers begin in the file, bytes.
+        Offset of the first number in the file, bytes.
 
     Raises
     ------
     OSError
-        There is no room.
+        There is no room on the disk.
     """
     with path.open("wb") as file:
         header = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}

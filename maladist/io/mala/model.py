@@ -51,7 +51,7 @@ def import_mala(path: str | Path, pseudopotentials: Mapping[str, Element] | None
     Parameters
     ----------
     path
-        The zip.
+        Zip of the model.
     pseudopotentials
         Element of each symbol, from UPF files. Without one, its core charge is unknown, and its valence too
         unless it is the only element.
@@ -85,6 +85,8 @@ def import_mala(path: str | Path, pseudopotentials: Mapping[str, Element] | None
         refuse("mala", functools.partial(anywhere, part), path.name)
     refuse_file_names([str(file) for symbol, file in names.items() if symbol not in given], path.name)
     try:
+        # Whatever type a damaged or foreign parameter has, it ends in one line; errors of ours
+        # that say more go through.
         model = replace(_assemble(params, info, members, sorted(given)), provenance=provenance)
         model = model.with_pseudopotentials(given)
         _check_electrons(model, info)
@@ -108,6 +110,7 @@ def _assemble(
         output_scaler=_scaler(members["oscaler"], "oscaler"),
         descriptor=descriptor_of(params["descriptors"], symbols, voxel),
         energy_grid=energy_grid_of(params["targets"]),
+        # Of one element the electrons an atom are the valence; of several only pseudopotentials can tell.
         elements={s: Element(s, valence=electrons if len(symbols) == 1 else None) for s in symbols},
         temperature=number(info.get("temperature")),
         spacing=None if voxel is None else tuple(np.linalg.norm(voxel, axis=1).tolist()),
@@ -127,6 +130,7 @@ def _network(params: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> 
     sizes = list(params["layer_sizes"])
     for activations in _activations(params, len(sizes) - 1):
         names = _weight_names(activations)
+        # The names of the weights decide between readings of the parameters: see the module's head.
         if set(names) == set(weights):
             renamed = {names[name]: weight.detach().clone() for name, weight in weights.items()}
             return FeedForward.from_config({"layer_sizes": sizes, "activations": activations}, renamed)
@@ -157,6 +161,7 @@ def _weight_names(activations: Sequence[str | None]) -> dict[str, str]:
         names |= {f"layers.{number}.{part}": f"linear.{layer}.{part}" for part in ("weight", "bias")}
         if activation == "PReLU":
             names[f"layers.{number + 1}.weight"] = f"activation.{layer}.weight"
+        # An activation takes a number of its own in MALA's list, whether or not it has weights.
         number += 1 if activation is None else 2
     return names
 
@@ -164,6 +169,7 @@ def _weight_names(activations: Sequence[str | None]) -> dict[str, str]:
 def _scaler(content: bytes, part: str) -> Scaler:
     name = f"{part}.json" if content[:1] == b"{" else f"{part}.pkl"
     state = json_object(content, name) if name.endswith("json") else read_scaler(content, name)
+    # Old versions call min-max scaling `normal`.
     standard, minmax = bool(state["scale_standard"]), bool(state.get("scale_minmax", state.get("scale_normal")))
     if not (standard or minmax):
         return Scaler()

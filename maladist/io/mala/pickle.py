@@ -30,7 +30,7 @@ def read_scaler(content: bytes, name: str) -> dict[str, Any]:
     Parameters
     ----------
     content
-        The pickle.
+        Content of the pickle.
     name
         Name of the file, for errors.
 
@@ -40,10 +40,10 @@ def read_scaler(content: bytes, name: str) -> dict[str, Any]:
         A pickle that names anything but a scaler and tensors, is truncated or not a pickle.
     """
     unpickler = _Unpickler(content, name)
-    found = _guarded(unpickler.load, name)
-    if type(found) is not unpickler.scaler:
-        raise ModelError(name, f"a pickle of {type(found).__name__:.40}", "MALA's pickled data scaler")
-    return dict(vars(found))
+    scaler = _guarded(unpickler.load, name)
+    if type(scaler) is not unpickler.scaler:
+        raise ModelError(name, f"a pickle of {type(scaler).__name__:.40}", "MALA's pickled data scaler")
+    return dict(vars(scaler))
 
 
 def read_weights(content: bytes, name: str) -> dict[str, torch.Tensor]:
@@ -54,10 +54,10 @@ def read_weights(content: bytes, name: str) -> dict[str, torch.Tensor]:
     ModelError
         Anything but a map from names to tensors, or a pickle that names other things.
     """
-    found = _guarded(lambda: _torch_load(content), name)
-    if not isinstance(found, dict) or not all(isinstance(k, str) and torch.is_tensor(v) for k, v in found.items()):
-        raise ModelError(name, f"a file of {type(found).__name__:.40}", "the weights of MALA's network")
-    return dict(found)
+    weights = _guarded(lambda: _torch_load(content), name)
+    if not isinstance(weights, dict) or not all(isinstance(k, str) and torch.is_tensor(v) for k, v in weights.items()):
+        raise ModelError(name, f"a file of {type(weights).__name__:.40}", "the weights of MALA's network")
+    return dict(weights)
 
 
 class _Unpickler(pickle._Unpickler):
@@ -99,6 +99,7 @@ class _Unpickler(pickle._Unpickler):
 def _torch_load(content: bytes) -> object:
     if content[:2] == b"PK":
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            # A few kilobytes that inflate to gigabytes would end the process before torch could refuse them.
             if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
                 raise ValueError("compressed tensors, which torch does not write")
     with warnings.catch_warnings():
@@ -113,6 +114,7 @@ def _view(storage: Any, offset: int, size: Any, stride: Any) -> torch.Tensor:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         flat = torch.empty(0, dtype=storage.dtype).set_(storage._untyped_storage)
+    # Strides of zero would make a tensor of any size out of one number.
     view = flat.as_strided(tuple(size), tuple(stride), offset)
     if view.numel() > flat.numel():
         raise ValueError("a tensor larger than its storage")

@@ -54,6 +54,7 @@ def has_parameters(path: Path) -> bool:
 def _find(archive: zipfile.ZipFile, name: str) -> dict[str, zipfile.ZipInfo]:
     members: dict[str, zipfile.ZipInfo] = {}  # by ending
     for member in archive.infolist():
+        # Nothing is unpacked, so no name can do harm here; but a zip with such names was not written by MALA.
         parts = PurePosixPath(member.filename.replace("\\", "/")).parts
         if ".." in parts or member.filename[:1] in "/\\" or ":" in member.filename:
             raise ModelError("model", f"{name} with a member {member.filename!r:.80}", "members named within the zip")
@@ -62,15 +63,15 @@ def _find(archive: zipfile.ZipFile, name: str) -> dict[str, zipfile.ZipInfo]:
                 if ending in members:
                     raise ModelError("model", f"{name} with two members *{ending}", "one model a zip")
                 members[ending] = member
-    found = {
+    by_role = {
         role: next(members[e] for e in endings if e in members)
         for role, endings in _ENDINGS.items()
         if any(e in members for e in endings)
     }
-    missing = [endings[-1] for role, endings in _ENDINGS.items() if role not in found and role not in _OPTIONAL]
+    missing = [endings[-1] for role, endings in _ENDINGS.items() if role not in by_role and role not in _OPTIONAL]
     if missing:
         raise ModelError("model", f"{name} without *{', *'.join(missing)}", "the zip of a model that MALA saved")
-    return found
+    return by_role
 
 
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, role: str) -> bytes:

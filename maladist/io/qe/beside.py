@@ -30,7 +30,7 @@ def with_scf(run: DFTRun) -> DFTRun:
     Raises
     ------
     DFTError
-        Bands along a path, whose k-points are no mesh to integrate over.
+        The run is of bands along a path, whose k-points are no mesh to integrate over.
     """
     if run.calculation not in NOT_SELF_CONSISTENT:
         return run
@@ -44,8 +44,10 @@ def with_scf(run: DFTRun) -> DFTRun:
             " put the scf's pw.out or XML beside it to have them compared"
         )
         return replace(run, notes=(*run.notes, note))
+    # All digits before four of them, and the latest of several that would do.
     scf = max(fitting, key=lambda s: (s.full_precision, s.path.stat().st_mtime))
     terms = dict(run.terms) | {k: v for k, v in scf.terms.items() if k in _OF_DENSITY}
+    # Harris' functional, see above: the nscf's E_b − TS in place of the scf's.
     if (change := _bands_and_entropy(run)) is not None and (of_scf := _bands_and_entropy(scf)) is not None:
         terms["total_free_energy_eV"] = scf.terms["total_free_energy_eV"] + change - of_scf
     note = (
@@ -57,6 +59,7 @@ def with_scf(run: DFTRun) -> DFTRun:
 def _beside(run: DFTRun) -> Iterator[DFTRun]:
     """Readable runs in the same file, in its folder, and around a folder PREFIX.save."""
     folders = [run.path.resolve().parent]
+    # pw.x writes its XML into the .save folder and again beside it; outputs lie where the user ran it.
     if folders[0].suffix == ".save":
         folders += folders[0].parents[:2]
     paths = [p for folder in folders for p in sorted(folder.iterdir()) if p.is_file() and p.stat().st_size < _LARGEST]

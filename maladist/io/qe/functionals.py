@@ -28,10 +28,10 @@ def functional_of(name: str, source: str | Path) -> Functional | None:
     Parameters
     ----------
     name
-        Short ('PBE'), in parts ('SLA PW PBX PBC', also with + or -), or in parts and then short, as UPF version 1 has
-        it.
+        Name as the source has it: short ('PBE'), in parts ('SLA PW PBX PBC', also with + or -), or in parts and then
+        short, as UPF version 1 has it.
     source
-        Where it stands, for the error.
+        File that holds it, for the error.
 
     Raises
     ------
@@ -41,8 +41,9 @@ def functional_of(name: str, source: str | Path) -> Functional | None:
     words = name.upper().replace("+", " ").replace("-", " ").split()
     if not words:
         return None
-    found = NAMES.get(" ".join(words[:4]))
-    if found is not None and (len(words) <= 4 or words[4] in NAMES):
-        return found
+    functional = NAMES.get(" ".join(words[:4]))
+    if functional is not None and (len(words) <= 4 or words[4] in NAMES):
+        return functional
+    # What kind it is tells the user more than a name that is not on our list.
     family = next((f for f, members in _FAMILIES.items() if set(words) & set(members.split())), "the functional")
     raise PhysicsError(str(source), f"has {family} {' '.join(name.split())[:60]}", "PBE, PW92 (SLA+PW) or PZ (LDA)")

@@ -15,6 +15,7 @@ from maladist.grid import EnergyGrid
 def _value(value: Any) -> str:
     if isinstance(value, bool):
         return ".true." if value else ".false."
+    # Fortran reads 1e-10 in single precision, 1d-10 in double.
     return f"'{value}'" if isinstance(value, str) else repr(value).replace("e", "d")
 
 
@@ -35,11 +36,11 @@ def pw_input(
     Parameters
     ----------
     files
-        Name of the pseudopotential's file in ``pseudo_dir`` by symbol.
+        Name of the pseudopotential's file in ``pseudo_dir``, by symbol.
     kpoints
         Monkhorst-Pack mesh, not shifted.
     system, electrons
-        Namelists beside what the atoms tell.
+        Entries of the namelists SYSTEM and ELECTRONS beside what the atoms tell.
     """
     species = sorted(set(atoms.get_chemical_symbols()))
     control = {"calculation": "scf", "prefix": "m", "outdir": "./out", "pseudo_dir": pseudo_dir, "verbosity": "high"}
@@ -62,7 +63,7 @@ def ldos_input(energies: EnergyGrid) -> str:
         "outdir": "./out",
         "plot_num": 3,
         "emin": energies.origin,
-        "emax": float(energies.values[-1]) + 1e-6,
+        "emax": float(energies.values[-1]) + 1e-6,  # else rounding may cost the last level
         "delta_e": energies.spacing,
         "degauss_ldos": energies.width,
     }

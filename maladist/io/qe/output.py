@@ -49,7 +49,7 @@ def read_qe_output(path: Path) -> DFTRun:
     Raises
     ------
     DataFileError
-        An output that breaks off before its energies.
+        The output breaks off before its energies.
     PhysicsError
         Physics that this program does not have.
     """
@@ -59,6 +59,7 @@ def read_qe_output(path: Path) -> DFTRun:
 def read_runs(path: Path) -> Iterator[DFTRun]:
     """Read every run of an output, the last first; errors are those of :func:`read_qe_output`."""
     try:
+        # Queues and shells print their own words around pw.x', in any encoding.
         text = path.read_text(errors="replace")
     except OSError as error:
         raise DataFileError(str(path), f"cannot be read ({error.strerror})", "the output of pw.x") from error
@@ -85,6 +86,7 @@ class _Step(NamedTuple):
 
 def _last_step(text: str, path: Path) -> _Step:
     ends = [*re.finditer(r"End of (self-consistent|band structure) calculation", text)]
+    # From the end: the last calculation may have been cut off, and then the one before it counts.
     for i in range(len(ends) - 1, -1, -1):
         after = text[ends[i].end() : ends[i + 1].start() if i + 1 < len(ends) else len(text)]
         if ends[i][1] == "band structure":
@@ -101,6 +103,8 @@ def _run(text: str, path: Path, n_runs: int) -> DFTRun:
     if "JOB DONE" not in text:
         notes.append(f"{path.name} breaks off: its last finished step was read")
     atoms = last_structure(step.before)
+    # Of dynamics pw.x prints the next structure after the energies: a density of this one would
+    # have the headers of that.
     if step.self_consistent:
         check_at_rest(last_structure(text), atoms, path)
     temperature, said = temperature_printed(step.before)
@@ -138,6 +142,7 @@ def _run(text: str, path: Path, n_runs: int) -> DFTRun:
 
 
 def _check_charge(text: str, atoms: ase.Atoms, n_electrons: float | None, path: Path) -> None:
+    # The valences are in a table of their own; with them an output is held to be of a neutral cell.
     table = re.findall(r"atomic species\s+valence\s+mass.*\n((?:\s*\w+\s+[\d.]+\s+[\d.]+\s+.*\n)+)", text)
     if not table or n_electrons is None:
         return
@@ -157,6 +162,7 @@ def _bands(step: _Step) -> tuple[Array, Array, tuple[str, ...]]:
     if not blocks or len(weights) < len(blocks):
         why = "eigenvalues and k-points are not printed: nothing holds the LDOS against them"
         return *nothing, (f"{why} (run pw.x with verbosity = 'high', or give data-file-schema.xml)",)
+    # Above some 100 k-points pw.x prints none unless it is told to: better no bands than half of them.
     if count is not None and len(blocks) != count:
         raise ValueError(f"eigenvalues of {len(blocks)} k-points where there are {count:g}")
     eigenvalues = np.array([reals(b) for b in blocks])
@@ -176,6 +182,7 @@ def _terms(step: _Step, path: Path) -> tuple[dict[str, float], tuple[str, ...]]:
     dispersion, kind = 0.0, ""
     for name, value in re.findall(r"^!*[ \t]*([^=\n]+?)\s*=\s*" + REAL + r" Ry[ \t]*$", step.after, re.MULTILINE):
         energy = float(reals(value)[0]) * RYDBERG
+        # A term that we do not have is refused by its name; one that is not printed is found by `maladist check`.
         if "Dispersion" in name:
             dispersion, kind = energy, name
         elif name in _TERMS:

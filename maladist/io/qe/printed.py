@@ -18,8 +18,8 @@ REAL: Final = r"([-+.\dEeDd]+)"
 
 def last_real(text: str, pattern: str) -> float | None:
     """The number of a pattern where it matches last; None where it does not."""
-    found = re.findall(pattern, text)
-    return float(reals(found[-1])[0]) if found else None
+    matches = re.findall(pattern, text)
+    return float(reals(matches[-1])[0]) if matches else None
 
 
 def reals(text: str) -> Array:
@@ -51,13 +51,14 @@ def last_structure(text: str) -> ase.Atoms:
     Raises
     ------
     ValueError, LookupError
-        A text without one.
+        There is none in the text.
     """
     alat = last_real(text, r"celldm\(1\)\s*=\s*" + REAL)
     axes, cells = [*_AXES.finditer(text)], [*_CELL.finditer(text)]
     sites, moved = [*_SITES.finditer(text)], [*_MOVED.finditer(text)]
     if alat is None or not axes or not sites:
         raise ValueError("no cell or no atoms")
+    # Whichever was printed last holds: the header's cell, or one of a later step.
     if cells and cells[-1].start() > axes[-1].start():
         unit, length, rows = cells[-1].groups()
         scale = {"angstrom": 1.0, "bohr": BOHR, "alat": float(length or alat) * BOHR}[unit.lower()]
@@ -69,18 +70,18 @@ def last_structure(text: str) -> ase.Atoms:
         words = [row.split() for row in rows.splitlines()]
         species, places = [w[0] for w in words], np.array([reals(" ".join(w[1:4])) for w in words])
     else:
-        unit, found = "alat", re.findall(r"\d+\s+(\S+)\s+tau\(\s*\d+\) = \((.*)\)", sites[-1][1])
-        species, places = [s for s, _ in found], np.array([reals(p) for _, p in found])
+        unit, rows = "alat", re.findall(r"\d+\s+(\S+)\s+tau\(\s*\d+\) = \((.*)\)", sites[-1][1])
+        species, places = [s for s, _ in rows], np.array([reals(p) for _, p in rows])
     frame = {"angstrom": np.eye(3), "bohr": BOHR * np.eye(3), "alat": alat * BOHR * np.eye(3), "crystal": cell}
     return ase.Atoms([symbol_of(s) for s in species], places @ frame[unit.lower()], cell=cell, pbc=True)
 
 
 def temperature_printed(text: str) -> tuple[float | None, tuple[str, ...]]:
     """Temperature of the smearing, and the line that says how well four decimals of Ry tell it (±8 K)."""
-    found = re.findall(r"([\w-]+) smearing, width \(Ry\)=\s*(\S+)", text)
-    if not found:
+    widths = re.findall(r"([\w-]+) smearing, width \(Ry\)=\s*(\S+)", text)
+    if not widths:
         return None, ()
-    kind, printed = found[-1]
+    kind, printed = widths[-1]
     exact = temperature_of(float(printed) * RYDBERG, kind)
     if exact is None or not exact > 0:
         return None, ()

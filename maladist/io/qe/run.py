@@ -34,15 +34,15 @@ class DFTRun:
     shape
         FFT grid of the density; None where not told.
     temperature
-        K, of Fermi-Dirac occupations; None where occupations are others.
+        Temperature of Fermi-Dirac occupations, K; None where occupations are others.
     n_electrons
-        In the cell.
+        Number of electrons in the cell.
     xc
         'pbe', 'pw92' or 'pz'; None for another functional.
     pseudopotentials
         File name by symbol.
     density_cutoff
-        eV.
+        Cutoff of the density's plane waves, eV.
     terms
         Energies by the names of the data contract, eV, with ``fermi_energy_eV``, and ``dispersion_eV`` where the
         calculation had a dispersion correction, which the total is then without.
@@ -55,19 +55,19 @@ class DFTRun:
         xz, xy), (6,), eV/Å³; None where not told. It is the DFT code's own, at a fixed number of plane waves: energies
         at a fixed cutoff have another slope (Pulay).
     calculation
-        What pw.x did: 'scf', 'nscf', 'relax', ...
+        Kind of the calculation: 'scf', 'nscf', 'relax', ...
     converged
         Whether the self-consistency reached its threshold, or there was none to reach.
     threshold
-        Of the self-consistency, Ry per atom; None where not told.
+        Threshold of the self-consistency, Ry per atom; None where not told.
     ultrasoft
         Whether any pseudopotential is ultrasoft or PAW; None where not told.
     pools
-        Pools of k-points that pw.x ran with; None where not told.
+        Number of pools of k-points that pw.x ran with; None where not told.
     full_precision
         Whether eigenvalues have all digits (XML) or four (printed output).
     notes
-        What the user should know of it, a line each.
+        Lines that the user should read.
     """
 
     path: Path
@@ -102,7 +102,7 @@ class DFTRun:
         Raises
         ------
         DFTError
-            It did.
+            The self-consistency stopped before its threshold.
         """
         if not self.converged:
             remedy = "Run it again with more steps (electron_maxstep) or a smaller mixing_beta."
@@ -115,7 +115,7 @@ def read_dft_run(path: str | Path) -> DFTRun:
     Raises
     ------
     DataFileError
-        A file that cannot be understood.
+        The file cannot be understood.
     PhysicsError
         Physics that this program does not have.
     """
@@ -160,7 +160,7 @@ def check_at_rest(structure: ase.Atoms, calculated: ase.Atoms, source: Path) -> 
     Raises
     ------
     DFTError
-        It was moved by more than 1e-4 Å.
+        The structure was moved by more than 1e-4 Å.
     """
     moved = float(np.abs(structure.positions - calculated.positions).max())
     if moved > 1e-4:
@@ -179,9 +179,9 @@ def without_dispersion(
     terms
         Energies by the names of the data contract, eV.
     dispersion
-        Its energy, eV.
+        Energy of the correction, eV.
     kind
-        What it is called.
+        Name of the correction, as the source has it.
 
     Returns
     -------
@@ -191,7 +191,7 @@ def without_dispersion(
     Raises
     ------
     PhysicsError
-        A correction whose energy is not told.
+        The energy of the correction is not told.
     """
     if not dispersion:
         remedy = "Without its energy the total cannot be compared: leave the correction out."

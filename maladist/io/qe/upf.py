@@ -35,7 +35,7 @@ def read_upf(path: str | Path) -> Element:
     Parameters
     ----------
     path
-        A UPF file. The element is the one that its header names, whatever the file is called.
+        Path of a UPF file. The element is the one that its header names, whatever the file is called.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def read_pseudopotentials(source: str | Path | Iterable[str | Path]) -> dict[str
     Parameters
     ----------
     source
-        A folder, of which every file ending in .upf (in any case) is read, one file, or several files.
+        Folder, of which every file ending in .upf (in any case) is read; or one file, or several files.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def read_pseudopotentials(source: str | Path | Iterable[str | Path]) -> dict[str
     Raises
     ------
     PseudopotentialError
-        No file, a bad file, or two files for one element.
+        There is no file, a bad one, or two for one element.
     """
     if isinstance(source, str | Path):
         place = Path(source)
@@ -115,6 +115,7 @@ def elements_of(given: str | Path | Mapping[str, Element]) -> Mapping[str, Eleme
 def _check_complete(text: str, path: Path) -> None:
     if re.search(r"<PP_HEADER\b", text) is None:
         _refuse(path, "has no PP_HEADER: not a UPF file, or cut off before it")
+    # The last tag of each version: a file that was cut off in a number still reads as a file otherwise.
     end = "</UPF>" if re.search(r"<UPF\b", text) else "</PP_RHOATOM>"
     if end not in text:
         _refuse(path, f"is truncated: no {end}")
@@ -136,6 +137,7 @@ def _header(text: str, path: Path) -> tuple[str, float, bool, int, Functional | 
         _refuse(path, f"has no {error.args[0]} in its PP_HEADER")
     except ValueError as error:
         _refuse(path, f"has a PP_HEADER that cannot be understood ({error})")
+    # A mesh of fewer than three radii cannot be integrated.
     if symbol not in atomic_numbers or not (np.isfinite(valence) and valence > 0) or n_mesh < 3:
         _refuse(path, f"says element {symbol!r}, valence {valence}, {n_mesh} radii in its PP_HEADER")
     return symbol, valence, nlcc, n_mesh, functional_of(fields.get("functional", ""), path)
@@ -151,17 +153,17 @@ def _header_of_version_1(header: str, text: str) -> dict[str, str]:
         "mesh_size": r"^\s*(\d+)\s+Number of points in mesh",
         "functional": r"^\s*(\S.*?)\s+Exchange-Correlation functional",
     }
-    found = {name: re.search(label, header, re.MULTILINE | re.IGNORECASE) for name, label in labels.items()}
-    fields = {name: match.group(1) for name, match in found.items() if match}
+    matches = {name: re.search(label, header, re.MULTILINE | re.IGNORECASE) for name, label in labels.items()}
+    fields = {name: match.group(1) for name, match in matches.items() if match}
     return {**fields, "has_so": "T"} if "<PP_ADDINFO" in text else fields
 
 
 def _numbers(text: str, section: str, n: int, path: Path) -> Array:
-    found = re.search(rf"<{section}(?:\s[^>]*)?>(.*?)</{section}>", text, re.DOTALL)
-    if found is None:
+    body = re.search(rf"<{section}(?:\s[^>]*)?>(.*?)</{section}>", text, re.DOTALL)
+    if body is None:
         _refuse(path, f"has no {section}")
     try:
-        values = fortran_numbers(found.group(1).encode())
+        values = fortran_numbers(body.group(1).encode())
     except ValueError:
         _refuse(path, f"has something else than numbers in {section}")
     if len(values) != n or not np.isfinite(values).all():

@@ -40,6 +40,7 @@ class _Records:
                 while head := stream.read(4):
                     size = int.from_bytes(head, "little", signed=True)
                     data = stream.read(size) if size >= 0 else b""
+                    # A record has its length before and behind it: a file that was cut off or is big-endian shows here.
                     if size < 0 or len(data) != size or stream.read(4) != head:
                         raise self.error()
                     yield data
@@ -70,6 +71,7 @@ class _Records:
         if len(coefficients) != len(miller):
             raise self.error()
         box = np.zeros(shape, np.complex128)
+        # Negative Miller indices count from the end, as the FFT orders them.
         box[tuple(miller.T % np.array(shape)[:, None])] = coefficients
         if gamma:  # half of the sphere is stored: c(−G) = c(G)*
             box[tuple(-miller.T % np.array(shape)[:, None])] = coefficients.conj()
@@ -86,6 +88,7 @@ def read_density(save: Path, shape: tuple[int, int, int]) -> npt.NDArray[np.floa
     """
     records = _Records(save / "charge-density.dat")
     gamma = bool(records.take("<i4")[0])
+    # Each record must be taken, whether it is of use or not.
     records.take("<f8")  # reciprocal lattice
     miller = records.take("<i4", (-1, 3))
     return records.on_grid(records.take("<c16"), miller, shape, gamma).real / BOHR**3
@@ -102,6 +105,7 @@ def read_states(path: Path, shape: tuple[int, int, int]) -> Iterator[npt.NDArray
     records = _Records(path)
     gamma = bool(records.take("<i4", start=_GAMMA)[0])
     counts = records.take("<i4")
+    # The third number is npol: 2 for spinors, whose components follow one another in a band.
     if len(counts) < 3 or counts[2] not in (1, 2):
         raise records.error()
     records.take("<f8")
@@ -139,6 +143,7 @@ def ldos_of_states(save: Path, run: DFTRun, energies: EnergyGrid) -> npt.NDArray
         spread = kernel((levels[None] - torch.from_numpy(row)[:, None]) / energies.width, energies.kernel)
         factors = weight / energies.width / grid.volume * spread
         states = list(read_states(save / f"wfc{k}.dat", run.shape))
+        # Fewer bands than eigenvalues: the file is of another run than the XML.
         if len(states) != len(row):
             raise DataFileError(str(save / f"wfc{k}.dat"), f"{len(states)} bands", f"{len(row)}")
         total.addmm_(torch.from_numpy(np.stack([s.ravel() for s in states], axis=1)), factors)

@@ -65,10 +65,10 @@ def read_qe_xml(path: Path) -> DFTRun:
 
 
 def _text(parent: ET.Element, where: str) -> str:
-    found = parent.find(where)
-    if found is None or found.text is None:
+    element = parent.find(where)
+    if element is None or element.text is None:
         raise KeyError(f"no {where}")
-    return found.text.strip()
+    return element.text.strip()
 
 
 def _real(text: str) -> float:
@@ -119,6 +119,8 @@ def _run(path: Path, root: ET.Element, out: ET.Element) -> DFTRun:
         terms=terms | _sums(bands, eigenvalues, weights, temperature),
         eigenvalues=eigenvalues,
         weights=weights,
+        # Forces and stress of a dispersion correction are not told apart from the rest; its
+        # energy is, and is taken out.
         forces=_forces(out, len(atoms)) if "dispersion_eV" not in terms else None,
         stress=_stress(out) if "dispersion_eV" not in terms else None,
         calculation=calculation,
@@ -161,6 +163,7 @@ def _bands(bands: ET.Element) -> tuple[Array, Array]:
     weights = np.array([_real(r.find("k_point").attrib["weight"]) for r in rows])  # type: ignore[union-attr]
     if eigenvalues.ndim != 2 or not weights.sum() > 0:
         raise ValueError(f"{len(rows)} k-points whose bands or weights do not fit")
+    # Versions differ in whether the weights add up to 1 or 2.
     return eigenvalues, weights / weights.sum() * 2.0  # both spins
 
 
