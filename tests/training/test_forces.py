@@ -125,7 +125,7 @@ def config_of(store: Path, **more: Any) -> TrainConfig:
             "network": {"hidden": [24, 24]},
             "batch": {"snapshots": 2, "points": 32},
             "optimiser": {"name": "AdamW", "lr": 5e-3},
-            "epochs": 30,
+            "epochs": 20,
             "device": "cpu",
             **more,
         }
@@ -159,6 +159,7 @@ def test_training_on_forces_makes_them_better(small_data_set: Path, tmp_path: Pa
 def test_data_without_forces_are_refused_by_name(small_data_set: Path, tmp_path: Path, client: Client) -> None:
     shutil.copytree(small_data_set, store := tmp_path / "d.zarr")
     shutil.rmtree(store / "snapshots/train-1/reference/forces")
+    stores.seal(store / "snapshots/train-1", "reference")
     with pytest.raises(InputError, match=r"loss\.forces: train-1 without forces of the DFT"):
         train(config_of(store, loss={"forces": 1.0}), tmp_path / "out", client=client)
 
