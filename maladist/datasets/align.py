@@ -40,13 +40,13 @@ class Aligned(Finished):
     Attributes
     ----------
     name
-        Of the snapshot.
+        Name of the snapshot.
     shift
-        What was taken from its energies, eV.
+        Energy that was taken from its energies, eV.
     remainder
-        Where its reference is now, eV: at most half a level from zero.
+        Energy at which its reference is now, eV: at most half a level from zero.
     dropped
-        Levels that were cut off below and above.
+        Numbers of levels that were cut off below and above.
     """
 
     name: str
@@ -67,6 +67,7 @@ class _Snapshot:
         if not whole:
             return self.reference
         origin, spacing = self.energies.origin, self.energies.spacing
+        # The origin then is a whole multiple of the spacing: the levels of all snapshots fall on one another.
         return origin - spacing * round((origin - self.reference) / spacing)
 
 
@@ -95,20 +96,20 @@ def align(
     reference
         'edge': where D(ε) first exceeds ``threshold``; 'fermi': the DFT's Fermi level.
     threshold
-        Part of the largest D(ε).
+        Share of the largest D(ε) at which the band begins.
     interpolate
         Whether to move by parts of a level: cubic splines along the energy, for samples whose δ is two levels or so.
     window
         Energies to keep, eV from the reference; all that every snapshot has where None.
     client
-        Whose workers copy; a local cluster where None. A task holds one chunk of the LDOS.
+        Client whose workers copy; a local cluster where None. A task holds one chunk of the LDOS.
     observer
-        Is told of the snapshots, and what the user should know; nobody where None.
+        Observer that is told of the snapshots, and what the user should know; nobody where None.
 
     Raises
     ------
     InputError
-        Data that cannot share an axis, a reference that is not known or out of the window, an output that exists.
+        The data cannot share an axis, the reference is not known or out of the window, or the output exists.
     """
     found = [_open(g, reference, threshold) for path in data for g in datasets.snapshot_groups(Path(path).resolve())]
     _check_alike(found)
@@ -120,6 +121,7 @@ def align(
     energies = spacing * np.arange(first, last + 1, dtype=np.float64)
     check_place(output)
     observer, results = observer or Silent(), list[Aligned]()
+    # The data set appears when all of its snapshots are in it: one with some of them would pass for the whole.
     with client_or_local(client) as connected, stores.appearing(output) as making:
         datasets.make_data_set(making)
         observer.begin(connected, f"{len(found)} snapshots")
@@ -153,11 +155,12 @@ def lower_edge(dos: Array, energies: EnergyGrid, threshold: float = 0.01) -> flo
     Raises
     ------
     EnergyWindowError
-        It does so at the first sample: the window begins above the edge.
+        D(ε) is above it at the first sample: the window begins above the edge.
     """
     if not 0 < threshold < 1:
         raise InputError("threshold", str(threshold), "a number between 0 and 1")
     limit = threshold * float(dos.max())
+    # The first crossing, not the largest slope: a melt's edge is smeared, and its tail is the same for all snapshots.
     i = int(np.argmax(dos > limit))
     if i == 0:
         came = f"D(ε) above {threshold:g} of its largest at {energies.origin:.2f} eV already"
@@ -185,6 +188,7 @@ def _check_alike(found: Sequence[_Snapshot]) -> None:
 def _window(found: Sequence[_Snapshot], whole: bool, wanted: tuple[float, float] | None) -> tuple[int, int]:
     """First and last level of the common axis, whose energies are whole multiples of the spacing."""
     spacing = found[0].energies.spacing
+    # In units of the spacing, where rounding is 1e-6 of a level whatever the window.
     low = max((s.energies.origin - s.shift(whole)) / spacing for s in found)
     high = min((float(s.energies.values[-1]) - s.shift(whole)) / spacing for s in found)
     first, last = int(np.ceil(low - 1e-6)), int(np.floor(high + 1e-6))
@@ -240,6 +244,7 @@ def _write_rest(s: _Snapshot, group: Where, energies: Array, shift: float, dos: 
     if old is None:
         return
     n = float(s.dataset.attrs.get("n_electrons", old.get("n_electrons", np.nan)))
+    # What counts electrons moves with their number: E_b and A by N times what a level moves by.
     moves = {
         **dict.fromkeys(("eigenvalue", "dos_energy", "fermi_energy_eV"), shift),
         **dict.fromkeys(("band_energy_eV", "total_free_energy_eV"), n * shift),
@@ -257,6 +262,7 @@ def _notes(found: Sequence[_Snapshot], results: Sequence[Aligned], energies: Arr
     notes, width = [], found[0].energies.width
     for s, result in zip(found, results, strict=True):
         mu = datasets.reference_terms(datasets.read_reference(s.group)).get("fermi_energy_eV")
+        # Where f and its broadening have fallen to 1e-5: what is cut off beyond costs no electron that counts.
         reach = 12 * BOLTZMANN * float(s.dataset.attrs.get("temperature_K", 0.0)) + 5 * width
         if mu is not None and mu - result.shift + reach > energies[-1]:
             notes.append(

@@ -49,26 +49,26 @@ def export(
     group
         Snapshot of a data set, or any store that follows the data contract.
     folder
-        Is made; files get the snapshot's name.
+        Folder, which is made; files get the snapshot's name.
     to
         'cube' and 'xsf' in Quantum ESPRESSO's units, one file a level; 'npy' and 'h5' (openPMD) in MALA's, with its
         .info.json.
     client
-        Whose workers write; a local cluster where None.
+        Client whose workers write; a local cluster where None.
     overwrite
         Whether files of these names are replaced.
     observer
-        Is told of the tasks; nobody where None.
+        Observer that is told of the tasks; nobody where None.
 
     Returns
     -------
     list of Path
-        The files.
+        Paths of the files.
 
     Raises
     ------
     InputError
-        No snapshot, an unknown format, files that are there already.
+        There is no snapshot, the format is unknown, or files are there already.
     """
     if to not in get_args(Format):
         raise InputError("to", repr(to), "cube, xsf, npy or h5", "For .bp give h5 and then openpmd-pipe.")
@@ -118,6 +118,7 @@ def _jobs(group: Path, dataset: xr.Dataset, to: str, fields: Sequence[str], file
     widths = {"ldos": dataset.sizes.get("energy", 0), "density": 1, "descriptors": dataset.sizes.get("feature", 0) + 3}
     for field, path in zip(fields, files, strict=False):
         x, y, z = grid.shape
+        # MALA keeps densities in double precision.
         shape, dtype = (x, y, z, widths[field]), "float64" if field == "density" else "float32"
         offsets = (
             openpmd.create(path, shape, field, dtype) if to == "h5" else mala_data.create_field(path, shape, dtype)
@@ -134,6 +135,8 @@ def _text_jobs(
 ) -> list[waves.NamedJob]:
     """Tasks of some levels each, and one of the density, which comes last."""
     levels = dataset.sizes["energy"] if "ldos" in fields else 0
+    # Levels of a task: each reads all chunks once for its levels, so the more the fewer reads,
+    # but eight tasks at least.
     many = max(1, min(32, -(-levels // 8)))
     jobs = [
         waves.NamedJob(f"levels{first}", str(group), "ldos", files[first : min(first + many, levels)], first, to)
@@ -196,6 +199,8 @@ def write_text(group: str, field: str, paths: Sequence[str], first: int, to: str
         files = [stack.enter_context(Path(p).open("w")) for p in paths]
         for file, title in zip(files, titles, strict=True):
             module.write_header(file, atoms, grid, title)
+        # A file of one level needs that level of all chunks: slabs of the slow axis, in the order
+        # in which they are written.
         starts = [*range(0, grid.shape[axis], thick), *([-1] if to == "xsf" else [])]  # xsf repeats its first plane
         for a in starts:
             region = [slice(0, n) for n in grid.shape]

@@ -21,20 +21,20 @@ _TOGETHER: Final = 64  # chunks of a task
 
 @dataclass(frozen=True)
 class Verified:
-    """What was found of an array.
+    """What a check has found of an array.
 
     Attributes
     ----------
     name
-        Of the array, with the groups that it is in.
+        Name of the array, with the groups that it is in.
     chunks
-        How many it has.
+        Number of its chunks.
     size
-        Bytes that they have on the disk.
+        Bytes of its chunks on the disk.
     sealed
         Whether it has a digest. Where not, chunks can be decoded or not, and more cannot be told.
     damage
-        What is wrong, in words; empty where nothing is.
+        Faults, in words; empty where there are none.
     """
 
     name: str
@@ -59,19 +59,19 @@ def verify(path: str | Path, client: Client) -> list[Verified]:
     Parameters
     ----------
     path
-        Of a finished store, a snapshot or a data set.
+        Path of a finished store, a snapshot or a data set.
     client
-        Whose workers read.
+        Client whose workers read.
 
     Returns
     -------
     list of Verified
-        Of every array, by group.
+        What was found of every array, by group.
 
     Raises
     ------
     StoreError
-        No store, or attributes and metadata that are not those that were written.
+        There is no store, or its attributes and metadata are not those that were written.
     """
     path = Path(path).resolve()
     if node_type(path) != "group":
@@ -101,9 +101,10 @@ def _verify(root: Path, array: Path, client: Client) -> Verified:
     jobs = [waves.NamedJob(f"verify{a}", str(array), a, a + _TOGETHER, digest is not None) for a in starts]
     parts = waves.in_order(client, verify_chunks, jobs, run_key="verify")
     damage = [text for part in parts for text in part.damage]
+    # Chunks that are each whole may still be another array's, or have changed places.
     if digest is not None and not damage:
-        found = hashlib.sha256(b"".join(part.marks for part in parts)).hexdigest()[:32]
-        damage += [] if found == digest[1] else ["chunks are not those that were written"]
+        now = hashlib.sha256(b"".join(part.marks for part in parts)).hexdigest()[:32]
+        damage += [] if now == digest[1] else ["chunks are not those that were written"]
     name = str(array.relative_to(root))
     return Verified(name, chunks, sum(part.size for part in parts), digest is not None, tuple(damage))
 

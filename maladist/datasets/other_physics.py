@@ -34,7 +34,7 @@ def signs_of_other_physics(
     Parameters
     ----------
     differences
-        Terms less those of the DFT, meV/atom, by the names of the data contract without ``_eV``.
+        Differences of terms from those of the DFT, meV/atom, by the names of the data contract without ``_eV``.
     terms
         Terms of the DFT, eV, by the names of the data contract.
     attributes
@@ -82,6 +82,7 @@ def _beyond_the_terms(differences: Mapping[str, float]) -> float | None:
     """Difference of the total that those of its terms do not explain, meV/atom; None where one is not known."""
     known = dict(differences)
     if abs(known.get("xc", _TRACE)) < _SAME_DENSITY:
+        # E_xc agrees, so the density and the functional do, and with them ∫ v_xc n, which printed outputs do not have.
         known.setdefault("xc_potential", 0.0)
     if not {*_SIGNS, "total_free_energy"} <= known.keys():
         return None

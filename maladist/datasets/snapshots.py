@@ -31,7 +31,7 @@ class Snapshot:
     Attributes
     ----------
     path
-        Its group.
+        Path of its group.
     system
         The cell and what the DFT did with it, as far as the data tell; without pseudopotentials.
     energies
@@ -42,9 +42,9 @@ class Snapshot:
     resampling
         (levels on disk, levels) matrix from the LDOS on disk to that on ``energies``; None where they are the same.
     chunks
-        Points of a chunk of the LDOS on disk.
+        Numbers of points of a chunk of the LDOS on disk, along each axis.
     stored
-        Descriptors that are stored with it, if any.
+        Descriptor whose values are stored with it, if any.
     terms
         Scalars of the DFT by name (``band_energy_eV`` ...).
     dos
@@ -97,12 +97,13 @@ class Snapshot:
         energy_zero
             c by element, eV Å³.
         energies
-            What it is to be learnt on.
+            Energy grid that it is to be learnt on.
         """
         zero = self.zero_of(energy_zero)
         on_disk = replace(self.energies, origin=self.energies.origin - zero)
         matrix = resampling(on_disk, energies).numpy()
         n_electrons = self.system.n_electrons
+        # How each term moves with the energies' zero; those of the density and the ions do not.
         felt = {"fermi_energy_eV": 1.0, "band_energy_eV": n_electrons, "total_free_energy_eV": n_electrons}
         moved = {k: v - zero * n if (n := felt.get(k, 0.0)) is not None else math.nan for k, v in self.terms.items()}
         terms = {k: v for k, v in moved.items() if math.isfinite(v)}
@@ -120,7 +121,7 @@ class Snapshot:
         Raises
         ------
         StoreError
-            A group that is unfinished or breaks the data contract.
+            The group is unfinished or breaks the data contract.
         """
         dataset = stores.open_dataset(group)
         schema.validate(dataset, ("ldos", "energy", "position", "number", "cell"), str(group))
@@ -158,8 +159,9 @@ def find_snapshots(patterns: Sequence[str], key: str) -> list[Snapshot]:
     Raises
     ------
     InputError
-        A pattern that nothing matches, or snapshots that cannot be learnt from together.
+        A pattern matches nothing, or snapshots cannot be learnt from together.
     """
+    # A dict keeps each group once and their order, whichever patterns overlap.
     groups: dict[Path, None] = {}
     for pattern in patterns:
         matches = sorted(glob.glob(pattern))  # noqa: PTH207  (absolute patterns too)

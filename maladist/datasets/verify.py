@@ -45,9 +45,9 @@ class Fit(NamedTuple):
     Attributes
     ----------
     difference
-        As they are.
+        Difference of the two as they are.
     factor
-        By which it would fit best.
+        Factor by which the DOS would fit best.
     shape
         Difference that is left with that factor.
     """
@@ -64,14 +64,14 @@ def likely_unit(ratio: float) -> str:
 
 def fit_kernel(dos: Array, eigenvalues: Array, weights: Array, energies: EnergyGrid) -> dict[Kernel, Fit]:
     """How D(ε) fits the eigenvalues broadened with each kernel, at the energies' width."""
-    found: dict[Kernel, Fit] = {}
+    fits: dict[Kernel, Fit] = {}
     for kernel in KERNELS:
         trial = replace(energies, kernel=kernel)
         wanted = broadened_dos(torch.from_numpy(eigenvalues), torch.from_numpy(weights), trial).numpy()
         size, factor = np.linalg.norm(wanted), float(wanted @ dos / (wanted @ wanted))
         difference, shape = (float(np.linalg.norm(dos - f * wanted) / size) for f in (1.0, factor))
-        found[kernel] = Fit(difference, factor, shape / abs(factor))
-    return found
+        fits[kernel] = Fit(difference, factor, shape / abs(factor))
+    return fits
 
 
 def electrons_at(dos: Array, energies: EnergyGrid, mu: float, temperature: float) -> float:
@@ -89,7 +89,7 @@ def verify_ldos(
     dos
         D(ε) of the LDOS, 1/eV.
     energies
-        Its energies, kernel and width.
+        Energies of the LDOS, with their kernel and width.
 
     Returns
     -------
@@ -99,10 +99,11 @@ def verify_ldos(
     Raises
     ------
     DataFileError
-        Wrong units, or an LDOS of something else.
+        The LDOS has wrong units, or is of something else.
     """
     if energies.width > 0 and run.eigenvalues.size:
         fits = fit_kernel(dos, run.eigenvalues, run.weights, energies)
+        # By the shape, which no confusion of units changes; the factor then tells the units.
         best = min(fits, key=lambda k: fits[k].shape)
         _refuse_units(fits[best].factor)
         if kernel_given:
@@ -158,7 +159,7 @@ def verify_density(run: DFTRun, electrons: float, path: str | Path) -> None:
     Raises
     ------
     DataFileError
-        Wrong units, or a density of something else.
+        The density has wrong units, or is of something else.
     """
     if run.n_electrons is None or abs(electrons / run.n_electrons - 1) < 5e-3:
         return

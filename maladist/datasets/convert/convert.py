@@ -75,18 +75,18 @@ def convert(
     Parameters
     ----------
     source
-        The files.
+        Files of the snapshot.
     output, name
         Data set, and name of the snapshot in it.
     spec
         Descriptors to store: computed, with the family's default for telling several elements apart, or read from
         ``source.descriptors``; None for none.
     client
-        Whose workers do it; a local cluster where None.
+        Client whose workers do it; a local cluster where None.
     overwrite
         Whether a finished snapshot of that name is replaced; an unfinished one always is.
     observer
-        Is told of stages and finished tasks, and what the user should know; nobody where None.
+        Observer that is told of stages and finished tasks, and what the user should know; nobody where None.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def convert(
     Raises
     ------
     InputError
-        Files that are truncated, do not belong together, or whose integrals contradict the calculation.
+        Files are truncated or do not belong together, or their integrals contradict the calculation.
     """
     ready, observer = prepare(source), observer or Silent()
     if spec is not None and source.descriptors is None:
@@ -134,6 +134,7 @@ class _Conversion:
         ready, run = self.ready, self.ready.run
         self._write_atoms()
         dos = self._ldos()
+        # Only the whole LDOS shows whether units and kernel are those of the calculation; nothing is finished before.
         energies, notes = verify_ldos(run, dos, ready.energies, kernel_given=ready.source.kernel is not None)
         if ready.source.density is not None:
             total = self._density(Path(ready.source.density))
@@ -164,6 +165,7 @@ class _Conversion:
 
     def _write_atoms(self) -> None:
         atoms, grid = self.ready.run.atoms, self.ready.grid
+        # Wrapped into the cell: all that read the store find one place for each atom.
         wrapped = atoms.get_scaled_positions(wrap=True) @ grid.cell_array
         stores.write_values(
             self.store,
@@ -235,6 +237,7 @@ def choose_blocks(grid: Grid, workers: Workers, width: int) -> Blocks:
     room = workers.room(0)
     fits = max(1, int(min(_BLOCK_BYTES, room / _COPIES) // (4 * width)))
     shape = list(choose_block(grid, workers.threads, fits))
+    # A text file is read by planes of its slow axis, which must fit beside one another in a worker's room.
     for axis in (0, 2):  # the axes along which text files are cut
         plane = 8 * 4 * grid.n_points // grid.shape[axis]
         if plane > room:

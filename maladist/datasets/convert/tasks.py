@@ -49,7 +49,9 @@ def assemble_block(block: Block, store: Where, path: str, factor: float) -> npt.
     if path:
         values = read_array(Path(path), block, "ldos") * np.float32(factor)
     else:
+        # Staged level by level; the store wants all levels of a point together.
         values = np.moveaxis(stores.read_region(store, "work/levels", (slice(None), *block.slices)), 0, -1)
+    # Here, where a level that never came or a file's NaN can still be told by its block.
     if not np.isfinite(values).all():
         raise DataFileError(path or "ldos", f"numbers that are not finite in block {block.index}", "an LDOS")
     stores.write_region(store, "ldos", block.slices, np.ascontiguousarray(values, dtype=np.float32))

@@ -70,23 +70,23 @@ def dft(
     output
         Data set; made if it is not there.
     names
-        Of the snapshots; s0000, s0001, ... where not given.
+        Names of the snapshots; s0000, s0001, ... where not given.
     client
-        Whose workers run the code; a local cluster where None.
+        Client whose workers run the code; a local cluster where None.
     scratch
         Folder for the calculations' files on the workers; removed afterwards.
     observer
-        Is told how many snapshots there are, and the `Outcome` of each; nobody where None.
+        Observer that is told how many snapshots there are, and the `Outcome` of each; nobody where None.
 
     Returns
     -------
     list of Outcome
-        Of the snapshots that were run, in the order of their names.
+        How the snapshots ended that were run, in the order of their names.
 
     Raises
     ------
     DependencyError
-        No such program on a worker.
+        A worker does not have the program.
     """
     names = list(names) if names is not None else [f"s{i:04d}" for i in range(len(snapshots))]
     if len(names) != len(snapshots) or len(set(names)) != len(names):
@@ -94,6 +94,7 @@ def dft(
     output, observer = Path(output).resolve(), observer or Silent()
     for atoms in snapshots:
         schema.check_atoms(atoms, code.elements)
+    # What an earlier run into this data set settled holds for all its snapshots: energies must be the same in all.
     kept, left_open = datasets.proposed(output), code.needs_survey
     code = code.settled(kept)
     proposed, told = code.propose(snapshots, datasets.cells(output))
@@ -134,6 +135,8 @@ def dft(
 
         for name, atoms in todo:
             try:
+                # Each snapshot is claimed before any runs, so that two calls into one data set
+                # share it without running one twice.
                 group = owned.enter_context(stores.making(datasets.snapshot_path(output, name), {}, {}, True))
             except StoreError as error:  # another run is at it
                 ended(Outcome(name, str(error), 0.0))
@@ -147,11 +150,11 @@ def dft(
 def _surveyed(client: Client, code: DFTCode, name: str, atoms: ase.Atoms, output: Path, where: str | None) -> DFTCode:
     """The code with what it left open as a calculation of the first snapshot proposes it, kept in the data set."""
     job = waves.NamedJob(name, name, atoms, code, where)
-    (found,) = waves.run(client, survey_snapshot, [job], run_key=f"dft-survey-{time.time_ns():x}")
-    if isinstance(found, InputError):
-        raise found
-    datasets.keep_proposed(output, found)
-    return code.settled(found)
+    (proposed,) = waves.run(client, survey_snapshot, [job], run_key=f"dft-survey-{time.time_ns():x}")
+    if isinstance(proposed, InputError):
+        raise proposed
+    datasets.keep_proposed(output, proposed)
+    return code.settled(proposed)
 
 
 def _has_program(name: str) -> bool:
@@ -179,6 +182,7 @@ def run_snapshot(name: str, atoms: ase.Atoms, code: DFTCode, group: Claim, scrat
         with Scratch(name, scratch, code.threads) as kept:
             calculated = code.calculate(atoms, kept)
         write_snapshot(group, calculated, code)
+    # A calculation that fails is one snapshot's outcome: the others go on.
     except (InputError, OSError) as error:
         with suppress(OutputError):
             stores.remove(group)

@@ -34,21 +34,21 @@ class Scratch:
     Parameters
     ----------
     name
-        Of the snapshot; a part of the folder's name.
+        Name of the snapshot; a part of the folder's name.
     where
         Folder to make it in; the system's own for temporary files where None.
     threads
-        OpenMP threads of its programs.
+        Number of OpenMP threads of its programs.
 
     Attributes
     ----------
     folder
-        Its path, while the context lasts.
+        Path of the folder, while the context lasts.
 
     Raises
     ------
     OSError
-        A folder that cannot be made.
+        The folder cannot be made.
     """
 
     def __init__(self, name: str, where: str | None = None, threads: int = 1) -> None:
@@ -56,10 +56,14 @@ class Scratch:
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix=f"dft-{self.name}-", dir=self.where))
+        # Variables of the launcher that started the worker would make a program's MPI look for
+        # ranks that are not its own.
         environment = {k: v for k, v in os.environ.items() if not k.startswith(_LAUNCHER)}
         environment = {**_ALONE, **environment}
         environment |= {"OMP_NUM_THREADS": str(self.threads), "OPENBLAS_NUM_THREADS": str(self.threads)}
         self._keeper = subprocess.Popen(
+            # Isolated and without site-packages: it starts in a hundredth of a second, and no
+            # path of the user's can replace it.
             [sys.executable, "-I", "-S", keeper.__file__, str(self.folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -83,12 +87,12 @@ class Scratch:
         Returns
         -------
         int
-            Its status; −n where signal n ended it.
+            Status of the program; −n where signal n ended it.
 
         Raises
         ------
         DependencyError
-            There is none.
+            There is no such program.
         DFTError
             Nobody waits for the task any more, or its keeper was killed.
         """
@@ -96,6 +100,7 @@ class Scratch:
         assert asked is not None and answered is not None
         asked.write(json.dumps({"program": program, "stem": stem}).encode() + b"\n")
         asked.flush()
+        # Dask cannot interrupt the task: it looks itself whether anybody still waits for it.
         while not select.select([answered], [], [], _LOOK)[0]:
             if not is_wanted():
                 raise DFTError(program, "it was ended: nobody waits for it", "a run that goes on")

@@ -124,14 +124,14 @@ class DFTSetup(Configuration):
         InputError
             Energies that were proposed for another broadening, or for colder electrons.
         """
-        found = proposed.get("energies")
-        if found is None or self.energies != "auto":
+        kept = proposed.get("energies")
+        if kept is None or self.energies != "auto":
             return self
-        if self.broadening != found["broadening"] or self.temperature > found["temperature"]:
+        if self.broadening != kept["broadening"] or self.temperature > kept["temperature"]:
             came = f"auto, for δ {self.broadening:g} eV at {self.temperature:g} K"
-            has = f"what the data set's were proposed for: δ {found['broadening']:g} eV, {found['temperature']:g} K"
+            has = f"what the data set's were proposed for: δ {kept['broadening']:g} eV, {kept['temperature']:g} K"
             raise InputError("energies", came, has, "Take a new data set, or give origin, spacing and levels.")
-        values = {k: v for k, v in found.items() if k in Energies.model_fields}
+        values = {k: v for k, v in kept.items() if k in Energies.model_fields}
         return self.of({**self.to_dict(), "energies": values}, self.argument)
 
     def window(self, eigenvalues: npt.NDArray[np.float64], mu: float) -> Energies:
@@ -176,10 +176,11 @@ def check_covers(lowest: float, reached: float, mu: float, setup: DFTSetup) -> N
     Raises
     ------
     DFTError
-        Naming what would.
+        They do not; names what would.
     """
     grid = setup.energy_grid
     bottom, top = grid.origin, float(grid.values[-1])
+    # The highest bands of the k-point that ends first: above, other k-points alone would make the LDOS.
     if reached < top:
         came = f"bands up to {reached:.2f} eV, where the window ends at {top:.2f} eV"
         raise DFTError("bands", came, "bands that reach the window's top", "Give more bands.")
