@@ -29,7 +29,7 @@ def kernel(x: Tensor, kind: Kernel) -> Tensor:
     Raises
     ------
     GridError
-        A kernel that is not 'gaussian' or 'fermi-derivative'.
+        The kernel is neither 'gaussian' nor 'fermi-derivative'.
     """
     if kind == "gaussian":
         return torch.exp(-x * x) / math.sqrt(math.pi)
@@ -47,7 +47,7 @@ def broadened_dos(eigenvalues: Tensor, weights: Tensor, energy_grid: EnergyGrid)
     eigenvalues
         (k, bands), eV.
     weights
-        Of the k-points with both spins in them: sum 2 without spin polarisation, (k,).
+        Weights of the k-points with both spins in them, (k,): their sum is 2.
     energy_grid
         Energies, kernel and width.
 
@@ -58,6 +58,7 @@ def broadened_dos(eigenvalues: Tensor, weights: Tensor, energy_grid: EnergyGrid)
     """
     energies = torch.as_tensor(energy_grid.values)
     dos = torch.zeros_like(energies)
+    # k-point by k-point: all at once would need levels × k-points × bands numbers.
     for row, weight in zip(eigenvalues.double(), weights.double(), strict=True):
         x = (energies[:, None] - row[None, :]) / energy_grid.width
         dos += weight / energy_grid.width * kernel(x, energy_grid.kernel).sum(1)
@@ -77,6 +78,7 @@ def aliasing(energy_grid: EnergyGrid) -> float | None:
         K̂(2π/h): 5e-5 of a Gaussian where h = δ, 8e-2 where h = 2δ. The band energy is off by as much in eV an atom
         and more.
     """
+    # A known width alone does not do: the aliasing is the kernel's Fourier transform.
     if energy_grid.kernel not in ("gaussian", "fermi-derivative") or not energy_grid.width > 0:
         return None
     x = 2 * math.pi * energy_grid.width / energy_grid.spacing
@@ -122,12 +124,13 @@ def occupation_sums(eigenvalues: Tensor, weights: Tensor, mu: float, tau: float)
     Parameters
     ----------
     eigenvalues, weights
-        As in :func:`broadened_dos`.
+        Eigenvalues and weights of the k-points, as in :func:`broadened_dos`.
     mu, tau
         Fermi level and k_BT, eV.
     """
     x = (eigenvalues.double() - mu) / tau
     f = torch.sigmoid(-x)
+    # f ln f + (1 − f) ln(1 − f) without logarithms of numbers that round to zero.
     entropy = -tau * (torch.nn.functional.softplus(-x.abs()) + x.abs() * torch.sigmoid(-x.abs()))
     w = weights.double()[:, None]
     return float((w * f).sum()), float((w * f * eigenvalues.double()).sum()), float((w * entropy).sum())

@@ -35,14 +35,14 @@ def form_factor(element: Element, g: npt.ArrayLike) -> Array:
     Parameters
     ----------
     element
-        With a core density.
+        Element with a core density.
     g
-        |G|, (n,), 1/Å.
+        Values of |G|, (n,), 1/Å.
 
     Returns
     -------
     ndarray
-        (n,) float64, electrons.
+        The form factor, (n,) float64, electrons.
     """
     r, rab, density = element.core_radii, element.core_rab, element.core_density
     if r is None or rab is None or density is None:
@@ -65,7 +65,7 @@ def core_charge_of(system: System, slab: ReciprocalSlab, positions: Tensor | Non
     system
         The cell; every element must have its pseudopotential.
     slab
-        The G wanted.
+        Slab of G that is wanted.
     positions
         (n_atoms, 3) float64, Å, in place of the system's: with a graph, or on another device.
 
@@ -77,18 +77,20 @@ def core_charge_of(system: System, slab: ReciprocalSlab, positions: Tensor | Non
     Raises
     ------
     PseudopotentialError
-        An element whose pseudopotential is not known.
+        The pseudopotential of an element is not known.
     """
     r = torch.as_tensor(system.positions, dtype=torch.float64) if positions is None else positions
     total: Tensor | None = None
     symbols = np.asarray(system.symbols)
     magnitude = slab.squared(r.device).sqrt()
+    # No G of the grid is longer; a cutoff beyond it, as of a coarse grid, would ask for intervals that are never used.
     largest = float(np.linalg.norm(slab.grid.reciprocal, axis=1) @ np.array(slab.grid.shape)) / 2
     for symbol in dict.fromkeys(system.symbols):
         element = _known(system.elements, symbol)
         if element.core_density is None:
             continue
         of_kind = r[torch.as_tensor(np.flatnonzero(symbols == symbol), device=r.device)]
+        # All atoms of an element have one form factor: S(G) is taken for them together.
         ones = torch.ones(len(of_kind), dtype=torch.float64, device=r.device)
         term = structure_factors(of_kind, ones, slab) * _interpolated(element, magnitude, system.sphere, largest)
         total = term if total is None else total + term

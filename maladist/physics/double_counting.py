@@ -38,9 +38,9 @@ def double_counting_potential(density: Tensor, system: System) -> Tensor:
     Raises
     ------
     InputError
-        A functional that is not known.
+        The functional is not known.
     PseudopotentialError
-        An element whose pseudopotential is not known.
+        The pseudopotential of an element is not known.
     """
     if system.xc is None:
         raise InputError("xc", "none", "the functional of the DFT")
@@ -50,5 +50,7 @@ def double_counting_potential(density: Tensor, system: System) -> Tensor:
         rho = n if core is None else n + core
         energy = xc_energy(rho, system.grid, system.xc, system.sphere)
         (potential,) = torch.autograd.grad(energy, rho, create_graph=True)  # v_xc times the voxel's volume
+        # Differentiated once more with respect to n, on which ρ and v_xc depend too: K_xc n comes
+        # without being written down.
         terms = energy - hartree_energy(n, system.grid) - (potential * n).sum()
         return torch.autograd.grad(terms, n)[0] / system.grid.voxel_volume

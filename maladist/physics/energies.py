@@ -30,13 +30,13 @@ class Term(NamedTuple):
     Attributes
     ----------
     attribute
-        Its name in :class:`Energies`.
+        Name of its field in :class:`Energies`.
     name
-        Its name in stores and JSON; the unit, eV, is its end.
+        Name in stores and JSON; the unit, eV, is its end.
     sign
-        Its sign in the sum.
+        Sign in the sum.
     label
-        What it is, in a line; ``_`` begins an index.
+        Description in a line; ``_`` begins an index.
     """
 
     attribute: str
@@ -65,8 +65,10 @@ class Energies:
     def total(self) -> float | None:
         """The total free energy A, eV; None where any term is."""
         values = [getattr(self, term.attribute) for term in TERMS]
+        # A sum without one of its terms would look like a total.
         if any(value is None for value in values):
             return None
+        # fsum: the terms largely cancel, and the order of the sum must not matter.
         return math.fsum(term.sign * value for term, value in zip(TERMS, values, strict=True))
 
     def __iter__(self) -> Iterator[tuple[str, float | None]]:
@@ -127,7 +129,7 @@ def total_free_energy(band: float, entropy: float, density: Tensor, system: Syst
     Returns
     -------
     Energies
-        With None for what cannot be known.
+        The terms, with None for what cannot be known.
     """
     hartree, xc, xc_potential = density_terms(density, system)
     return Energies(system.n_atoms, band, entropy, hartree, xc, xc_potential, ion_energy(system))
@@ -139,6 +141,7 @@ def density_terms(density: Tensor, system: System) -> tuple[float, float | None,
     Parameters are those of :func:`total_free_energy`.
     """
     hartree = float(hartree_energy(density, system.grid))
+    # Without the core charge E_xc would be a number, but the wrong one: it is told as not known.
     if system.functional is None:
         return hartree, None, None
     positions = torch.as_tensor(system.positions, device=density.device)

@@ -50,7 +50,7 @@ def zero_of_energy(coefficients: Mapping[str, float], symbols: Sequence[str], vo
     Raises
     ------
     InputError
-        An element without a coefficient where others have one.
+        An element has no coefficient where others have one.
     """
     if not coefficients:
         return 0.0
@@ -73,7 +73,7 @@ def fit_energy_zero(
     dos
         D(ε), (cells, levels) 1/eV.
     energies
-        Its energies.
+        Energies of the levels.
     symbols, volumes
         Chemical symbol of every atom, and Ω in Å³, of each cell.
 
@@ -85,8 +85,8 @@ def fit_energy_zero(
     Raises
     ------
     InputError
-        Too few cells, or volumes too much alike to tell c: the shifts that they explain are less than twice the
-        standard error of those that they do not.
+        There are too few cells, or their volumes are too much alike to tell c: the shifts that they
+        explain are less than twice the standard error of those that they do not.
     """
     elements = sorted({symbol for cell in symbols for symbol in cell})
     counts = np.array([[list(cell).count(symbol) for symbol in elements] for cell in symbols], dtype=np.float64)
@@ -95,10 +95,12 @@ def fit_energy_zero(
     shift = np.zeros(len(dos))
     for kind in set(composition):
         group = [i for i, c in enumerate(composition) if c == kind]
+        # Per atom, so that cells of several sizes have spectra of one height.
         shift[group] = relative_shifts(dos[group] / counts[group].sum(axis=1, keepdims=True), energies.spacing)
         density[group] -= density[group].mean(axis=0)
     c = np.linalg.lstsq(density, shift, rcond=1e-6)[0]
     explained, left = np.std(density @ c), np.std(shift - density @ c)
+    # Each composition has lost its mean, each element its coefficient.
     freedom = len(dos) - len(set(composition)) - len(elements)
     if freedom < 1 or explained < max(1e-6, 2 * left / np.sqrt(freedom)):
         told = f"explain {1e3 * explained:.1f} meV of their shifts and leave {1e3 * left:.1f}"
@@ -118,7 +120,7 @@ def relative_shifts(dos: Array, spacing: float) -> Array:
     dos
         Spectra, (cells, levels), on the same energies.
     spacing
-        Of these, eV.
+        Spacing of these, eV.
     """
     cells, levels = dos.shape
     reach = max(1, min(levels // 4, round(_FARTHEST / spacing)))
@@ -130,10 +132,12 @@ def relative_shifts(dos: Array, spacing: float) -> Array:
         moved = np.stack([spectra(np.clip(inside + z[i], 0, levels - 1))[i] for i in range(cells)])
         mean, before = moved.mean(axis=0), z
         trial = np.array([((spectra(np.clip(inside + s, 0, levels - 1)) - mean) ** 2).sum(axis=1) for s in steps])
+        # Not at the ends: the parabola needs a neighbour on either side.
         best = np.clip(trial.argmin(axis=0), 1, len(steps) - 2)
         left, here, right = (trial[best + d, np.arange(cells)] for d in (-1, 0, 1))
         bend = left - 2 * here + right
         z = steps[best] + np.where(bend > 0, 0.25 * (left - right) / np.where(bend > 0, bend, 1.0), 0.0)
+        # Only differences are known: the mean of all is zero by choice, and would drift otherwise.
         z = np.clip(z - z.mean(), -reach, reach)
         if np.abs(z - before).max() < 1e-4:
             break
@@ -156,7 +160,7 @@ def resampling(source: EnergyGrid, target: EnergyGrid) -> Tensor:
     Raises
     ------
     InputError
-        Grids of another spacing or broadening.
+        The grids differ in spacing or broadening.
     """
     same = (source.spacing, source.kernel, source.width) == (target.spacing, target.kernel, target.width)
     if not same:
@@ -164,6 +168,7 @@ def resampling(source: EnergyGrid, target: EnergyGrid) -> Tensor:
     if source == target:
         return torch.eye(source.levels, dtype=torch.float64)
     steps = np.arange(-_PAD, source.levels + _PAD)
+    # The identity's columns go through the spline once: the matrix then serves any number of points.
     held = np.pad(np.eye(source.levels), ((_PAD, _PAD), (0, 0)), mode="edge")
     at = np.clip((target.values - source.origin) / source.spacing, -_PAD, source.levels - 1 + _PAD)
     return torch.from_numpy(np.ascontiguousarray(make_interp_spline(steps, held, k=_ORDER)(at).T))

@@ -42,7 +42,7 @@ def ewald_energy(positions: Tensor, charges: Tensor, cell: npt.ArrayLike) -> Ten
     positions
         (n, 3) float64, Å, in the cell or not.
     charges
-        Valence charges, (n,) float64, units of e, on the same device.
+        Valence charges, (n,) float64, in units of e, on the same device.
     cell
         Lattice vectors as rows, Å; any shape of positive volume.
 
@@ -54,8 +54,9 @@ def ewald_energy(positions: Tensor, charges: Tensor, cell: npt.ArrayLike) -> Ten
     Raises
     ------
     AtomsError
-        Two atoms in the same place.
+        Two atoms are in the same place.
     """
+    # torch-pme keeps G-vectors × atoms at once: see the module's head.
     if len(positions) <= _FEW_ATOMS:
         return _by_torchpme(positions, charges, cell)
     slab = ReciprocalSlab.whole(ewald_grid(cell))
@@ -66,6 +67,7 @@ def ewald_grid(cell: npt.ArrayLike, smearing: float = SMEARING) -> Grid:
     """Smallest grid whose reciprocal half space holds the sphere of the reciprocal sum: what to cut into slabs."""
     matrix = np.asarray(cell, dtype=float)
     largest = np.ceil(_REACH / smearing * np.linalg.norm(matrix, axis=1) / (2 * np.pi)).astype(int)
+    # Odd sizes: no Nyquist coefficient, which would stand for two G at once.
     nx, ny, nz = (2 * int(m) + 1 for m in largest)
     return Grid(matrix.tolist(), (nx, ny, nz))
 
@@ -75,6 +77,7 @@ def reciprocal_energy_of(
 ) -> Tensor:
     """Share (eV) of the reciprocal sum that one slab of :func:`ewald_grid` carries; the shares add up."""
     g2 = slab.squared(positions.device)
+    # The inner `where` keeps 1/0 out of the gradient, in which the outer one would make NaN of it.
     kernel = torch.where(g2 > 0, torch.exp(-0.5 * smearing**2 * g2) / torch.where(g2 > 0, g2, 1.0), 0.0)
     s = structure_factors(positions, charges, slab)
     weighted = kernel * slab.multiplicity(positions.device) * (s.real.square() + s.imag.square())

@@ -65,7 +65,7 @@ def use_correction(mode: CorrectionMode, energy_grid: EnergyGrid) -> tuple[bool,
     Raises
     ------
     InputError
-        An unknown mode.
+        The mode is none of these.
     GridError
         'on' where the kernel is unknown.
     """
@@ -98,11 +98,11 @@ def fermi_level(
     dos
         D(ε_i), (levels,), 1/eV.
     energy_grid
-        Its energies.
+        Energies of the samples.
     n_electrons
         Number of electrons.
     temperature
-        K.
+        Temperature of the electrons, K.
     correction
         Whether the weights are corrected for broadening.
 
@@ -116,6 +116,7 @@ def fermi_level(
     EnergyWindowError
         The DOS cannot hold the electrons below the highest energy.
     """
+    # A root search, step by step over a few hundred numbers: no work for a GPU.
     d = dos.detach().to("cpu", torch.float64)
     if d.shape != (energy_grid.levels,) or not bool(torch.isfinite(d).all()):
         raise InputError("dos", f"shape {tuple(d.shape)}", f"{energy_grid.levels} finite values, one for each energy")
@@ -141,9 +142,9 @@ class FermiState(NamedTuple):
     Attributes
     ----------
     temperature
-        K.
+        Temperature of the electrons, K.
     fermi_energy
-        μ, eV.
+        Fermi level μ, eV.
     weights
         Weights of the samples of D(ε) or d(ε, r) at μ.
     """
@@ -168,7 +169,7 @@ def fermi_states(dos: Tensor, energy_grid: EnergyGrid, system: System) -> list[F
     Raises
     ------
     InputError
-        A number of electrons that is not known.
+        The number of electrons is not known.
     EnergyWindowError
         As :func:`fermi_level`.
     """
@@ -199,7 +200,7 @@ def window_modes(
     energy_grid
         The samples' energies.
     temperatures
-        K.
+        Temperatures of the electrons, K.
     mu_low, mu_high
         Ends of the window, eV.
     correction
@@ -213,7 +214,7 @@ def window_modes(
     Raises
     ------
     InputError
-        A window whose ends are in the wrong order.
+        The ends of the window are in the wrong order.
     """
     if not mu_low <= mu_high:
         raise InputError("Fermi level's window", f"{mu_low} to {mu_high} eV", "a lower end below the upper end")
@@ -226,6 +227,7 @@ def window_modes(
             rows = number_weights(energy_grid, mus, temperature, correction=correction)
             triangle = torch.linalg.qr(torch.cat([triangle, rows]), mode="r").R
     _, singular, vectors = torch.linalg.svd(triangle, full_matrices=False)
+    # Directions below are rounding: they would make projections of noise.
     return vectors[singular > 1e-12 * singular[0]].T.contiguous()
 
 
@@ -239,6 +241,7 @@ def _monotone_root(d: Tensor, grid: EnergyGrid, n_electrons: float, temperature:
         return float(number_weights(grid, mu, temperature, correction=False) @ d) - wanted
 
     low, high = grid.origin - 60 * thermal_energy(temperature), float(grid.values[-1])
+    # Just below and just above: where N(μ) is flat, as in a gap, these are the two ends of the flat part.
     few, many = n_electrons * (1 - _FLAT), n_electrons * (1 + _FLAT)
     if not (n_electrons > 0 and excess(low, few) < 0 <= excess(high, few)):
         came = (
@@ -267,6 +270,7 @@ def _nearest_root(
         return start
     n = math.ceil(reach / (0.25 * thermal_energy(temperature)))
     distances = torch.linspace(0, reach, n + 1, dtype=torch.float64)
+    # Outwards, some steps at a time: the nearest root is most often within the first few.
     for first in range(0, n, 256):
         roots = []
         for mu in (start - distances[first : first + 257], start + distances[first : first + 257]):

@@ -43,11 +43,11 @@ class FermiWeights(NamedTuple):
     Attributes
     ----------
     number
-        eV; number·D is the number of electrons, number·d the density.
+        Weights of the number of electrons, eV: number·D is that number, number·d the density.
     band
-        eV²; band·D is the band energy, eV.
+        Weights of the band energy, eV²: band·D is E_b, eV.
     entropy
-        eV²; entropy·D is −TS, eV (negative).
+        Weights of the entropy, eV²: entropy·D is −TS, eV (negative).
     """
 
     number: Tensor
@@ -68,27 +68,27 @@ def fermi_weights(
     Parameters
     ----------
     energy_grid
-        The samples' energies.
+        Energies of the samples.
     mu
         Fermi level, eV; a tensor may have any shape, to which the axis of the levels is added, and may need a gradient.
     temperature
-        K.
+        Temperature of the electrons, K.
     correction
         Whether to correct for broadening and interpolation, see :func:`maladist.physics.fermi.use_correction`.
     device
-        Where the weights are made; that of ``mu`` where None.
+        Device that the weights are made on; that of ``mu`` where None.
 
     Returns
     -------
     FermiWeights
-        To 1e-14 of the largest weight, at any temperature.
+        The weights, exact to 1e-14 of the largest, at any temperature.
 
     Raises
     ------
     InputError
-        A temperature that is not positive and finite.
+        The temperature is not positive and finite.
     GridError
-        A correction where the broadening kernel is unknown.
+        The correction is wanted and the broadening kernel is unknown.
     """
     tau, (mu, e) = thermal_energy(temperature), _energies(energy_grid, mu, device)
     c = correction_coefficient(energy_grid) if correction else 0.0
@@ -128,6 +128,7 @@ def correction_coefficient(energy_grid: EnergyGrid) -> float:
 def _energies(grid: EnergyGrid, mu: float | Tensor, device: torch.device | str | None) -> tuple[Tensor, Tensor]:
     """μ as (..., 1), and ε − μ with one energy more at either end, (..., levels + 2)."""
     mu = torch.as_tensor(mu, dtype=torch.float64, device=device)[..., None]
+    # One more at either end: a second difference at the first and the last level needs them.
     steps = torch.arange(-1, grid.levels + 1, dtype=torch.float64, device=mu.device)
     return mu, grid.origin + grid.spacing * steps - mu
 
@@ -176,6 +177,7 @@ _ENTROPY = _Part(_minus_ts, lambda _, tau, y, a2, a3: -(tau**3) * (y * (a2 + mat
 def _weights(part: _Part, e: Tensor, tau: float, delta: float, c: float) -> Tensor:
     """∫ (g − c g″) Λ_i for the energies e, whose first and last only serve their neighbours."""
     correction = _second_difference(part.integrand(e, tau)) * (c / delta)
+    # Where τ ≥ Δ second differences of the closed form lose digits: see the module's head.
     if delta <= tau:
         return _by_quadrature(part, e[..., 1:-1], tau, delta) - correction
     y = _magnitude(e / tau)

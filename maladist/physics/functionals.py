@@ -48,25 +48,26 @@ def energy_density(functional: Functional, density: Tensor, sigma: Tensor | None
     functional
         'pbe', 'pw92' or 'pz'.
     density
-        ρ, float64, any shape, 1/Å³.
+        Density ρ, float64, any shape, 1/Å³.
     sigma
-        |∇ρ|², the same shape, 1/Å⁸; needed by 'pbe', not looked at by the others.
+        Squared gradient |∇ρ|², the same shape, 1/Å⁸; needed by 'pbe', not looked at by the others.
 
     Returns
     -------
     Tensor
-        The same shape, eV/Å³; differentiable in both.
+        Energy per volume, of the same shape, eV/Å³; differentiable in both.
 
     Raises
     ------
     InputError
-        An unknown functional, or no gradient where one is needed.
+        The functional is unknown, or there is no gradient where one is needed.
     """
     function, gradient = _entry(functional)
     if gradient and sigma is None:
         raise InputError("sigma", "None", f"|∇ρ|² for {functional}")
     rho = density * BOHR**3
     there = rho > VANISHING
+    # 1 in place of what vanishes: neither the value nor the gradient of what is thrown away may be NaN.
     rho = torch.where(there, rho, 1.0)
     s = torch.where(there, sigma * BOHR**8, 0.0) if gradient and sigma is not None else rho
     return torch.where(there, function(rho, s), 0.0) * (HARTREE / BOHR**3)
@@ -94,16 +95,16 @@ def integrate(
     functional
         'pbe', 'pw92' or 'pz'.
     density
-        ρ = n + n_core, any shape, 1/Å³.
+        Density ρ = n + n_core, any shape, 1/Å³.
     valence
-        n, the same shape, 1/Å³.
+        Valence density n, the same shape, 1/Å³.
     sigma, overlap
-        |∇ρ|² and ∇ρ·∇n, the same shape, 1/Å⁸; only for functionals that need them.
+        Products |∇ρ|² and ∇ρ·∇n, the same shape, 1/Å⁸; only for functionals that need them.
 
     Returns
     -------
     Tensor
-        (2,) float64, eV/Å³: to be multiplied by the volume of a point. Sums of parts of a grid add up.
+        The two sums, (2,) float64, eV/Å³: to be multiplied by the volume of a point. Sums of parts of a grid add up.
     """
     fields = [density, valence, *([sigma, overlap] if sigma is not None and overlap is not None else [])]
     total = torch.zeros(2, dtype=torch.float64, device=density.device)

@@ -18,6 +18,7 @@ from maladist.units import COULOMB
 def coulomb_kernel(slab: ReciprocalSlab, device: torch.device | str = "cpu") -> Tensor:
     """4π e²/G², 0 at G = 0, (slab.shape) float64, eV Å³."""
     g2 = slab.squared(device)
+    # The inner `where` keeps 1/0 out of the gradient, in which the outer one would make NaN of it.
     return torch.where(g2 > 0, 4 * math.pi * COULOMB / torch.where(g2 > 0, g2, 1.0), 0.0)
 
 
@@ -36,7 +37,7 @@ def hartree_energy(density: Tensor, grid: Grid) -> Tensor:
     density
         n(r), (Nx, Ny, Nz) float64, 1/Å³.
     grid
-        Its grid.
+        Grid of the density.
 
     Returns
     -------

@@ -16,7 +16,7 @@ def density(ldos: Tensor, weights: Tensor) -> Tensor:
     ldos
         d(ε_i, r), (..., levels) of any floating type, 1/(eV Å³). Float32 is summed in float64, a batch at a time.
     weights
-        (levels,), or (levels, r) for r integrals at once, for example the basis of
+        Weights of the levels, (levels,), or (levels, r) for r integrals at once, for example the basis of
         :func:`maladist.physics.fermi.window_modes`; float64, on the device of the LDOS.
 
     Returns
@@ -25,6 +25,7 @@ def density(ldos: Tensor, weights: Tensor) -> Tensor:
         (...,) or (..., r) float64; 1/Å³ for the weights of the number of electrons.
     """
     flat = ldos.reshape(-1, ldos.shape[-1])
+    # Converted a batch at a time: the whole LDOS in float64 would be twice what is in memory already.
     parts = [batch.to(weights.dtype) @ weights for batch in flat.split(_POINTS)]
     return torch.cat(parts).reshape(ldos.shape[:-1] + weights.shape[1:])
 

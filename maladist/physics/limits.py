@@ -40,12 +40,12 @@ def check_limits(dos: torch.Tensor, energies: EnergyGrid, states: Sequence[Fermi
     dos
         D(ε), (levels,) float64, 1/eV.
     states
-        The electrons at each temperature.
+        State of the electrons at each temperature.
 
     Raises
     ------
     EnergyWindowError
-        A temperature at which what is missing above the window or the bands is worth more than ``REFUSED``.
+        At some temperature, what is missing above the window or the bands is worth more than ``REFUSED``.
     """
     notes = []
     for state in states:
@@ -79,8 +79,10 @@ def above(dos: torch.Tensor, energies: EnergyGrid, state: FermiState) -> tuple[f
     """
     d, e = dos.detach().cpu().numpy(), energies.values
     upper = (e > state.fermi_energy) | (e == e[-1])
+    # A network's noise may be negative there, where there are no levels at all.
     mean = float(d[upper].clip(min=0).mean())
     top = float(e[np.flatnonzero(upper & (d >= mean / 2))[-1]])
     tau = BOLTZMANN * state.temperature
     y = (top - state.fermi_energy) / tau
+    # scipy's spence(z) is Li₂(1 − z): this is −A₂(y), which is negative.
     return top, float(mean * tau**2 * spence(1 + np.exp(-y)))

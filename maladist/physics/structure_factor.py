@@ -38,16 +38,16 @@ def structure_factors(positions: Tensor, weights: Tensor, slab: ReciprocalSlab) 
     Parameters
     ----------
     positions
-        r_k, (n, 3) float64, Å, in the cell or not.
+        Positions r_k, (n, 3) float64, Å, in the cell or not.
     weights
-        q_k, (n,) float64, on the same device.
+        Weights q_k, (n,) float64, on the same device.
     slab
-        The G wanted. Memory and time for the transform follow the slab, not the whole grid.
+        Slab of G that is wanted. Memory and time for the transform follow the slab, not the whole grid.
 
     Returns
     -------
     Tensor
-        (slab.shape) complex128; differentiable once in positions and weights.
+        The structure factors, (slab.shape) complex128; differentiable once in positions and weights.
     """
     inverse = torch.as_tensor(np.linalg.inv(slab.grid.cell_array), device=positions.device)
     return _StructureFactors.apply(positions @ inverse, weights, slab)
@@ -62,6 +62,7 @@ class _StructureFactors(torch.autograd.Function):
         q = weights.detach().cpu().numpy().astype(np.complex128)
         out = np.empty(slab.shape, dtype=np.complex128)
         for piece in _pieces(slab):
+            # finufft's modes lie around zero: a phase moves the piece there.
             shifted = q * np.exp(-1j * (angles @ piece.centre))
             out[piece.slices] = finufft.nufft3d1(
                 *angles.T.copy(), shifted, piece.modes, eps=_PRECISION, isign=-1, nthreads=1
@@ -95,6 +96,7 @@ class _StructureFactors(torch.autograd.Function):
 
 def _angles(fractional: Tensor) -> Real:
     x = fractional.detach().cpu().numpy()
+    # Into (−π, π]: S(G) does not change by lattice vectors, and large angles would lose digits.
     return np.asarray(2 * np.pi * (x - np.round(x)))
 
 

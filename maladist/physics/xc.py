@@ -25,18 +25,19 @@ def gradient_of(density_g: Tensor, slab: ReciprocalSlab, axis: int, sphere: Tens
     density_g
         ρ(G), (slab.shape) complex128, 1/Å³.
     slab
-        Where.
+        Slab of the coefficients.
     axis
-        0, 1, 2 for x, y, z.
+        Cartesian axis of the component: 0, 1, 2 for x, y, z.
     sphere
         Mask of :meth:`ReciprocalSlab.sphere`.
 
     Returns
     -------
     Tensor
-        (slab.shape) complex128, 1/Å⁴.
+        The coefficients, (slab.shape) complex128, 1/Å⁴.
     """
     g = slab.component(axis, density_g.device) * sphere
+    # i G ρ without a complex product, of which half would be multiplications by zero.
     return torch.complex(-g * density_g.imag, g * density_g.real)
 
 
@@ -48,7 +49,7 @@ def xc_energy(density: Tensor, grid: Grid, functional: Functional, density_cutof
     density
         ρ = n + n_core, (Nx, Ny, Nz) float64, 1/Å³.
     grid
-        Its grid.
+        Grid of the density.
     functional
         'pbe', 'pw92' or 'pz'.
     density_cutoff
@@ -57,7 +58,7 @@ def xc_energy(density: Tensor, grid: Grid, functional: Functional, density_cutof
     Returns
     -------
     Tensor
-        Scalar, eV.
+        The energy, scalar, eV.
     """
     sigma = None
     if needs_gradient(functional):
@@ -122,9 +123,9 @@ def xc_share(
     has_core
         Whether there is a core charge.
     density
-        n at the points, any shape, float64, 1/Å³, without a graph.
+        Valence density n at the points, any shape, float64, 1/Å³, without a graph.
     field
-        Gives each of :func:`xc_fields` at the points, when it is asked for: one at a time is held.
+        Function that gives each of :func:`xc_fields` at the points, when it is asked for: one at a time is held.
     voxel_volume
         Volume of a point, Å³.
 
@@ -140,6 +141,7 @@ def xc_share(
     overlap = torch.zeros_like(density) if has_core else sigma  # ∇ρ·∇n is |∇ρ|² where ρ is n
     for axis in range(3):
         of_rho = field(XCField("all", axis))
+        # Component by component: one field of the gradient is held at a time, not three.
         sigma.addcmul_(of_rho, of_rho)
         if has_core:
             overlap.addcmul_(of_rho, field(XCField("valence", axis)))
