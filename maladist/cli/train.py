@@ -63,10 +63,14 @@ def train(
 
 
 def _table(found: Validated) -> Table:
-    table = Table(title="validation, model − DFT", title_justify="left")
-    for column in ("snapshot", "E_b, meV/atom", "A, meV/atom", "|Δn|/n"):
-        table.add_column(column, justify="left" if column == "snapshot" else "right")
+    """Errors against the DFT, against what the data's own LDOS gives, and the difference of the two."""
+    table = Table(title="validation, model − DFT; from data: model − the data's own LDOS", title_justify="left")
+    table.add_column("snapshot")
+    for column in ("E_b, meV/atom", "from data", "data − DFT", "A, meV/atom", "from data", "data − DFT", "|Δn|/n"):
+        table.add_column(column, justify="right")
     for one in found.snapshots:
-        energies = ["–" if v is None else f"{v:+.1f}" for v in (one.band_energy, one.total_energy)]
+        band = (one.band_energy, one.band_energy_from_data, one.band_energy_of_data)
+        total = (one.total_energy, one.total_energy_from_data, one.total_energy_of_data)
+        energies = ["–" if v is None else f"{v:+.1f}" for v in (*band, *total)]
         table.add_row(one.name, *energies, "–" if one.density is None else f"{one.density:.2%}")
     return table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 
@@ -58,14 +58,25 @@ def tune(
     say(f"{folder / BEST}: maladist train takes it")
 
 
+_ERRORS: Final = {
+    "band_energy_meV_per_atom": "|ΔE_b|",
+    "band_energy_from_data_meV_per_atom": "from data",
+    "total_energy_meV_per_atom": "|ΔA|",
+    "total_energy_from_data_meV_per_atom": "from data",
+}
+"""Columns of mean errors, meV/atom: against the energies that the DFT printed, and against the data's own LDOS."""
+
+
 def _table(found: Tuned, objective: str, most: int = 10) -> Table:
     """The best trials."""
     shown = found.trials[:most]
     table = Table(title=f"{len(shown)} best of {len(found.trials)} trials", title_justify="left")
-    for column in ("trial", objective, *found.best.values, "s"):
+    errors = {name: label for name, label in _ERRORS.items() if any(name in t.errors for t in shown)}
+    for column in ("trial", objective, *found.best.values, *errors.values(), "s"):
         table.add_column(column, justify="right")
     for t in shown:
         value = t.state if t.value is None or t.state != "complete" else f"{t.value:.5g}"
         cells = [f"{v:.4g}" if isinstance(v, float) else str(v) for v in t.values.values()]
+        cells += [f"{t.errors[name]:.2f}" if name in t.errors else "–" for name in errors]
         table.add_row(str(t.number), value, *cells, f"{t.seconds:.1f}")
     return table

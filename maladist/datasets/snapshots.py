@@ -15,7 +15,7 @@ import xarray as xr
 
 from maladist import schema
 from maladist.descriptors import Spec, spec_from_dict
-from maladist.errors import InputError, StoreError
+from maladist.errors import EnergyWindowError, InputError, StoreError
 from maladist.grid import EnergyGrid
 from maladist.io import datasets, stores
 from maladist.learning.loss import Sensitivity
@@ -88,6 +88,33 @@ class Snapshot:
             corrected = replace(self.system, correction=correction)
             mu = fermi_states(torch.as_tensor(self.dos), self.energies, corrected)[0].fermi_energy
         return Sensitivity(self.system.grid.volume / self.system.n_atoms, float(mu), self.temperature)
+
+    def integrals(self, *, correction: bool) -> dict[str, float]:
+        """Energies that D(ε) of the data gives, eV: E_b and −TS by the names of the data contract, as MALA takes them.
+
+        Empty where the data hold no D(ε), temperature or number of electrons, or their window lacks the Fermi level.
+        """
+        system = replace(self.system, correction=correction)
+        if self.dos is None or system.n_electrons is None or not system.temperatures:
+            return {}
+        dos = torch.as_tensor(self.dos)
+        try:
+            state = fermi_states(dos, self.energies, system)[0]
+        except EnergyWindowError:
+            return {}
+        band, entropy = state.band_energy(dos, system.n_electrons), state.entropy_contribution(dos)
+        return {"band_energy_eV": band, "entropy_contribution_eV": entropy}
+
+    def data_error(self, *, correction: bool) -> dict[str, float]:
+        """Energies that the data's own LDOS gives less the DFT's, eV/atom; empty where the data do not tell.
+
+        By the names of the data contract without their unit. A at the DFT's density differs by what E_b and −TS do.
+        """
+        given, terms = self.integrals(correction=correction), self.terms
+        found = {k.removesuffix("_eV"): (v - terms[k]) / self.system.n_atoms for k, v in given.items() if k in terms}
+        if found and len(found) == len(given):
+            found["total_free_energy"] = sum(found.values())
+        return found
 
     def on_local_energies(self, energy_zero: Mapping[str, float], energies: EnergyGrid) -> Snapshot:
         """The snapshot with the cell's zero of energy taken out.

@@ -22,7 +22,7 @@ from distributed import Client
 from maladist import schema
 from maladist.cluster import client_or_local
 from maladist.datasets.snapshots import Snapshot, find_snapshots
-from maladist.errors import AccuracyWarning, EnergyWindowError, InputError
+from maladist.errors import AccuracyWarning, InputError
 from maladist.evaluation.statistics import Evaluated
 from maladist.grid import Block, EnergyGrid
 from maladist.io import stores
@@ -34,7 +34,7 @@ from maladist.parallel.blocking import choose_block
 from maladist.parallel.progress import Observer, Silent
 from maladist.physics.energies import ion_energy
 from maladist.physics.energy_zero import resampling
-from maladist.physics.fermi import fermi_states, number_weights
+from maladist.physics.fermi import number_weights
 from maladist.prediction.options import Chunks, NumericsOptions, check_chunks
 from maladist.prediction.predict import predict
 from maladist.prediction.result import Prediction
@@ -240,32 +240,9 @@ def _errors(
         fermi_level=None if mu is None else 1e3 * (predicted.fermi_energy - mu),
         predicted={k.removesuffix("_eV"): v / n for k, v in ours.items() if v is not None and k in snapshot.terms},
         reference={k.removesuffix("_eV"): snapshot.terms[k] / n for k in ours if k in snapshot.terms},
-        data_error=_data_error(snapshot, bool(predicted.dataset.attrs["broadening_correction"])),
+        data_error=snapshot.data_error(correction=bool(predicted.dataset.attrs["broadening_correction"])),
         spread=_spread(predicted, n),
     )
-
-
-def _data_error(snapshot: Snapshot, corrected: bool) -> dict[str, float]:
-    """What the data's own LDOS gives for the energies less the DFT's, eV/atom; empty where the data do not tell.
-
-    A at the DFT's density differs by what E_b and −TS do.
-    """
-    system, terms = replace(snapshot.system, correction=corrected), snapshot.terms
-    if snapshot.dos is None or system.n_electrons is None:
-        return {}
-    dos = torch.as_tensor(snapshot.dos)
-    try:
-        state = fermi_states(dos, snapshot.energies, system)[0]
-    except EnergyWindowError:
-        # A window that does not hold the Fermi level: the data's LDOS gives no energies, which is
-        # no fault of the model.
-        return {}
-    given = {"band_energy_eV": state.band_energy(dos, system.n_electrons)}
-    given["entropy_contribution_eV"] = state.entropy_contribution(dos)
-    errors = {k.removesuffix("_eV"): (v - terms[k]) / system.n_atoms for k, v in given.items() if k in terms}
-    if len(errors) == len(given):
-        errors["total_free_energy"] = sum(errors.values())
-    return errors
 
 
 def _electrons(snapshot: Snapshot, predicted: Prediction) -> float | None:

@@ -105,7 +105,7 @@ def check_known(
     Parameters
     ----------
     metric
-        'loss', 'band_energy' or 'total_energy'.
+        'loss', or an error of an energy; see `maladist.training.sections.Metric`.
     key
         Key of the configuration that the metric comes from, for errors.
     config, validation, elements
@@ -124,13 +124,18 @@ def check_known(
 
 def _lacks(metric: str, snapshot: Snapshot, points: float, elements: Mapping[str, Element]) -> str:
     """What a snapshot lacks that an error of E_b or A needs; nothing where it has all."""
-    system, total = replace(snapshot.system, elements=elements), metric == "total_energy"
+    system, total = replace(snapshot.system, elements=elements), metric.startswith("total_energy")
+    from_data = metric.endswith("_from_data")
     # A and n(r) are of the whole cell; E_b can be taken from a part beside the DFT's own D(ε), see validation.py.
     every = number_of_points(points, system.grid.n_points) == system.grid.n_points
     needs = {
         "temperature": bool(system.temperatures),
         "number of electrons": system.n_electrons is not None,
-        "energies of the DFT": f"{'total_free' if total else 'band'}_energy_eV" in snapshot.terms,
+        "energies of the DFT": f"{'total_free' if total else 'band'}_energy_eV" in snapshot.terms
+        or (from_data and not total),
+        "Fermi level by its own LDOS": not from_data or bool(snapshot.integrals(correction=False)),
+        "band energy and entropy of the DFT": not (from_data and total)
+        or "total_free_energy" in snapshot.data_error(correction=False),
         "DOS": every or snapshot.dos is not None,
         "validation of all its points (data.validation_points: 1.0)": every or not total,
         "density of the DFT": snapshot.has_density or not total,

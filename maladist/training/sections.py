@@ -195,8 +195,13 @@ class BatchConfig(Section):
     points: int = Field(default=256, ge=1)
 
 
+Metric = Literal["loss", "band_energy", "total_energy", "band_energy_from_data", "total_energy_from_data"]
+"""What is made small on the validation snapshots: the loss, or the mean |ΔE_b| or |ΔA| against the energies that the
+DFT printed, or (``_from_data``) against those that the data's own LDOS gives, as MALA compares."""
+
+
 class StoppingConfig(Section):
     """Early stopping: on what, and after how many epochs without a better value. The best weights are kept."""
 
-    metric: Literal["loss", "band_energy", "total_energy"] = "loss"
+    metric: Metric = "loss"
     patience: int = Field(default=20, ge=1)

@@ -1,5 +1,8 @@
 """Errors of a model on the validation snapshots of a training: the loss, E_b, A and n(r), chunk by chunk.
 
+E_b and A are compared twice: with what the DFT printed, and with what the data's own LDOS gives, as MALA compares. The
+difference of the two is the data's own error, which no network that learns the LDOS can be expected to mend.
+
 From all points of a snapshot D = Ω ⟨d⟩ gives the Fermi level and E_b; with the DFT's pseudopotentials the density gives
 A. Where only some points were chosen, D is the DFT's plus Ω ⟨d − d⁰⟩ over them: the two have their sampling's error in
 common, which so drops out. n(r) and A need all points.
@@ -11,7 +14,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -34,15 +37,23 @@ class SnapshotErrors:
     Attributes
     ----------
     band_energy, total_energy
-        Errors of E_b and A, meV/atom.
+        Against the energies that the DFT printed, meV/atom.
     density
         Mean |Δn| / mean n.
+    band_energy_from_data, total_energy_from_data
+        Against the energies that the data's own LDOS gives, meV/atom.
+    band_energy_of_data, total_energy_of_data
+        What the data's own LDOS gives less what the DFT printed, meV/atom: the model has no part in it.
     """
 
     name: str
     band_energy: float | None = None
     total_energy: float | None = None
     density: float | None = None
+    band_energy_from_data: float | None = None
+    total_energy_from_data: float | None = None
+    band_energy_of_data: float | None = None
+    total_energy_of_data: float | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,7 @@ class Validated:
     snapshots: tuple[SnapshotErrors, ...]
 
     def mean(self, name: str) -> float | None:
-        """Mean absolute 'band_energy', 'total_energy' or 'density' error; None unless every snapshot has one."""
+        """Mean absolute error, by its name in `SnapshotErrors`; None unless every snapshot has one."""
         values = [getattr(s, name) for s in self.snapshots]
         return None if any(v is None for v in values) else float(np.mean(np.abs(values)))
 
@@ -71,23 +82,36 @@ class Validated:
         return math.inf if value is None or not math.isfinite(value) else value
 
     def __str__(self) -> str:
-        parts = [f"validation loss {self.loss:.4g}"]
-        for name, label in (("band_energy", "|ΔE_b|"), ("total_energy", "|ΔA|")):
-            if (value := self.mean(name)) is not None:
-                parts.append(f"{label} {value:.1f} meV/atom")
-        if (value := self.mean("density")) is not None:
-            parts.append(f"|Δn|/n {value:.2%}")
-        return ", ".join(parts)
+        return told(self._figures())
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, float]:
         """Errors by names with their units, for tables; what is not known or infinite is left out."""
-        named = {
-            "validation_loss": self.loss,
-            "band_energy_meV_per_atom": self.mean("band_energy"),
-            "total_energy_meV_per_atom": self.mean("total_energy"),
-            "density_relative": self.mean("density"),
-        }
-        return {name: value for name, value in named.items() if value is not None and math.isfinite(value)}
+        return {name: value for name, value in self._figures().items() if math.isfinite(value)}
+
+    def _figures(self) -> dict[str, float]:
+        energies = [
+            f"{name}{kind}" for name in ("band_energy", "total_energy") for kind in ("", "_from_data", "_of_data")
+        ]
+        means = {f"{name}_meV_per_atom": self.mean(name) for name in energies}
+        named = {"validation_loss": self.loss, **means, "density_relative": self.mean("density")}
+        return {name: value for name, value in named.items() if value is not None}
+
+
+def told(figures: Mapping[str, float]) -> str:
+    """One line of the mean errors that `Validated.to_dict` names."""
+    parts = [f"validation loss {figures['validation_loss']:.4g}"] if "validation_loss" in figures else []
+    for name, label in (("band_energy", "|ΔE_b|"), ("total_energy", "|ΔA|")):
+        dft, data, own = (figures.get(f"{name}{kind}_meV_per_atom") for kind in ("", "_from_data", "_of_data"))
+        if dft is not None:
+            beside = (
+                "" if data is None or own is None else f" (from the data's LDOS {data:.1f}, which is off by {own:.1f})"
+            )
+            parts.append(f"{label} {dft:.1f} meV/atom{beside}")
+        elif data is not None:
+            parts.append(f"{label} from the data's LDOS {data:.1f} meV/atom")
+    if "density_relative" in figures:
+        parts.append(f"|Δn|/n {figures['density_relative']:.2%}")
+    return ", ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -146,7 +170,7 @@ class Validation:
         self, model: LDOSModel, snapshot: Snapshot, chunks: Sequence[Chunk], means: torch.Tensor
     ) -> SnapshotErrors:
         system = replace(snapshot.system, elements=self.elements, correction=self.correction)
-        grid, n = system.grid, system.n_atoms
+        grid = system.grid
         every = sum(c.rows for c in chunks) == grid.n_points
         if not system.temperatures or system.n_electrons is None or (snapshot.dos is None and not every):
             return SnapshotErrors(snapshot.name)
@@ -155,19 +179,43 @@ class Validation:
             (state,) = fermi_states(dos, snapshot.energies, system)
         except EnergyWindowError:
             # A D(ε) that brackets no Fermi level is as wrong as can be; None would mean that the data do not tell.
-            return SnapshotErrors(snapshot.name, math.inf, math.inf, math.inf)
-        band, terms = state.band_energy(dos, system.n_electrons), snapshot.terms
-        band_error = 1e3 * (band - terms["band_energy_eV"]) / n if "band_energy_eV" in terms else None
-        if not (every and snapshot.has_density):
-            return SnapshotErrors(snapshot.name, band_error)
-        # The Fermi level needs D(ε) of the whole cell, and the density needs the Fermi level.
-        density = self._density(model, snapshot, chunks, state.weights)
-        dft = torch.as_tensor(stores.read_region(snapshot.path, "density").astype(float, copy=False))
-        density_error = float((density - dft).abs().mean() / dft.mean())
-        total = total_free_energy(band, state.entropy_contribution(dos), density, system).total
-        known = total is not None and "total_free_energy_eV" in terms
-        total_error = 1e3 * (total - terms["total_free_energy_eV"]) / n if total is not None and known else None
-        return SnapshotErrors(snapshot.name, band_error, total_error, density_error)
+            return SnapshotErrors(snapshot.name, *5 * [math.inf])
+        band, total, density_error = state.band_energy(dos, system.n_electrons), None, None
+        if every and snapshot.has_density:
+            # The Fermi level needs D(ε) of the whole cell, and the density needs the Fermi level.
+            density = self._density(model, snapshot, chunks, state.weights)
+            dft = torch.as_tensor(stores.read_region(snapshot.path, "density").astype(float, copy=False))
+            density_error = float((density - dft).abs().mean() / dft.mean())
+            total = total_free_energy(band, state.entropy_contribution(dos), density, system).total
+        return self._errors(snapshot, band, total, density_error)
+
+    def _errors(self, snapshot: Snapshot, band: float, total: float | None, density: float | None) -> SnapshotErrors:
+        """Errors by both comparisons, from the model's E_b and A in eV."""
+        n, terms, (integrals, of_data) = snapshot.system.n_atoms, snapshot.terms, self._of_data[snapshot.path]
+
+        def off(ours: float | None, theirs: float | None) -> float | None:
+            return None if ours is None or theirs is None else 1e3 * (ours - theirs) / n
+
+        own = of_data.get("total_free_energy")  # eV/atom; A is taken at the DFT's density, so that nothing else differs
+        dft = terms.get("total_free_energy_eV")
+        return SnapshotErrors(
+            snapshot.name,
+            band_energy=off(band, terms.get("band_energy_eV")),
+            total_energy=off(total, dft),
+            density=density,
+            band_energy_from_data=off(band, integrals.get("band_energy_eV")),
+            total_energy_from_data=None if own is None or dft is None else off(total, dft + n * own),
+            band_energy_of_data=off(integrals.get("band_energy_eV"), terms.get("band_energy_eV")),
+            total_energy_of_data=None if own is None else 1e3 * own,
+        )
+
+    @cached_property
+    def _of_data(self) -> dict[str, tuple[dict[str, float], dict[str, float]]]:
+        """Energies that each snapshot's own LDOS gives, eV, and by how much they differ from the DFT's, eV/atom."""
+        return {
+            s.path: (s.integrals(correction=self.correction), s.data_error(correction=self.correction))
+            for s in self.snapshots
+        }
 
     def _density(self, model: LDOSModel, snapshot: Snapshot, chunks: Sequence[Chunk], w: FermiWeights) -> torch.Tensor:
         """The density that A is taken at, (Nx, Ny, Nz) float64: a second pass, now that μ is known.

@@ -20,7 +20,7 @@ import math
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -29,10 +29,11 @@ from maladist.configuration import Options, Section
 from maladist.errors import InputError
 from maladist.io.yaml import Configuration
 from maladist.training.config import TrainConfig
+from maladist.training.sections import Metric
 from maladist.tuning.training_free import orthogonal_array
 
-Objective = Literal["loss", "band_energy", "total_energy", "naswot", "jacobian", "acsd", "mutual_information"]
-TRAINED: Final = ("loss", "band_energy", "total_energy")
+Objective = Literal[Metric, "naswot", "jacobian", "acsd", "mutual_information"]
+TRAINED: Final[tuple[str, ...]] = get_args(Metric)
 LARGER_IS_BETTER: Final = ("naswot", "jacobian", "mutual_information")
 FEELS: Final = {"naswot": "network", "jacobian": "network", "acsd": "descriptor", "mutual_information": "descriptor"}
 """The section that a measure without training tells anything of."""
@@ -129,8 +130,10 @@ class TuneConfig(Configuration):
         Values by key of the training's configuration, as ``optimiser.lr``, or in its sections; a list is short for its
         choices, so those of ``network.hidden``, itself a list, are lists in a list.
     objective
-        'loss', 'band_energy' or 'total_energy' of the validation snapshots after training, to be made small; or a
-        measure without training: 'naswot' and 'jacobian' of networks, 'acsd' and 'mutual_information' of descriptors.
+        'loss', 'band_energy' or 'total_energy' of the validation snapshots after training, to be made small, against
+        the energies that the DFT printed; 'band_energy_from_data' or 'total_energy_from_data' against those that the
+        data's own LDOS gives; or a measure without training: 'naswot' and 'jacobian' of networks, 'acsd' and
+        'mutual_information' of descriptors.
     method
         'optuna': the sampler proposes. 'grid': every combination. 'oat': the runs of an orthogonal array, then the best
         level of each key by the means, run once more if it was not among them.

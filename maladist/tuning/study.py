@@ -93,6 +93,7 @@ class Study:
         states = self.optuna.trial.TrialState
         trial.set_user_attr("seconds", outcome.seconds)
         trial.set_user_attr("reason", outcome.reason)
+        trial.set_user_attr("errors", dict(outcome.errors))
         if outcome.stopped:
             self.study.tell(trial, state=states.PRUNED)
         elif outcome.value is None:
@@ -105,7 +106,7 @@ class Study:
         return len(self.rows())
 
     def rows(self) -> list[dict[str, Any]]:
-        """All of them, by number: their number, values, state, value, seconds and reason."""
+        """All of them, by number: their number, values, state, value, seconds, reason and errors."""
         ended = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
         return [
             {
@@ -115,6 +116,7 @@ class Study:
                 "value": t.value,
                 "seconds": t.user_attrs.get("seconds", 0.0),
                 "reason": t.user_attrs.get("reason", ""),
+                "errors": t.user_attrs.get("errors", {}),
             }
             for t in self.study.trials
             if t.state.name in ended and "interrupted" not in t.user_attrs

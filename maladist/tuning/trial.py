@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +24,7 @@ from maladist.training.metrics import EpochReport
 from maladist.training.prepare import Prepared
 from maladist.training.samples import Chunk
 from maladist.training.train import CHECKPOINT, fit
+from maladist.training.validation import Validated
 from maladist.tuning.training_free import acsd, jacobian_score, mutual_information, naswot
 
 DRAWS: Final = 5
@@ -46,12 +47,15 @@ class Outcome:
         Why it failed; empty where it did not.
     stopped
         Whether the pruner, or the user, ended it.
+    errors
+        Mean errors on the validation snapshots, as `Validated.to_dict`; empty where nothing was trained.
     """
 
     value: float | None
     seconds: float
     reason: str = ""
     stopped: bool = False
+    errors: Mapping[str, float] = field(default_factory=dict)
 
 
 class _StoppedError(Exception):
@@ -77,10 +81,12 @@ def run_trial(
         torch.set_num_threads(get_worker().state.nthreads)
         began = time.perf_counter()
         try:
+            errors: Mapping[str, float] = {}
             if objective in MEASURES:
                 value = measure(config, prepared, objective, points, seed)
             else:
-                value = _trained(config, prepared, objective, folder, topic)
+                found = _trained(config, prepared, objective, folder, topic)
+                value, errors = found.metric(objective), found.to_dict()
         except _StoppedError:
             return Outcome(None, time.perf_counter() - began, stopped=True)
         except (OutputError, StoreError):  # a full disk says nothing of the trial's values
@@ -91,11 +97,12 @@ def run_trial(
             return Outcome(None, time.perf_counter() - began, f"{type(error).__name__}: {error}")
         seconds = time.perf_counter() - began
         if not math.isfinite(value):
-            return Outcome(None, seconds, f"{objective} is not a finite number, or the data do not tell it")
-        return Outcome(value, seconds)
+            why = f"{objective} is not a finite number, or the data do not tell it"
+            return Outcome(None, seconds, why, errors=errors)
+        return Outcome(value, seconds, errors=errors)
 
 
-def _trained(config: TrainConfig, prepared: Prepared, objective: str, folder: Claim, topic: str) -> float:
+def _trained(config: TrainConfig, prepared: Prepared, objective: str, folder: Claim, topic: str) -> Validated:
     """Train, and validate the network that the training keeps."""
     worker, stop = get_worker(), Event(topic)
 
@@ -114,10 +121,10 @@ def _trained(config: TrainConfig, prepared: Prepared, objective: str, folder: Cl
     # The training may keep another network than that of its last epoch: its best weights, or their average.
     validation = prepared.checked_on(config)
     assert validation is not None
-    value = validation(model).metric(objective)
+    found = validation(model)
     # Nothing goes on from a finished trial, and checkpoints are the largest files of a search.
     (Path(folder) / CHECKPOINT).unlink(missing_ok=True)
-    return value
+    return found
 
 
 def measure(config: TrainConfig, prepared: Prepared, objective: str, points: int, seed: int) -> float:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final
@@ -33,6 +33,7 @@ from maladist.parallel.workers import Workers
 from maladist.training.config import TrainConfig
 from maladist.training.data import find_data
 from maladist.training.prepare import Prepared, prepare
+from maladist.training.validation import told
 from maladist.tuning.config import TRAINED, TuneConfig
 from maladist.tuning.study import Study, check_output, storing
 from maladist.tuning.trial import Outcome, run_trial
@@ -59,6 +60,9 @@ class Trial(Finished):
         Time on its worker.
     reason
         Why it failed; empty where it did not.
+    errors
+        Mean errors on the validation snapshots, as `Validated.to_dict`: against the energies that the DFT printed, and
+        against those that the data's own LDOS gives.
     """
 
     number: int
@@ -67,6 +71,7 @@ class Trial(Finished):
     value: float | None
     seconds: float
     reason: str = ""
+    errors: Mapping[str, float] = field(default_factory=dict)
 
     def line(self, *, bar: bool) -> str:
         """Its objective, its values and, where it failed, why."""
@@ -74,15 +79,15 @@ class Trial(Finished):
         values = ", ".join(f"{key} {value}" for key, value in self.values.items())
         outcome = self.state if self.value is None else f"{self.state} {self.value:.5g}"
         said = f"trial {self.number}: {outcome} ({values}; {self.seconds:.1f} s)"
+        said = f"{said}; {told(self.errors)}" if self.errors else said
         return f"{said}: {self.reason}" if self.reason else said
 
     def to_dict(self) -> dict[str, Any]:
         """A row of a table."""
         shown = {k: json.dumps(v) if isinstance(v, list | dict) else v for k, v in self.values.items()}
         value, seconds = self.value, round(self.seconds, 3)
-        return {"trial": self.number, **shown, "state": self.state, "value": value, "seconds": seconds} | (
-            {"reason": self.reason} if self.reason else {}
-        )
+        row = {"trial": self.number, **shown, "state": self.state, "value": value, "seconds": seconds, **self.errors}
+        return {**row, "reason": self.reason} if self.reason else row
 
 
 @dataclass(frozen=True)

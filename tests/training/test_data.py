@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from maladist.cli.app import main
 from maladist.errors import InputError
 from maladist.io.yaml import yaml_text
 from maladist.training.data import find_data
+from maladist.training.sections import Metric
 
 NOWHERE = "tcp://127.0.0.1:9"  # a cluster that does not answer
 
@@ -117,9 +118,11 @@ def stopping(store: Path, metric: str, own_data: Path | None, **data: Any) -> Tr
 
 
 def test_a_metric_that_the_data_tell_is_taken(bare: Path, own_data: Path) -> None:
-    for metric in ("loss", "band_energy", "total_energy"):
+    for metric in get_args(Metric):
         find_data(stopping(bare, metric, own_data))
     find_data(stopping(bare, "band_energy", None, validation_points=0.5))
+    shutil.rmtree(bare / "snapshots" / "valid-0" / "reference")
+    find_data(stopping(bare, "band_energy_from_data", None))  # the data's LDOS tells it, whatever the DFT printed
 
 
 LACKS: dict[str, tuple[str, str]] = {
@@ -128,6 +131,8 @@ LACKS: dict[str, tuple[str, str]] = {
     "density": ("total_energy", "density of the DFT"),
     "reference": ("band_energy", "energies of the DFT"),
     "temperature": ("band_energy", "temperature"),
+    "dos": ("band_energy_from_data", "Fermi level by its own LDOS"),
+    "terms": ("total_energy_from_data", "band energy and entropy of the DFT"),
 }
 
 
@@ -138,8 +143,10 @@ def test_early_stopping_on_what_does_not_exist_is_refused_at_the_start(
     """It would end after `patience` epochs, as if nothing got better."""
     metric, words = LACKS[gone]
     group = bare / "snapshots" / "valid-0"
-    if gone in ("density", "reference"):
+    if gone in ("density", "reference", "dos"):
         shutil.rmtree(group / gone)
+    if gone == "terms":
+        shutil.rmtree(group / "reference" / "entropy_contribution_eV")
     if gone == "temperature":
         del zarr.open_group(str(group), mode="r+").attrs["temperature_K"]
     points = {"validation_points": 0.5} if gone == "points" else {}

@@ -90,6 +90,12 @@ def test_the_loss_falls_and_all_is_written_down(small_data_set: Path, tmp_path: 
     rows = metrics(tmp_path / "out")
     assert len(rows) == 30
     assert float(rows[-1]["total_energy_meV_per_atom"]) == last.mean("total_energy")
+    for name in ("band_energy_from_data", "total_energy_from_data", "band_energy_of_data", "total_energy_of_data"):
+        assert float(rows[-1][f"{name}_meV_per_atom"]) == last.mean(name)
+    for one in last.snapshots:
+        assert one.band_energy == pytest.approx(one.band_energy_from_data + one.band_energy_of_data)
+        assert one.total_energy == pytest.approx(one.total_energy_from_data + one.total_energy_of_data)
+        assert 0 < abs(one.band_energy_of_data) < 1  # meV/atom: these data were checked against the DFT
     assert rows[0]["validation_loss"] == ""
     assert not (tmp_path / "out" / "samples").exists()
 
@@ -238,7 +244,7 @@ def test_kept_samples_are_found_by_the_next_training(small_data_set: Path, tmp_p
     assert equal(one, two)
 
 
-@pytest.mark.parametrize("metric", ["loss", "band_energy", "total_energy"])
+@pytest.mark.parametrize("metric", ["loss", "band_energy", "total_energy", "total_energy_from_data"])
 def test_early_stopping_ends_the_run_and_keeps_the_best(
     metric: str, small_data_set: Path, tmp_path: Path, client: Client
 ) -> None:

@@ -21,7 +21,7 @@ from maladist.learning.outputs import Outputs
 from maladist.learning.scaling import Scaler
 from maladist.physics.fermi import fermi_states
 from maladist.training.samples import Chunk
-from maladist.training.validation import SnapshotErrors, Validated, Validation
+from maladist.training.validation import SnapshotErrors, Validated, Validation, told
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +83,7 @@ def test_a_network_that_gives_the_data_has_their_own_error_of_the_band_energy(
     assert validated.loss == 0.0
     # The LDOS on disk is float32, its D(ε) float64: 1e-7 of a band energy of some 10 eV/atom.
     assert validated.snapshots[0].band_energy == pytest.approx(own_error(snapshot), abs=0.01)
+    assert validated.snapshots[0].band_energy_from_data == pytest.approx(0.0, abs=0.01)
 
 
 def test_of_some_points_neither_the_density_nor_the_total_energy_is_told(made: Make) -> None:
@@ -124,3 +125,31 @@ def test_a_mean_is_known_only_where_every_snapshot_has_a_value() -> None:
     some = Validated(1.0, (*both.snapshots, SnapshotErrors("c")))
     assert some.mean("band_energy") is None
     assert np.isfinite(list(some.to_dict().values())).all()
+
+
+BOTH = SnapshotErrors("a", 10.0, -20.0, 0.01, 8.0, -23.0, 2.0, 3.0)
+
+
+def test_both_comparisons_and_the_datas_own_error_are_in_line_and_table() -> None:
+    found = Validated(0.5, (BOTH, SnapshotErrors("b", -10.0, 20.0, 0.01, -12.0, 17.0, 2.0, 3.0)))
+    assert str(found) == (
+        "validation loss 0.5, |ΔE_b| 10.0 meV/atom (from the data's LDOS 10.0, which is off by 2.0),"
+        " |ΔA| 20.0 meV/atom (from the data's LDOS 20.0, which is off by 3.0), |Δn|/n 1.00%"
+    )
+    assert found.to_dict()["total_energy_from_data_meV_per_atom"] == 20.0
+    assert found.to_dict()["band_energy_of_data_meV_per_atom"] == 2.0
+    assert found.metric("band_energy_from_data") == 10.0
+    assert told(found.to_dict()) == str(found)
+
+
+def test_without_energies_of_the_dft_the_datas_ldos_is_still_compared_with() -> None:
+    found = Validated(0.5, (SnapshotErrors("a", band_energy_from_data=8.0),))
+    assert str(found) == "validation loss 0.5, |ΔE_b| from the data's LDOS 8.0 meV/atom"
+    assert found.metric("band_energy") == math.inf
+
+
+@pytest.mark.parametrize("other", [SnapshotErrors("b"), SnapshotErrors("b", *5 * [math.inf])])
+def test_what_one_snapshot_lacks_is_no_number_of_all(other: SnapshotErrors) -> None:
+    found = Validated(0.5, (BOTH, other))
+    assert found.to_dict() == {"validation_loss": 0.5}
+    assert str(found).startswith("validation loss 0.5")

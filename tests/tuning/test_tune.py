@@ -86,7 +86,9 @@ def test_a_search_prefers_a_rate_that_learns_and_writes_what_train_takes(
     again = TrainConfig.read(tmp_path / "out" / BEST)
     assert again == found.config
     assert (again.optimiser.lr, again.network.hidden) == (1e-2, found.best.values["network.hidden"])
-    assert len((tmp_path / "out" / TRIALS).read_text().splitlines()) == 5
+    table = (tmp_path / "out" / TRIALS).read_text().splitlines()
+    assert len(table) == 5 and "band_energy_from_data_meV_per_atom" in table[0]
+    assert found.best.errors["validation_loss"] == found.best.value
 
 
 @pytest.mark.parametrize("storage", ["sqlite", "journal"])
@@ -219,7 +221,7 @@ def test_the_command_searches_and_a_bad_file_is_one_line(
     assert main(["tune", str(tmp_path / "t.yaml"), *run]) == 0
     shown = capsys.readouterr()
     assert "2 best of 2 trials" in shown.out and "best.yaml" in shown.out
-    assert "trial 1: complete" in shown.err
+    assert "trial 1: complete" in shown.err and "from the data's LDOS" in shown.err
     (tmp_path / "t.yaml").write_text(json.dumps({**told, "search": {"optimiser.lrr": {"choices": [1, 2]}}}))
     assert main(["tune", str(tmp_path / "t.yaml"), *run]) == 2
     said = capsys.readouterr().err.strip()
