@@ -3,7 +3,11 @@
 A hundred thousand blocks put into the scheduler at once would cost it hundreds of megabytes; in waves its memory is
 flat. A task whose worker dies is given to another by Dask, and after `allowed-failures` deaths (3 of Dask's) once more
 by us: where workers come and go, some task is always unlucky. One whose workers keep dying, or that raises, ends the
-run with the block's name, and everything that was finished stays in the store.
+run with the block's name, and everything that was finished stays in the store. The error leaves `run` when the run's
+other tasks have come to their end, so that whoever cleans up after it is alone with the files.
+
+What a task refuses (`InputError`, `OSError`) comes back as its answer: it is told once, where the run was called, and
+Dask's workers, who print the traceback of every task that raises, have nothing to print.
 
 A worker runs as many tasks as it has threads, so a task begins with torch on one thread; one that has the worker to
 itself sets their number.
@@ -11,14 +15,18 @@ itself sets their number.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import count, islice
+from types import TracebackType
 from typing import Any, Final, Protocol, TypeVar
 
 import torch
-from distributed import Client, Future, KilledWorker, as_completed
+from distributed import Client, Future, KilledWorker, Worker, as_completed
 from distributed.client import FutureCancelledError
 
 from maladist.errors import BlockError, ClusterError, InputError, OutputError, StoreError
@@ -30,6 +38,9 @@ ATTEMPTS: Final = 2
 
 PATIENCE: Final = 600.0
 """Seconds for which a run waits without a single worker; then it ends, and can be resumed."""
+
+LAST_TASKS: Final = 30.0
+"""Seconds for which a run that failed waits for its other tasks; Dask cannot stop one that runs."""
 
 _log = logging.getLogger("maladist")
 
@@ -94,7 +105,7 @@ def run(
     ClusterError
         The scheduler went away.
     """
-    for _, result in _numbered(client, function, jobs, run_key, resources, priority):
+    for _, result in _numbered(client, function, jobs, run_key, resources, priority, lambda _: None):
         yield result
 
 
@@ -112,10 +123,7 @@ def in_order(
 
     ``finished`` is told of each as it comes.
     """
-    results: dict[int, R] = {}
-    for i, result in _numbered(client, function, jobs, run_key, resources, priority):
-        results[i] = result
-        finished(result)
+    results = dict(_numbered(client, function, jobs, run_key, resources, priority, finished))
     return [results[i] for i in sorted(results)]
 
 
@@ -126,8 +134,9 @@ def _numbered(
     run_key: str,
     resources: dict[str, float] | None,
     priority: int,
+    finished: Callable[[R], object],
 ) -> Iterator[tuple[int, R]]:
-    """Results as they come, each with the number of its job."""
+    """Results as they come, each with the number of its job, after ``finished`` was told of it."""
     numbered = enumerate(jobs)
     call = _unique(run_key)
     under_way: dict[tuple[str, int, str], tuple[int, Job, int]] = {}
@@ -136,7 +145,7 @@ def _numbered(
         key = (call, attempt, job.name)  # one group: Dask then queues the tasks, and a death touches those that run
         under_way[key] = number, job, attempt
         how = {"pure": False, "resources": resources, "priority": priority}
-        return client.submit(_on_one_thread, function, *job.arguments, key=key, **how)
+        return client.submit(_attempt, function, *job.arguments, key=key, **how)
 
     limit = in_flight(client)
     # `raise_errors=False`: a future that failed comes like any other, and its own attempt decides
@@ -156,22 +165,64 @@ def _numbered(
                 # While this generator waits for its caller, a reference to the future would keep
                 # the result on the worker.
                 del future
+                if isinstance(result, _Refused):
+                    raise _failure(job.name, result.error, client) from result.error.with_traceback(result.where)
+                finished(result)
                 yield number, result
             if n % limit == 0:
                 limit = in_flight(client)  # workers join and leave
             flying.update([submit(*job) for job in islice(numbered, max(0, limit - len(under_way)))])
+    except Exception:
+        # Not after Ctrl-C, nor where the caller only stops early: these should be quick.
+        _let_go(flying, list(under_way), client)
+        _wait_for_the_end(call, client)
+        raise
     finally:
-        # Also where the caller stops early or raises: tasks that nobody waits for would keep the
-        # workers from the next run. A client that has lost its scheduler has nobody to tell.
-        flying.clear()
-        if under_way and client.status == "running":
-            client.cancel([Future(key, client) for key in under_way], reason="maladist: run ended")
+        _let_go(flying, list(under_way), client)
 
 
-def _on_one_thread(function: Callable[..., R], *arguments: Any) -> R:
+def _let_go(flying: as_completed, keys: list[Any], client: Client) -> None:
+    """Take the tasks of a run that ended out of the scheduler; those that run go on to their end.
+
+    Also where the caller stops early or raises: tasks that nobody waits for would keep the workers from the next run.
+    A client that has lost its scheduler has nobody to tell.
+    """
+    flying.clear()
+    if keys and client.status == "running":
+        client.cancel([Future(key, client) for key in keys], reason="maladist: run ended")
+
+
+def _wait_for_the_end(call: str, client: Client) -> None:
+    """Wait until no worker is at a task of a run that failed: it would write on while its files are removed."""
+    if client.status != "running":
+        return
+    ask = client._run  # what Client.run calls; that has no limit of time, and a worker may hang
+    with suppress(TimeoutError, OSError):
+        client.sync(ask, _last_task, call, on_error="ignore", callback_timeout=LAST_TASKS)
+
+
+async def _last_task(call: str, dask_worker: Worker | None = None) -> None:
+    """Return when this worker is at no task of a run."""
+    assert dask_worker is not None  # which Dask hands over by the parameter's name
+    while any(isinstance(t.key, tuple) and t.key[0] == call for t in dask_worker.state.all_running_tasks):
+        await asyncio.sleep(0.02)
+
+
+@dataclass(frozen=True)
+class _Refused:
+    """What a task refuses, or the system refuses it, and where: its answer."""
+
+    error: InputError | OSError
+    where: TracebackType | None
+
+
+def _attempt(function: Callable[..., R], *arguments: Any) -> R | _Refused:
     # For each task and not once a worker: a task that had the worker to itself may have raised the number.
     torch.set_num_threads(1)
-    return function(*arguments)
+    try:
+        return function(*arguments)
+    except (InputError, OSError) as error:
+        return _Refused(error, error.__traceback__)
 
 
 def _same(value: R) -> R:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 import torch
 from distributed import Client, Event
 
+from maladist.errors import BlockError, DataFileError, OutputError
 from maladist.parallel import waves
 
 
@@ -49,3 +54,39 @@ def test_two_calls_of_one_name_do_not_share_results(client: Client) -> None:
 def test_what_is_shared_arrives_as_it_is(client: Client) -> None:
     value = waves.share(client, 7, run_key="shared")
     assert waves.in_order(client, same, [waves.NamedJob("task", value)], run_key="shared") == [7]
+
+
+def refuse(error: Exception) -> None:
+    assert Event("another runs").wait(timeout=60)
+    raise error
+
+
+def write_late(path: Path) -> None:
+    Event("another runs").set()
+    time.sleep(0.5)
+    path.touch()
+
+
+def test_an_error_leaves_when_no_task_writes_any_more(tmp_path: Path, client: Client) -> None:
+    """Who cleans up after it would race with the others, which Dask cannot stop."""
+    jobs = [waves.NamedJob("bad", refuse, DataFileError("a.cube", "cut off", "a whole file"))]
+    jobs += [waves.NamedJob(f"late{i}", write_late, tmp_path / str(i)) for i in range(200)]
+    with pytest.raises(BlockError, match=r"block bad failed: DataFileError: a\.cube: cut off") as caught:
+        waves.in_order(client, call, jobs, run_key="late")
+    assert isinstance(caught.value.__cause__, DataFileError)
+    where = [frame.name for frame in traceback.extract_tb(caught.value.__cause__.__traceback__)]
+    assert where[-1] == "refuse"  # for --debug: where on the worker
+    left = len(list(tmp_path.iterdir()))
+    assert 0 < left < 200  # those that ran came to their end, the others were taken back
+    time.sleep(1.0)
+    assert len(list(tmp_path.iterdir())) == left
+
+
+def test_a_full_disk_is_told_as_such_and_another_error_of_the_system_as_the_blocks(client: Client) -> None:
+    Event("another runs", client=client).set()
+    with pytest.raises(OutputError, match="no room"):
+        waves.in_order(client, call, [waves.NamedJob("a", refuse, OutputError("o", "no room", "some"))], run_key="full")
+    with pytest.raises(BlockError, match="block a failed: FileNotFoundError"):
+        waves.in_order(client, call, [waves.NamedJob("a", refuse, FileNotFoundError(2, "gone"))], run_key="gone")
+    with pytest.raises(BlockError, match="block a failed: ZeroDivisionError"):
+        waves.in_order(client, call, [waves.NamedJob("a", refuse, ZeroDivisionError("ours"))], run_key="bug")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import ase.io
@@ -379,3 +381,21 @@ def test_a_conversion_that_found_no_room_can_be_made_again_with_the_same_command
     assert not (output / "snapshots" / "a").exists() and not [p for p in disk.path.rglob(".*") if p.is_dir()]
     disk.free()
     assert open_dataset(convert(source, output, name="a", client=client)).sizes["energy"] > 1
+
+
+def test_what_a_task_refuses_is_one_line_and_no_workers_traceback(
+    tmp_path: Path, crystal: Atoms, ldos: np.ndarray
+) -> None:
+    """On worker processes, whose own loggers write to the same terminal."""
+    ldos[3, 2, 1, 0] = np.nan
+    np.save(tmp_path / "out.npy", ldos)
+    crystal.write(tmp_path / "be.extxyz")
+    files = [str(tmp_path / "be.extxyz"), "--ldos", str(tmp_path / "out.npy"), "--output", str(tmp_path / "d.zarr")]
+    command = [sys.executable, "-m", "maladist", "convert", *files, "--name", "s", "--energies", "-1", "0.5"]
+    done = subprocess.run([*command, "--workers", "2"], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 2
+    assert [line for line in done.stderr.splitlines() if "not finite" in line] == [
+        line for line in done.stderr.splitlines() if line.startswith("maladist: ")
+    ]
+    assert "Traceback" not in done.stderr + done.stdout
+    assert not (tmp_path / "d.zarr" / "snapshots" / "s").exists()
