@@ -48,11 +48,11 @@ class Work:
     Attributes
     ----------
     store
-        The result store, as its owner.
+        Store of the result, as its owner.
     grid
         The whole grid.
     numerics
-        How descriptors and network are computed.
+        Backend, device and precision of descriptors and network.
     basis
         Span of the Fermi weights over the window of μ, (levels, modes) float64.
     channel
@@ -90,6 +90,7 @@ class Report(Finished):
 @lru_cache(maxsize=4)
 def worker_model(blob: ModelBlob, numerics: Numerics) -> LDOSModel:
     """The model on its device, decoded once a process."""
+    # Keyed by the model's hash: tasks of several runs on one worker share the decoded model.
     return LDOSModel.from_bytes(blob.data).to(numerics.device, numerics.dtype)
 
 
@@ -132,6 +133,7 @@ def field_batches(
 def compute_block(block: Block, atoms: LocalAtoms, blob: ModelBlob, work: Work) -> Report:
     """Compute a block and write its fields, then its tally, which is the record that it is done."""
     start, clock = time.time(), Clock()
+    # On the network's device, so that what comes back to the CPU is a few modes a point and not hundreds of levels.
     basis = torch.as_tensor(work.basis, device=work.numerics.here().device)
     modes, channel = np.empty((block.n_points, basis.shape[1])), np.empty(block.n_points if work.channel else 0)
     dos = torch.zeros(basis.shape[0], dtype=torch.float64, device=basis.device)
@@ -140,6 +142,7 @@ def compute_block(block: Block, atoms: LocalAtoms, blob: ModelBlob, work: Work) 
     for rows, features, (ldos, density, new) in field_batches(
         work.grid.points(block), atoms, blob, work.numerics, clock
     ):
+        # float32 is enough for the LDOS of a point, not for sums over all points of the cell.
         wide = ldos.double()
         dos += wide.sum(0)
         modes[rows] = (wide @ basis).cpu().numpy()
@@ -152,6 +155,7 @@ def compute_block(block: Block, atoms: LocalAtoms, blob: ModelBlob, work: Work) 
             if name in work.keep:
                 whole = kept.setdefault(name, np.empty((block.n_points, values.shape[1]), np.float32))
                 whole[rows] = values.float().cpu().numpy()
+    # One look at the sum shows a NaN at any point.
     if not (bool(torch.isfinite(dos).all()) and np.isfinite(channel).all()):
         raise FloatingPointError("what the network gives is not finite")
     projections = np.concatenate([modes, channel.reshape(block.n_points, -1)], axis=1)
@@ -165,14 +169,15 @@ def compute_block(block: Block, atoms: LocalAtoms, blob: ModelBlob, work: Work) 
     outside = _outside(novelty, block, work.grid)
     electrons = float(channel.sum()) * volume
     tally = Tally((dos * volume).cpu().numpy(), electrons, block.n_points, seconds, outside)
+    # Last: a row of the record says that all that the block writes is on the disk.
     stores.write_region(work.store, TALLY, (slice(block.index, block.index + 1),), tally.row()[None])
     return Report(block.index, worker_name(), start, time.time(), peak_memory(), clock.seconds)
 
 
 def _outside(novelty: torch.Tensor, block: Block, grid: Grid) -> Outside:
-    found = Outside.of(novelty)
-    at = np.array(np.unravel_index(found.at, block.shape)) + block.start
-    return replace(found, at=int(np.ravel_multi_index(tuple(at), grid.shape)))
+    of_block = Outside.of(novelty)
+    at = np.array(np.unravel_index(of_block.at, block.shape)) + block.start
+    return replace(of_block, at=int(np.ravel_multi_index(tuple(at), grid.shape)))
 
 
 def time_ldos(points: Array, atoms: LocalAtoms, blob: ModelBlob, numerics: Numerics) -> float:
@@ -185,7 +190,7 @@ def time_ldos(points: Array, atoms: LocalAtoms, blob: ModelBlob, numerics: Numer
 
 def mean_ldos(points: Array, atoms: LocalAtoms, blob: ModelBlob, numerics: Numerics) -> Array:
     """Mean LDOS of points, (levels,) float64: of points drawn at random, what a first μ comes from."""
-    sums = [found.ldos.double().sum(0) for *_, found in field_batches(points, atoms, blob, numerics, Clock())]
+    sums = [fields.ldos.double().sum(0) for *_, fields in field_batches(points, atoms, blob, numerics, Clock())]
     return np.asarray((sum(sums[1:], sums[0]) / len(points)).cpu().numpy())
 
 
@@ -198,7 +203,7 @@ def density_blocks(blocks: Sequence[Block], store: stores.Where, coefficients: A
         Fermi weights in the basis of the modes, and the share of n₀ where the model gives it, (temperatures, modes)
         float64; one row more where n₀ is none of theirs.
     temperatures
-        Number of the temperatures.
+        Number of temperatures.
     """
     start, clock = time.time(), Clock()
     modes, density = stores.open_array(store, MODES, "r"), stores.open_array(store, "density")
@@ -211,6 +216,7 @@ def density_blocks(blocks: Sequence[Block], store: stores.Where, coefficients: A
             density[(slice(None), *block.slices)] = values[:temperatures]
         else:
             density[block.slices] = values[0]
+        # n₀ at a temperature of its own: a row more than there are results.
         if len(values) > temperatures:
             stores.write_region(store, REFERENCE, block.slices, values[-1])
         clock.lap("io")

@@ -32,7 +32,7 @@ from maladist.physics.xc import XCField, xc_fields, xc_share
 from maladist.prediction.record import REFERENCE
 
 Terms = tuple[float | None, ...]
-"""Of Hartree, XC and XC's potential, or of the ions' energy, eV; None where not known."""
+"""Terms of Hartree, XC and XC's potential, or of the ions' energy, eV; None where not known."""
 
 ONE_TASK_REALS: Final = 14
 """Real numbers a point that the terms in one task hold at their peak (measured, density and core charge included)."""
@@ -64,13 +64,13 @@ def terms_of_store(
     Parameters
     ----------
     client
-        Whose workers compute.
+        Client whose workers compute.
     path
         Store with n₀; where it is distributed, its owner's claim, to write to ``work``.
     system
         Atoms, elements, functional, cutoff and T₀.
     distributed
-        Whether by slabs.
+        Whether the terms are computed by slabs.
     room
         Bytes that a task may use; decides the slabs.
     run_key
@@ -79,12 +79,13 @@ def terms_of_store(
     Returns
     -------
     Energies
-        Without band energy and entropy; the same at every temperature.
+        The terms without band energy and entropy; the same at every temperature.
     """
     if distributed:
         slabs = _Slabs(client, run_key, path, system, room)
         (ewald,), (hartree, xc, xc_potential) = slabs.ewald(), slabs.density_terms()
     else:
+        # Two tasks: the ions' sum needs no density and runs beside the rest.
         jobs = [waves.NamedJob("ewald", None, system), waves.NamedJob("terms", str(path), system)]
         (ewald,), (hartree, xc, xc_potential) = waves.in_order(client, _one_task, jobs, run_key=run_key)
     return Energies(system.n_atoms, hartree=hartree, xc=xc, xc_potential=xc_potential, ewald=ewald)
@@ -115,6 +116,7 @@ class _Slabs:
 
     def _ranges(self, axis: int, grid: Grid) -> list[tuple[int, int]]:
         plane = grid.n_points // grid.shape[axis]
+        # As thick as fits: each slab reads a piece of all others, so thin ones mean many small reads.
         thick = max(1, int(self.room // (8 * SLAB_REALS * plane)))
         n = grid.shape[axis]
         return [(a, min(a + thick, n)) for a in range(0, n, thick)]
@@ -128,6 +130,7 @@ class _Slabs:
         xs, ys = self._ranges(0, self._grid), self._ranges(1, self._grid)
         store, system = self.path, self.system
         template = self._template((xs[0][1], ys[0][1]))
+        # In the group `work`, which goes with the end of the run: a transform is as large as the density itself.
         stores.add_arrays(self.path, {f"work/g_{name}": template for name in ("density", *_fields(system))})
         self._sum(_forward, [waves.NamedJob(f"fftx{a}", store, system, a, b) for a, b in xs])
         (hartree,) = self._sum(_reciprocal, [waves.NamedJob(f"ffty{a}", store, system, a, b) for a, b in ys])
@@ -168,6 +171,7 @@ def _reciprocal(store: stores.Where, system: System, a: int, b: int) -> list[flo
     slab = ReciprocalSlab(system.grid, (0, a, 0), (nx, b, nh))
     mixed = torch.from_numpy(stores.read_region(store, "work/g_density", (slice(None), slice(a, b))))
     n_g = torch.fft.fft(mixed, dim=0, norm="forward")
+    # The largest arrays of this task: not two of them at a time longer than needed.
     del mixed
     hartree = float(hartree_energy_of(n_g, slab))
     if fields := _fields(system):

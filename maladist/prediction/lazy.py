@@ -175,4 +175,4 @@ def _ldos_block(
     grid: Grid, block: Block, cell_list: CellList, blob: ModelBlob, numerics: Numerics
 ) -> npt.NDArray[np.floating]:
     parts = field_batches(grid.points(block), cell_list.near_block(grid, block), blob, numerics, Clock())
-    return np.concatenate([found.ldos.cpu().numpy() for *_, found in parts])
+    return np.concatenate([fields.ldos.cpu().numpy() for *_, fields in parts])

@@ -65,33 +65,34 @@ def predict_many(
     Parameters
     ----------
     frames
-        The cells.
+        Cells to predict.
     model
         A model, or a path of a model file.
     stores_of
         Path of a new store for each frame.
     client
-        As in `predict`.
+        Client whose workers compute, as in `predict`.
     at_once
-        Frames that are under way at a time.
+        Number of frames that are under way at a time.
     resume
-        Take what is finished as it is, continue what is not, begin what is absent.
+        Whether to take what is finished as it is, continue what is not, and begin what is absent.
     overwrite
-        As in `predict`.
+        Whether stores that exist are replaced, as in `predict`.
     observer
-        Is told of each `Frame` when it is there, and what the user should know; where None that is warned of.
+        Observer that is told of each `Frame` when it is there, and what the user should know; where None that is warned
+        of.
     options
         The other parameters of `predict` that say what is computed, and how: temperature, grid, chunks, backend, ...
 
     Returns
     -------
     list of Prediction
-        In the order of the frames.
+        Results, in the order of the frames.
 
     Raises
     ------
     InputError
-        Bad input of any frame, before anything is computed, with a note that names the frame.
+        The input of any frame is bad: told before anything is computed, with a note that names the frame.
     BlockError
         A block of a frame failed; no further frame was begun, those under way were finished.
     """
@@ -108,11 +109,13 @@ def predict_many(
     with client_or_local(client) as connected, ThreadPoolExecutor(at_once) as pool:
 
         def one(i: int) -> Prediction:
+            # Earlier frames first: they finish one after another, and not all together at the end.
             return _one(ready[i], Target(paths[i], resume, overwrite), connected, priority=-i)
 
         observer.begin(connected, f"{len(frames)} frames")
         observer.stage("frames", len(frames))
         running = {pool.submit(one, i): i for i in range(len(frames))}
+        # A failed frame is looked at before its result is asked for, so that no other begins.
         for future in as_completed(running):
             _note_frame(future, running[future], pool)
             i, prediction = running[future], future.result()
@@ -130,6 +133,7 @@ def _ready(frames: Sequence[ase.Atoms], model: LDOSModel | str | Path, options: 
         except InputError as error:
             error.add_note(f"frame {i} of {len(frames)}")
             raise
+        # The first frame's model goes on, so that files are read and checked once.
         model, options = ready[0].model, {**options, "pseudopotentials": None}
     return ready
 

@@ -61,34 +61,35 @@ def observe(
         (x, y, z, energy), 1/(eV Å³), as a DataArray or Dataset that follows the data contract, or the path of a store
         or group that does. Lazy ones are read block by block.
     atoms
-        Where the LDOS comes without them.
+        Atoms, where the LDOS comes without them.
     temperature
-        K; several give a leading dim ``temperature``. The data's own where it is not given.
+        Temperature of the electrons, K; several give a leading dim ``temperature``. The data's own where it is not
+        given.
     pseudopotentials
         Folder of UPF files, or elements by symbol: valence and core charge.
     xc
         'pbe', 'pw92' or 'pz'; the data's own where it is not given.
     density_cutoff
-        Sphere of n_core, of the gradient and of XC, eV; the data's own where it is not given.
+        Cutoff of the sphere of n_core, of the gradient and of XC, eV; the data's own where it is not given.
     broadening_correction
-        Of the LDOS' broadening: 'auto', 'on' or 'off'.
+        Correction for the broadening of the LDOS: 'auto', 'on' or 'off'.
     double_counting
         Density in −E_H + E_xc − ∫ v_xc n, at the temperature of the data whatever ``temperature`` is: 'dft' is the
         ``density`` that the data hold, 'ldos' what follows from the LDOS, 'auto' the former where it is there. The
         result's n(r) is that density and what the LDOS adds to it at other temperatures.
     client, store, overwrite
-        As in `predict`.
+        Client whose workers compute, and where the result goes, as in `predict`.
 
     Returns
     -------
     Prediction
-        As from `predict`.
+        The result, as from `predict`.
 
     Raises
     ------
     InputError
-        Data that break the contract, atoms or temperature that nothing tells, an energy window that does not hold μ or
-        f(ε).
+        The data break the contract, nothing tells the atoms or the temperature, or the energy window does not hold μ
+        or f(ε).
     """
     began = time.perf_counter()
     dataset = _open(ldos)
@@ -98,6 +99,7 @@ def observe(
     )
     system = _system(dataset, known, temperature, broadening_correction, double_counting)
     path = temporary_store() if store is None else stores.check_target(Path(store).resolve(), overwrite)
+    # Before the old store is touched: it may be the very data that are to be read.
     _refuse_to_replace(path, ldos, dataset)
     with client_or_local(client) as connected:
         _observe(dataset, system, connected, path, overwrite, began)
@@ -116,6 +118,7 @@ def _open(ldos: xr.DataArray | xr.Dataset | str | Path) -> xr.Dataset:
     if dataset["ldos"].chunks is None:
         points = max(1, _CHUNK_BYTES // (4 * sizes["y"] * sizes["z"] * sizes["energy"]))
         dataset = dataset.chunk({"x": points, "y": -1, "z": -1, "energy": -1})
+    # A sum over energies needs all levels of a point in one task.
     return dataset.chunk({"energy": -1})
 
 
@@ -177,6 +180,7 @@ def _system(
 
 
 def _observe(dataset: xr.Dataset, system: System, client: Client, path: Path, overwrite: bool, began: float) -> None:
+    # D(ε) first, in a pass of its own: the density needs μ.
     field, energies = dataset["ldos"].transpose("x", "y", "z", "energy"), schema.energy_grid_of(dataset)
     clock = time.perf_counter()
     dos = (
@@ -204,6 +208,7 @@ def _observe(dataset: xr.Dataset, system: System, client: Client, path: Path, ov
     sources = [da.stack(densities[:n]) if several else densities[0], *densities[n:]]
     with stores.making(path, arrays, attributes, overwrite) as store:
         targets = [stores.open_array(store, name) for name in arrays]
+        # No lock: chunks of the result are blocks of the LDOS, so no two tasks write one chunk.
         da.store(sources, targets, lock=False, scheduler=client)
         reductions = time.perf_counter() - clock
 
@@ -238,6 +243,7 @@ def _densities(
     """n(r) at the temperature of each state, (x, y, z) float64, lazy: w·d, or n₀ + (w − w₀)·d where n₀ is held."""
     number = number_rows(states)
     at_t0 = [state.temperature == t0 for state in states].index(True)
+    # Of the LDOS only what changes from T₀ counts: n₀ itself is the data's.
     if reference is not None:
         number = number - number[at_t0]
 

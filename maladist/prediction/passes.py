@@ -35,17 +35,18 @@ class Run:
     Attributes
     ----------
     setup
-        The input.
+        Input of the run, checked.
     plan
-        How the cell is cut.
+        Plan by which the cell is cut.
     path
-        The store, the memory of the run; the run's claim to it, once it is there.
+        Store, the memory of the run; the run's claim to it, once it is there.
     client, key, priority
-        Whose workers compute, the prefix of the tasks' keys, and which run goes first where several share the workers.
+        Client whose workers compute, prefix of the tasks' keys, and which run goes first where several share the
+        workers.
     observer
-        Is told of progress.
+        Observer that is told of progress.
     model
-        The model as the tasks take it.
+        Model as the tasks take it.
     """
 
     setup: Setup
@@ -83,7 +84,7 @@ class Pass:
     Attributes
     ----------
     name
-        What the observer calls it.
+        Name that the observer calls it by.
     function
         ``function(block, *arguments(block))`` on a worker; writes the block's fields and then its row of the record.
     arguments
@@ -105,6 +106,7 @@ def run_pass(run: Run, one: Pass, resumed: bool) -> list[Report]:
     """Make a pass over the blocks that are not done; all of them where the run is not resumed."""
     blocks = run.plan.blocks
     done = _done(run, one) if resumed else np.zeros(len(blocks), bool)
+    # Lazily: a hundred thousand blocks, each with its atoms, are made as the workers take them.
     todo = (blocks[int(i)] for i in np.flatnonzero(~done))
     jobs = (waves.NamedJob(f"block{block.index}", block, *one.arguments(block)) for block in todo)
     return run.stage(one.name, one.function, jobs, len(blocks), int(done.sum()))
@@ -114,6 +116,7 @@ def _done(run: Run, one: Pass) -> npt.NDArray[np.bool_]:
     """Blocks that an earlier run has finished, as far as they can be read."""
     blocks = run.plan.blocks
     done = recorded(run.path, one.record, len(blocks))
+    # The record was on the disk before the machine died; what it says of other chunks need not be.
     jobs = verify_jobs(run.path, blocks, done, one.fields)
     bad = [index for group in waves.run(run.client, damaged, jobs, run_key=run.key) for index in group]
     if bad:

@@ -27,6 +27,7 @@ NARROWEST: Final = 0.05
 def pilot_points(grid: Grid, seed: int = 0) -> Array:
     """About one in a hundred points of the grid, at least 2,000 and at most 20,000, in random order, (n, 3), Å."""
     n = int(np.clip(grid.n_points // 100, 2000, 20000))
+    # At random, since evenly spaced points would repeat the lattice; from a fixed seed, so that a run repeats itself.
     chosen = np.random.default_rng(seed).choice(grid.n_points, size=min(n, grid.n_points), replace=False, shuffle=True)
     ijk = np.stack(np.unravel_index(chosen, grid.shape), axis=-1)
     return np.asarray((ijk / np.array(grid.shape)) @ grid.cell_array)
@@ -37,8 +38,10 @@ def pilot_groups(points: Array, atoms: CellList) -> list[tuple[Array, LocalAtoms
     every = atoms.around([0, 0, 0], [1, 1, 1])
     tree = cKDTree(every.positions)
     groups = []
+    # The groups' spread tells the error, so there must be two, even of a grid of one point.
     few = points if len(points) > 1 else np.repeat(points, 2, axis=0)  # a spread needs two groups
     for group in np.array_split(few, max(2, len(few) // GROUP)):
+        # Only the atoms that some point of the group sees travel with its task.
         near = np.unique(np.concatenate(tree.query_ball_point(group, atoms.cutoff)).astype(np.int64))
         groups.append((group, LocalAtoms(every.positions[near], every.numbers[near])))
     return groups
@@ -50,13 +53,14 @@ def window(means: Array, energies: EnergyGrid, system: System) -> tuple[float, f
     Parameters
     ----------
     means
-        (groups, levels) float64, 1/(eV Å³).
+        Mean LDOS of each group, (groups, levels) float64, 1/(eV Å³).
 
     Returns
     -------
     tuple
         Lower and upper end, eV: six standard errors of μ to either side, at least NARROWEST.
     """
+    # Without the correction N(μ) is monotone: noise of a sample cannot give it several roots.
     plain, volume = replace(system, correction=False), system.grid.volume
     states = fermi_states(torch.as_tensor(means.mean(axis=0) * volume), energies, plain)
     ends = []
@@ -65,9 +69,11 @@ def window(means: Array, energies: EnergyGrid, system: System) -> tuple[float, f
         step = energies.spacing
         above, below = (number_weights(energies, mu + s, t, correction=False).numpy() for s in (step, -step))
         slope = float((means @ (above - below)).mean()) * volume / (2 * step)
+        # In a gap N(μ) is flat: without a floor the error of μ would be infinite, and the window with it.
         slope = max(slope, 1e-3 * float(system.n_electrons or 0.0) / step)
         number = means @ weights.number.numpy() * volume
         error = float(number.std(ddof=1)) / np.sqrt(len(means)) / slope
+        # Six standard errors: a miss costs a second pass over all blocks, a wider window only a few modes more.
         half = max(NARROWEST, 6 * error)
         ends += [mu - half, mu + half]
     return min(ends), max(ends)

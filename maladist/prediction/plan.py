@@ -42,19 +42,19 @@ class Plan:
     Attributes
     ----------
     grid, block_shape, n_atoms
-        The cell and how it is cut.
+        Grid of the cell, shape of a block, and number of atoms.
     temperatures
-        K.
+        Temperatures of the electrons, K.
     n_workers, n_threads
-        Worker processes and their threads, all together.
+        Numbers of worker processes and of their threads, all together.
     worker_memory
         Memory limit of the smallest worker, bytes; None where there is none.
     task_bytes
         Peak of one block's task above an idle worker.
     argument_bytes
-        What is sent to a worker for a block, on the average.
+        Bytes that are sent to a worker for a block, on the average.
     model_bytes
-        What is sent to every worker once.
+        Bytes that are sent to every worker once.
     fields_bytes
         Peak of the task that computes the density's terms, were it one task.
     output_bytes
@@ -68,7 +68,8 @@ class Plan:
     seconds
         Forecast of the wall time, calibrated on one block on this machine; None where it was not asked for.
     notes
-        What the user should know before anything runs: where the cell lies outside of the model's training, say.
+        Sentences that the user should read before anything runs: where the cell lies outside of the model's training,
+        say.
     """
 
     grid: Grid
@@ -141,7 +142,7 @@ def make_plan(setup: Setup, workers: Workers, chunks: Chunks = "auto") -> Plan:
     Raises
     ------
     WorkerTooSmallError
-        A block's task that cannot fit the memory of the smallest worker.
+        A block's task cannot fit the memory of the smallest worker.
     """
     grid, model, modes = setup.system.grid, setup.model, expected_modes(setup)
     room = workers.room(len(setup.blob.data))

@@ -16,13 +16,13 @@ PACKAGES: Final = ("maladist", "torch", "numba", "numpy", "scipy", "dask", "dist
 
 def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
     """Versions of Python and of the packages that are installed."""
-    found = {"python": platform.python_version()}
+    known = {"python": platform.python_version()}
     for name in packages:
         try:
-            found[name] = version(name)
+            known[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return known
 
 
 def provenance() -> dict[str, Any]:

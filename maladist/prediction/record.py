@@ -50,16 +50,16 @@ def check_record(path: Path, fingerprint: Mapping[str, Any], unfinished: bool = 
     Parameters
     ----------
     path
-        Of the store.
+        Path of the store.
     fingerprint
-        Of the run, by name.
+        What the run computes with, by name.
     unfinished
         Whether it must be unfinished.
 
     Raises
     ------
     StoreError
-        Not a store of a run, one that is finished, or one that was computed with something else.
+        It is not a store of a run, is finished, or was computed with something else.
     """
     try:
         attributes = stores.attributes(path)
@@ -72,6 +72,7 @@ def check_record(path: Path, fingerprint: Mapping[str, Any], unfinished: bool = 
         raise StoreError("resume", came, "a store that a run left unfinished", "Read it with maladist info.")
     for name, value in fingerprint.items():
         if record.get(name) != value:
+            # Hashes tell a reader nothing.
             was = f" ({record.get(name)})" if name not in ("model", "atoms") else ""
             raise StoreError(
                 "resume",
@@ -89,6 +90,7 @@ def read_basis(path: stores.Where) -> Array | None:
         stores.open_array(path, TALLY, "r")
     except StoreError:
         return None
+    # A basis that was cut off in the middle has holes: the projections that it made are then worthless too.
     orthonormal = np.allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-6)
     return basis if orthonormal else None
 
@@ -102,6 +104,7 @@ def recorded(path: stores.Where, record: str, n_blocks: int) -> npt.NDArray[np.b
         except StoreError:  # a row that is cut off: look at each for itself
             if last - first == 1:
                 return np.array([False])
+            # By halves, so that one damaged chunk does not cost a look at each of a hundred thousand rows.
             middle = (first + last) // 2
             return np.concatenate([whole(first, middle), whole(middle, last)])
 
@@ -160,6 +163,7 @@ def naming_what_is_kept(path: Path, client: Client, temporary: bool) -> Iterator
         raise OutputError(error.argument, error.came, error.wanted, error.remedy or what()) from error.__cause__
     except InputError:
         raise
+    # What Dask raises in the middle of a call when its scheduler has gone, whatever the call was.
     except (CommClosedError, ClosedClientError, TimeoutError) as error:
         gone = scheduler_gone(client)
         raise ClusterError(gone.argument, gone.came, gone.wanted, what()) from error

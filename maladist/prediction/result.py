@@ -31,6 +31,7 @@ def temporary_store() -> Path:
     """
     folder = tempfile.TemporaryDirectory(prefix="maladist-")
     path = Path(folder.name).resolve() / "prediction.zarr"
+    # Held here, since the folder is removed when nobody holds it.
     _temporary[path] = folder
     return path
 
@@ -53,7 +54,7 @@ class Prediction:
         of the data contract, eV; with a leading dim ``temperature`` where there are several. Lazy: the density stays on
         disk until it is asked for. With ``spread``, standard deviations of an ensemble's members, ``density_std`` ...
     store
-        The zarr store behind it.
+        Zarr store behind it.
     """
 
     dataset: xr.Dataset
@@ -66,7 +67,7 @@ class Prediction:
         Raises
         ------
         StoreError
-            No such store, one that is unfinished, or one without a density and energies.
+            There is no such store, it is unfinished, or it lacks a density and energies.
         """
         dataset = stores.open_dataset(store)
         schema.validate(dataset, ("density", "dos", "fermi_energy_eV", "position", "number"), str(store))
@@ -133,6 +134,7 @@ class Prediction:
     def energies(self) -> Energies:
         """Terms of the total free energy, eV; None for a term that was not known, or not in use, when it was made."""
         terms = {t.name: self._one(t.name) for t in TERMS if t.name in self.dataset}
+        # NaN stands for None in a store, whose scalars are floats.
         return Energies.from_dict({n: None if np.isnan(v) else v for n, v in terms.items()}, self.dataset.sizes["atom"])
 
     def to_dict(self) -> dict[str, Any]:

@@ -60,11 +60,11 @@ class Target:
     Attributes
     ----------
     path
-        The store.
+        Path of the store.
     resume
-        Continue the run that left it unfinished.
+        Whether to continue the run that left it unfinished.
     overwrite
-        Replace what is there.
+        Whether to replace what is there.
     """
 
     path: Path
@@ -79,11 +79,11 @@ class Spectrum:
     Attributes
     ----------
     tally
-        D(ε) and what else the blocks add up to.
+        Sum over the blocks: D(ε), and what else they add up to.
     states
-        The electrons at each temperature, that of the double counting's density among them.
+        State of the electrons at each temperature, that of the double counting's density among them.
     reports
-        What the tasks told, in the order of the blocks.
+        Reports of the tasks, in the order of the blocks.
     """
 
     tally: Tally
@@ -117,21 +117,23 @@ def execute(
     Parameters
     ----------
     setup
-        The input.
+        Input of the run, checked.
     target
-        The store.
+        Store to write.
     client, observer
-        Whose workers compute, and who is told of it.
+        Client whose workers compute, and who is told of it.
     began
-        When the caller began, as of `time.perf_counter`: the wall time that the store tells counts from there.
+        Time when the caller began, as of `time.perf_counter`: the wall time that the store tells counts from there.
     priority
-        Of this run's tasks where several runs share the workers; the larger goes first.
+        Priority of this run's tasks where several runs share the workers; the larger goes first.
     last
-        Writes what else belongs into the store, before it is sealed.
+        Function that writes what else belongs into the store, before it is sealed.
     """
+    # The record decides all that follows: blocks that are done must keep their shape and their basis.
     record = _unfinished(setup, target)
     chunks = _block_shape(setup, record)
     with ExitStack() as owned:  # however it ends, others may go on with the store
+        # Claimed before anything is read from it: two that resume one store would compute its blocks twice.
         path = target.path if record is None else owned.enter_context(stores.take_over(target.path))
         run = _begin(setup, path, client, observer, chunks, priority)
         basis = None if record is None else read_basis(path)
@@ -141,6 +143,7 @@ def execute(
             claim = make_store(run, basis, target.overwrite or record is not None)
             run = replace(run, path=owned.enter_context(claim))
         _fill_store(run, basis, resumed, began)
+        # Before the seal, which holds all that the store has from then on.
         last(run.path)
         stores.finish(run.path)
 
@@ -155,16 +158,19 @@ def _fill_store(run: Run, basis: Array, resumed: bool, began: float) -> None:
         run.observer.note(
             "the Fermi level lies outside the window of the first pass: computing the blocks a second time"
         )
+        # For these weights alone: μ is known now, so that no window is needed a second time.
         basis = np.linalg.qr(number_rows(spectrum.states).T)[0]
         reset_work(run, basis)
         spectrum = sum_blocks(run, basis, resumed=False)
         reports, weights = reports + spectrum.reports, spectrum.weights(setup)
 
+    # Checked before the density is made: what is refused here has cost the blocks, and nothing more.
     counted = _count_electrons(setup, spectrum.tally)
     notes = _check(setup, spectrum, counted)
     for note in notes:
         run.observer.note(note)
     densities = make_density(run, _coefficients(setup, weights @ basis, counted))
+    # From the density in the store: no worker has all of it in memory, and neither has the client.
     terms, seconds = find_energies(run)
 
     values = result_values(setup.system, setup.model.energy_grid, spectrum.tally.dos, spectrum.states, terms)
@@ -189,6 +195,7 @@ def _block_shape(setup: Setup, record: Record | None) -> Chunks:
     if record is None:
         return setup.chunks
     shape: tuple[int, ...] = tuple(record["block_shape"])
+    # 'auto' would give another shape on other workers: it takes whatever the run began with.
     if not isinstance(setup.chunks, str) and setup.system.grid.blocks(setup.chunks).block_shape != shape:
         raise StoreError("chunks", f"{tuple(setup.chunks)} to resume", f"{shape}, with which the run began")
     return shape
@@ -199,6 +206,7 @@ def _begin(setup: Setup, path: stores.Where, client: Client, observer: Observer,
     points = f"{plan.grid.n_points} points in {len(plan.blocks)} blocks"
     observer.begin(client, f"{plan.n_atoms} atoms, {points}")
     key = f"maladist-{setup.blob.content_hash[:8]}"
+    # Once to a worker and not with each block: a model is megabytes, a block's own arguments kilobytes.
     model = waves.share(client, setup.blob, run_key=key)
     return Run(setup, plan, path, client, key, priority, observer, model)
 
@@ -294,6 +302,7 @@ def _result_attributes(run: Run, tally: Tally, notes: list[str]) -> dict[str, An
 
 def _in_span(weights: Array, basis: Array) -> bool:
     """Whether the weights at μ can be had from projections on the basis; where not, μ has left the window."""
+    # Relative to the largest weight: what is missed is then a billionth of the density.
     missed = np.abs((weights @ basis) @ basis.T - weights)
     return bool(missed.max() <= 1e-9 * np.abs(weights).max())
 
@@ -301,6 +310,7 @@ def _in_span(weights: Array, basis: Array) -> bool:
 def _total(run: Run) -> Tally:
     """Sum of the tallies in the order of the blocks."""
     rows, n = stores.open_array(run.path, TALLY, "r"), len(run.plan.blocks)
+    # The tallies of a hundred thousand blocks are never in the client's memory together.
     every = (Tally.from_row(row) for i in range(0, n, _ROWS) for row in np.asarray(rows[i : i + _ROWS]))
     return add_up(every, run.setup.model.energy_grid.levels)
 

@@ -41,17 +41,17 @@ class Setup:
     Attributes
     ----------
     system
-        The cell and what its energies need.
+        Cell, and what its energies need.
     model
         The model, with the elements as they are used and the energies of this cell.
     numerics
-        How descriptors and network are computed.
+        Backend, device and precision of descriptors and network.
     keep
         Fields to be kept.
     chunks
         Points of a block along the lattice vectors, or 'auto'.
     model_hash
-        Of the model as it was given, whatever the cell.
+        Hash of the model as it was given, whatever the cell.
     strict
         Whether a cell outside of the model's training is refused.
     """
@@ -85,6 +85,7 @@ class Setup:
     def fingerprint(self) -> dict[str, Any]:
         """What a resumed run must have in common with the one that it continues."""
         p = self.system
+        # To the last bit: blocks of atoms that moved by a rounding would not fit together.
         atoms = hashlib.sha256(p.positions.tobytes() + p.numbers.tobytes() + p.grid.cell_array.tobytes()).hexdigest()
         return {
             "model": self.blob.content_hash,
@@ -132,6 +133,7 @@ def setup(atoms: ase.Atoms, model: LDOSModel | str | Path, **options: Unpack[Opt
     system = complete(system, not_corrected, model.electrons_per_atom)
     strict = options.get("strict", False)
     system = replace(system, notes=(*system.notes, *check_cell(model, system, strict)))
+    # The model's energies are those of this cell from here on; its hash remains that of the file.
     placed = model.placed(atoms.get_chemical_symbols(), atoms.get_volume())
     return Setup(system, placed, numerics, keep, chunks, model.content_hash, strict)
 
@@ -173,7 +175,7 @@ def grid_of(atoms: ase.Atoms, grid: Grid | Sequence[int]) -> Grid:
     Raises
     ------
     GridError
-        A grid of another cell, or what are not three numbers of points.
+        The grid is of another cell, or these are not three numbers of points.
     """
     cell = atoms.cell.array
     if not isinstance(grid, Grid):

@@ -30,9 +30,10 @@ def member_setups(ready: Setup) -> list[Setup]:
     Raises
     ------
     InputError
-        A model of one network.
+        The model is of one network.
     """
     members = ready.model.members()
+    # k − 1 of one member is nothing to divide by.
     if len(members) < 2:
         raise InputError("spread", "a model of one network", "an ensemble", "Train one with members: 4.")
     # Where the model has been trained is the mean's: it is not looked at once more for each.
@@ -63,11 +64,11 @@ def write_spread(client: Client, path: stores.Where, members: Sequence[Path]) ->
         for i, at in enumerate(starts)
     )
     waves.in_order(client, spread_block, jobs, run_key="spread")
-    found = [stores.open_dataset(m) for m in members]
+    datasets = [stores.open_dataset(m) for m in members]
     values = {}
     for name in ("dos", *(n for n in schema.SCALARS if n != "n_electrons")):
-        first = found[0][name]
-        std = np.std([d[name].values for d in found], axis=0, ddof=1)
+        first = datasets[0][name]
+        std = np.std([d[name].values for d in datasets], axis=0, ddof=1)
         values[f"{name}_std"] = (tuple(map(str, first.dims)), std, str(first.attrs["units"]))
     stores.write_values(path, values)
     stores.set_attributes(path, {"members": len(members)})
@@ -75,5 +76,6 @@ def write_spread(client: Client, path: stores.Where, members: Sequence[Path]) ->
 
 def spread_block(path: stores.Where, members: Sequence[str], region: tuple[slice, ...]) -> None:
     """Standard deviation of n(r) over the members in one chunk."""
+    # One chunk of each member at a time, whatever the cell.
     every = np.stack([stores.read_region(m, "density", region) for m in members])
     stores.write_region(path, "density_std", region, every.std(axis=0, ddof=1))

@@ -26,13 +26,13 @@ class Tally:
     dos
         Σ_r d(ε, r)·voxel volume over the points of the block, (levels,) float64, 1/eV.
     electrons
-        ∫ of the density channel over the block; 0 from a model without one.
+        Integral of the density channel over the block; 0 from a model without one.
     n_points
         Number of points.
     seconds
         Worker seconds in each of STAGES, (4,) float64.
     outside
-        Points outside of the model's training; of none from a model that does not know it.
+        Points outside of the model's training; none from a model that does not know it.
     """
 
     dos: Array
@@ -64,6 +64,7 @@ class Tally:
     @classmethod
     def from_row(cls, row: Array) -> Tally:
         """Inverse of `row`."""
+        # Counted from the end, so that a row tells its own number of levels.
         levels = len(row) - row_length(0)
         electrons, n, points, outside, farthest, at = row[levels : -len(STAGES)]
         counted = Outside(int(points), int(outside), float(farthest), int(at))
@@ -83,6 +84,7 @@ def add_up(tallies: Iterable[Tally], levels: int) -> Tally:
     """
     partial: list[Tally | None] = []
     for tally in tallies:
+        # As a binary number counts up: place i holds the sum of 2^i tallies, or none.
         carry = tally
         for i, held in enumerate(partial):
             if held is None:
@@ -92,6 +94,7 @@ def add_up(tallies: Iterable[Tally], levels: int) -> Tally:
         else:
             partial.append(carry)
     total = Tally.zero(levels)
+    # From the small sums to the large ones, in one order whatever the number of blocks.
     for held in partial:
         if held is not None:
             total = held + total

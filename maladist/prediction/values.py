@@ -36,9 +36,9 @@ def result_values(
     dos
         D(ε), (levels,), 1/eV.
     states
-        The electrons at each of the system's temperatures, and at others, which are not stored.
+        State of the electrons at each of the system's temperatures, and at others, which are not stored.
     terms
-        Energies, all but band energy and entropy.
+        Terms of the energy, all but band energy and entropy.
     """
     rows, d, n_electrons = [], torch.as_tensor(dos), float(system.n_electrons or 0.0)
     for state in states[: len(system.temperatures)]:
@@ -59,6 +59,7 @@ def result_values(
         "dos": ((*dims, "energy"), np.tile(dos, (len(rows), 1)) if several else dos, "1/eV"),
     }
     for name in schema.SCALARS:
+        # A store has no None; NaN is read back as not known.
         column = np.array([np.nan if row[name] is None else row[name] for row in rows], dtype=np.float64)
         values[name] = (dims, column if several else column[0], "1" if name == "n_electrons" else "eV")
     if several:
@@ -68,6 +69,7 @@ def result_values(
 
 def run_values(reports: Sequence[Report]) -> Values:
     """When (seconds since 1970) and where each block ran."""
+    # Numbers in place of addresses: an array of them is small, and tells nothing of the user's network.
     ranks = {worker: i for i, worker in enumerate(sorted({r.worker for r in reports}))}
     r = sorted(reports, key=lambda r: r.block)
     return {
