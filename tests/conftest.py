@@ -17,6 +17,7 @@ from ase import Atoms
 from distributed import Client
 
 from maladist import LDOSModel, cluster
+from maladist.io.chunks import DIGESTS
 from maladist.testing import be_atoms, tiny_model
 
 
@@ -66,6 +67,11 @@ def small_data_set(own_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 def temperatures(own_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set of sic-300K, sic-5000K (the same atoms) and be8-1000K, for reading only."""
     return unpacked(own_data / "temperatures.zarr.zip", tmp_path_factory.mktemp("temperatures"))
+
+
+def changeable(data: Path, store: Path) -> Path:
+    """A copy of a data set that a test may change: without the digests that tell of it."""
+    return shutil.copytree(data, store, ignore=shutil.ignore_patterns(DIGESTS))
 
 
 def unpacked(archive: Path, folder: Path) -> Path:

@@ -18,6 +18,7 @@ from maladist.grid import EnergyGrid
 from maladist.io.datasets import read_reference, reference_terms, snapshot_path
 from maladist.io.stores import open_dataset
 from maladist.testing import Listener
+from tests.conftest import changeable
 
 NAMES = ("train-0", "train-1")
 OFFSET = 2.37  # eV, no multiple of the spacing of 0.3 eV
@@ -27,7 +28,7 @@ OFFSET = 2.37  # eV, no multiple of the spacing of 0.3 eV
 def apart(small_data_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two snapshots, the second with another zero of its energies and without its three lowest levels."""
     path = tmp_path_factory.mktemp("apart") / "d.zarr"
-    shutil.copytree(small_data_set, path)
+    changeable(small_data_set, path)
     for group in (path / "snapshots").iterdir():
         if group.is_dir() and group.name not in NAMES:
             shutil.rmtree(group)

@@ -16,6 +16,7 @@ from maladist.errors import InputError
 from maladist.io.yaml import yaml_text
 from maladist.training.data import find_data
 from maladist.training.sections import Metric
+from tests.conftest import changeable
 
 NOWHERE = "tcp://127.0.0.1:9"  # a cluster that does not answer
 
@@ -29,7 +30,7 @@ def config_of(store: Path, **more: Any) -> dict[str, Any]:
 def two_elements(small_data_set: Path, tmp_path: Path) -> Path:
     """The small data set with an atom of aluminium in each of its cells."""
     store = tmp_path / "two.zarr"
-    shutil.copytree(small_data_set, store)
+    changeable(small_data_set, store)
     for group in (store / "snapshots").iterdir():
         if group.is_dir():
             zarr.open_array(group / "number", mode="r+")[0] = 13
@@ -105,7 +106,7 @@ def test_a_zero_of_energy_that_is_no_number_or_fit_is_refused(small_data_set: Pa
 def bare(small_data_set: Path, tmp_path: Path) -> Path:
     """The small data set, to take things away from."""
     store = tmp_path / "bare.zarr"
-    shutil.copytree(small_data_set, store)
+    changeable(small_data_set, store)
     return store
 
 

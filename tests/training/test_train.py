@@ -35,7 +35,7 @@ from maladist.training.data import find_data
 from maladist.training.metrics import EpochReport
 from maladist.training.prepare import prepare
 from maladist.training.train import CHECKPOINT, MODEL, fit
-from tests.conftest import Disk
+from tests.conftest import Disk, changeable
 
 PSEUDOPOTENTIALS = Path(__file__).parents[1] / "data" / "pseudopotentials"
 SMALL: dict[str, Any] = {
@@ -201,7 +201,7 @@ def test_stored_descriptors_are_read_and_give_the_same_model(
 ) -> None:
     spec = BispectrumSpec(twojmax=2, cutoff=3.5)
     data = tmp_path / "d.zarr"
-    shutil.copytree(small_data_set, data)
+    changeable(small_data_set, data)
     for snapshot in find_snapshots([str(data / "snapshots/train-*")], "data"):
         store_descriptors(snapshot, spec)
     computed = config_of(small_data_set, points=200, validation=False, epochs=2)
@@ -336,7 +336,7 @@ def test_an_ldos_that_is_not_finite_is_refused_naming_the_snapshot(
 ) -> None:
     """A small one where it is opened, a large one by the chunk in which it is found."""
     data = tmp_path / "d.zarr"
-    shutil.copytree(small_data_set, data)
+    changeable(small_data_set, data)
     zarr.open_group(str(data / "snapshots" / "train-1"), mode="r+")["ldos"][3, 4, 5, 6] = np.nan
     with pytest.raises(StoreError, match=r"train-1: ldos: numbers that are not finite"):
         train(config_of(data, points=1.0, validation=False), tmp_path / "out", client=client)
@@ -370,7 +370,7 @@ def test_members_are_networks_of_their_seeds_and_the_model_is_their_mean(
 
 def test_data_sets_may_have_names_in_common(small_data_set: Path, tmp_path: Path, client: Client) -> None:
     data = tmp_path / "d.zarr"
-    shutil.copytree(small_data_set, data)
+    changeable(small_data_set, data)
     both = [str(small_data_set / "snapshots/train-*"), str(data / "snapshots/train-*")]
     told = Listener()
     config = config_of(small_data_set, validation=False, epochs=1, data={"train": both})
@@ -380,7 +380,7 @@ def test_data_sets_may_have_names_in_common(small_data_set: Path, tmp_path: Path
 
 def test_snapshots_with_other_energies_are_refused(small_data_set: Path, tmp_path: Path, client: Client) -> None:
     data = tmp_path / "d.zarr"
-    shutil.copytree(small_data_set, data)
+    changeable(small_data_set, data)
     other = zarr.open_group(str(data / "snapshots" / "train-1"), mode="r+")
     other["energy"][...] = np.asarray(other["energy"]) + 0.1
     with pytest.raises(InputError, match=r"data\.train: train-1 with an energy grid .* as train-0 has"):
@@ -442,7 +442,7 @@ def test_the_density_channel_is_learnt_where_the_data_hold_a_density(
 
 def test_a_channel_without_data_is_refused_or_left_out(small_data_set: Path, tmp_path: Path, client: Client) -> None:
     without = tmp_path / "data.zarr"
-    shutil.copytree(small_data_set, without)
+    changeable(small_data_set, without)
     shutil.rmtree(without / "snapshots" / "train-1" / "density")
     with pytest.raises(InputError, match=r"density_channel.*train-1"):
         train(config_of(without, density_channel="on"), tmp_path / "on", client=client)
