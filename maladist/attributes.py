@@ -65,16 +65,17 @@ def _numbers(count: int | None = None, least: float = -math.inf) -> Callable[[ob
     """Whether a value is finite numbers, so many, none below ``least``; a list or an array where they are several."""
 
     def good(value: object) -> bool:
+        # numpy would take true for 1 and a text of digits for a number.
         if isinstance(value, bool | str | Mapping):
             return False
         try:
-            found = np.asarray(value)
+            array = np.asarray(value)
         except ValueError:  # lists of different lengths
             return False
         finite = (
-            found.dtype.kind in "iuf" and found.size > 0 and bool(np.isfinite(found).all() and found.min() >= least)
+            array.dtype.kind in "iuf" and array.size > 0 and bool(np.isfinite(array).all() and array.min() >= least)
         )
-        return finite and (count is None or found.size == count) and (count == 1) <= (found.ndim == 0)
+        return finite and (count is None or array.size == count) and (count == 1) <= (array.ndim == 0)
 
     return good
 
@@ -125,7 +126,7 @@ ATTRIBUTES: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "peak_memory_bytes": (_numbers(1, 0), "a number, bytes"),
     **dict.fromkeys(("source", "of", "model", "model_hash", "command", "host", "finished"), (_text, "text")),
 }
-"""By name. All may be absent, and null."""
+"""What each attribute must be, by name, in code and in words. All may be absent, and null."""
 
 
 def check_attributes(attributes: Mapping[str, object], source: str) -> None:
@@ -134,9 +135,9 @@ def check_attributes(attributes: Mapping[str, object], source: str) -> None:
     Parameters
     ----------
     attributes
-        By name; names that the contract does not have are left alone.
+        Attributes by name; names that the contract does not have are left alone.
     source
-        Of the attributes, for errors.
+        Name of their source, for errors.
 
     Raises
     ------

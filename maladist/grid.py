@@ -59,7 +59,7 @@ class Block:
     index
         Number of the block in its grid, C order.
     start, stop
-        Grid indices, three each.
+        Indices of the first point and of the one behind the last, three each.
     """
 
     index: int
@@ -98,7 +98,7 @@ class Grid:
     Raises
     ------
     GridError
-        A cell that is not 3×3, finite and of positive volume, or a shape that is not three positive integers.
+        The cell is not 3×3, finite and of positive volume, or the shape is not three positive integers.
     """
 
     cell: Sequence[Sequence[float]]
@@ -118,6 +118,7 @@ class Grid:
             raise GridError("grid", f"{tuple(self.shape)}", "three positive integers NX NY NZ")
         if math.prod(shape) > MOST_POINTS:
             raise GridError("grid", f"{math.prod(shape):.3g} points", f"at most {MOST_POINTS:.0e}")
+        # Tuples: a grid can then be compared and hashed, and nobody changes an array that others hold.
         object.__setattr__(self, "cell", tuple(tuple(map(float, row)) for row in cell))
         object.__setattr__(self, "shape", shape)
 
@@ -160,6 +161,7 @@ class Grid:
                 f"a cell of {' × '.join(f'{x:.4g}' for x in lengths)} Å by {' × '.join(f'{x:.4g}' for x in spacing)} Å"
             )
             raise GridError("grid", came, f"at most {MOST_POINTS:.0e} points")
+        # A thousandth of slack: a spacing that was measured on a grid must give that grid back in spite of rounding.
         nx, ny, nz = (fft_friendly(max(1, math.ceil(n * (1 - 1e-3)))) for n in wanted)
         return cls(np.asarray(cell, dtype=float).tolist(), (nx, ny, nz))
 
@@ -203,11 +205,13 @@ class Grid:
         """Cartesian positions of a block's points in C order, (n_points, 3) float64, Å."""
         block = self.whole if block is None else block
         axes = [np.arange(a, b) / n for a, b, n in zip(block.start, block.stop, self.shape, strict=True)]
+        # Through fractional coordinates of the whole grid: a point has the same bits in whichever block it is.
         fractional = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
         return np.asarray(fractional @ self.cell_array)
 
     def blocks(self, block_shape: Sequence[int]) -> Blocks:
         """Cut the grid into blocks of at most ``block_shape`` points."""
+        # A block larger than the grid is the grid: (10**6,) * 3 is a way to ask for one block.
         bx, by, bz = (min(int(b), n) for b, n in zip(block_shape, self.shape, strict=True))
         blocks = Blocks(self, (bx, by, bz))
         if math.prod(blocks.counts) > MOST_BLOCKS:
@@ -237,6 +241,7 @@ class Blocks(Sequence[Block]):
         return math.prod(self.counts)
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]
+        # Made when they are asked for: a grid may have millions of blocks.
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
@@ -258,14 +263,14 @@ class EnergyGrid:
     Attributes
     ----------
     origin, spacing
-        eV.
+        Energy of the first sample, and distance of two samples, eV.
     levels
         Number of samples.
     kernel
-        What the samples were broadened with: 'gaussian' exp(−x²)/(√π δ), 'fermi-derivative' 1/(2+2cosh x)/δ, both
-        with x = (ε−ε_i)/δ, 'none' or 'unknown'.
+        Kernel that the samples were broadened with: 'gaussian' exp(−x²)/(√π δ), 'fermi-derivative' 1/(2+2cosh x)/δ,
+        both with x = (ε−ε_i)/δ, 'none' or 'unknown'.
     width
-        δ in eV; 0 where the kernel is 'none' or 'unknown'.
+        Width δ of the kernel, eV; 0 where the kernel is 'none' or 'unknown'.
     """
 
     origin: float
@@ -312,6 +317,7 @@ class EnergyGrid:
         e = np.asarray(energies, dtype=float)
         if e.ndim != 1 or len(e) < 2:
             raise GridError("energy", f"an array of shape {e.shape}", "a vector of at least two energies in eV")
+        # From the ends: differences of neighbours carry the rounding of files.
         spacing = (e[-1] - e[0]) / (len(e) - 1)
         if not np.allclose(np.diff(e), spacing, rtol=0, atol=1e-6 * abs(spacing)):
             raise GridError("energy", "samples that are not equidistant", "an equidistant energy axis in eV")

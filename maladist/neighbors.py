@@ -26,7 +26,7 @@ class LocalAtoms:
     Attributes
     ----------
     positions
-        (n, 3) float64, Å.
+        Positions, (n, 3) float64, Å.
     numbers
         Atomic numbers, (n,) int16.
     indices
@@ -55,11 +55,11 @@ class CellList:
     cell
         Lattice vectors as rows, (3, 3), Å.
     positions
-        (n_atoms, 3), Å; need not lie inside the cell.
+        Positions, (n_atoms, 3), Å; need not lie inside the cell.
     numbers
         Atomic numbers, (n_atoms,).
     cutoff
-        Å.
+        Distance up to which an atom is seen, Å.
     """
 
     cell: Array
@@ -82,10 +82,12 @@ class CellList:
     def _sorted(self) -> tuple[Array, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Wrapped fractional positions in the order of their bins, the atoms' indices, and where each bin starts."""
         fractional = self.positions @ np.linalg.inv(self.cell)
+        # Wrapped into the cell, so that the image of a bin tells the image of its atoms.
         fractional = fractional - np.floor(fractional)
         fractional[fractional >= 1] = 0.0  # -1e-17 wraps to exactly 1
         at = np.minimum((fractional * self._bins).astype(np.int64), self._bins - 1)
         bins = np.ravel_multi_index(tuple(at.T), tuple(self._bins))
+        # Stable: atoms of a bin keep their order, and sums over neighbours their bits.
         order = np.argsort(bins, kind="stable")
         starts = np.searchsorted(bins[order], np.arange(np.prod(self._bins) + 1))
         return fractional[order], order, starts
@@ -97,14 +99,18 @@ class CellList:
         corners are farther away than the cutoff; none that is nearer is missing.
         """
         fractional, order, starts = self._sorted
+        # In fractional coordinates the widened parallelepiped is a box, in any cell however oblique.
         low = np.asarray(low, dtype=float) - self._reach
         high = np.asarray(high, dtype=float) + self._reach
         first = np.floor(low * self._bins).astype(np.int64)
         last = np.floor(high * self._bins).astype(np.int64)
         wanted = np.stack(np.meshgrid(*map(np.arange, first, last + 1), indexing="ij"), -1).reshape(-1, 3)
+        # Bins outside of the cell are those inside of it, moved by whole cells: in a small cell
+        # the same bin comes many times.
         image, bins = np.divmod(wanted, self._bins)
         flat = np.ravel_multi_index(tuple(bins.T), tuple(self._bins))
         lengths = starts[flat + 1] - starts[flat]
+        # The rows of all wanted bins one after another, without a loop over bins.
         rows = np.repeat(starts[flat] - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
         shifted = fractional[rows] + np.repeat(image, lengths, axis=0)
         inside = np.all((shifted >= low) & (shifted <= high), axis=1)
@@ -123,16 +129,16 @@ def nearest_distances(cell: Array, positions: Array, numbers: npt.NDArray[np.int
     Parameters
     ----------
     cell, positions, numbers
-        Of periodic atoms: (3, 3) and (n, 3), Å; (n,). An atom's own images are among its neighbours.
+        Periodic atoms: (3, 3) and (n, 3), Å; (n,). An atom's own images are among its neighbours.
     within
-        Å; pairs whose atoms never come nearer are left out.
+        Distance, Å; pairs whose atoms never come nearer are left out.
     """
     every = CellList(cell, positions, numbers, within).around([0, 0, 0], [1, 1, 1])
     fractional = positions @ np.linalg.inv(cell)
     inside = (fractional - np.floor(fractional)) @ cell
     symbols = {z: ase.data.chemical_symbols[z] for z in np.unique(numbers).tolist()}
     trees = {z: cKDTree(every.positions[every.numbers == z]) for z in symbols}
-    found = {}
+    nearest = {}
     for a in symbols:
         for b in symbols:
             if symbols[a] > symbols[b]:
@@ -140,5 +146,5 @@ def nearest_distances(cell: Array, positions: Array, numbers: npt.NDArray[np.int
             k = 2 if a == b else 1  # the nearest of its own kind is the atom itself
             distances = trees[b].query(inside[numbers == a], k=[k], distance_upper_bound=within)[0]
             if np.isfinite(distances.min()):
-                found[f"{symbols[a]}-{symbols[b]}"] = float(distances.min())
-    return found
+                nearest[f"{symbols[a]}-{symbols[b]}"] = float(distances.min())
+    return nearest

@@ -29,14 +29,14 @@ class Numerics:
     backend
         Kernel of the descriptors: 'auto', 'cpu', 'torch' or 'lammps'.
     device
-        'cpu', 'cuda', ...; 'auto' is decided by each worker.
+        Device: 'cpu', 'cuda', ...; 'auto' is decided by each worker.
     precision
-        'float32' or 'float64', of descriptors and network.
+        Floating point of descriptors and network: 'float32' or 'float64'.
 
     Raises
     ------
     InputError
-        Another precision.
+        The precision is another one.
     """
 
     backend: str = "auto"

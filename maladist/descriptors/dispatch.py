@@ -37,19 +37,20 @@ def evaluate(
     Parameters
     ----------
     points
-        (n_points, 3), taken as float64, Å.
+        Positions of the points, (n_points, 3), taken as float64, Å.
     atoms
         The atoms that the points can see, images written out; those beyond the cutoff do no harm.
     spec
-        What to compute.
+        Specification of the descriptors.
     backend
-        A kernel that the family has ('torch', 'cpu', 'lammps'), or 'auto': 'cpu' on a CPU where the family has it and
+        Kernel that the family has ('torch', 'cpu', 'lammps'), or 'auto': 'cpu' on a CPU where the family has it and
         no gradient is wanted, else 'torch'.
     device, dtype
-        Of the result: torch.float32 or torch.float64. Differences of positions are always taken in float64.
+        Device and type of the result: torch.float32 or torch.float64. Differences of positions are always taken in
+        float64.
     threads
-        Threads of backend 'cpu'; None: OMP_NUM_THREADS, or else one for each core of this process. 'torch' takes what
-        `torch.set_num_threads` says, 'lammps' one.
+        Number of threads of backend 'cpu'; None: OMP_NUM_THREADS, or else one for each core of this process. 'torch'
+        takes what `torch.set_num_threads` says, 'lammps' one.
     positions
         The atoms' positions as a tensor, (n_atoms, 3) float64, to differentiate with respect to; in place of
         ``atoms.positions``. Backend 'torch' only; first derivatives.
@@ -57,7 +58,7 @@ def evaluate(
     Returns
     -------
     torch.Tensor
-        (n_points, n_features).
+        The descriptors, (n_points, n_features).
 
     Raises
     ------
@@ -162,6 +163,7 @@ def _request(
 def _kernel(spec: Spec, backend: str, request: Request) -> Kernel:
     kernels = spec.kernels()
     if backend == "auto":
+        # The compiled kernel is the fastest on a CPU, and knows no gradient.
         use_cpu = "cpu" in kernels and request.device.type == "cpu" and not request.wants_gradient
         backend = "cpu" if use_cpu else "torch"
     if backend not in kernels:
@@ -211,6 +213,7 @@ def _vectors(argument: str, given: npt.ArrayLike | torch.Tensor, length: int | N
         raise error(argument, f"an array of {values.dtype}", "real numbers in Å")
     if not np.isfinite(values).all():
         raise error(argument, "NaN or infinite coordinates", "finite coordinates in Å")
+    # Whatever the work's precision: differences of positions lose seven digits in a large cell.
     return values.astype(np.float64, copy=False)
 
 

@@ -29,7 +29,7 @@ class GaussianSpec(Spec):
     Attributes
     ----------
     cutoff
-        r_c, Å.
+        Cutoff r_c, Å.
     sigma
         Width σ, Å.
     elements
@@ -38,7 +38,7 @@ class GaussianSpec(Spec):
     Raises
     ------
     InputError
-        Values out of range, or an element that does not exist or comes twice.
+        A value is out of range, or an element does not exist or comes twice.
     """
 
     family: ClassVar[str] = "gaussian"
@@ -61,7 +61,7 @@ class GaussianSpec(Spec):
         Raises
         ------
         InputError
-            Columns for some of the elements only.
+            There are columns for some of the elements only.
         """
         if self.elements:
             check_named("elements", self.elements, symbols)
@@ -88,6 +88,7 @@ class GaussianSpec(Spec):
         membership = np.eye(self.n_features)[columns.astype(int)]
 
         def kernel(points: torch.Tensor, positions: torch.Tensor, membership: torch.Tensor) -> torch.Tensor:
+            # Weight 1 within the cutoff: the element's column comes afterwards, by one product for all elements.
             near = pairs(points, positions, torch.ones_like(positions[:, 0]), self.cutoff)
             exponent = (near.distances.square() / (-2 * self.sigma**2)).to(request.dtype)
             gaussians = torch.exp(exponent) * near.weights.to(request.dtype)

@@ -23,14 +23,14 @@ def solid_harmonics(x: T, y: T, z: T, l_max: int) -> list[T]:
     Parameters
     ----------
     x, y, z
-        Cartesian components, of one shape; of a unit vector for Y_lm itself.
+        Cartesian components, of one shape; those of a unit vector give Y_lm itself.
     l_max
         Highest degree.
 
     Returns
     -------
     list
-        (l_max + 1)² arrays of that shape, at index l² + l + m.
+        The harmonics, (l_max + 1)² arrays of that shape, at index l² + l + m.
     """
     r2 = x * x + y * y + z * z
     table: list[T | None] = [None] * (l_max + 1) ** 2
@@ -39,6 +39,7 @@ def solid_harmonics(x: T, y: T, z: T, l_max: int) -> list[T]:
     for m in range(l_max + 1):
         if m > 0:
             cos_m, sin_m = x * cos_m - y * sin_m, x * sin_m + y * cos_m
+            # The norm of Y_mm; √2 once, since real harmonics share what the complex ones of ±m have.
             diagonal *= math.sqrt((2 * m + 1) / (2 * m)) * (math.sqrt(2) if m == 1 else 1.0)
         before, legendre = 0.0 * z, diagonal + 0.0 * z
         for l in range(m, l_max + 1):  # noqa: E741  (the degree's name everywhere)
@@ -67,7 +68,7 @@ def gegenbauer(t: T, alpha: int, k_max: int) -> list[T]:
     Returns
     -------
     list
-        k_max + 1 arrays of the shape of t.
+        The polynomials, k_max + 1 arrays of the shape of t.
     """
     values = [1.0 + 0.0 * t, 2.0 * alpha * t]
     for k in range(2, k_max + 1):

@@ -39,9 +39,9 @@ class Pairs:
     Attributes
     ----------
     vectors
-        From point to atom, (n_points, n_atoms, 3) float64, Å; never zero.
+        Vectors from point to atom, (n_points, n_atoms, 3) float64, Å; never zero.
     distances
-        (n_points, n_atoms) float64, Å.
+        Their lengths, (n_points, n_atoms) float64, Å.
     weights
         Weight of the atom, 0 beyond the cutoff, (n_points, n_atoms) float64.
     """
@@ -54,6 +54,7 @@ class Pairs:
 def pairs(points: torch.Tensor, positions: torch.Tensor, weights: torch.Tensor, cutoff: float) -> Pairs:
     """Pair points (p, 3) with atoms at positions (a, 3) and of weights (a,), all float64."""
     vectors = positions - points[:, None]
+    # An atom on a point has no direction, and its gradient would be NaN: it is seen a little above.
     coincident = vectors.square().sum(-1, keepdim=True) < 1e-20
     vectors = vectors + coincident * vectors.new_tensor([0.0, 0.0, COINCIDENT])
     distances = vectors.norm(dim=-1)
@@ -101,13 +102,13 @@ def map_batches(
     request
         Points and atoms.
     weights
-        What the kernel wants to know of each atom, (n_atoms, …).
+        Numbers that the kernel wants to know of each atom, (n_atoms, …).
     cutoff
-        Å.
+        Distance up to which an atom is seen, Å.
     cost
         Bytes that one point takes if it is paired with a number of atoms.
     kernel
-        Descriptors of a batch.
+        Function that gives the descriptors of a batch.
     """
     device = request.device
     points, positions = (v.to(device) for v in request.variables)
@@ -117,6 +118,7 @@ def map_batches(
         inputs = (points.index_select(0, here), positions.index_select(0, near), of_near)
         parts.append(_Recomputed.apply(kernel, *inputs) if request.wants_gradient else kernel(*inputs))
         order.append(rows)
+    # The batches took the points in another order.
     back = torch.as_tensor(np.argsort(np.concatenate(order))).to(device)
     return torch.cat(parts).index_select(0, back)
 
@@ -168,6 +170,7 @@ def batches(
         rows, atoms = stack.pop()
         low, high = points[rows].min(axis=0), points[rows].max(axis=0)
         outside = positions[atoms] - np.clip(positions[atoms], low, high)
+        # Narrowed down at each halving: the last batches look at few atoms only.
         atoms = atoms[np.einsum("ij,ij->i", outside, outside) < cutoff**2]
         extent = high - low
         compact = extent.max() <= cutoff / 3 or len(rows) <= _FEWEST
@@ -175,5 +178,6 @@ def batches(
             yield rows, atoms
             continue
         half = len(rows) // 2
+        # Halves of as many points, by the longest extent: no sort is needed for that.
         rows = rows[np.argpartition(points[rows, int(extent.argmax())], half)]
         stack += [(rows[half:], atoms), (rows[:half], atoms)]

@@ -33,7 +33,7 @@ class Request:
     Attributes
     ----------
     points
-        (n_points, 3) float64, Å.
+        Positions of the points, (n_points, 3) float64, Å.
     positions
         Atoms with their images written out, (n_atoms, 3) float64, Å.
     numbers
@@ -41,9 +41,9 @@ class Request:
     variables
         Points and positions as float64 tensors; what requires a gradient is to be differentiated by.
     device, dtype
-        Of the result, and of the work where the kernel has the choice.
+        Device and type of the result, and of the work where the kernel has the choice.
     threads
-        Threads that the kernel may use.
+        Number of threads that the kernel may use.
     """
 
     points: npt.NDArray[np.float64]
@@ -93,7 +93,7 @@ class Spec(ABC):
     Attributes
     ----------
     family
-        Name in files, unique.
+        Unique name in files.
     cutoff
         Distance from which on an atom is not seen, Å.
     """
@@ -107,6 +107,7 @@ class Spec(ABC):
         if "family" not in cls.__dict__:
             return  # a shared base, not a family
         known = Spec._families.get(cls.family)
+        # A module that is imported again, as by a notebook, registers the same class once more: no conflict.
         if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             raise TypeError(f"family {cls.family!r} is {known.__module__}.{known.__qualname__} already")
         Spec._families[cls.family] = cls
@@ -130,7 +131,7 @@ class Spec(ABC):
         Raises
         ------
         InputError
-            An element that it leaves out, where it names others.
+            It leaves out an element, where it names others.
         """
         del symbols
         return self
@@ -150,6 +151,7 @@ def find_family(name: str) -> type[Spec]:
     """Return the class of a family; imports the modules of this package if the name is not known yet."""
     if name not in Spec._families:
         package = importlib.import_module("maladist.descriptors")
+        # Only where a name is not known: importing all families costs the compiler of one of them.
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{package.__name__}.{module.name}")
     if name not in Spec._families:
@@ -163,7 +165,7 @@ def spec_from_dict(values: Mapping[str, Any]) -> Spec:
     Raises
     ------
     InputError
-        A family that does not exist, or fields that it does not have.
+        There is no such family, or it does not have these fields.
     """
     family = find_family(str(values.get("family", "")))
     given = {name: value for name, value in values.items() if name != "family"}
@@ -206,7 +208,7 @@ def weights_by_atom(numbers: npt.NDArray[np.int16], weights: Mapping[str, float]
     Raises
     ------
     AtomsError
-        An element that has no weight where others have one.
+        An element has no weight where others have one.
     """
     if not weights:
         return np.ones(len(numbers))

@@ -155,9 +155,9 @@ class Outside:
     Attributes
     ----------
     points
-        Points that were looked at.
+        Number of points that were looked at.
     outside
-        Those with a novelty above 1.
+        Number of those with a novelty above 1.
     farthest
         Largest novelty.
     at
@@ -171,7 +171,7 @@ class Outside:
 
     @classmethod
     def of(cls, novelty: torch.Tensor) -> Outside:
-        """Of points with these novelties, (n,), numbered from 0."""
+        """Outside of points with these novelties, (n,), numbered from 0."""
         if not len(novelty):
             return cls()
         worst = int(novelty.argmax())
@@ -183,7 +183,7 @@ class Outside:
 
     @property
     def share(self) -> float:
-        """Of the points that are outside."""
+        """Share of the points that are outside."""
         return self.outside / self.points if self.points else 0.0
 
     @property
@@ -203,20 +203,20 @@ class Domain:
     Attributes
     ----------
     cells
-        Range of the training's cells.
+        Range of what the training's cells are like.
     limit
         Distance s at which the novelty is 1.
     directions
-        √w_k u_k, (n_features, k) float64.
+        Directions √w_k u_k, (n_features, k) float64.
     offsets
-        √w_k c_k, (k,) float64.
+        Their means √w_k c_k, (k,) float64.
     whitening
-        From descriptors to z; None where the model's own input scaler does that.
+        Scaler from descriptors to z; None where the model's own input scaler does that.
 
     Raises
     ------
     ModelError
-        Parts that do not fit one another or are not finite.
+        The parts do not fit one another or are not finite.
     """
 
     cells: CellRange
@@ -240,6 +240,7 @@ class Domain:
 
     def novelty(self, z: torch.Tensor) -> torch.Tensor:
         """Novelty of points, (n,), from their whitened descriptors, (n, n_features)."""
+        # One product with eight columns: the directions carry the square roots of their weights.
         rare = torch.addmm(-self.offsets.to(z), z, self.directions.to(z))
         squares = torch.linalg.vecdot(z, z) + torch.linalg.vecdot(rare, rare)
         return squares.sqrt_() / (self.limit * math.sqrt(self.n_features))
@@ -261,18 +262,19 @@ def fit_domain(cells: CellRange, train: torch.Tensor, held_out: torch.Tensor, in
         Descriptors of points, (n, n_features): of the training, and of cells that are like it but not in it, from which
         the limit is made.
     inputs
-        The model's input scaler.
+        Input scaler of the model.
 
     Raises
     ------
     ModelError
-        Fewer than two points of the training, or none held out.
+        There are fewer than two points of the training, or none held out.
     """
     if len(train) < 2 or not len(held_out):
         raise ModelError("data", f"{len(train)} and {len(held_out)} points", "points of the training, and held out")
     whitening = None if inputs.kind == "whiten" and bool((inputs.scale > 0).all()) else _whitening(train)
     z, held = ((whitening or inputs).transform(rows.double()) for rows in (train, held_out))
     directions, offsets = _rare_directions(z)
+    # With a limit of 1 its novelty is the distance itself, from whose tail the limit is then made.
     loose = Domain(cells, 1.0, directions, offsets, whitening)
     tail = float(np.quantile(loose.novelty(held).numpy(), 1 - TAIL))
     return Domain(cells, MARGIN * max(tail, math.ulp(1.0)), directions, offsets, whitening)
@@ -288,6 +290,7 @@ def _whitening(rows: torch.Tensor) -> Scaler:
 def _rare_directions(z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Directions √w_k u_k (n_features, k) in which few points stick out, and √w_k c_k (k,)."""
     mean, variances, axes = _principal(z)
+    # Concentration steps: without the points that are farthest away, mean and axes are those of the many.
     for _ in range(_ROUNDS):
         distances = (((z - mean) @ axes) ** 2 / variances).sum(1)
         mean, variances, axes = _principal(z[distances <= np.quantile(distances.numpy(), 1 - _TRIM)])

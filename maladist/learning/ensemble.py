@@ -22,12 +22,12 @@ class EnsembleNetwork(nn.Module):
     Parameters
     ----------
     members
-        Two or more networks with as many inputs and outputs; their hidden layers may differ.
+        Two or more networks of equal inputs and outputs; their hidden layers may differ.
 
     Raises
     ------
     ModelError
-        Fewer than two members, or members that do not fit one another.
+        There are fewer than two members, or they do not fit one another.
     """
 
     def __init__(self, members: Sequence[FeedForward]) -> None:
@@ -75,6 +75,7 @@ class EnsembleNetwork(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map scaled descriptors (n, features) to the mean of the members' scaled LDOS (n, levels)."""
         first, *others = self.networks
+        # One after the other and added up: the memory of one network's output, not of k.
         total: torch.Tensor = first(x)
         for network in others:
             total = total + network(x)
@@ -91,7 +92,7 @@ def network_from_config(config: dict[str, Any], weights: dict[str, torch.Tensor]
     Raises
     ------
     ModelError
-        Weights that do not fit the configuration or are not finite.
+        The weights do not fit the configuration or are not finite.
     """
     if "members" not in config:
         return FeedForward.from_config(config, weights)

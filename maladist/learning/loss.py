@@ -66,24 +66,26 @@ class LossConfig(Section):
     Attributes
     ----------
     kind
-        'mse', 'mae' or 'huber' of the scaled LDOS.
+        Error of the scaled LDOS: 'mse', 'mae' or 'huber'.
     huber_delta
-        Where 'huber' turns from square to linear, in the scaled LDOS' unit.
+        Error at which 'huber' turns from square to linear, in the scaled LDOS' unit.
     ldos
-        Of the scaled LDOS' error.
+        Weight of the scaled LDOS' error.
     channel
-        Of the scaled density's error, where there is a density channel.
+        Weight of the scaled density's error, where there is a density channel.
     density, band
-        Of the squared errors of f·d and (ε − μ) f·d at each point, times volume per atom: electrons² and eV² per atom².
+        Weights of the squared errors of f·d and (ε − μ) f·d at each point, times volume per atom: electrons² and eV²
+        per atom².
     mean_density, mean_band
-        Of the squares of the same errors averaged over a snapshot's points first: what the energies feel.
+        Weights of the squares of the same errors averaged over a snapshot's points first: what the energies feel.
     mean_total
-        Of the square of the total free energy's error, eV² per atom². It needs the DFT's density and pseudopotentials.
+        Weight of the square of the total free energy's error, eV² per atom². It needs the DFT's density and
+        pseudopotentials.
     forces
-        Of the mean square error of the force components, eV²/Å²; formulas in :mod:`maladist.training.forces`. It needs
-        the DFT's forces, density and pseudopotentials.
+        Weight of the mean square error of the force components, eV²/Å²; formulas in :mod:`maladist.training.forces`. It
+        needs the DFT's forces, density and pseudopotentials.
     broadening_correction
-        Of the broadening, in the integrals' weights and in the validation's energies.
+        Correction for the broadening, in the integrals' weights and in the validation's energies.
     """
 
     kind: Literal["mse", "mae", "huber"] = "mse"
@@ -117,11 +119,11 @@ class Sensitivity:
     Attributes
     ----------
     volume_per_atom
-        Å³.
+        Volume per atom, Å³.
     fermi_energy
-        μ of the DFT, eV.
+        Fermi level μ of the DFT, eV.
     temperature
-        K.
+        Temperature of the electrons, K.
     """
 
     volume_per_atom: float
@@ -141,15 +143,15 @@ class LDOSLoss:
     Parameters
     ----------
     config
-        Kind and weights.
+        Kind and weights of the terms.
     sensitivities
-        Of every snapshot, by its number; None where no term needs them.
+        What the energies of every snapshot feel, by its number; None where no term needs them.
     energies, outputs
         Energy grid, and scaling of LDOS and density.
     correction
-        Of the broadening.
+        Whether the integrals are corrected for the broadening.
     device
-        Where the batches will be.
+        Device that the batches will be on.
     """
 
     def __init__(
@@ -168,6 +170,8 @@ class LDOSLoss:
         felt = [s for s in sensitivities if s is not None]
         if config.integrals and felt:
             nothing = torch.zeros(1, energies.levels).double()
+            # The scaler is affine: its linear part, put into the weights, takes errors of the
+            # scaled LDOS straight to energies.
             linear = outputs.ldos.inverse(torch.eye(energies.levels).double()) - outputs.ldos.inverse(nothing)
             known = torch.stack([s.weights(energies, correction=correction) for s in felt])
             self.weights = (linear @ known).float().to(device)
@@ -189,10 +193,11 @@ class LDOSLoss:
         Returns
         -------
         Tensor
-            (portions, terms), in the order of ``TERMS``: the errors of LDOS and channel, ⟨q_N²⟩, ⟨q_B²⟩, ⟨q_N⟩, ⟨q_B⟩,
-            ⟨q_A⟩; 0 for what has no weight.
+            The averages, (portions, terms), in the order of ``TERMS``: the errors of LDOS and channel, ⟨q_N²⟩, ⟨q_B²⟩,
+            ⟨q_N⟩, ⟨q_B⟩, ⟨q_A⟩; 0 for what has no weight.
         """
         target = self.outputs.transform(targets, self.levels)
+        # float32 under autocast too: squares of bfloat16 would have two digits.
         out = y.new_zeros(len(y), len(TERMS), dtype=torch.float32)
         out[:, 0] = _error(self.config, y[..., : self.levels], target[..., : self.levels]).mean(dim=(1, 2))
         if self.outputs.extra:

@@ -85,7 +85,7 @@ class LDOSModel:
     Raises
     ------
     ModelError
-        Parts that do not fit one another, or values out of range.
+        The parts do not fit one another, or a value is out of range.
     """
 
     network: FeedForward | EnsembleNetwork
@@ -177,6 +177,7 @@ class LDOSModel:
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> LDOSModel:
         """Copy of the model on a device and with a floating point type; this one is left as it is."""
         device = self.device if device is None else device
+        # torch moves modules in place: the caller's model must not change its device.
         network = copy.deepcopy(self.network).to(device=device, dtype=dtype or self.dtype)
         scalers: dict[str, Any] = {name: scaler.to(device) for name, scaler in scalers_of(self).items()}
         domain = None if self.domain is None else self.domain.to(device)
@@ -221,7 +222,7 @@ class LDOSModel:
         symbols
             Chemical symbol of every atom.
         volume
-            Å³.
+            Volume of the cell, Å³.
         """
         if not self.energy_zero:
             return self
@@ -263,11 +264,11 @@ class LDOSModel:
         Parameters
         ----------
         descriptors
-            (n, n_features), any floating point type and device.
+            Descriptors, (n, n_features), of any floating point type and device.
         batch
-            Points in a batch; None takes what suits the device. It bounds the memory beside input and output.
+            Number of points in a batch; None takes what suits the device. It bounds the memory beside input and output.
         grad
-            Keep the graph for autograd; else nothing is recorded.
+            Whether to keep the graph for autograd; else nothing is recorded.
         novelty
             (n,), is filled with what :meth:`novelty` gives: it is had on the way, nearly for nothing.
 
@@ -287,6 +288,7 @@ class LDOSModel:
         if descriptors.ndim != 2 or descriptors.shape[1] != features:
             raise ModelError("descriptors", f"an array of shape {tuple(descriptors.shape)}", f"(points, {features})")
         batch = batch or _BATCH.get(self.device.type, _BATCH_OTHER)
+        # Dropout off, and the same function for all batches.
         self.network.eval()
         if grad:
             out = torch.cat([self._evaluate(part) for part in descriptors.split(batch)])

@@ -16,9 +16,9 @@ class Outputs:
     Attributes
     ----------
     ldos
-        Of the levels, 1/(eV Å³).
+        Scaler of the levels, 1/(eV Å³).
     density
-        Of the density channel, 1/Å³; None where there is none.
+        Scaler of the density channel, 1/Å³; None where there is none.
     """
 
     ldos: Scaler

@@ -32,7 +32,7 @@ def pack(metadata: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> by
     Raises
     ------
     ModelError
-        Metadata that JSON cannot hold.
+        The metadata are none that JSON can hold.
     """
     # A clone owns its memory: safetensors refuses tensors that share it.
     owned = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
@@ -52,7 +52,7 @@ def unpack(content: bytes) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     Raises
     ------
     ModelError
-        Bytes of another kind, truncated, damaged or of another version.
+        The bytes are of another kind or version, truncated or damaged.
     """
     metadata = _read_metadata(content)
     told = metadata.pop("sha256", "")
@@ -89,6 +89,7 @@ def _read_metadata(content: bytes) -> dict[str, Any]:
 
 
 def _canonical(metadata: Mapping[str, Any]) -> str:
+    # Sorted and without NaN: equal content has one text, and with it one hash.
     return json.dumps(metadata, sort_keys=True, allow_nan=False)
 
 

@@ -46,7 +46,7 @@ class Moments:
     count
         Number of points.
     mean, m2, low, high
-        (n_features,) float64 each.
+        Statistics of each feature, (n_features,) float64 each.
     cross
         Sum of the products of deviations, (n_features, n_features) float64; None where it was not asked for.
     """
@@ -72,14 +72,14 @@ class Moments:
         Parameters
         ----------
         data
-            Any floating point type, on any device.
+            Numbers of any floating point type, on any device.
         cross
             Whether the products of different features are wanted too, which 'whiten' needs.
 
         Raises
         ------
         ModelError
-            Data of another shape, or not finite.
+            The data have another shape, or are not finite.
         """
         if data.ndim != 2:
             raise ModelError("data", f"an array of shape {tuple(data.shape)}", "one of shape (points, features)")
@@ -97,6 +97,7 @@ class Moments:
         count = self.count + other.count
         if len(self.mean) != len(other.mean):
             raise ModelError("moments", f"{len(self.mean)} and {len(other.mean)} features", "moments of equal features")
+        # Chan, Golub and LeVeque's update: nothing is subtracted that is much larger than the result.
         delta = other.mean - self.mean
         share = other.count / max(count, 1)
         cross = None
@@ -139,18 +140,18 @@ class Scaler:
     Attributes
     ----------
     kind
-        'none', 'standard', 'minmax' or 'whiten'.
+        Kind of scaling: 'none', 'standard', 'minmax' or 'whiten'.
     feature_wise
         Whether every feature has its own shift and scale.
     shift, scale
-        float64, (n_features,) where feature-wise, else (1,). In the unit of the data.
+        Numbers in the unit of the data, float64, (n_features,) where feature-wise, else (1,).
     rotation
-        (n_features, n_features) float64: x → ((x − shift) rotation) / scale. Of 'whiten' only, else None.
+        Matrix (n_features, n_features) float64: x → ((x − shift) rotation) / scale. Of 'whiten' only, else None.
 
     Raises
     ------
     ModelError
-        An unknown kind, or a shift and scale that are of another shape, not finite, or negative.
+        The kind is unknown, or shift and scale are of another shape, not finite, or negative.
     """
 
     kind: Kind = "none"
@@ -196,7 +197,7 @@ class Scaler:
         Raises
         ------
         ModelError
-            Moments of no data, or without products of features for 'whiten'.
+            The moments are of no data, or lack the products of features for 'whiten'.
         """
         if kind == "none":
             return cls()
@@ -215,6 +216,8 @@ class Scaler:
             raise ModelError("moments", "no products of features", "Moments.of(data, cross=True)")
         deviation = cls.fit(m, "standard", feature_wise=True).scale
         inverse = torch.where(deviation > 0, 1 / deviation, 0.0)
+        # Of features of unit variance: descriptors differ by orders of magnitude, and rounding in
+        # the largest would hide the smallest.
         correlation = m.cross / max(m.count - 1, 1) * torch.outer(inverse, inverse)
         variances, vectors = torch.linalg.eigh(correlation)
         scale = torch.where(variances > _ROUNDING * variances[-1], variances.clamp(min=0), 0.0).sqrt()
@@ -237,6 +240,7 @@ class Scaler:
         """Scale data of shape (n, n_features)."""
         if self.kind == "none":
             return x
+        # Features that never vary become 0: a network has learnt nothing from them.
         inverse = torch.where(self.scale > 0, 1 / self.scale, 0.0)
         centred = x - self.shift.to(x)
         return (centred if self.rotation is None else centred @ self.rotation.to(x)) * inverse.to(x)

@@ -31,23 +31,23 @@ def scalers_of(model: LDOSModel) -> dict[str, Scaler]:
 
 def tensors_of(model: LDOSModel) -> dict[str, torch.Tensor]:
     """Every tensor of the model by its name in the file."""
-    found = {f"network.{name}": weight for name, weight in model.network.state_dict().items()}
+    tensors = {f"network.{name}": weight for name, weight in model.network.state_dict().items()}
     for name, scaler in scalers_of(model).items():
-        found |= _tensors_of_scaler(name, scaler)
+        tensors |= _tensors_of_scaler(name, scaler)
     if (domain := model.domain) is not None:
-        found |= {"domain.directions": domain.directions, "domain.offsets": domain.offsets}
+        tensors |= {"domain.directions": domain.directions, "domain.offsets": domain.offsets}
         if domain.whitening is not None:
-            found |= _tensors_of_scaler("domain.whitening", domain.whitening)
+            tensors |= _tensors_of_scaler("domain.whitening", domain.whitening)
     for symbol, element in model.elements.items():
         for name in _CORE:
             if (values := getattr(element, name)) is not None:
-                found[f"element.{symbol}.{name}"] = torch.from_numpy(np.array(values, dtype=np.float64))
-    return found
+                tensors[f"element.{symbol}.{name}"] = torch.from_numpy(np.array(values, dtype=np.float64))
+    return tensors
 
 
 def _tensors_of_scaler(name: str, scaler: Scaler) -> dict[str, torch.Tensor]:
-    found = {f"{name}.shift": scaler.shift, f"{name}.scale": scaler.scale}
-    return found if scaler.rotation is None else {**found, f"{name}.rotation": scaler.rotation}
+    tensors = {f"{name}.shift": scaler.shift, f"{name}.scale": scaler.scale}
+    return tensors if scaler.rotation is None else {**tensors, f"{name}.rotation": scaler.rotation}
 
 
 def metadata_of(model: LDOSModel) -> dict[str, Any]:
@@ -64,6 +64,7 @@ def metadata_of(model: LDOSModel) -> dict[str, Any]:
         "density_cutoff_eV": model.density_cutoff,
         "restrict": model.restrict,
         "electrons_per_atom": model.electrons_per_atom,
+        # Left out where there are none, so that older models keep their bytes and with them their hash.
         **({"energy_zero_eV_A3": dict(model.energy_zero)} if model.energy_zero else {}),
         **({"domain": _metadata_of_domain(model.domain)} if model.domain is not None else {}),
         "provenance": dict(model.provenance),
@@ -109,5 +110,5 @@ def _scaler(name: str, known: Mapping[str, Any], tensors: Mapping[str, torch.Ten
 
 
 def _core(symbol: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    found = {name: tensors.get(f"element.{symbol}.{name}") for name in _CORE}
-    return {name: None if tensor is None else tensor.numpy() for name, tensor in found.items()}
+    arrays = {name: tensors.get(f"element.{symbol}.{name}") for name in _CORE}
+    return {name: None if tensor is None else tensor.numpy() for name, tensor in arrays.items()}

@@ -43,11 +43,11 @@ def bispectrum_lammps(points: Array, positions: Array, numbers: npt.NDArray[np.i
     Parameters
     ----------
     points, positions
-        (n_points, 3) and (n_atoms, 3) float64, Å.
+        Positions of points and atoms, (n_points, 3) and (n_atoms, 3) float64, Å.
     numbers
         Atomic numbers, (n_atoms,).
     spec
-        Specification.
+        Specification of the descriptors.
 
     Raises
     ------
@@ -75,6 +75,7 @@ def _run(points: Array, positions: Array, numbers: npt.NDArray[np.int16], spec: 
     n_types = len(elements) + 1
     everything = np.concatenate([positions, points])
     types = np.concatenate([types + 1, np.full(len(points), n_types)])
+    # The points are a type of their own, of weight 0: no point is a neighbour that counts.
     weights = [*weights_by_atom(elements, spec.weights), 0.0]
     with _instance() as lammps:
         lammps.commands_list(_box(everything, n_types, spec.cutoff))
@@ -82,6 +83,7 @@ def _run(points: Array, positions: Array, numbers: npt.NDArray[np.int16], spec: 
         lammps.command(f"group points type {n_types}")
         lammps.command(f"compute B points sna/atom {_arguments(spec, weights)}")
         lammps.command("run 0 post no")
+        # LAMMPS may hold its atoms in another order than they were created in.
         place = lammps.numpy.extract_atom("id") - 1 - len(positions)  # of each row; negative for atoms
         rows = lammps.extract_compute("B", 1, 2)  # per atom, array: double**, its rows one block
         values = np.ctypeslib.as_array(rows[0], shape=(len(place), spec.n_features))

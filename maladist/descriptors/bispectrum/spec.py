@@ -48,9 +48,9 @@ class BispectrumSpec(Spec):
     twojmax
         Band limit 2 j_max, 0 to 86 (the largest that the quadrature reaches).
     cutoff
-        r_c, Å.
+        Cutoff r_c, Å.
     rfac0, rmin0
-        Of the map from distance to angle, θ0 = rfac0 π (r − rmin0)/(r_c − rmin0); rmin0 in Å.
+        Parameters of the map from distance to angle, θ0 = rfac0 π (r − rmin0)/(r_c − rmin0); rmin0 in Å.
     switch
         Whether atoms fade out towards the cutoff, ½ (cos(π (r − rmin0)/(r_c − rmin0)) + 1), 1 for r ≤ rmin0.
     weights
@@ -62,7 +62,7 @@ class BispectrumSpec(Spec):
     Raises
     ------
     InputError
-        Values out of range.
+        A value is out of range.
     """
 
     family: ClassVar[str] = "bispectrum"
@@ -107,7 +107,7 @@ class BispectrumSpec(Spec):
         Raises
         ------
         InputError
-            Weights for some of the elements only.
+            There are weights for some of the elements only.
         """
         if self.weights:
             check_named("weights", self.weights, symbols)
@@ -127,7 +127,7 @@ class BispectrumSpec(Spec):
         return kernels | ({"cpu": self._cpu} if self.twojmax <= CPU_TWOJMAX else {})
 
     def _cpu(self, request: Request) -> torch.Tensor:
-        from maladist.descriptors.bispectrum.cpu import bispectrum_cpu
+        from maladist.descriptors.bispectrum.cpu import bispectrum_cpu  # numba and LLVM, only where they are used
 
         linear = bispectrum_cpu(
             request.points,
