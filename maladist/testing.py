@@ -138,6 +138,23 @@ def tiny_model(
     )
 
 
+def with_density_channel(model: LDOSModel) -> LDOSModel:
+    """The model with one output more, a density near that of two electrons an atom of Be."""
+    network = model.network
+    assert isinstance(network, FeedForward)
+    generator = torch.Generator().manual_seed(5)
+    weights = {name: w.clone() for name, w in network.state_dict().items()}
+    last = max(int(name.split(".")[1]) for name in weights if name.startswith("linear."))
+    row = 0.3 * torch.randn(1, weights[f"linear.{last}.weight"].shape[1], generator=generator)
+    weights[f"linear.{last}.weight"] = torch.cat([weights[f"linear.{last}.weight"], row])
+    weights[f"linear.{last}.bias"] = torch.cat([weights[f"linear.{last}.bias"], torch.zeros(1)])
+    sizes = [*network.layer_sizes[:-1], network.layer_sizes[-1] + 1]
+    more = FeedForward(sizes, network.activation_names)
+    more.load_state_dict(weights)
+    scaler = Scaler("standard", False, torch.full((1,), 0.25).double(), torch.full((1,), 0.05).double())
+    return replace(model, network=more.eval(), density_scaler=scaler)
+
+
 @dataclass(frozen=True)
 class FaultySpec(Spec):
     """The bispectrum, with accidents on the way; its values are those of `BispectrumSpec`, to the bit.

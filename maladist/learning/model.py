@@ -304,6 +304,35 @@ class LDOSModel:
         levels = self.energy_grid.levels
         return out[:, :levels], out[:, levels] if self.has_density_channel else None
 
+    def pullback(
+        self, descriptors: torch.Tensor, of_ldos: torch.Tensor, of_density: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Cotangents of descriptors from those of what they give: the chain rule backwards through :meth:`fields`.
+
+        Parameters
+        ----------
+        descriptors
+            (n, n_features), any floating point type and device.
+        of_ldos
+            (k, n, levels), for k functions of the LDOS.
+        of_density
+            (n,) of the density channel, the same for all of them; where the model has one.
+
+        Returns
+        -------
+        torch.Tensor
+            (k, n, n_features), of the model's dtype, on its device.
+        """
+        x = descriptors.detach().to(self.device, self.dtype).requires_grad_()
+        with torch.enable_grad():
+            given = [field for field in self.fields(x, grad=True) if field is not None]
+        channel = [] if of_density is None else [of_density.to(given[0])]
+        gradients = [
+            torch.autograd.grad(given, x, [one.to(given[0]), *channel], retain_graph=i + 1 < len(of_ldos))[0]
+            for i, one in enumerate(of_ldos)
+        ]
+        return torch.stack(gradients)
+
     def _evaluate(self, descriptors: torch.Tensor, novelty: torch.Tensor | None = None) -> torch.Tensor:
         """LDOS and, in the last column, the density where there is a channel for it."""
         descriptors = descriptors.to(self.device, self.dtype)

@@ -57,7 +57,9 @@ def form_factor(element: Element, g: npt.ArrayLike) -> Array:
     return np.asarray(np.sinc(np.outer(np.asarray(g, dtype=float), r[:n]) / np.pi) @ weight)
 
 
-def core_charge_of(system: System, slab: ReciprocalSlab, positions: Tensor | None = None) -> Tensor | None:
+def core_charge_of(
+    system: System, slab: ReciprocalSlab, positions: Tensor | None = None, magnitude: Tensor | None = None
+) -> Tensor | None:
     """Coefficients n_core(G) on one slab, zero outside the sphere of the density cutoff.
 
     Parameters
@@ -68,6 +70,8 @@ def core_charge_of(system: System, slab: ReciprocalSlab, positions: Tensor | Non
         Slab of G that is wanted.
     positions
         (n_atoms, 3) float64, Å, in place of the system's: with a graph, or on another device.
+    magnitude
+        |G| of the slab, 1/Å, with a graph.
 
     Returns
     -------
@@ -82,7 +86,7 @@ def core_charge_of(system: System, slab: ReciprocalSlab, positions: Tensor | Non
     r = torch.as_tensor(system.positions, dtype=torch.float64) if positions is None else positions
     total: Tensor | None = None
     symbols = np.asarray(system.symbols)
-    magnitude = slab.squared(r.device).sqrt()
+    magnitude = slab.squared(r.device).sqrt() if magnitude is None else magnitude
     # No G of the grid is longer; a cutoff beyond it, as of a coarse grid, would ask for intervals that are never used.
     largest = float(np.linalg.norm(slab.grid.reciprocal, axis=1) @ np.array(slab.grid.shape)) / 2
     for symbol in dict.fromkeys(system.symbols):
@@ -97,6 +101,42 @@ def core_charge_of(system: System, slab: ReciprocalSlab, positions: Tensor | Non
     if total is None:
         return None
     return torch.where(slab.sphere(system.sphere, r.device), total / slab.grid.volume, 0.0)
+
+
+def core_derivatives_of(system: System, slab: ReciprocalSlab, field_g: Tensor) -> tuple[Tensor, Tensor]:
+    """Share of one slab of the derivatives of ∫ s n_core by the atoms and by a strain, for a fixed field s(r).
+
+    At fixed structure factors a strain takes n_core(G) = ρ_core(|G|) S(G)/Ω to n_core(G) less its trace times
+    n_core(G), and |G| to |G| − G_a G_b ε_ab/|G|.
+
+    Parameters
+    ----------
+    system
+        The cell; some element must have a core charge.
+    slab
+        The G.
+    field_g
+        s(G) on the slab, (slab.shape) complex128, eV.
+
+    Returns
+    -------
+    tuple
+        By the positions, (n_atoms, 3), eV/Å, and by a strain, (3, 3), eV; float64, on the device of the field.
+    """
+    device = field_g.device
+    positions = torch.as_tensor(system.positions, device=device).requires_grad_()
+    length = slab.squared(device).sqrt()
+    magnitude = length.clone().requires_grad_()
+    with torch.enable_grad():
+        core_g = core_charge_of(system, slab, positions, magnitude)
+        if core_g is None:
+            raise PseudopotentialError("core charge", "none", "an element that has one")
+        weight = slab.grid.volume * slab.multiplicity(device)
+        overlap = ((field_g.real * core_g.real + field_g.imag * core_g.imag) * weight).sum()
+        by_position, by_magnitude = torch.autograd.grad(overlap, [positions, magnitude])
+    slope = torch.where(length > 0, by_magnitude / torch.where(length > 0, length, 1.0), 0.0)
+    volume = overlap.detach() * torch.eye(3, dtype=torch.float64, device=device)
+    return by_position, -volume - slab.outer_sum(slope)
 
 
 def core_charge(system: System, positions: Tensor | None = None) -> Tensor | None:

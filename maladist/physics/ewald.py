@@ -12,6 +12,7 @@ mesh points in powers of two.) Everything is float64 and differentiable in posit
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -97,6 +98,58 @@ def real_space_energy(positions: Tensor, charges: Tensor, cell: npt.ArrayLike, s
     )
 
 
+class IonDerivatives(NamedTuple):
+    """Derivatives of E_ii by the positions, (n, 3) eV/Å, and by a strain, (3, 3) eV."""
+
+    by_position: Tensor
+    by_strain: Tensor
+
+
+def ewald_derivatives(positions: Tensor, charges: Tensor, cell: npt.ArrayLike) -> IonDerivatives:
+    """Derivatives of E_ii, which do not depend on the split; arguments and errors are those of `ewald_energy`."""
+    slab = ReciprocalSlab.whole(ewald_grid(cell))
+    near, far = real_space_derivatives(positions, charges, cell), reciprocal_derivatives_of(positions, charges, slab)
+    return IonDerivatives(near.by_position + far.by_position, near.by_strain + far.by_strain)
+
+
+def reciprocal_derivatives_of(
+    positions: Tensor, charges: Tensor, slab: ReciprocalSlab, smearing: float = SMEARING
+) -> IonDerivatives:
+    """Share of one slab of the derivatives of the reciprocal sum, as :func:`reciprocal_energy_of` has of the sum.
+
+    A strain at fixed S(G) takes 1/Ω to (1 − tr ε)/Ω and exp(−σ²G²/2)/G² to itself times 1 + (σ² + 2/G²) G_a G_b ε_ab.
+    """
+    r = positions.detach().requires_grad_()
+    with torch.enable_grad():
+        energy = reciprocal_energy_of(r, charges, slab, smearing)
+        (by_position,) = torch.autograd.grad(energy, r)
+    g2 = slab.squared(r.device)
+    safe = torch.where(g2 > 0, g2, 1.0)
+    s = structure_factors(r.detach(), charges, slab)
+    squared = (s.real.square() + s.imag.square()) * slab.multiplicity(r.device)
+    kernel = torch.where(g2 > 0, torch.exp(-0.5 * smearing**2 * g2) / safe * (smearing**2 + 2 / safe), 0.0)
+    volume = energy.detach() * torch.eye(3, dtype=torch.float64, device=r.device)
+    stretched = 2 * math.pi * COULOMB / slab.grid.volume * slab.outer_sum(kernel * squared)
+    return IonDerivatives(by_position, stretched - volume)
+
+
+def real_space_derivatives(
+    positions: Tensor, charges: Tensor, cell: npt.ArrayLike, smearing: float = SMEARING
+) -> IonDerivatives:
+    """Derivatives of :func:`real_space_energy`: of the pairs, and by a strain of the background."""
+    matrix = torch.as_tensor(np.asarray(cell, dtype=float), device=positions.device)
+    pairs, vectors, r = _pair_vectors(positions.detach(), matrix, _REACH * smearing)
+    i, j = pairs.T
+    slope = -(
+        torch.erfc(r / (math.sqrt(2) * smearing)) / r
+        + math.sqrt(2 / math.pi) / smearing * torch.exp(-0.5 * (r / smearing) ** 2)
+    )
+    by_vector = (COULOMB * charges[i] * charges[j] * slope / r**2)[:, None] * vectors
+    by_position = torch.zeros_like(positions).index_add(0, j, by_vector).index_add(0, i, -by_vector)
+    background = math.pi * smearing**2 * COULOMB / float(torch.linalg.det(matrix).abs()) * charges.sum() ** 2
+    return IonDerivatives(by_position, by_vector.T @ vectors + background * torch.eye(3).to(matrix))
+
+
 def _by_torchpme(positions: Tensor, charges: Tensor, cell: npt.ArrayLike) -> Tensor:
     matrix = torch.as_tensor(np.asarray(cell, dtype=float), device=positions.device)
     # A wider Gaussian in a large, empty cell keeps the number of G-vectors, 8 Ω (G_max/2π)³, bounded.
@@ -112,9 +165,15 @@ def _by_torchpme(positions: Tensor, charges: Tensor, cell: npt.ArrayLike) -> Ten
 def _pairs(positions: Tensor, cell: npt.ArrayLike, cutoff: float) -> tuple[Tensor, Tensor]:
     """Each pair nearer than the cutoff once, images of an atom with itself included: indices (p, 2), distances (p,)."""
     matrix = torch.as_tensor(np.asarray(cell, dtype=float), device=positions.device)
+    pairs, _, distances = _pair_vectors(positions, matrix, cutoff)
+    return pairs, distances
+
+
+def _pair_vectors(positions: Tensor, matrix: Tensor, cutoff: float) -> tuple[Tensor, Tensor, Tensor]:
+    """As :func:`_pairs`, with the vectors from the first to the second atom, (p, 3), between."""
     neighbors = NeighborList(cutoff, full_list=False, n_threads=1)
-    pairs, distances = neighbors.compute(positions, matrix, True, "Pd")
+    pairs, vectors, distances = neighbors.compute(positions, matrix, True, "PDd")
     if bool((distances < 1e-6).any()):
         i, j = pairs[int(distances.argmin())].tolist()
         raise AtomsError("atoms", f"atoms {i} and {j} are in the same place", "atoms apart from one another")
-    return pairs.to(torch.int64), distances
+    return pairs.to(torch.int64), vectors, distances

@@ -22,6 +22,7 @@ from maladist.physics.fermi_weights import (
     FermiWeights,
     correction_coefficient,
     fermi_weights,
+    number_slopes,
     number_weights,
     thermal_energy,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "fermi_states",
     "fermi_weights",
     "number_rows",
+    "number_slopes",
     "number_weights",
     "use_correction",
     "window_modes",
@@ -152,6 +154,12 @@ class FermiState(NamedTuple):
     temperature: float
     fermi_energy: float
     weights: FermiWeights
+
+    @property
+    def free_energy_weights(self) -> Tensor:
+        """Weights ω of D(ε) in A = ω·D + μN + ..., (levels,) float64, eV²: A is stationary in μ, so ∂A/∂D is ω."""
+        w = self.weights
+        return w.band + w.entropy - self.fermi_energy * w.number
 
     def band_energy(self, dos: Tensor, n_electrons: float) -> float:
         """E_b, eV; where no μ holds all electrons, with those that are missing at μ, at which A is stationary."""

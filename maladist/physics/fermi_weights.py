@@ -110,6 +110,18 @@ def number_weights(
     return _weights(_NUMBER, e, thermal_energy(temperature), energy_grid.spacing, c)
 
 
+def number_slopes(energy_grid: EnergyGrid, mu: float, temperature: float, *, correction: bool) -> Tensor:
+    """Change of the number weights with the Fermi level, ∂w/∂μ, (levels,) float64; arguments of `fermi_weights`."""
+
+    # The derivative of (v·∂w/∂μ) by v: forward differentiation by two backward ones, in place of one for each level.
+    at = torch.tensor(mu, dtype=torch.float64, requires_grad=True)
+    v = torch.zeros(energy_grid.levels, dtype=torch.float64, requires_grad=True)
+    with torch.enable_grad():
+        weights = number_weights(energy_grid, at, temperature, correction=correction)
+        (along,) = torch.autograd.grad(weights @ v, at, create_graph=True)
+        return torch.autograd.grad(along, v)[0]
+
+
 def thermal_energy(temperature: float) -> float:
     """Return k_BT in eV; refuse a temperature that is not positive and finite."""
     if not (math.isfinite(temperature) and temperature > 0):

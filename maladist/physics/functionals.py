@@ -117,6 +117,52 @@ def integrate(
     return total
 
 
+class Response(NamedTuple):
+    """Pointwise derivatives of e(ρ, σ), and of t(ρ, σ) = e_ρ n + 2 e_σ ∇ρ·∇n, the integrand of ∫ v_xc n.
+
+    Attributes
+    ----------
+    energy, potential
+        e and t.
+    e_density, e_sigma
+        e_ρ and e_σ; the latter None without gradients.
+    t_density, t_sigma
+        t_ρ and t_σ at fixed n and ∇ρ·∇n; the latter None without gradients.
+    """
+
+    energy: Tensor
+    potential: Tensor
+    e_density: Tensor
+    t_density: Tensor
+    e_sigma: Tensor | None = None
+    t_sigma: Tensor | None = None
+
+
+def response(
+    functional: Functional, density: Tensor, valence: Tensor, sigma: Tensor | None = None, overlap: Tensor | None = None
+) -> Response:
+    """What the derivatives of E_xc and ∫ v_xc n are made of, point by point; parameters are those of `integrate`."""
+    fields = [density, valence, *([sigma, overlap] if sigma is not None and overlap is not None else [])]
+    parts = [_response(functional, *b) for b in zip(*(f.reshape(-1).split(_BATCH) for f in fields), strict=True)]
+    columns = zip(*parts, strict=True)
+    return Response(*(torch.cat(column).reshape(density.shape) for column in columns))
+
+
+def _response(functional: Functional, *fields: Tensor) -> list[Tensor]:
+    """Members of `Response` for a batch of points."""
+    density, n, *gradients = fields
+    variables = [x.detach().requires_grad_() for x in (density, *gradients[:1])]
+    with torch.enable_grad():
+        energy = energy_density(functional, *variables)
+        first = torch.autograd.grad(energy.sum(), variables, create_graph=True)
+        potential = first[0] * n
+        if gradients:
+            potential = potential + 2 * first[1] * gradients[1]
+        second = torch.autograd.grad(potential.sum(), variables)
+    pairs = [x.detach() for pair in zip(first, second, strict=True) for x in pair]
+    return [energy.detach(), potential.detach(), *pairs]
+
+
 def _entry(functional: str) -> tuple[Callable[[Tensor, Tensor], Tensor], bool]:
     if functional not in _FUNCTIONALS:
         raise InputError("xc", repr(functional), f"one of {', '.join(get_args(Functional))}")

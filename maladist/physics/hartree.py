@@ -29,6 +29,19 @@ def hartree_energy_of(density_g: Tensor, slab: ReciprocalSlab) -> Tensor:
     return 0.5 * slab.grid.volume * (squared * weight).sum()
 
 
+def hartree_strain_of(density_g: Tensor, slab: ReciprocalSlab) -> Tensor:
+    """Share of ∂E_H/∂strain at fixed n(G), (3, 3) float64, eV, that the coefficients of one slab carry.
+
+    E_H I + 4π e² Ω Σ G_a G_b |n(G)|²/G⁴, since a strain takes G² to G² − 2 G_a G_b ε_ab.
+    """
+    device = density_g.device
+    g2 = slab.squared(device)
+    squared = (density_g.real.square() + density_g.imag.square()) * slab.multiplicity(device)
+    weight = squared * coulomb_kernel(slab, device) / torch.where(g2 > 0, g2, 1.0)
+    volume = hartree_energy_of(density_g, slab) * torch.eye(3, dtype=torch.float64, device=device)
+    return volume + slab.grid.volume * slab.outer_sum(weight)
+
+
 def hartree_energy(density: Tensor, grid: Grid) -> Tensor:
     """Hartree energy of a density on the whole grid.
 

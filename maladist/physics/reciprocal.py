@@ -86,6 +86,12 @@ class ReciprocalSlab:
         plane = x * x * m[0, 0] + y * y * m[1, 1] + x * y * (2 * m[0, 1])
         return (plane + z * (2 * m[0, 2] * x + 2 * m[1, 2] * y)) + z * z * m[2, 2]
 
+    def outer_sum(self, weight: Tensor) -> Tensor:
+        """Σ_G weight G_a G_b over the slab, (3, 3) float64, on the device of the weight."""
+        components = [self.component(axis, weight.device) for axis in range(3)]
+        rows = [torch.stack([(weight * a * b).sum() for b in components]) for a in components]
+        return torch.stack(rows)
+
     def multiplicity(self, device: Device = "cpu") -> Tensor:
         """How often a coefficient counts in a sum over the whole space: once where −G is in the half space, else twice.
 

@@ -24,6 +24,7 @@ from maladist.learning.model import LDOSModel
 from maladist.neighbors import CellList
 from maladist.numerics import Numerics
 from maladist.parallel.progress import Observer
+from maladist.physics.energy_zero import zero_of_energy
 from maladist.physics.fermi import use_correction
 from maladist.physics.system import System, complete, wrapped
 from maladist.prediction.block import ModelBlob
@@ -54,6 +55,8 @@ class Setup:
         Hash of the model as it was given, whatever the cell.
     strict
         Whether a cell outside of the model's training is refused.
+    zero
+        Zero of energy Σ c/Ω of the cell, eV, by which the energies of the model as it was given are shifted here.
     """
 
     system: System
@@ -63,6 +66,7 @@ class Setup:
     chunks: Chunks
     model_hash: str
     strict: bool = False
+    zero: float = 0.0
 
     @property
     def needs_modes(self) -> bool:
@@ -134,8 +138,9 @@ def setup(atoms: ase.Atoms, model: LDOSModel | str | Path, **options: Unpack[Opt
     strict = options.get("strict", False)
     system = replace(system, notes=(*system.notes, *check_cell(model, system, strict)))
     # The model's energies are those of this cell from here on; its hash remains that of the file.
-    placed = model.placed(atoms.get_chemical_symbols(), atoms.get_volume())
-    return Setup(system, placed, numerics, keep, chunks, model.content_hash, strict)
+    symbols, volume = atoms.get_chemical_symbols(), atoms.get_volume()
+    zero = zero_of_energy(model.energy_zero, symbols, volume)
+    return Setup(system, model.placed(symbols, volume), numerics, keep, chunks, model.content_hash, strict, zero)
 
 
 def _with_elements(

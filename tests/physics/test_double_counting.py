@@ -1,23 +1,28 @@
-"""The potential of the double counting is its derivative with respect to the density."""
+"""The potentials of the double counting are its derivatives by the density, by the core charge, and by a strain."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
 from maladist.grid import Grid
-from maladist.physics.double_counting import double_counting_potential
+from maladist.physics.core import core_derivatives_of
+from maladist.physics.double_counting import double_counting_potential, potentials
 from maladist.physics.energies import density_terms
 from maladist.physics.functionals import Functional
 from maladist.physics.hartree import hartree_potential
+from maladist.physics.reciprocal import ReciprocalSlab
 from maladist.physics.system import System
 from maladist.testing import be_element
+from tests.physics.differences import by_positions, by_strain, freeze_sphere
 
 GRID = Grid([[3.0, 0.2, 0.0], [0.0, 3.2, 0.1], [0.3, 0.0, 2.9]], (9, 10, 8))
 CUTOFF = 300.0
+Array = npt.NDArray[np.float64]
 
 
 def smooth(seed: int, low: float, high: float) -> torch.Tensor:
@@ -60,3 +65,31 @@ def test_without_exchange_and_correlation_it_would_be_minus_the_hartree_potentia
     n = smooth(1, -0.5, 1.0) * 1e-12
     u = double_counting_potential(n, system("pz"))
     torch.testing.assert_close(u, -hartree_potential(n, GRID), rtol=1e-9, atol=1e-22)
+
+
+def with_atoms(of: System, positions: Array, strain: Array | None = None) -> System:
+    """The system with atoms elsewhere, or strained with all that is in it."""
+    f = np.eye(3) if strain is None else strain
+    return replace(of, grid=Grid((GRID.cell_array @ f.T).tolist(), GRID.shape), positions=positions @ f.T)
+
+
+@pytest.mark.parametrize("functional", ["pbe", "pw92"])
+def test_what_the_core_charge_does_when_its_atoms_move(functional: Functional) -> None:
+    """Densities so high that the ripples of the core charge leave ρ positive: at ρ = 0 the potential has a cusp."""
+    n, of = smooth(1, 0.5, 0.8), system(functional, core=True)
+    found, _ = core_derivatives_of(of, ReciprocalSlab.whole(GRID), potentials(n, of).s_g)
+    expected = by_positions(lambda r: double_counting(n, with_atoms(of, r)), of.positions, 1e-3)
+    np.testing.assert_allclose(found, expected, atol=1e-7 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("functional", ["pbe", "pw92"])
+@pytest.mark.parametrize("core", [False, True])
+def test_a_strain_at_fixed_density(functional: Functional, core: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    n, of = smooth(1, 0.5, 0.8), system(functional, core)
+    freeze_sphere(monkeypatch, GRID, CUTOFF)
+    found = potentials(n, of)
+    total = found.strain
+    if core:
+        total = total + core_derivatives_of(of, ReciprocalSlab.whole(GRID), found.s_g)[1]
+    expected = by_strain(lambda f: double_counting(n, with_atoms(of, of.positions, f)), 3e-4)
+    np.testing.assert_allclose(total, expected, atol=1e-7 * np.abs(expected).max())

@@ -7,9 +7,18 @@ import pytest
 import torch
 
 from maladist.errors import AtomsError
-from maladist.physics.ewald import ewald_energy, ewald_grid, real_space_energy, reciprocal_energy_of
+from maladist.physics.ewald import (
+    ewald_derivatives,
+    ewald_energy,
+    ewald_grid,
+    real_space_derivatives,
+    real_space_energy,
+    reciprocal_derivatives_of,
+    reciprocal_energy_of,
+)
 from maladist.physics.reciprocal import ReciprocalSlab, half_shape
 from maladist.units import COULOMB
+from tests.physics.differences import by_positions, by_strain
 
 CUBE = np.eye(3)
 FCC = (np.ones((3, 3)) - np.eye(3)) / 2
@@ -129,3 +138,32 @@ def test_a_large_empty_cell_stays_within_memory_and_is_right() -> None:
 def test_atoms_in_the_same_place_are_refused() -> None:
     with pytest.raises(AtomsError, match="atoms 0 and 1 are in the same place"):
         ewald_energy(tensor([[0, 0, 0], [0, 0, 3.0]]), tensor([1.0, 1.0]), 3.0 * CUBE)
+
+
+def test_derivatives_are_finite_differences_in_a_skewed_cell_of_two_charges() -> None:
+    cell = np.array([[3.0, 0.2, 0.0], [-0.8, 2.6, 0.1], [0.3, -0.2, 4.0]])
+    positions = np.random.default_rng(0).uniform(size=(3, 3)) @ cell
+    charges = tensor([2.0, 3.0, 2.0])
+    found = ewald_derivatives(tensor(positions), charges, cell)
+    moved = by_positions(lambda r: float(ewald_energy(tensor(r), charges, cell)), positions, 1e-3)
+    np.testing.assert_allclose(found.by_position, moved, atol=1e-9 * np.abs(moved).max())
+    strained = by_strain(lambda f: float(ewald_energy(tensor(positions @ f.T), charges, cell @ f.T)), 1e-3)
+    np.testing.assert_allclose(found.by_strain, strained, atol=1e-9 * np.abs(strained).max())
+
+
+def test_derivatives_of_many_atoms_are_autograds_add_up_by_slabs_and_obey_the_virial_theorem() -> None:
+    positions, charges, cell = many_atoms()
+    found = ewald_derivatives(positions, charges, cell)
+    r = positions.clone().requires_grad_()
+    energy = ewald_energy(r, charges, cell)
+    torch.testing.assert_close(found.by_position, torch.autograd.grad(energy, r)[0], rtol=0, atol=1e-10)
+    # E_ii is homogeneous of degree −1 in all lengths.
+    assert float(found.by_strain.trace()) == pytest.approx(-float(energy.detach()), rel=1e-11)
+    grid = ewald_grid(cell)
+    nx, ny, nh = half_shape(grid)
+    parts = [real_space_derivatives(positions, charges, cell)] + [
+        reciprocal_derivatives_of(positions, charges, ReciprocalSlab(grid, (0, a, 0), (nx, b, nh)))
+        for a, b in ((0, 7), (7, ny))
+    ]
+    for whole, shares in zip(found, zip(*parts, strict=True), strict=True):
+        torch.testing.assert_close(sum(shares), whole, rtol=1e-12, atol=1e-9)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +12,10 @@ from distributed import Client
 
 import maladist
 from maladist import LDOSModel
-from maladist.learning.network import FeedForward
-from maladist.learning.scaling import Scaler
 from maladist.parallel.workers import Workers
 from maladist.prediction.plan import make_plan
 from maladist.prediction.setup import setup
+from maladist.testing import with_density_channel
 
 GRID = (10, 12, 14)
 T0 = 2000.0
@@ -26,19 +24,7 @@ T0 = 2000.0
 @pytest.fixture(scope="module")
 def with_channel(model: LDOSModel) -> LDOSModel:
     """The small model with one output more; its density is near that of two electrons an atom."""
-    network = model.network
-    assert isinstance(network, FeedForward)
-    generator = torch.Generator().manual_seed(5)
-    weights = {name: w.clone() for name, w in network.state_dict().items()}
-    last = max(int(name.split(".")[1]) for name in weights if name.startswith("linear."))
-    row = 0.3 * torch.randn(1, weights[f"linear.{last}.weight"].shape[1], generator=generator)
-    weights[f"linear.{last}.weight"] = torch.cat([weights[f"linear.{last}.weight"], row])
-    weights[f"linear.{last}.bias"] = torch.cat([weights[f"linear.{last}.bias"], torch.zeros(1)])
-    sizes = [*network.layer_sizes[:-1], network.layer_sizes[-1] + 1]
-    more = FeedForward(sizes, network.activation_names)
-    more.load_state_dict(weights)
-    scaler = Scaler("standard", False, torch.full((1,), 0.25).double(), torch.full((1,), 0.05).double())
-    return replace(model, network=more.eval(), density_scaler=scaler)
+    return with_density_channel(model)
 
 
 def predict(atoms: Atoms, model: LDOSModel, client: Client, **options: object) -> maladist.Prediction:
