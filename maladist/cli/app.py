@@ -104,7 +104,7 @@ def predict(
     with maladist.cluster(options.cluster, options.workers) as client, TerminalObserver(err) as observer:
         prediction = maladist.predict(
             structure,
-            ready.model,
+            ready.given,
             client=client,
             store=output,
             observer=observer,

@@ -71,6 +71,10 @@ class RunOptions(NumericsFlags):
     strict
         Refuse a cell outside of the model's training: before the blocks where its volume, distances or temperature
         tell, else after them; the store is then left unfinished.
+    forces
+        Forces on the atoms, by a second pass over the blocks.
+    stress
+        Stress of the cell, by the same pass.
     """
 
     model: Path
@@ -84,6 +88,8 @@ class RunOptions(NumericsFlags):
     chunks: tuple[int, int, int] | None = None
     keep: str = ""
     strict: bool = False
+    forces: bool = False
+    stress: bool = False
 
     def run(self) -> Options:
         """Keywords of `predict` and `plan`."""
@@ -96,5 +102,7 @@ class RunOptions(NumericsFlags):
             "density_cutoff": self.density_cutoff,
             "broadening_correction": self.broadening_correction,
             "strict": self.strict,
+            "forces": self.forces,
+            "stress": self.stress,
             "keep": tuple(k for k in self.keep.split(",") if k),
         }

@@ -115,6 +115,21 @@ def reference_state(states: Sequence[FermiState], system: System) -> FermiState:
     return state
 
 
+def check_known(system: System) -> Array:
+    """Valence charges of the atoms, (n,); refuses a system whose total free energy is not known.
+
+    Raises
+    ------
+    PhysicsError
+        As said.
+    """
+    charges = system.charges
+    if charges is None or system.functional is None:
+        came = "no pseudopotentials or no functional, and so no total free energy"
+        raise PhysicsError("forces", came, "all terms of A", "Give --pseudopotentials DIR.")
+    return charges
+
+
 def check_stationary(states: Sequence[FermiState], dos: Tensor, n_electrons: float) -> None:
     """Refuse derivatives where A is not stationary in μ.
 
@@ -183,10 +198,7 @@ def explicit_terms(density: Tensor, system: System) -> Explicit:
     PhysicsError
         A total free energy that is not known.
     """
-    charges = system.charges
-    if charges is None or system.functional is None:
-        came = "no pseudopotentials or functional, and so no total free energy"
-        raise PhysicsError("forces", came, "all terms of A", "Give --pseudopotentials DIR.")
+    charges = check_known(system)
     found = potentials(density, system)
     none = np.zeros((system.n_atoms, 3))
     terms = {"double_counting": Derivatives(none, found.strain.cpu().numpy())}

@@ -7,6 +7,9 @@ what it summed: descriptors are computed again.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -14,11 +17,15 @@ import numpy.typing as npt
 import torch
 
 from maladist.descriptors.dispatch import adjoint, batches
+from maladist.grid import Block, Grid
+from maladist.io import stores
 from maladist.learning.model import LDOSModel
 from maladist.neighbors import LocalAtoms
 from maladist.numerics import Numerics
-from maladist.physics.forces import Cotangents
-from maladist.prediction.block import Clock
+from maladist.parallel.workers import peak_memory, worker_name
+from maladist.physics.forces import Cotangents, Derivatives
+from maladist.prediction.block import Clock, ModelBlob, Report, worker_model
+from maladist.prediction.record import DERIVATIVES, POTENTIAL
 
 Array = npt.NDArray[np.float64]
 
@@ -88,3 +95,75 @@ def derivatives_of_points(
             virial[i] += by.virial
         clock.lap("descriptors")
     return Share(gradient, virial)
+
+
+@dataclass(frozen=True)
+class BackWork:
+    """What every block of the second pass has in common; small, and the same object for all.
+
+    Attributes
+    ----------
+    store
+        The result store, as its owner, with u(r) in it.
+    grid
+        The whole grid.
+    numerics
+        How descriptors and network are computed.
+    cotangents
+        What A feels of what the model gives.
+    width
+        Atoms that a row of the record has room for.
+    """
+
+    store: stores.Where
+    grid: Grid
+    numerics: Numerics
+    cotangents: Cotangents
+    width: int
+
+
+def differentiate_block(block: Block, atoms: LocalAtoms, blob: ModelBlob, work: BackWork) -> Report:
+    """Compute a block's share of the derivatives and write it as a row, the record that the block is done."""
+    start, clock, numerics = time.time(), Clock(), work.numerics.here()
+    u = stores.read_region(work.store, POTENTIAL, block.slices).reshape(-1)
+    clock.lap("io")
+    points, model = work.grid.points(block), worker_model(blob, numerics)
+    share = derivatives_of_points(points, u, atoms, model, work.cotangents, numerics, clock)
+    row = row_of(share, atoms, work.width)
+    if not np.isfinite(row).all():
+        raise FloatingPointError("derivatives that are not finite")
+    stores.write_region(work.store, DERIVATIVES, (slice(block.index, block.index + 1),), row[None])
+    clock.lap("io")
+    return Report(block.index, worker_name(), start, time.time(), peak_memory(), clock.seconds)
+
+
+def row_of(share: Share, atoms: LocalAtoms, width: int) -> Array:
+    """A share as a row of the record: virials, then index (−1 where there is none) and gradient of each atom.
+
+    Images of an atom are added up, in their order.
+    """
+    assert atoms.indices is not None
+    n = len(share.virial)
+    indices, inverse = np.unique(atoms.indices, return_inverse=True)
+    gradient = np.zeros((len(indices), n, 3))
+    np.add.at(gradient, inverse, share.gradient.transpose(1, 0, 2))
+    held = np.concatenate([indices[:, None], gradient.reshape(len(indices), -1)], axis=1)
+    rest = np.zeros((width - len(indices), 1 + 3 * n))
+    rest[:, 0] = -1.0
+    return np.concatenate([share.virial.ravel(), held.ravel(), rest.ravel()])
+
+
+def add_row(row: Array, totals: Sequence[Derivatives]) -> None:
+    """Add a row of the record to the derivatives at each temperature, in place."""
+    n = len(totals)
+    virial, held = row[: 9 * n].reshape(n, 3, 3), row[9 * n :].reshape(-1, 1 + 3 * n)
+    held = held[held[:, 0] >= 0]
+    indices, gradient = held[:, 0].astype(np.int64), held[:, 1:].reshape(-1, n, 3)
+    for i, total in enumerate(totals):
+        total.by_position[indices] += gradient[:, i]
+        total.by_strain[...] += virial[i]
+
+
+def derivative_row_length(temperatures: int, width: int) -> int:
+    """Numbers of a row of the record."""
+    return 9 * temperatures + width * (1 + 3 * temperatures)

@@ -37,6 +37,9 @@ Terms = tuple[float | None, ...]
 ONE_TASK_REALS: Final = 14
 """Real numbers a point that the terms in one task hold at their peak (measured, density and core charge included)."""
 
+POTENTIAL_REALS: Final = 45
+"""Real numbers a point that u(r) and the explicit terms of the derivatives hold at their peak, with gradients."""
+
 SLAB_REALS: Final = 24
 """The same for a slab of the distributed form, with the coefficients that are being read and written."""
 
@@ -46,6 +49,11 @@ _EWALD_BYTES_PER_ATOM: Final = 60_000  # of the real-space pairs within 5.7 Å a
 def one_task_bytes(grid: Grid, n_atoms: int) -> int:
     """Peak memory of the terms of a density in one task, bytes."""
     return 8 * ONE_TASK_REALS * grid.n_points + _EWALD_BYTES_PER_ATOM * n_atoms
+
+
+def potential_bytes(grid: Grid, n_atoms: int) -> int:
+    """Peak memory of u(r) and the explicit terms of the derivatives in one task, bytes."""
+    return 8 * POTENTIAL_REALS * grid.n_points + 2 * _EWALD_BYTES_PER_ATOM * n_atoms
 
 
 def reference_density(system: System) -> tuple[str, int | None]:
@@ -94,7 +102,7 @@ def terms_of_store(
 def _one_task(store: stores.Where | None, system: System) -> Terms:
     if store is None:
         return (ion_energy(system),)
-    return density_terms(_density(store, system, 0, system.grid.shape[0]), system)
+    return density_terms(reference_density_of(store, system), system)
 
 
 # -- by slabs --------------------------------------------------------------------------------------------------------
@@ -203,6 +211,11 @@ def _ewald_share(system: System, slab: tuple[Grid, int, int] | None) -> list[flo
     grid, a, b = slab
     nx, _, nh = half_shape(grid)
     return [float(reciprocal_energy_of(positions, charges, ReciprocalSlab(grid, (0, a, 0), (nx, b, nh))))]
+
+
+def reference_density_of(store: stores.Where, system: System) -> Tensor:
+    """n₀ of a store, whole, (Nx, Ny, Nz) float64, 1/Å³."""
+    return _density(store, system, 0, system.grid.shape[0])
 
 
 def _density(store: stores.Where, system: System, a: int, b: int) -> Tensor:

@@ -134,7 +134,7 @@ def _ready(frames: Sequence[ase.Atoms], model: LDOSModel | str | Path, options: 
             error.add_note(f"frame {i} of {len(frames)}")
             raise
         # The first frame's model goes on, so that files are read and checked once.
-        model, options = ready[0].model, {**options, "pseudopotentials": None}
+        model, options = ready[0].given, {**options, "pseudopotentials": None}
     return ready
 
 

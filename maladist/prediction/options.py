@@ -35,6 +35,8 @@ class Options(NumericsOptions, total=False):
     keep: Sequence[str]
     chunks: Chunks
     strict: bool
+    forces: bool
+    stress: bool
 
 
 def check_names(options: Options) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, Unpack
 
 import ase
+import numpy as np
 from distributed import Client
 
 from maladist.cluster import client_or_local
@@ -26,12 +27,15 @@ from maladist.parallel.blocking import choose_block
 from maladist.parallel.workers import IDLE_BYTES, Workers
 from maladist.physics.fermi import window_modes
 from maladist.prediction.block import time_ldos
-from maladist.prediction.fields import one_task_bytes
+from maladist.prediction.derivatives import derivative_row_length
+from maladist.prediction.fields import one_task_bytes, potential_bytes
 from maladist.prediction.options import Chunks, Options
 from maladist.prediction.setup import Setup, setup
 from maladist.prediction.tally import row_length
 from maladist.reprs import html_table, size
 
+_ADJOINT_BYTES: Final = 256 * 2**20  # what autograd holds of descriptors, for a batch
+_FEW_ATOMS: Final = 512  # up to which a row of the second pass has room for all
 _KERNEL_BYTES: Final = 24 * 2**20  # what descriptors hold of their own, for a batch
 
 
@@ -70,6 +74,10 @@ class Plan:
     notes
         Sentences that the user should read before anything runs: where the cell lies outside of the model's training,
         say.
+    potential_bytes
+        Peak of the task that computes what forces and stress need of the whole density; 0 where they are not wanted.
+    seen_atoms
+        Most atoms, images apart, that a block sees; 0 alike.
     """
 
     grid: Grid
@@ -89,6 +97,8 @@ class Plan:
     resources: dict[str, float] | None = None
     seconds: float | None = None
     notes: tuple[str, ...] = ()
+    potential_bytes: int = 0
+    seen_atoms: int = 0
 
     def __repr__(self) -> str:
         width = max(len(what) for what, _ in self.rows())
@@ -109,8 +119,8 @@ class Plan:
 
     @property
     def n_tasks(self) -> int:
-        """Tasks of blocks, at most: one for the LDOS and one for the density of each."""
-        return 2 * len(self.blocks)
+        """Tasks of blocks, at most: one for the LDOS and one for the density of each, and one for the forces."""
+        return (3 if self.seen_atoms else 2) * len(self.blocks)
 
     def rows(self) -> list[tuple[str, str]]:
         """The plan as (what, how much) for people."""
@@ -131,6 +141,8 @@ class Plan:
             ("sent to a worker", f"model {size(self.model_bytes)} once, {size(self.argument_bytes)} a block"),
             ("output", f"{size(self.output_bytes)}, and {size(self.work_bytes)} while it runs"),
         ]
+        if self.potential_bytes:
+            rows.append(("fields of the forces", f"{size(self.potential_bytes)}, in one task"))
         if self.seconds is not None:
             rows.append(("time of the blocks", f"about {self.seconds:.0f} s"))
         return rows + [("note", note) for note in self.notes]
@@ -146,9 +158,8 @@ def make_plan(setup: Setup, workers: Workers, chunks: Chunks = "auto") -> Plan:
     """
     grid, model, modes = setup.system.grid, setup.model, expected_modes(setup)
     room = workers.room(len(setup.blob.data))
-    itemsize = setup.numerics.itemsize
     if isinstance(chunks, str):
-        fits = largest_block(room, model, modes, setup.keep, itemsize)
+        fits = largest_block(room, setup, modes)
         shape = choose_block(grid, workers.threads, fits)
     else:
         shape = grid.blocks(chunks).block_shape
@@ -157,6 +168,7 @@ def make_plan(setup: Setup, workers: Workers, chunks: Chunks = "auto") -> Plan:
     widths = {"ldos": levels, "descriptors": model.descriptor.n_features}
     kept = 4 * (int(model.domain is not None) + sum(n for name, n in widths.items() if name in setup.keep))
     seen = setup.cell_list.near_block(grid, blocks[len(blocks) // 2])
+    seen_atoms = most_atoms(setup, blocks) if setup.derivatives else 0
     plan = Plan(
         grid=grid,
         block_shape=shape,
@@ -165,17 +177,20 @@ def make_plan(setup: Setup, workers: Workers, chunks: Chunks = "auto") -> Plan:
         n_workers=workers.count,
         n_threads=workers.threads,
         worker_memory=workers.memory,
-        task_bytes=task_bytes(points, model, modes, setup.keep, itemsize),
+        task_bytes=most_bytes(points, setup, modes),
         argument_bytes=26 * len(seen) + 1000,
         model_bytes=len(setup.blob.data),
         fields_bytes=one_task_bytes(grid, setup.system.n_atoms),
         room=room,
         output_bytes=(8 * nt + kept) * grid.n_points + 8 * nt * levels,
-        work_bytes=8 * modes * grid.n_points + 8 * len(blocks) * row_length(levels),
+        work_bytes=8 * (modes + int(setup.derivatives)) * grid.n_points
+        + 8 * len(blocks) * (row_length(levels) + derivative_row_length(nt, seen_atoms) * int(setup.derivatives)),
         resources={"GPU": 1.0} if workers.gpu else None,
         notes=setup.system.notes,
+        potential_bytes=potential_bytes(grid, setup.system.n_atoms) if setup.derivatives else 0,
+        seen_atoms=seen_atoms,
     )
-    check_fits(plan, workers, model, modes, setup.keep, itemsize)
+    check_fits(plan, workers, setup, modes)
     return plan
 
 
@@ -235,6 +250,29 @@ def task_bytes(n_points: int, model: LDOSModel, n_modes: int, keep: Sequence[str
     return n_points * (24 + sum(fields)) + max(batch, n_points * max(fields)) + _KERNEL_BYTES
 
 
+def back_bytes(n_points: int, setup: Setup) -> int:
+    """The same of a block's task of the second pass, which keeps all of a batch's layers, and cotangents of each."""
+    model, itemsize, nt = setup.model, setup.numerics.itemsize, len(setup.system.temperatures)
+    features, levels = model.descriptor.n_features, model.energy_grid.levels
+    layers = 3 * sum(sum(m.network.layer_sizes) for m in model.members())
+    batch = min(n_points, BATCH) * (itemsize * (layers + (2 + nt) * features + levels) + 8 * (nt + 1) * levels)
+    return n_points * 32 + batch + _ADJOINT_BYTES
+
+
+def most_bytes(n_points: int, setup: Setup, n_modes: int) -> int:
+    """Peak memory of any task of a block of n_points."""
+    first = task_bytes(n_points, setup.model, n_modes, setup.keep, setup.numerics.itemsize)
+    return max(first, back_bytes(n_points, setup)) if setup.derivatives else first
+
+
+def most_atoms(setup: Setup, blocks: Blocks) -> int:
+    """Most atoms of the cell, images apart, that a block sees; of a small cell all."""
+    n_atoms, cells, grid = setup.system.n_atoms, setup.cell_list, setup.system.grid
+    if n_atoms <= _FEW_ATOMS:
+        return n_atoms
+    return max(len(np.unique(np.asarray(cells.near_block(grid, block).indices))) for block in blocks)
+
+
 def expected_modes(setup: Setup) -> int:
     """Numbers that a run will keep of a point: projections of its LDOS, and n₀ where the model gives it.
 
@@ -250,17 +288,28 @@ def expected_modes(setup: Setup) -> int:
     return int(basis.shape[1]) + channel
 
 
-def check_fits(plan: Plan, workers: Workers, model: LDOSModel, modes: int, keep: Sequence[str], itemsize: int) -> None:
-    """Refuse a plan whose block task does not fit a worker.
+def check_fits(plan: Plan, workers: Workers, setup: Setup, modes: int) -> None:
+    """Refuse a plan whose block task, or whose fields of the forces, do not fit a worker.
 
     Raises
     ------
     WorkerTooSmallError
         Naming the block size, or the worker memory, that would fit.
     """
-    if plan.task_bytes <= plan.room or workers.memory is None:
+    if workers.memory is None:
         return
-    fits = largest_block(plan.room, model, modes, keep, itemsize)
+    if plan.potential_bytes > plan.room:
+        needed = (IDLE_BYTES + plan.model_bytes + workers.most_threads * plan.potential_bytes) / 0.85
+        raise WorkerTooSmallError(
+            "forces",
+            f"fields of {plan.grid.n_points} points in {size(workers.memory)} of memory a worker, where they need "
+            f"{size(needed)} in one task",
+            f"{size(needed)} a worker",
+            "Use fewer, larger workers, or leave out forces and stress: energies need no more than there is.",
+        )
+    if plan.task_bytes <= plan.room:
+        return
+    fits = largest_block(plan.room, setup, modes)
     needed = (IDLE_BYTES + plan.model_bytes + workers.most_threads * plan.task_bytes) / 0.85
     blocks = f"blocks of at most {fits} points (--chunks), or " if fits else ""
     raise WorkerTooSmallError(
@@ -271,10 +320,10 @@ def check_fits(plan: Plan, workers: Workers, model: LDOSModel, modes: int, keep:
     )
 
 
-def largest_block(room: int, model: LDOSModel, n_modes: int, keep: Sequence[str], itemsize: int) -> int:
+def largest_block(room: int, setup: Setup, n_modes: int) -> int:
     """Most points of a block whose task fits ``room`` bytes; 0 where none does."""
     low, high = 0, 2**30
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if task_bytes(middle, model, n_modes, keep, itemsize) <= room else (low, middle - 1)
+        low, high = (middle, high) if most_bytes(middle, setup, n_modes) <= room else (low, middle - 1)
     return low

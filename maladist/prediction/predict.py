@@ -79,16 +79,22 @@ def predict(
     strict
         Refuse a cell outside of the model's training, in place of a warning. What its volume, distances and temperature
         do not tell is known when the blocks are computed: the store is then left unfinished.
+    forces
+        Forces −∂A/∂R, ``forces`` (atom, xyz) in eV/Å, by a second pass over the blocks.
+    stress
+        Stress (1/Ω) ∂A/∂ε, ``stress`` (xx, yy, zz, yz, xz, xy) in eV/Å³ and with the sign of ASE, by the same pass.
 
     Returns
     -------
     Prediction
-        Density (1/Å³), DOS (1/eV), Fermi level and energies (eV), and the store.
+        Density (1/Å³), DOS (1/eV), Fermi level and energies (eV), forces and stress if asked for, and the store.
 
     Raises
     ------
     InputError
         Bad input, before anything is computed: see maladist.errors.
+    PhysicsError
+        Forces or stress where A is not stationary in the Fermi level; the blocks are kept, and serve without them.
     DomainError
         A cell outside of the model's training, or a model that does not know it, if ``strict``.
     BlockError

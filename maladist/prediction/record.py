@@ -37,6 +37,12 @@ MODES: Final = "work/modes"
 REFERENCE: Final = "work/reference_density"
 """n₀ of the double counting, where no temperature's density is n₀."""
 
+POTENTIAL: Final = "work/potential"
+"""u(r) of the double counting, eV, which the second pass needs, (x, y, z)."""
+
+DERIVATIVES: Final = "work/derivatives"
+"""Array of the store: a row for each block that the second pass has done."""
+
 TALLY: Final = "work/tally"
 """Array of the store: a row for each block that is done, which is written last."""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import ase
 import numpy as np
+import numpy.typing as npt
 import xarray as xr
 
 from maladist import schema
@@ -99,11 +100,14 @@ class Prediction:
         return Prediction(one.assign_attrs(temperature_K=float(temperature)), self.store)
 
     def _one(self, name: str) -> float:
+        self._check_one(name)
+        return float(self.dataset[name])
+
+    def _check_one(self, name: str) -> None:
         if "temperature" in self.dataset.dims:
             raise InputError(
                 name, "a run at several temperatures", "one temperature", "Choose with prediction.at(temperature)."
             )
-        return float(self.dataset[name])
 
     @property
     def atoms(self) -> ase.Atoms:
@@ -137,6 +141,22 @@ class Prediction:
         # NaN stands for None in a store, whose scalars are floats.
         return Energies.from_dict({n: None if np.isnan(v) else v for n, v in terms.items()}, self.dataset.sizes["atom"])
 
+    @property
+    def forces(self) -> npt.NDArray[np.float64] | None:
+        """Forces on the atoms, (n_atoms, 3) eV/Å; None where they were not asked for."""
+        return self._array("forces")
+
+    @property
+    def stress(self) -> npt.NDArray[np.float64] | None:
+        """Stress with the sign of ASE, xx, yy, zz, yz, xz, xy, eV/Å³; None where it was not asked for."""
+        return self._array("stress")
+
+    def _array(self, name: str) -> npt.NDArray[np.float64] | None:
+        if name not in self.dataset:
+            return None
+        self._check_one(name)
+        return np.asarray(self.dataset[name].values)
+
     def to_dict(self) -> dict[str, Any]:
         """What ``--json`` writes: energies, grid, and what the run took."""
         attrs = self.dataset.attrs
@@ -159,13 +179,19 @@ class Prediction:
                 if k in attrs
             },
         }
-        results = [{**self.at(t)._scalars(), "temperature_K": t} for t in self.temperatures]
+        results = [{**self.at(t)._scalars(), **self.at(t)._arrays(), "temperature_K": t} for t in self.temperatures]
         return {**results[0], **common} if len(results) == 1 else {"results": results, **common}
 
     def _scalars(self) -> dict[str, float | None]:
         names = (*schema.SCALARS, *(f"{n}_std" for n in schema.SCALARS))  # the latter of an ensemble
         values = {n: float(self.dataset[n]) for n in names if n in self.dataset}
         return {n: None if np.isnan(v) else v for n, v in values.items()}
+
+    def _arrays(self) -> dict[str, list[Any]]:
+        """Forces and stress where they are, and their standard deviations where an ensemble gave them."""
+        units = {"forces": "eV_per_A", "stress": "eV_per_A3"}
+        names = ((f"{n}{std}", f"{n}_{unit}{std}") for n, unit in units.items() for std in ("", "_std"))
+        return {name: self.dataset[n].values.tolist() for n, name in names if n in self.dataset}
 
     def to_json(self) -> str:
         """`to_dict` as JSON; a term that is not known is null."""

@@ -5,6 +5,7 @@
 3. D(ε) is summed in the order of the blocks' index, so a resumed run gives the same bits; μ follows. Where it lies
    outside of the window after all, the blocks are computed once more, for the weights at this μ.
 4. n(r) follows per block from the projections; the energies from D and n₀, the n(r) at the temperature of the data.
+5. Forces and stress, where they are asked for, take a second pass: `forces`.
 
 Every stage is a function of the run and of what earlier stages gave. The store is the memory of the run: a block is
 done when its row of ``work/tally`` is there, which is written last.
@@ -33,9 +34,11 @@ from maladist.parallel.progress import Finished, Observer
 from maladist.parallel.workers import Workers
 from maladist.physics.energies import Energies
 from maladist.physics.fermi import FermiState, fermi_states, number_rows, window_modes
+from maladist.physics.forces import check_stationary
 from maladist.physics.limits import check_limits
 from maladist.prediction.block import Report, Work, compute_block, density_blocks, mean_ldos
 from maladist.prediction.fields import terms_of_store
+from maladist.prediction.forces import Electrons, find_derivatives
 from maladist.prediction.novelty import NOVELTY, check_points, outside_attributes
 from maladist.prediction.options import Chunks
 from maladist.prediction.passes import Pass, Run, run_pass
@@ -172,10 +175,13 @@ def _fill_store(run: Run, basis: Array, resumed: bool, began: float) -> None:
     densities = make_density(run, _coefficients(setup, weights @ basis, counted))
     # From the density in the store: no worker has all of it in memory, and neither has the client.
     terms, seconds = find_energies(run)
+    electrons = Electrons(spectrum.tally.dos, spectrum.states, basis, counted.share)
+    derivatives, of_derivatives = find_derivatives(run, electrons) if setup.derivatives else ({}, {})
 
     values = result_values(setup.system, setup.model.energy_grid, spectrum.tally.dos, spectrum.states, terms)
-    stores.write_values(run.path, values | run_values(reports))
-    took = {"density": worker_seconds(densities), "energies": seconds, "wall": time.perf_counter() - began}
+    stores.write_values(run.path, values | derivatives | run_values(reports))
+    wall = time.perf_counter() - began
+    took = {"density": worker_seconds(densities), "energies": seconds, **of_derivatives, "wall": wall}
     told = run_attributes([*reports, *densities], spectrum.tally, took)
     stores.set_attributes(run.path, _result_attributes(run, spectrum.tally, notes) | told)
 
@@ -282,7 +288,9 @@ def _coefficients(setup: Setup, of_modes: Array, counted: Counted) -> Array:
 
 def _check(setup: Setup, spectrum: Spectrum, counted: Counted) -> list[str]:
     """Refuse a result that the model's energies or its domain cannot hold; say what the user should know of it."""
-    tally = spectrum.tally
+    tally, n_electrons = spectrum.tally, setup.system.n_electrons
+    if setup.derivatives and n_electrons is not None:
+        check_stationary(spectrum.states, torch.as_tensor(tally.dos), n_electrons)
     limits = check_limits(torch.as_tensor(tally.dos), setup.model.energy_grid, spectrum.states, setup.system)
     return [*limits, *counted.notes, *check_points(tally.outside, setup.strict)]
 

@@ -26,6 +26,7 @@ from maladist.numerics import Numerics
 from maladist.parallel.progress import Observer
 from maladist.physics.energy_zero import zero_of_energy
 from maladist.physics.fermi import use_correction
+from maladist.physics.forces import check_known
 from maladist.physics.system import System, complete, wrapped
 from maladist.prediction.block import ModelBlob
 from maladist.prediction.novelty import check_cell
@@ -55,8 +56,10 @@ class Setup:
         Hash of the model as it was given, whatever the cell.
     strict
         Whether a cell outside of the model's training is refused.
-    zero
-        Zero of energy Σ c/Ω of the cell, eV, by which the energies of the model as it was given are shifted here.
+    given
+        The model with the elements as they are used, before it was placed in this cell: what is good for other cells.
+    forces, stress
+        Whether the derivatives of A by the atoms, and by a strain, are wanted.
     """
 
     system: System
@@ -65,8 +68,20 @@ class Setup:
     keep: tuple[str, ...]
     chunks: Chunks
     model_hash: str
+    given: LDOSModel
     strict: bool = False
-    zero: float = 0.0
+    forces: bool = False
+    stress: bool = False
+
+    @property
+    def derivatives(self) -> bool:
+        """Whether derivatives of A are wanted, which take a second pass over the blocks."""
+        return self.forces or self.stress
+
+    @property
+    def zero(self) -> float:
+        """Zero of energy Σ c/Ω of this cell, eV, by which the energies of the given model are shifted."""
+        return zero_of_energy(self.given.energy_zero, self.system.symbols, self.system.grid.volume)
 
     @property
     def needs_modes(self) -> bool:
@@ -138,9 +153,11 @@ def setup(atoms: ase.Atoms, model: LDOSModel | str | Path, **options: Unpack[Opt
     strict = options.get("strict", False)
     system = replace(system, notes=(*system.notes, *check_cell(model, system, strict)))
     # The model's energies are those of this cell from here on; its hash remains that of the file.
-    symbols, volume = atoms.get_chemical_symbols(), atoms.get_volume()
-    zero = zero_of_energy(model.energy_zero, symbols, volume)
-    return Setup(system, model.placed(symbols, volume), numerics, keep, chunks, model.content_hash, strict, zero)
+    placed = model.placed(atoms.get_chemical_symbols(), atoms.get_volume())
+    forces, stress = options.get("forces", False), options.get("stress", False)
+    if forces or stress:
+        check_known(system)
+    return Setup(system, placed, numerics, keep, chunks, model.content_hash, model, strict, forces, stress)
 
 
 def _with_elements(

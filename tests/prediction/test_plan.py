@@ -41,7 +41,7 @@ def test_what_cannot_fit_is_refused_with_the_size_that_would(atoms: Atoms) -> No
 
 def test_the_largest_block_is_the_largest() -> None:
     model = tiny_model()
-    n = largest_block(200 * 2**20, model, 24, (), 4)
+    n = largest_block(200 * 2**20, setup(be_atoms(), model), 24)
     assert task_bytes(n, model, 24, (), 4) <= 200 * 2**20 < task_bytes(n + 1, model, 24, (), 4)
 
 

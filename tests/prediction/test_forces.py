@@ -1,0 +1,117 @@
+"""Forces and stress from the engine: those of one process, however the cell is cut, resumed, in files, and refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from distributed import Client
+
+import maladist
+from maladist import LDOSModel
+from maladist.errors import PhysicsError, WorkerTooSmallError
+from maladist.io import stores
+from maladist.learning.model import LDOSModel as Model
+from maladist.parallel.workers import Workers
+from maladist.prediction import forces as stages
+from maladist.prediction.plan import make_plan
+from maladist.prediction.record import DERIVATIVES
+from maladist.prediction.setup import setup
+from maladist.testing import Listener, be_atoms, with_density_channel
+from tests.prediction.free_energy import derivatives
+
+GRID = (10, 12, 14)
+
+
+def predict(atoms: Atoms, model: LDOSModel, client: Client, **options: object) -> maladist.Prediction:
+    given = {"grid": GRID, "client": client, "precision": "float64", "forces": True, "stress": True, **options}
+    return maladist.predict(atoms, model, **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore:the density channel holds")
+@pytest.mark.parametrize("channel", [False, True])
+def test_they_are_those_of_one_process_at_every_temperature_and_in_many_blocks(
+    atoms: Atoms, model: LDOSModel, client: Client, channel: bool
+) -> None:
+    model = replace(with_density_channel(model) if channel else model, energy_zero={"Be": 30.0})
+    temperatures = [1500.0, 6000.0]
+    found = predict(atoms, model, client, temperature=temperatures, chunks=(4, 12, 5))
+    expected = derivatives(atoms, model, grid=GRID, temperature=temperatures)
+    for t, wanted in zip(temperatures, expected, strict=True):
+        at = found.at(t)
+        np.testing.assert_allclose(at.forces, wanted.forces, atol=1e-8 * np.abs(wanted.forces).max())
+        stress = wanted.stress(atoms.get_volume())
+        np.testing.assert_allclose(at.stress, stress, atol=1e-8 * np.abs(stress).max())
+    written = json.loads(found.to_json())["results"][1]
+    np.testing.assert_allclose(written["forces_eV_per_A"], expected[1].forces, atol=1e-7)
+    assert len(written["stress_eV_per_A3"]) == 6
+
+
+def test_what_is_not_asked_for_is_not_there(atoms: Atoms, model: LDOSModel, client: Client) -> None:
+    only = predict(atoms, model, client, stress=False)
+    assert only.forces is not None and only.stress is None
+    assert "stress" not in only.dataset and "stress_eV_per_A3" not in only.to_dict()
+    neither = predict(atoms, model, client, forces=False, stress=False)
+    assert neither.forces is None and "forces" not in neither.dataset.attrs["seconds"]
+    assert only.energies == neither.energies
+
+
+def test_a_run_that_stopped_in_the_second_pass_goes_on_to_the_same_bits(
+    atoms: Atoms, model: LDOSModel, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = predict(atoms, model, client, chunks=(4, 12, 5))
+    path = tmp_path / "stopped.zarr"
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(stages, "add_row", stop)
+        predict(atoms, model, client, chunks=(4, 12, 5), store=path)
+    rows = stores.open_array(path, DERIVATIVES)
+    assert np.isfinite(rows[...]).all()
+    rows[2:5] = np.nan  # as if these had not been computed
+    listener = Listener()
+    again = predict(atoms, model, client, chunks=(4, 12, 5), store=path, resume=True, observer=listener)
+    assert ("forces", rows.shape[0], rows.shape[0] - 3) in listener.stages
+    np.testing.assert_array_equal(again.forces, whole.forces)
+    np.testing.assert_array_equal(again.stress, whole.stress)
+
+
+def test_a_run_without_forces_that_was_stopped_can_go_on_with_them(
+    atoms: Atoms, model: LDOSModel, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "stopped.zarr"
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("maladist.prediction.run.find_energies", stop)
+        predict(atoms, model, client, store=path, forces=False, stress=False)
+    again = predict(atoms, model, client, store=path, resume=True)
+    np.testing.assert_array_equal(again.forces, predict(atoms, model, client).forces)
+
+
+def test_of_an_ensemble_with_its_spread(atoms: Atoms, model: LDOSModel, client: Client) -> None:
+    two = Model.mean_of([model, replace(model, network=maladist.testing.tiny_model(7).network)])
+    found = predict(atoms, two, client, spread=True)
+    members = [predict(atoms, m, client).forces for m in two.members()]
+    np.testing.assert_allclose(found.dataset["forces_std"], np.std(members, axis=0, ddof=1), atol=1e-12)
+
+
+def test_without_pseudopotentials_they_are_refused_before_anything_runs(model: LDOSModel) -> None:
+    unknown = replace(model, elements={}, electrons_per_atom=2.0)
+    with pytest.raises(PhysicsError, match="no pseudopotentials"):
+        setup(be_atoms(), unknown, grid=GRID, forces=True)
+
+
+def test_workers_that_cannot_hold_the_fields_are_refused_by_name(model: LDOSModel) -> None:
+    ready = setup(be_atoms(), model, grid=(150, 150, 150), forces=True)
+    small = Workers(count=2, threads=2, most_threads=1, memory=10**9, gpu=False)
+    with pytest.raises(WorkerTooSmallError, match="forces: fields of 3375000 points"):
+        make_plan(ready, small)
