@@ -57,7 +57,7 @@ class Setup:
     strict
         Whether a cell outside of the model's training is refused.
     given
-        The model with the elements as they are used, before it was placed in this cell: what is good for other cells.
+        Model with the elements as they are used, before it was placed in this cell: what is good for other cells.
     forces, stress
         Whether the derivatives of A by the atoms, and by a strain, are wanted.
     """
