@@ -77,9 +77,7 @@ def bispectrum_cpu(
     InputError
         twojmax > `CPU_TWOJMAX`.
     """
-    if spec.twojmax > CPU_TWOJMAX:
-        wanted = f"at most {CPU_TWOJMAX} for backend 'cpu'"
-        raise InputError("twojmax", f"{spec.twojmax}", wanted, "Take backend 'torch'.")
+    refuse_large(spec)
     dtype = np.dtype(dtype)
     out = np.empty((len(points), len(components(spec.twojmax))), dtype)
     if not len(points):
@@ -89,8 +87,7 @@ def bispectrum_cpu(
     lanes = lanes_of(dtype)
     with _LOCK:
         compute = tile_kernel(spec.twojmax, lanes, code_version())
-    constants = _Constants.of(spec.twojmax, dtype)
-    map_ = np.array([spec.rmin0, 1 / (spec.cutoff - spec.rmin0), spec.rfac0, float(spec.switch)], dtype)
+    constants, map_ = Constants.of(spec.twojmax, dtype), radial_map(spec, dtype)
 
     def work(first: int, last: int) -> None:
         scratch = _scratch(spec.twojmax, lanes, dtype)
@@ -99,6 +96,18 @@ def bispectrum_cpu(
 
     _share(work, -(-len(points) // lanes), threads)
     return out
+
+
+def refuse_large(spec: BispectrumSpec) -> None:
+    """Raise InputError where the code would be too large."""
+    if spec.twojmax > CPU_TWOJMAX:
+        wanted = f"at most {CPU_TWOJMAX} for backend 'cpu'"
+        raise InputError("twojmax", f"{spec.twojmax}", wanted, "Take backend 'torch'.")
+
+
+def radial_map(spec: BispectrumSpec, dtype: np.dtype[Any]) -> Floats:
+    """What `powers` wants to know of the map from distances to angles."""
+    return np.array([spec.rmin0, 1 / (spec.cutoff - spec.rmin0), spec.rfac0, float(spec.switch)], dtype)
 
 
 def _share(work: Callable[[int, int], None], n_tiles: int, threads: int) -> None:
@@ -112,7 +121,7 @@ def _share(work: Callable[[int, int], None], n_tiles: int, threads: int) -> None
 
 
 @dataclass(frozen=True, eq=False)
-class _Constants:
+class Constants:
     """Constants of the stages: the point's own moments, of `sphere`, and the factors j + 1."""
 
     start: Floats
@@ -121,7 +130,8 @@ class _Constants:
 
     @classmethod
     @lru_cache(maxsize=16)
-    def of(cls, twojmax: int, dtype: np.dtype[Any]) -> _Constants:
+    def of(cls, twojmax: int, dtype: np.dtype[Any]) -> Constants:
+        """Constants for a twojmax, computed in float64."""
         factors = np.array([j + 1 for *_, j in components(twojmax)])
         return cls(*(x.astype(dtype) for x in (self_moments(twojmax), sphere_constants(twojmax), factors)))
 

@@ -36,12 +36,15 @@ class Bins(NamedTuple):
         Index of the first bin counted from the origin, (3,), as floats.
     width
         Å.
+    rows
+        Where each of ``atoms`` was among those given, (n,); fewer than ``atoms`` where none was near.
     """
 
     atoms: Array
     starts: Indices
     corner: Array
     width: float
+    rows: Indices
 
 
 def compact_order(points: Array, cutoff: float) -> Indices:
@@ -61,7 +64,7 @@ def bin_atoms(positions: Array, weights: Array, points: Array, cutoff: float) ->
     atoms = np.column_stack([positions[near], weights[near]])
     width = cutoff / 3
     if not len(atoms):
-        return Bins(np.zeros((1, 4)), np.zeros((1, 1, 2), np.int64), np.zeros(3), width)
+        return Bins(np.zeros((1, 4)), np.zeros((1, 1, 2), np.int64), np.zeros(3), width, np.zeros(0, np.int64))
     while np.prod(np.ptp(atoms[:, :3], axis=0) // width + 2) > _MOST_BINS:
         width *= 2
     bins = np.floor(atoms[:, :3] / width).astype(np.int64)
@@ -70,7 +73,9 @@ def bin_atoms(positions: Array, weights: Array, points: Array, cutoff: float) ->
     order = np.lexsort((atoms[:, 3], atoms[:, 2], atoms[:, 1], atoms[:, 0], flat))
     rows = np.arange(shape[0] * shape[1])[:, None] * shape[2]
     starts = np.searchsorted(flat[order], rows + np.arange(shape[2] + 1)).reshape(shape[0], shape[1], -1)
-    return Bins(np.ascontiguousarray(atoms[order]), starts, corner.astype(np.float64), width)
+    return Bins(
+        np.ascontiguousarray(atoms[order]), starts, corner.astype(np.float64), width, np.flatnonzero(near)[order]
+    )
 
 
 def compiled(function: Callable[..., Any]) -> Any:

@@ -23,6 +23,8 @@ from ase.data import atomic_numbers
 from maladist.descriptors.bispectrum.su2 import components
 from maladist.descriptors.spec import (
     COINCIDENT,
+    Adjoint,
+    AdjointKernel,
     Kernel,
     Request,
     Spec,
@@ -138,6 +140,24 @@ class BispectrumSpec(Spec):
             request.threads,
         )
         return self._finish(torch.from_numpy(linear))
+
+    def adjoints(self) -> Mapping[str, AdjointKernel]:
+        """'cpu', for the same twojmax."""
+        return {"cpu": self._cpu_adjoint} if self.twojmax <= CPU_TWOJMAX else {}
+
+    def _cpu_adjoint(self, request: Request, cotangent: torch.Tensor) -> Adjoint:
+        from maladist.descriptors.bispectrum.cpu_adjoint import bispectrum_adjoint
+
+        if self.quadratic:
+            cotangent = self._linear_cotangent(request, cotangent)
+        weights = weights_by_atom(request.numbers, self.weights)
+        return bispectrum_adjoint(request.points, request.positions, weights, self, cotangent.numpy(), request.threads)
+
+    def _linear_cotangent(self, request: Request, cotangent: torch.Tensor) -> torch.Tensor:
+        """Cotangent of the components where there are products of them too."""
+        with torch.enable_grad():
+            linear = replace(self, quadratic=False)._cpu(request).requires_grad_()
+            return torch.autograd.grad(self._finish(linear), linear, cotangent)[0]
 
     def _torch(self, request: Request) -> torch.Tensor:
         from maladist.descriptors.bispectrum.torch_kernel import bispectrum_torch

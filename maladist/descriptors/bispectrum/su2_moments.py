@@ -125,22 +125,30 @@ def powers(code: Code, twojmax: int, near: ir.Value, target: ir.Value, map_: ir.
     """Write |a|² − |b|² and, for each p, w a^p and b^p of `NEIGHBOURS` neighbours."""
 
     def one(i: ir.Value, _: list[Vector]) -> list[Vector]:
-        weight, a, b = _quaternion(code, near, code.at(first, 1, i), map_)
-
-        def put(x: Vector, place: int) -> None:
-            code.store(x, target, code.at(i, powers_size(twojmax), place))
-
-        put(code.fma(a[0], a[0], a[1] * a[1]) - code.fma(b[0], b[0], b[1] * b[1]), 0)
-        put(weight, 1)
-        a_p, b_p = (weight * a[0], weight * a[1]), b
-        for p in range(1, twojmax + 1):
-            for part in (0, 1):
-                put(a_p[part], 1 + 4 * p + part)
-                put(b_p[part], 3 + 4 * p + part)
-            a_p, b_p = _times(code, a_p, a), _times(code, b_p, b)
+        neighbour = _quaternion(code, near, code.at(first, 1, i), map_)
+        write_powers(code, twojmax, neighbour, target, code.at(i, powers_size(twojmax)))
         return []
 
     code.loop(NEIGHBOURS, [], one)
+
+
+def write_powers(
+    code: Code, twojmax: int, neighbour: tuple[Vector, Complex, Complex], target: ir.Value, first: ir.Value
+) -> None:
+    """Write the `powers_size` numbers of a neighbour, its weight, a and b given, from place ``first`` on."""
+    weight, a, b = neighbour
+
+    def put(x: Vector, place: int) -> None:
+        code.store(x, target, code.at(first, 1, place))
+
+    put(code.fma(a[0], a[0], a[1] * a[1]) - code.fma(b[0], b[0], b[1] * b[1]), 0)
+    put(weight, 1)
+    a_p, b_p = (weight * a[0], weight * a[1]), b
+    for p in range(1, twojmax + 1):
+        for part in (0, 1):
+            put(a_p[part], 1 + 4 * p + part)
+            put(b_p[part], 3 + 4 * p + part)
+        a_p, b_p = _times(code, a_p, a), _times(code, b_p, b)
 
 
 def _angular(code: Code, p: int, q: int, get: Any) -> list[Vector]:
