@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Unpack
 
 import ase
-from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from ase.calculators.calculator import Calculator, all_changes
 from distributed import Client
 
 from maladist.errors import InputError
@@ -18,11 +18,12 @@ from maladist.prediction.result import Prediction
 
 
 class Maladist(Calculator):
-    """Total free energy of ASE atoms.
+    """Total free energy of ASE atoms, its forces and stress.
 
     Results ``energy`` and ``free_energy`` are both A[n] in eV (forces are derivatives of A, so an optimiser or an MD
     that asks for ``energy`` gets what is conserved), ``density`` and ``dos`` are the arrays of the prediction, which
-    itself is ``prediction``.
+    itself is ``prediction``. ``forces`` and ``stress`` come together, by a second pass, where either is asked for: a
+    caller that wants both energy and forces asks for the forces first, as ASE's optimisers and dynamics do.
 
     Parameters
     ----------
@@ -36,13 +37,12 @@ class Maladist(Calculator):
 
     Raises
     ------
-    PropertyNotImplementedError
-        Forces and stress, which maladist does not have yet.
     InputError
-        As `predict`; and where A cannot be had because the pseudopotentials are not known.
+        As `predict` (PhysicsError where A has no forces), and where A cannot be had because the pseudopotentials are
+        not known.
     """
 
-    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy"]
+    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]
 
     def __init__(
         self, model: LDOSModel | str | Path, *, client: Client | None = None, **options: Unpack[Options]
@@ -60,12 +60,11 @@ class Maladist(Calculator):
     ) -> None:
         """Predict the atoms."""
         super().calculate(atoms, properties, system_changes)
-        missing = sorted(set(properties) - set(self.implemented_properties))
-        if missing:
-            raise PropertyNotImplementedError(f"maladist has no {', '.join(missing)} yet")
+        both = not {"forces", "stress"}.isdisjoint(properties)
+        options: Options = {**self.options, "forces": True, "stress": True} if both else self.options
         if self.prediction is not None:
             self.prediction.close()
-        self.prediction = predict(self.atoms, self.model, client=self.client, **self.options)
+        self.prediction = predict(self.atoms, self.model, client=self.client, **options)
         total = self.prediction.energies.total
         if total is None:
             notes = "; ".join(self.prediction.dataset.attrs.get("notes", []))
@@ -76,3 +75,5 @@ class Maladist(Calculator):
             "density": self.prediction.density.values,
             "dos": self.prediction.dos.values,
         }
+        if both:
+            self.results |= {"forces": self.prediction.forces, "stress": self.prediction.stress}

@@ -51,7 +51,7 @@ class DataFileError(InputError):
 
 
 class PhysicsError(InputError):
-    """Physics that this program does not have: PAW, spin, Hubbard U and the like; see `maladist.io.refused`."""
+    """Physics that this program does not have (PAW, spin, Hubbard U, see `maladist.io.refused`), or forces A lacks."""
 
 
 class DFTError(InputError):

@@ -29,8 +29,12 @@ def test_the_calculator_gives_a_and_keeps_up_with_the_atoms() -> None:
         atoms.positions[0, 0] += 0.1
         assert atoms.get_potential_energy() != energy
         assert first is not None and not first.store.exists()  # no store is left behind for every step of an MD
-        with pytest.raises(PropertyNotImplementedError, match="forces"):
-            atoms.get_forces()
+        forces, stress = atoms.get_forces(), atoms.get_stress()
+        both = maladist.predict(atoms, model, client=client, forces=True, stress=True)
+        np.testing.assert_array_equal(forces, both.forces)
+        np.testing.assert_array_equal(stress, both.stress)
+        with pytest.raises(PropertyNotImplementedError, match="dipole"):
+            atoms.get_dipole_moment()
         bare = Maladist(replace(model, elements={"Be": Element("Be", 2.0)}), client=client)
         with pytest.raises(InputError, match="no total free energy"):
             bare.get_potential_energy(atoms)
