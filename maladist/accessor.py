@@ -35,7 +35,7 @@ _SLAB: Final = 2**22  # points that are written at a time
 
 @xr.register_dataarray_accessor("maladist")
 class FieldAccessor:
-    """Of an LDOS (x, y, z, energy) or a field (x, y, z), whole or a part of it."""
+    """What an LDOS (x, y, z, energy) or a field (x, y, z) is good for, whole or a part of it."""
 
     def __init__(self, array: xr.DataArray, atoms: ase.Atoms | None = None) -> None:
         self._array, self._atoms = array, atoms
@@ -50,6 +50,7 @@ class FieldAccessor:
             An array that does not name its grid.
         """
         attrs = self._array.attrs
+        # A part of a field no longer tells the cell by its sizes: the attributes do, where xarray has kept them.
         if np.size(attrs.get("cell", ())) != 9 or np.size(attrs.get("grid", ())) != 3:
             raise StoreError(
                 "array",
@@ -64,6 +65,7 @@ class FieldAccessor:
         """Energies of the LDOS with their broadening; refuses a part of them."""
         array = self._ldos()
         levels = array.attrs.get("energy_levels", array.sizes["energy"])
+        # The Fermi weights are of all levels: of a part of them the integrals would be wrong without a word.
         if levels != array.sizes["energy"]:
             came = f"{array.sizes['energy']} energies of {levels}"
             raise StoreError("ldos", came, "all of them", "Choose energies after integrating, not before.")
@@ -84,16 +86,16 @@ class FieldAccessor:
         Parameters
         ----------
         n_electrons
-            In the cell; the data's own where it is not given.
+            Number of electrons in the cell; the data's own where it is not given.
         temperature
-            K; the data's own where it is not given.
+            Temperature of the electrons, K; the data's own where it is not given.
 
         Raises
         ------
         StoreError
-            A part of the cell or of the energies, or no number of electrons or temperature.
+            It is a part of the cell or of the energies, or lacks the number of electrons or the temperature.
         EnergyWindowError
-            Energies that do not hold μ.
+            The energies do not hold μ.
         """
         sizes = tuple(self._ldos().sizes.get(d, 1) for d in _SPACE)
         if sizes != self.grid.shape:
@@ -110,18 +112,19 @@ class FieldAccessor:
         Parameters
         ----------
         mu
-            eV; where it is not given, that of `fermi_energy`, which needs the whole cell.
+            Fermi level, eV; where it is not given, that of `fermi_energy`, which needs the whole cell.
         temperature
-            K; the data's own where it is not given.
+            Temperature of the electrons, K; the data's own where it is not given.
         correction
-            Of the broadening; as the data were treated, or 'auto' of `predict`, where it is not given.
+            Whether to correct for the broadening; as the data were treated, or 'auto' of `predict`, where it is not
+            given.
         """
         array, t, energies = self._ldos(), self._temperature(temperature), self.energy_grid
         mu = self.fermi_energy(temperature=t) if mu is None else mu
         correct = self._correction(energies) if correction is None else correction
         weights = xr.DataArray(fermi_weights(energies, mu, t, correction=correct).number.numpy(), dims="energy")
-        found = xr.dot(array, weights, dim="energy").rename("density")
-        return found.assign_attrs({**array.attrs, "units": "1/Å^3", "fermi_energy_eV": mu, "temperature_K": t})
+        density = xr.dot(array, weights, dim="energy").rename("density")
+        return density.assign_attrs({**array.attrs, "units": "1/Å^3", "fermi_energy_eV": mu, "temperature_K": t})
 
     def to_cube(self, path: str | Path, atoms: ase.Atoms | None = None) -> Path:
         """Write a density, or an LDOS at one energy, as a cube file, slab by slab.
@@ -131,7 +134,7 @@ class FieldAccessor:
         path
             File to write, replaced if it exists.
         atoms
-            Where the array comes without them, as a DataArray does.
+            Atoms, where the array comes without them, as a DataArray does.
         """
         atoms = self._atoms if atoms is None else atoms
         array, grid, path = self._field(), self.grid, Path(path)
@@ -152,6 +155,7 @@ class FieldAccessor:
         with whole([path]) as (beside,), beside.open("w") as stream:
             cube.write_header(stream, atoms, grid, title)
             for first in range(0, grid.shape[0], step):
+                # Computed slab by slab: a lazy field is never whole in memory.
                 slab = np.asarray(array[first : first + step], dtype=np.float64)
                 cube.write_slab(stream, slab * _IN_CUBES[units])
         return path
@@ -185,6 +189,7 @@ class FieldAccessor:
         return float(fermi_level(d, energies, float(n), t, correction=self._correction(energies)))
 
     def _correction(self, energies: EnergyGrid) -> bool:
+        # As the result was made, so that densities made from it fit its energies.
         done = self._array.attrs.get("broadening_correction")
         return use_correction("auto", energies)[0] if done is None else bool(done)
 
@@ -222,18 +227,20 @@ class FieldPlot:
             Lattice vector that the plane does not hold: 'a', 'b', 'c' or 0, 1, 2. An array over two of x, y, z is
             drawn as it is.
         height
-            Fractional, along ``axis``. Default: through the atom nearest to the middle, or the middle.
+            Fractional height along ``axis``. Default: through the atom nearest to the middle, or the middle.
         atoms
-            Drawn where they lie within 0.4 Å; a Dataset's own are.
+            Atoms, drawn where they lie within 0.4 Å; a Dataset's own are.
         ax
             Axes to draw on; new ones where they are not given.
         """
+        # matplotlib only where something is drawn: the accessor comes with every import of maladist.
         from maladist.report.figures import Plane, draw_plane, plane_across, plane_through
 
         atoms = self._of._atoms if atoms is None else atoms
         array, grid = self._of._array, self._of.grid
         if set(array.dims) < set(_SPACE) and array.ndim == 2:
             gone = next(i for i, d in enumerate(_SPACE) if d not in array.dims)
+            # A plane that has been chosen already: which height it has is not known any more, nor which atoms lie near.
             flat = array.transpose(*(d for d in _SPACE if d in array.dims))
             if flat.shape != tuple(n for i, n in enumerate(grid.shape) if i != gone):
                 raise StoreError("array", f"{flat.shape} points, a part of a plane", "a whole plane of the grid")
@@ -263,7 +270,7 @@ class FieldPlot:
 
 @xr.register_dataset_accessor("maladist")
 class DatasetAccessor:
-    """Of a data set that follows the contract: a result, a snapshot of DFT data; one temperature."""
+    """What a data set that follows the contract is good for: a result, a snapshot of DFT data; one temperature."""
 
     def __init__(self, dataset: xr.Dataset) -> None:
         self._dataset = dataset

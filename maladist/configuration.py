@@ -57,6 +57,7 @@ class Section(BaseModel):
     @classmethod
     def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
         kinds = _kinds(cls.model_fields[str(info.field_name)].annotation)
+        # Before pydantic converts: afterwards 1 and true are the same.
         if isinstance(value, bool) and bool not in kinds and kinds & {int, float}:
             raise ValueError("a number")  # Python takes true for 1
         return value
@@ -81,6 +82,7 @@ class Section(BaseModel):
         """
         if not isinstance(values, dict):
             needed = [f"'{name}'" for name, field in cls.model_fields.items() if field.is_required()]
+            # The keys that cannot be left out are what an empty file lacks.
             wanted = f"a mapping with the keys {', '.join(needed)}" if needed else "a mapping"
             raise cls.error(source, f"a {type(values).__name__}", wanted)
         try:
@@ -97,6 +99,7 @@ def _kinds(annotation: Any) -> set[Any]:
     """The types that an annotation allows, without what else it says of them."""
     if get_origin(annotation) is Annotated:
         return _kinds(get_args(annotation)[0])
+    # `int | None` and Optional[int] come as two kinds of union.
     if get_origin(annotation) in (Union, UnionType):
         return set().union(*(_kinds(part) for part in get_args(annotation)))
     return {annotation}
@@ -108,6 +111,7 @@ def _first_error(error: ValidationError, source: str, top: type[Section], values
     for one in error.errors(include_url=False):
         by_key.setdefault(_key(one, values), []).append(one)
     first = next(iter(by_key))
+    # A union's parts complain each at its own depth: these are one mistake.
     same = [k for k in by_key if f"{k}.".startswith(f"{first}.") or f"{first}.".startswith(f"{k}.")]
     key = max(same, key=len)  # of a union's parts the one that went deepest was meant
     errors = by_key[key]

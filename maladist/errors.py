@@ -22,6 +22,7 @@ class InputError(ValueError):
     """
 
     def __init__(self, argument: str, came: str, wanted: str, remedy: str = "") -> None:
+        # All parts as arguments: an exception that comes from a worker is made again from them.
         super().__init__(argument, came, wanted, remedy)
         self.argument, self.came, self.wanted, self.remedy = argument, came, wanted, remedy
 
@@ -103,6 +104,7 @@ class RankError(BlockError):
 
     def __init__(self, rank: int, world: int, worker: str, cause: str, kept: str = "") -> None:
         super().__init__(f"rank {rank}", cause, kept)
+        # The parts that this class is made from, not those of its base: pickle makes it again from them.
         self.args = (rank, world, worker, cause, kept)
         self.rank, self.world, self.worker = rank, world, worker
 

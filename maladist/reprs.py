@@ -19,6 +19,7 @@ def html_table(title: str, rows: Iterable[tuple[str, ...]], head: tuple[str, ...
         Names of the columns.
     """
     rows = list(rows)
+    # Two columns are a list of facts, more are a table of numbers.
     numbers = max(map(len, rows), default=2) > 2
     right, left = 'style="text-align:right"', 'style="text-align:left"'
     names = f"<tr>{''.join(f'<th {left if i == 0 else right}>{escape(h)}</th>' for i, h in enumerate(head))}</tr>"

@@ -68,11 +68,11 @@ def validate(dataset: xr.Dataset, need: Iterable[str], source: str = "data set")
     Parameters
     ----------
     dataset
-        What came out of a store.
+        Data set, as it came out of a store.
     need
         Variables and attributes that must be there; all others of the contract's names are checked where present.
     source
-        Its name in error messages.
+        Name of the data set in error messages.
 
     Raises
     ------
@@ -94,6 +94,7 @@ def validate(dataset: xr.Dataset, need: Iterable[str], source: str = "data set")
     for name, variable in VARIABLES.items():
         if name not in dataset.variables:
             continue
+        # Any variable may have a leading temperature: results at several of them have one shape otherwise.
         dims = tuple(d for d in dataset[name].dims if d != "temperature")
         if dims != variable.dims:
             raise StoreError(f"{source}: {name}", f"dims {dims}", f"{variable.dims}")
@@ -108,6 +109,7 @@ def validate(dataset: xr.Dataset, need: Iterable[str], source: str = "data set")
 
 def _check_values(variable: xr.DataArray, name: str, source: str) -> None:
     """Refuse numbers that cannot be: what a store reads where a chunk was lost is NaN, or atoms of number 0."""
+    # Lazy or large ones are looked at when they are read: opening a store must not read terabytes.
     if variable.chunks is not None or variable.nbytes > SMALL:
         return
     values = variable.values
@@ -125,6 +127,7 @@ def grid_of(dataset: xr.Dataset, source: str = "data set") -> Grid:
         raise StoreError(f"{source}: cell", f"{cell.size} numbers", "nine numbers, rows of lattice vectors in Å")
     nx, ny, nz = (dataset.sizes[d] for d in ("x", "y", "z"))
     whole = tuple(dataset.attrs.get("grid", (nx, ny, nz)))
+    # A part of a cell has another grid than the one that its points were computed on.
     if whole != (nx, ny, nz):
         raise StoreError(
             source, f"{nx}×{ny}×{nz} points, a part of its grid", "×".join(map(str, whole)), "Give the whole cell."
@@ -154,7 +157,7 @@ def read_system(
     Parameters
     ----------
     dataset
-        With the sizes of x, y, z, the attribute ``cell`` and the variables ``position`` and ``number``.
+        Data set with the sizes of x, y, z, the attribute ``cell`` and the variables ``position`` and ``number``.
     elements
         Elements by symbol; a store has no more than the names of the pseudopotentials.
     atoms
@@ -164,6 +167,7 @@ def read_system(
     """
     attrs, grid = dataset.attrs, grid_of(dataset, source)
     temperatures = tuple(np.atleast_1d(attrs.get("temperature_K", ())).astype(float).tolist())
+    # Data of one temperature have their density at that one; of several nothing tells.
     own = temperatures[0] if len(temperatures) == 1 else None
     # Data that hold a density and are no result of this program hold that of the DFT.
     held: DoubleCounting = "dft" if "density" in dataset and "fermi_energy_eV" not in dataset else "ldos"
@@ -239,15 +243,15 @@ def check_atoms(atoms: ase.Atoms, known: Iterable[str] | None = None) -> None:
     Parameters
     ----------
     atoms
-        What the user gave.
+        Atoms as the user gave them.
     known
         Symbols that the model has seen; None where any will do.
 
     Raises
     ------
     AtomsError
-        No atoms, no cell or a placeholder, not periodic in all directions, positions that are not finite or nearer
-        than 0.1 Å to one another, an element that does not exist or that the model has never seen.
+        There are no atoms, no cell or a placeholder, no periodicity in all directions, positions that are not finite or
+        nearer than 0.1 Å to one another, an element that does not exist or that the model has never seen.
     """
     if not isinstance(atoms, ase.Atoms):
         raise AtomsError("atoms", f"a {type(atoms).__name__}", "an ase.Atoms", "Read it with ase.io.read.")
@@ -281,6 +285,7 @@ def _check_cell(cell: Array, n_atoms: int) -> None:
     if volume < 1e-3:
         remedy = 'Set one with atoms.set_cell; in an .xyz file it is Lattice="..." on the second line.'
         raise AtomsError("atoms", f"a cell of {volume:.3g} Å³", "three lattice vectors, linearly independent", remedy)
+    # What readers put where a file has no cell: a real cell of this size could hold no atom.
     if np.array_equal(cell, np.eye(3)):
         remedy = "Give the cell that the atoms are in."
         raise AtomsError("atoms", "a cell of 1 × 1 × 1 Å, the placeholder of files without one", "a cell", remedy)

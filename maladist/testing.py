@@ -100,20 +100,20 @@ def tiny_model(
     Parameters
     ----------
     seed
-        Of the weights.
+        Seed of the weights.
     twojmax
-        Of the bispectrum.
+        Band limit of the bispectrum.
     levels
-        Of the energy grid from −5 to 11.4 eV.
+        Number of levels of the energy grid from −5 to 11.4 eV.
     width
-        Of the hidden layer.
+        Width of the hidden layer.
     spec
-        Descriptors in place of the bispectrum, with as many features; for instance a `FaultySpec`.
+        Descriptor in place of the bispectrum, with as many features; for instance a `FaultySpec`.
 
     Returns
     -------
     LDOSModel
-        For Be, PBE, 2000 K; a grid spacing of 0.19 Å.
+        Model of Be, PBE, 2000 K; a grid spacing of 0.19 Å.
     """
     spec = BispectrumSpec(twojmax=twojmax, cutoff=3.5) if spec is None else spec
     generator = torch.Generator().manual_seed(seed)
@@ -121,6 +121,7 @@ def tiny_model(
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.normal_(0, 0.3, generator=generator)
+        # A bias that keeps the LDOS positive and the window full of electrons, whatever the other weights.
         list(network.parameters())[-1].add_(2.0)
     features = torch.full((spec.n_features,), 30.0, dtype=torch.float64)
     return LDOSModel(
@@ -162,9 +163,9 @@ class FaultySpec(Spec):
     Attributes
     ----------
     cutoff, twojmax
-        Of the bispectrum.
+        Cutoff and band limit of the bispectrum.
     seconds
-        Slept for every thousand points.
+        Time slept for every thousand points.
     at
         Point of the grid (Å) at which the accident happens: ``accident`` is one of 'raise' and 'eat'; 'eat' allocates
         ``gigabytes`` of memory, writes to them and holds them for a while.
@@ -188,7 +189,7 @@ class FaultySpec(Spec):
 
     @property
     def n_features(self) -> int:
-        """Of the bispectrum."""
+        """Number of components of the bispectrum."""
         return self._inner.n_features
 
     def kernels(self) -> Mapping[str, Kernel]:
@@ -210,7 +211,9 @@ class FaultySpec(Spec):
                 return
             Path(self.once).touch()
         if self.accident == "raise":
+            # None of our own errors: what a broken kernel raises is not foreseen either.
             raise ArithmeticError("made to fail here")
+        # Not zeroed: the system gives memory only where it is written to.
         eaten = np.empty(int(self.gigabytes * 2**30), np.uint8)
         for part in np.array_split(eaten, 64):  # not at once: Dask's nanny looks every 0.1 s
             part[:] = 1

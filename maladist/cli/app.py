@@ -83,6 +83,7 @@ def predict(
     spread
         Of an ensemble: standard deviations over its members too; of one frame only.
     """
+    # ASE's readers take a second to import: only commands that read atoms pay for them.
     from maladist.io.structures import names_several, read_atoms, read_frames
 
     _check_files(json=json, report=report)
@@ -231,6 +232,7 @@ def import_mala(
     from maladist.io.model_file import load_model, save_model
 
     target = output or zip.with_suffix(".maladist")
+    # Before the zip is read, which may take a while.
     check_file(target, overwrite=overwrite)
     model = load_model(zip, pseudopotentials=pseudopotentials)
     save_model(model, target)
@@ -272,13 +274,13 @@ def _verify(path: Path, cluster: str, workers: int | None) -> None:
     from maladist.datasets.integrity import verify
 
     with maladist.cluster(cluster, workers) as client:
-        found = verify(path, client)
+        verified = verify(path, client)
     table = Table(show_header=False, box=None)
-    for one in found:
+    for one in verified:
         state = "; ".join(one.damage) or ("as it was written" if one.sealed else "readable; it has no digest")
         table.add_row(one.name, f"{one.chunks} chunks", size(one.size), state)
     out.print(table)
-    if bad := [one.name for one in found if one.damage]:
+    if bad := [one.name for one in verified if one.damage]:
         raise StoreError(str(path), f"damage in {', '.join(bad)}", "a store as it was written", REMEDY)
 
 
@@ -324,7 +326,7 @@ def _predict_frames(
     folder.mkdir(exist_ok=True)
     paths = [folder / f"{i:06d}.zarr" for i in range(len(frames))]
 
-    found = maladist.predict_many(
+    predictions = maladist.predict_many(
         frames,
         options.model,
         paths,
@@ -336,7 +338,7 @@ def _predict_frames(
     )
     say(f"stores: {folder}")
     if json is not None:
-        write_whole(json, _dumps({"frames": [p.to_dict() for p in found]}), "json")
+        write_whole(json, _dumps({"frames": [p.to_dict() for p in predictions]}), "json")
 
 
 app.command(cli_sample.app)
@@ -380,6 +382,7 @@ def main(arguments: list[str] | None = None) -> int:
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in tokens
     tokens = [t for t in tokens if t != "--debug"]
+    # Once a process: tests and notebooks call `main` many times.
     if not (log := logging.getLogger("maladist")).handlers:
         log.addHandler(Notes(err))
     if not debug:
@@ -393,6 +396,7 @@ def main(arguments: list[str] | None = None) -> int:
         if debug:
             raise
         refused = refusal(error) if isinstance(error, OSError) else error
+        # soft_wrap: one error is one line, whatever the width of the terminal, so that programs can read it.
         err.print(f"maladist: {refused}", style="red", highlight=False, markup=False, soft_wrap=True)
         for note in getattr(error, "__notes__", ()):
             err.print(f"  {note}", highlight=False, markup=False, soft_wrap=True)

@@ -54,7 +54,7 @@ def convert(
     output
         Data set; made if it is not there.
     name
-        Of the snapshot; those of a folder have the names of their files.
+        Name of the snapshot; those of a folder have the names of their files.
     density, dos
         Files of the density and of the DOS.
     kernel, width
@@ -75,6 +75,7 @@ def convert(
     if (name is None) != whole_folder:
         wanted = "none: snapshots of a folder have the names of their files" if whole_folder else "one for the snapshot"
         raise InputError("name", f"{name!r}", wanted)
+    # Patterns in quotes are ours to fill in: a thousand files would be too long for a shell.
     paths = [p for pattern in ldos or () for p in (sorted(glob.glob(pattern)) or [pattern])]  # noqa: PTH207  (absolute too)
     source = Source(
         run=run,
@@ -121,7 +122,7 @@ def dft(
     output
         Data set; made if it is not there.
     prefix
-        Of the snapshots' names, which go on with 0000, 0001, ...
+        Beginning of the snapshots' names, which go on with 0000, 0001, ...
     scratch
         Folder for the calculations' files on the workers.
     """
@@ -143,6 +144,7 @@ def dft(
     )
     if failed:
         names = ", ".join(o.name for o in failed)
+        # An exit status that a script sees, after all that could be done has been.
         raise DFTError("snapshots", f"{len(failed)} failed ({names})", "all done", "The others are kept; run it again.")
 
 
@@ -166,9 +168,9 @@ def check(
     pseudopotentials
         Folder of UPF files; without them A is not compared.
     tolerance
-        Of the total free energy, band energy and −TS, meV/atom.
+        Tolerance of the total free energy, band energy and −TS, meV/atom.
     density_tolerance
-        Mean |Δn| / mean n.
+        Tolerance of mean |Δn| / mean n.
     json
         Write the figures as JSON to this file as well.
     """
@@ -255,7 +257,7 @@ def align(
     reference
         edge: where D(ε) first exceeds the threshold; fermi: the DFT's Fermi level.
     threshold
-        Part of the largest D(ε).
+        Share of the largest D(ε) at which the band begins.
     interpolate
         Move by parts of a level, with splines along the energy. Default: whole levels, the LDOS as it was.
     """

@@ -69,7 +69,7 @@ def evaluate(
         held = find_snapshots([data], "data")
         check_training(training, [n for n in (BAND, TOTAL) if all(f"{n}_eV" in s.terms for s in held)])
     with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
-        found = maladist.evaluate(
+        evaluated = maladist.evaluate(
             loaded,
             data,
             client=client,
@@ -79,18 +79,18 @@ def evaluate(
             **numerics.numerics(),
         )
     values: dict[str, Any] = {"model": str(loaded), "model_hash": loaded.content_hash}
-    values |= {"snapshots": [one.to_dict() for one in found]}
-    statistics = summary(found)
-    out.print(_table(found))
+    values |= {"snapshots": [one.to_dict() for one in evaluated]}
+    statistics = summary(evaluated)
+    out.print(_table(evaluated))
     out.print(_summary("model − DFT", statistics))
     values["summary"] = _dict(statistics)
-    beside = None if training is None else baselines(found, training, loaded.elements)
+    beside = None if training is None else baselines(evaluated, training, loaded.elements)
     if beside is not None:
         title = f"baselines from {beside.training} training snapshots, meV/atom"
         out.print(_summary(title, beside.summary))
         values["baselines"] = asdict(beside)
     if spread:
-        says = calibration(found)
+        says = calibration(evaluated)
         out.print(_spread(says))
         values["spread"] = {name: asdict(one) for name, one in says.items()}
     if json is not None:
@@ -98,7 +98,7 @@ def evaluate(
     if plots is not None:
         from maladist.report.evaluation import write_plots
 
-        for picture in write_plots(found, plots, beside, spread=spread):
+        for picture in write_plots(evaluated, plots, beside, spread=spread):
             say(f"picture: {picture}")
 
 
@@ -129,11 +129,11 @@ _LABELS: Final = {
 }
 
 
-def _table(found: Sequence[Evaluated]) -> Table:
+def _table(evaluated: Sequence[Evaluated]) -> Table:
     table = Table(title="model − DFT: energies in meV/atom, μ in meV", title_justify="left", box=None)
     for column in ("snapshot", "atoms", "A", "E_b", "−TS", "μ", "N/atom", "|Δn|/n", "|ΔD|/D"):
         table.add_column(column, justify="left" if column == "snapshot" else "right", no_wrap=True)
-    for one in found:
+    for one in evaluated:
         terms = (one.terms.get(n) for n in ("total_free_energy", "band_energy", "entropy_contribution"))
         energies = ["–" if v is None else f"{v:+.1f}" for v in terms]
         mu = "–" if one.fermi_level is None else f"{one.fermi_level:+.1f}"
@@ -149,6 +149,7 @@ def _summary(title: str, statistics: Mapping[str, Mapping[str, Statistics]]) -> 
     for column in ("snapshots", "error", "mean |Δ|", "mean Δ", "std", "max |Δ|"):
         table.add_column(column, justify="left" if column in ("snapshots", "error") else "right", no_wrap=True)
     for group, rows in statistics.items():
+        # Energies first, in the order of the labels; what has no label comes after.
         names = sorted(rows, key=[*_LABELS, *rows].index)
         for i, name in enumerate(names):
             s = rows[name]

@@ -28,7 +28,7 @@ class NumericsFlags:
     device
         auto (decided by each worker), cpu, cuda.
     precision
-        Of descriptors and network; energies are always float64.
+        Floating point of descriptors and network; energies are always float64.
     """
 
     backend: Backend = "auto"

@@ -66,9 +66,9 @@ def trajectory(frames: str, /, *, output: Output, count: int | None = None, cuto
     frames
         Trajectory that ASE reads; FILE@::10 for some of its frames.
     count
-        How many. Default: all that are uncorrelated.
+        Number of configurations. Default: all that are uncorrelated.
     cutoff
-        Of the radial distribution functions that are compared, Å.
+        Largest distance of the radial distribution functions that are compared, Å.
     """
     from maladist.io.structures import read_frames
 
@@ -101,22 +101,23 @@ def md(
     calculator
         emt, an EAM table (.eam.alloy, .eam.fs), or a file .lmp of LAMMPS' pair_style and pair_coeff.
     temperature
-        K.
+        Temperature of the thermostat, K.
     timestep
-        fs.
+        Length of a step, fs.
     friction
-        1/fs.
+        Friction of the thermostat, 1/fs.
     every
-        Steps from one frame to the next.
+        Number of steps from one frame to the next.
     count
-        How many. Default: all that are uncorrelated.
+        Number of configurations. Default: all that are uncorrelated.
     cutoff
-        Of the radial distribution functions that are compared, Å.
+        Largest distance of the radial distribution functions that are compared, Å.
     """
     from maladist.io.structures import check_writable, read_crystal
     from maladist.sampling.calculators import calculator_of
     from maladist.sampling.dynamics import molecular_dynamics
 
+    # Before the dynamics: hours of MD must not end at a name that cannot be written.
     check_writable(output)
     start, path = read_crystal(atoms, repeat), output.with_name(output.name + ".md.traj")
     with calculator_of(calculator, start) as potential:
@@ -140,12 +141,12 @@ def _choose(frames: Sequence[ase.Atoms], output: Path, count: int | None, cutoff
     from maladist.sampling.trajectory import uncorrelated
 
     check_writable(output)
-    found = uncorrelated(frames, count, cutoff=cutoff)
+    chosen = uncorrelated(frames, count, cutoff=cutoff)
     say(
-        f"equilibrated from frame {found.start} of {len(frames)}, g = {found.inefficiency:.1f} frames,"
-        f" cosine distance above {found.threshold:.2g}"
+        f"equilibrated from frame {chosen.start} of {len(frames)}, g = {chosen.inefficiency:.1f} frames,"
+        f" cosine distance above {chosen.threshold:.2g}"
     )
-    _write([frames[i] for i in found.indices], output)
+    _write([frames[i] for i in chosen.indices], output)
 
 
 def _write(configurations: Sequence[ase.Atoms], output: Path) -> None:

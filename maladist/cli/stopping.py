@@ -29,7 +29,7 @@ class Stopped(KeyboardInterrupt):
     Attributes
     ----------
     number
-        Of the signal.
+        Number of the signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -46,7 +46,9 @@ def stopped_by_signals() -> Iterator[None]:
         raise Stopped(number)
 
     names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # Only the main thread may set handlers; a test or a notebook may call the command from another.
     numbers = [getattr(signal, name) for name in names if threading.current_thread() is threading.main_thread()]
+    # Only where nobody else has: nohup ignores SIGHUP, and that is to stay so.
     before = {n: signal.signal(n, stop) for n in numbers if signal.getsignal(n) is signal.SIG_DFL}
     try:
         yield

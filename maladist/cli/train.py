@@ -32,11 +32,11 @@ def train(
     output
         Folder for model.maladist, metrics.csv and the checkpoint. Default: the file's name without its ending.
     ranks
-        Workers that train one network together, data-parallel. 1: it is trained here.
+        Number of workers that train one network together, data-parallel. 1: it is trained here.
     resume
         Go on where an earlier run was interrupted.
     cluster
-        Whose workers describe the points, and train where there are ranks.
+        Cluster whose workers describe the points, and train where there are ranks.
     """
     import maladist
     from maladist.cli.console import TerminalObserver
@@ -62,13 +62,13 @@ def train(
     say(f"{folder / 'model.maladist'}: {model}")
 
 
-def _table(found: Validated) -> Table:
+def _table(validated: Validated) -> Table:
     """Errors against the DFT, against what the data's own LDOS gives, and the difference of the two."""
     table = Table(title="validation, model − DFT; from data: model − the data's own LDOS", title_justify="left")
     table.add_column("snapshot")
     for column in ("E_b, meV/atom", "from data", "data − DFT", "A, meV/atom", "from data", "data − DFT", "|Δn|/n"):
         table.add_column(column, justify="right")
-    for one in found.snapshots:
+    for one in validated.snapshots:
         band = (one.band_energy, one.band_energy_from_data, one.band_energy_of_data)
         total = (one.total_energy, one.total_energy_from_data, one.total_energy_of_data)
         energies = ["–" if v is None else f"{v:+.1f}" for v in (*band, *total)]

@@ -33,7 +33,7 @@ def tune(
     resume
         Go on where an earlier run was interrupted, or with more trials.
     cluster
-        Whose workers run the trials.
+        Cluster whose workers run the trials.
     """
     import maladist
     from maladist.cli.console import TerminalObserver
@@ -50,9 +50,9 @@ def tune(
     if checked.objective in TRAINED:
         check_known(checked.objective, "objective", first, data.validation, data.elements)
     with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
-        found = maladist.tune(checked, folder, client=client, resume=resume, observer=observer)
-    out.print(_table(found, checked.objective))
-    for key, levels in found.effects.items():
+        tuned = maladist.tune(checked, folder, client=client, resume=resume, observer=observer)
+    out.print(_table(tuned, checked.objective))
+    for key, levels in tuned.effects.items():
         shown = ", ".join(f"{level}: {mean:.5g}" for level, mean in levels.items())
         say(f"mean by {key}: {shown}")
     say(f"{folder / BEST}: maladist train takes it")
@@ -67,12 +67,12 @@ _ERRORS: Final = {
 """Columns of mean errors, meV/atom: against the energies that the DFT printed, and against the data's own LDOS."""
 
 
-def _table(found: Tuned, objective: str, most: int = 10) -> Table:
+def _table(tuned: Tuned, objective: str, most: int = 10) -> Table:
     """The best trials."""
-    shown = found.trials[:most]
-    table = Table(title=f"{len(shown)} best of {len(found.trials)} trials", title_justify="left")
+    shown = tuned.trials[:most]
+    table = Table(title=f"{len(shown)} best of {len(tuned.trials)} trials", title_justify="left")
     errors = {name: label for name, label in _ERRORS.items() if any(name in t.errors for t in shown)}
-    for column in ("trial", objective, *found.best.values, *errors.values(), "s"):
+    for column in ("trial", objective, *tuned.best.values, *errors.values(), "s"):
         table.add_column(column, justify="right")
     for t in shown:
         value = t.state if t.value is None or t.state != "complete" else f"{t.value:.5g}"

@@ -52,11 +52,11 @@ class Tolerances:
     Attributes
     ----------
     energy
-        Of A, of the band energy and of −TS, meV/atom.
+        Tolerance of A, of the band energy and of −TS, meV/atom.
     density
-        Mean |Δn| / mean n.
+        Tolerance of mean |Δn| / mean n.
     electrons
-        Of N at the DFT's Fermi level, relative.
+        Relative tolerance of N at the DFT's Fermi level.
     """
 
     energy: float = 1.0
@@ -66,7 +66,7 @@ class Tolerances:
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one snapshot, with the broadening correction either on or off.
+    """Figures of one snapshot, with the broadening correction either on or off.
 
     Attributes
     ----------
@@ -132,29 +132,29 @@ def check(
         Folder of UPF files, or elements by symbol; without them A and the terms that need the core charge are not
         compared.
     tolerances
-        What is still good.
+        Tolerances of what is still good.
     client
-        Whose workers compute; a local cluster where None.
+        Client whose workers compute; a local cluster where None.
     observer
-        Is told of the snapshots; nobody where None.
+        Observer that is told of the snapshots; nobody where None.
 
     Raises
     ------
     InputError
-        No data set, or one that breaks the data contract.
+        There is no data set, or it breaks the data contract.
     """
     groups = datasets.snapshot_groups(Path(data))
     elements = None if pseudopotentials is None else elements_of(pseudopotentials)
-    observer, found = observer or Silent(), list[Checked]()
+    observer, checked = observer or Silent(), list[Checked]()
     with client_or_local(client) as connected:
         observer.begin(connected, f"{len(groups)} snapshots")
         observer.stage("snapshots", len(groups))
         for group in groups:
-            found.append(_check_or_say_why(group, elements, tolerances or Tolerances(), connected))
-            observer.advance(found[-1])
-        if broad := next((one.broad for one in found if one.broad), ""):
+            checked.append(_check_or_say_why(group, elements, tolerances or Tolerances(), connected))
+            observer.advance(checked[-1])
+        if broad := next((one.broad for one in checked if one.broad), ""):
             observer.note(broad)
-    return found
+    return checked
 
 
 def _check_or_say_why(
@@ -172,6 +172,7 @@ def _check_or_say_why(
 def _check(group: Path, elements: Mapping[str, Element] | None, tolerances: Tolerances, client: Client) -> Checked:
     dataset, reference = stores.open_dataset(group), datasets.read_reference(group)
     energies, terms = schema.energy_grid_of(dataset), datasets.reference_terms(reference)
+    # Both where the kernel is known: the table shows what the correction is worth.
     modes = ["off"] if energies.variance is None else ["off", "on"]
     figures, lost, named = {}, "", False
     for mode in modes:
@@ -179,6 +180,7 @@ def _check(group: Path, elements: Mapping[str, Element] | None, tolerances: Tole
             figures[mode] = _figures(group, dataset, terms, elements, mode == "on", client)
         except (EnergyWindowError, PhysicsError) as error:
             lost, named = str(error), isinstance(error, PhysicsError)
+    # What `predict` would do with these data is what they are judged by.
     trusted = "on" if "on" in figures and use_correction("auto", energies)[0] else "off"
     n_electrons = float(dataset.attrs.get("n_electrons", np.nan))
     failures = (lost,) if lost else _failures(figures[trusted], n_electrons, tolerances)
@@ -206,6 +208,7 @@ def _figures(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AccuracyWarning)
         found = observe(group, pseudopotentials=elements, broadening_correction=mode, client=client)
+        # Once more with the density from the LDOS: the difference of the two is what the broadening does to n(r).
         own = observe(
             group, pseudopotentials=elements, broadening_correction=mode, double_counting="ldos", client=client
         )
@@ -315,6 +318,7 @@ def _of_the_gap(energies: EnergyGrid, terms: Mapping[str, float], eigenvalues: n
     mu = terms.get("fermi_energy_eV")
     if mu is None:
         return []
+    # An insulator has as many filled bands at every k-point.
     filled = (eigenvalues < mu).sum(axis=1)
     if np.ptp(filled) > 0 or not 0 < filled[0] < eigenvalues.shape[1]:  # a metal: another number of bands at other k
         return []
@@ -326,6 +330,7 @@ def _of_the_kernel(
     energies: EnergyGrid, dos: np.ndarray, eigenvalues: np.ndarray, weights: np.ndarray, facts: Mapping[str, object]
 ) -> list[str]:
     fits = fit_kernel(dos, eigenvalues, weights, energies)
+    # By shape first: units are a factor, which must not make another kernel look better.
     best = min(fits, key=lambda k: fits[k].shape)
     fit = fits[best]
     if fit.shape < FITS and abs(fit.factor - 1) > FITS:

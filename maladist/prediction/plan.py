@@ -167,6 +167,7 @@ def make_plan(setup: Setup, workers: Workers, chunks: Chunks = "auto") -> Plan:
     blocks, levels, nt = grid.blocks(shape), model.energy_grid.levels, len(setup.system.temperatures)
     widths = {"ldos": levels, "descriptors": model.descriptor.n_features}
     kept = 4 * (int(model.domain is not None) + sum(n for name, n in widths.items() if name in setup.keep))
+    # The middle block stands for all: what it sees is what a block sees on the average.
     seen = setup.cell_list.near_block(grid, blocks[len(blocks) // 2])
     seen_atoms = most_atoms(setup, blocks) if setup.derivatives else 0
     plan = Plan(
@@ -207,9 +208,9 @@ def plan(
     Parameters
     ----------
     atoms, model, client
-        As in `predict`.
+        Atoms, model and client, as in `predict`.
     calibrate
-        Compute one block on a worker, twice, to forecast the time.
+        Whether to compute one block on a worker, twice, to forecast the time.
     options
         The other parameters of `predict` that say what is computed, and how: temperature, grid, chunks, backend, ...
 
@@ -232,6 +233,7 @@ def _forecast(ready: Setup, planned: Plan, client: Client) -> float:
     block = planned.blocks[len(planned.blocks) // 2]
     seen = ready.cell_list.near_block(planned.grid, block).without_indices()
     arguments = (planned.grid.points(block), seen, ready.blob, ready.numerics)
+    # Twice: the first compiles the kernel and decodes the model, which a run does once.
     for i in range(2):
         jobs = [waves.NamedJob(f"calibration{i}", *arguments)]
         (seconds,) = waves.run(client, time_ldos, jobs, run_key="plan", resources=planned.resources)
@@ -324,6 +326,7 @@ def largest_block(room: int, setup: Setup, n_modes: int) -> int:
     """Most points of a block whose task fits ``room`` bytes; 0 where none does."""
     low, high = 0, 2**30
     while low < high:
+        # By halves, since the memory of a task has a kink at the size of a batch and no inverse in closed form.
         middle = (low + high + 1) // 2
         low, high = (middle, high) if most_bytes(middle, setup, n_modes) <= room else (low, middle - 1)
     return low

@@ -65,20 +65,20 @@ def predict(
     backend
         Kernel of the descriptors: 'auto', 'cpu', 'torch' or 'lammps'.
     device
-        Where they and the network are computed: 'auto' (decided by each worker), 'cpu', 'cuda', ...
+        Device that they and the network are computed on: 'auto' (decided by each worker), 'cpu', 'cuda', ...
     precision
-        'float32' or 'float64', of descriptors and network. Reductions and energies are always float64.
+        Floating point of descriptors and network: 'float32' or 'float64'. Reductions and energies are always float64.
     pseudopotentials
         Folder of UPF files, or elements by symbol, that tell valence and core charge where the model does not.
     density_cutoff
-        Sphere of n_core, of the gradient and of XC, eV; replaces the model's.
+        Cutoff of the sphere of n_core, of the gradient and of XC, eV; replaces the model's.
     broadening_correction
         Whether to correct the energies for the broadening of the LDOS: 'auto', 'on' or 'off'.
     keep
         Fields to be kept in the store: any of 'ldos' and 'descriptors'.
     strict
-        Refuse a cell outside of the model's training, in place of a warning. What its volume, distances and temperature
-        do not tell is known when the blocks are computed: the store is then left unfinished.
+        Whether to refuse a cell outside of the model's training, in place of a warning. What its volume, distances and
+        temperature do not tell is known when the blocks are computed: the store is then left unfinished.
     forces
         Forces −∂A/∂R, ``forces`` (atom, xyz) in eV/Å, by a second pass over the blocks.
     stress
@@ -92,11 +92,11 @@ def predict(
     Raises
     ------
     InputError
-        Bad input, before anything is computed: see maladist.errors.
+        The input is bad: told before anything is computed, see maladist.errors.
     PhysicsError
         Forces or stress where A is not stationary in the Fermi level; the blocks are kept, and serve without them.
     DomainError
-        A cell outside of the model's training, or a model that does not know it, if ``strict``.
+        The cell is outside of the model's training, or the model does not know it, if ``strict``.
     BlockError
         A block failed on a worker; what was finished is kept in the store.
     """

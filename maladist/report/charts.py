@@ -18,6 +18,7 @@ def lanes(start: npt.ArrayLike, stop: npt.ArrayLike) -> npt.NDArray[np.int64]:
     begins, ends = np.asarray(start, dtype=float), np.asarray(stop, dtype=float)
     out, until = np.zeros(len(begins), dtype=np.int64), list[float]()
     for i in np.argsort(begins, kind="stable"):
+        # The lowest free one, so that a worker of four threads has four lanes and no more.
         lane = next((k for k, busy in enumerate(until) if busy <= begins[i]), len(until))
         until[lane : lane + 1] = [float(ends[i])]
         out[i] = lane
@@ -39,10 +40,12 @@ def timeline_axes(ax: Axes, run: xr.Dataset) -> None:
             colour.append(float(seconds[i]))
         ticks.append((row + lane.max() / 2, int(w)))
         row += int(lane.max()) + 1
+    # Thousands of bars are a pixel wide: edges would be all that is seen, and vectors megabytes.
     edge = "white" if len(bars) <= 2000 else "none"
     drawn = PolyCollection(bars, array=np.array(colour), cmap="cividis", edgecolor=edge, lw=0.6)
     drawn.set_rasterized(len(bars) > 2000)
     ax.add_collection(drawn)
+    # Labels that still can be read, however many workers there are.
     every = max(1, len(ticks) // 24)
     ax.set_yticks([y for y, _ in ticks[::every]], [str(w) for _, w in ticks[::every]])
     ax.set(xlabel="seconds since the first block began", ylabel="worker")

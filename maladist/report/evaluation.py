@@ -27,27 +27,28 @@ def write_plots(
     Parameters
     ----------
     evaluated
-        What `evaluate` returned.
+        Errors, as `evaluate` returned them.
     folder
-        Made where it is not there; pictures of these names are replaced.
+        Folder, made where it is not there; pictures of these names are replaced.
     baselines
-        Drawn beside the model's errors.
+        Baselines to draw beside the model's errors.
     spread
-        Draw |error| over an ensemble's spread too.
+        Whether to draw |error| over an ensemble's spread too.
 
     Returns
     -------
     list of Path
-        The pictures.
+        Paths of the pictures.
 
     Raises
     ------
     OutputError
-        A folder that cannot be made or written.
+        The folder cannot be made or written.
     """
     folder = Path(folder)
     with explained(check_folder(folder, "plots"), "plots"):
         folder.mkdir(exist_ok=True)
+    # Only what every snapshot has: a picture of some of them would pass for all.
     names = [n for n in (TOTAL, BAND) if all(n in one.predicted for one in evaluated)]
     figure = Figure(figsize=(5.2 * len(names), 4.8), layout="constrained")
     for ax, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
@@ -70,6 +71,7 @@ def write_plots(
 def parity_axes(ax: Axes, evaluated: Sequence[Evaluated], name: str) -> None:
     """Draw the model's energy over the DFT's, eV/atom, and the diagonal."""
     both = [v for one in evaluated for v in (one.reference[name], one.predicted[name])]
+    # One snapshot, or equal energies, still need a range to be drawn in.
     room = 0.06 * max(max(both) - min(both), 1e-3)
     ends = (min(both) - room, max(both) + room)
     ax.plot(ends, ends, color="0.6", lw=1, zorder=0)

@@ -31,9 +31,11 @@ def dos_axes(ax: Axes, prediction: Prediction) -> None:
     temperatures = prediction.temperatures
     first = prediction.at(temperatures[0])
     data = first.dataset
+    # Of the first temperature: D(ε) is the same at all, f is not.
     n, mu, kt = data.sizes["atom"], first.fermi_energy, BOLTZMANN * temperatures[0]
     energy, dos = data["energy"].values, data["dos"].values / n
     fine = np.linspace(energy[0], energy[-1], 2000)
+    # The Fermi function without an exponential that could overflow.
     occupation = 0.5 * (1 - np.tanh((fine - mu) / (2 * kt)))
     ax.fill_between(fine, np.interp(fine, energy, dos) * occupation, color=_OCCUPIED, lw=0, label="occupied, $f\\,D$")
     ax.plot(energy, dos, color=_LINE, lw=1.4, label="$D(\\varepsilon)$")
@@ -63,13 +65,13 @@ class Plane:
     Attributes
     ----------
     values
-        On the grid of the two lattice vectors that span the plane.
+        Values on the grid of the two lattice vectors that span the plane.
     grid
-        Of the field.
+        Grid of the field.
     axis
         Lattice vector that the plane does not hold.
     height
-        Fractional, along it; None where it is not known.
+        Fractional height along it; None where it is not known.
     """
 
     values: Array

@@ -26,7 +26,7 @@ class Isosurface:
     Attributes
     ----------
     data
-        JSON of the samples, the cell, the atoms and the level.
+        Text of JSON with the samples, the cell, the atoms and the level.
     """
 
     data: str
@@ -47,7 +47,8 @@ class Isosurface:
         Parameters
         ----------
         level
-            In the field's units; where it is not given, 15 % of the cell have more. The page has a slider for it.
+            Value of the surface in the field's units; where it is not given, 15 % of the cell have more. The page has a
+            slider for it.
         """
         return cls(volume_json(field, grid, atoms, level, name, units))
 

@@ -21,11 +21,11 @@ def html_page(template: str, title: str, content: Mapping[str, object], *, viewe
     Parameters
     ----------
     template
-        Its file's name.
+        Name of the template's file.
     title
         Title of the browser's window.
     content
-        What the template shows. Texts are escaped.
+        Values that the template shows. Texts are escaped.
     viewer
         Whether the page has an isosurface, and so needs ``viewer.js``.
     """

@@ -70,6 +70,7 @@ def _three_slices(first: Prediction, field: xr.DataArray, heights: Sequence[floa
     scale = min(9.6 / sum(wide), 4.2 / max(high))
     figure = Figure(figsize=(11.6, scale * max(high) + 0.9), layout="constrained")
     axes = figure.subplots(1, 3, width_ratios=wide)
+    # One scale for all three: colours of different pictures are compared.
     limits = (min(p.values.min() for p in planes), max(p.values.max() for p in planes))
     for ax, plane in zip(axes, planes, strict=True):
         mesh = draw_plane(ax, plane, atoms, limits, name)

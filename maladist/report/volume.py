@@ -26,6 +26,7 @@ _SLAB: Final = 2**22  # points that are read at a time
 
 def coarse_shape(grid: Grid, most: int = SAMPLES) -> tuple[int, int, int]:
     """Shape of at most about ``most`` samples with equal spacing in Å along the lattice vectors."""
+    # The edge of a cube of which `most` fill the cell, so that samples are as far apart in each direction.
     h = (math.prod(np.linalg.norm(grid.cell_array, axis=1)) / most) ** (1 / 3)
     nx, ny, nz = (
         min(n, max(2, round(float(length) / h)))
@@ -45,6 +46,7 @@ def coarsen(field: xr.DataArray, shape: tuple[int, int, int]) -> Array:
         last = min(first + step, shape[0])
         a, b = int(edges[0][first]), int(edges[0][last])
         slab = np.asarray(field[a:b], dtype=np.float64)
+        # Sums over bricks, axis by axis; divided once by the points of each in the end.
         slab = np.add.reduceat(slab, edges[0][first:last] - a, axis=0)
         slab = np.add.reduceat(slab, edges[1][:-1], axis=1)
         out[first:last] = np.add.reduceat(slab, edges[2][:-1], axis=2)
@@ -64,6 +66,7 @@ def volume_json(
     shape = coarse_shape(grid, most)
     samples = coarsen(field, shape)
     low, high = float(samples.min()), float(samples.max())
+    # 16 bits between the least and the largest value: more than a screen can show, and half of a float32.
     whole = np.round((samples - low) / max(high - low, 1e-300) * 65535).astype("<u2")
     atoms = ase.Atoms() if atoms is None else atoms
     # A brick's mean belongs to its middle; that of the first lies (points - 1)/2 behind the cell's corner.

@@ -38,9 +38,10 @@ class Source:
     Attributes
     ----------
     run
-        data-file-schema.xml, pw.x's output, MALA's .info.json, atoms that ASE reads, or a DFTRun.
+        Calculation: data-file-schema.xml, pw.x's output, MALA's .info.json, atoms that ASE reads, or a DFTRun.
     ldos
-        Cube or xsf files (one a level, in any order, from any number of pp.x runs), or one .npy or .h5 file.
+        Files of the LDOS: cube or xsf (one a level, in any order, from any number of pp.x runs), or one .npy or .h5
+        file.
     density, dos, descriptors
         Files of the same formats (DOS: two columns of text, or .npy on the LDOS' energies); may be None.
     energies
@@ -51,7 +52,7 @@ class Source:
     ldos_units, density_units
         Keys of LDOS_UNITS and DENSITY_UNITS; None for what the format usually has.
     temperature
-        K, where the calculation does not tell it.
+        Temperature of the electrons, K, where the calculation does not tell it.
     pseudopotentials
         Folder of UPF files: their hashes go into the data set.
     """
@@ -89,7 +90,7 @@ def prepare(source: Source) -> CheckedSource:
     Raises
     ------
     InputError
-        As `convert`.
+        For the reasons of `convert`.
     """
     run = source.run if isinstance(source.run, DFTRun) else read_dft_run(source.run)
     schema.check_atoms(run.atoms)
@@ -169,6 +170,7 @@ def _in_order(headers: list[FieldHeader], source: Source) -> tuple[list[FieldHea
     again: list[FieldHeader] = []
     for header in headers:
         assert header.energy is not None
+        # pp.x run in parts writes the level at which two parts meet twice.
         first = by_energy.setdefault(header.energy, header)
         if first is not header and header.path.resolve() != first.path.resolve():
             _check_same(first, header)
@@ -179,6 +181,7 @@ def _in_order(headers: list[FieldHeader], source: Source) -> tuple[list[FieldHea
     if len(energies) > 1:
         steps = np.diff(energies)
         step = float(np.median(steps))
+        # A missing file is a gap of two steps; the energies themselves are printed with few digits.
         gaps = np.flatnonzero(np.abs(steps - step) > max(2e-4, 1e-3 * step))
         if len(gaps):
             e = energies[gaps[0]]
@@ -214,6 +217,7 @@ def _by_name(
     names = [_natural(h.path.name) for h in headers]
     parts = list(zip(*names, strict=True)) if len({len(n) for n in names}) == 1 else []
     differing = [set(map(type, part)) for part in parts if len(set(part)) > 1]
+    # More than one number differs, or none: which one is the level's cannot be told.
     if len(headers) > 1 and differing != [{int}]:
         came = f"files such as {headers[0].path.name} and {headers[-1].path.name}"
         raise DataFileError("ldos", came, "names that differ in one number only, that of the level")
@@ -252,6 +256,7 @@ def _energy_grid(
     notes: tuple[str, ...] = ()
     if kernel == "unknown" and not (width and run.eigenvalues.size):
         notes = ("the broadening of the LDOS is not known: give --kernel and --width for accurate energies",)
+    # Rounded: energies that were printed in decimals are to be these decimals again.
     return EnergyGrid(round(origin, 10), round(spacing, 10), levels, kernel, width or 0.0), notes
 
 

@@ -182,12 +182,15 @@ class Espresso(DFTSetup):
             "ecutwfc": self.ecutwfc,
             "ecutrho": self.ecutrho or 4 * self.ecutwfc,
             "nbnd": bands,
+            # The LDOS is summed over the k-points as they are: a symmetric run has the irreducible ones only.
             "nosym": True,
             "occupations": "smearing",
             "smearing": "fermi-dirac",
             "degauss": BOLTZMANN * self.temperature / RYDBERG,
         }
+        # Quantum ESPRESSO's threshold is of the whole cell; ours is per atom, the same for all sizes.
         electrons = {"conv_thr": self.convergence * len(atoms), "electron_maxstep": 100}
+        # The user's own entries last; those that follow from other settings have been refused already.
         return {**system, **self.system}, {**electrons, **self.electrons}
 
     def survey(self, atoms: ase.Atoms, scratch: Scratch) -> dict[str, Any]:
@@ -206,8 +209,8 @@ class Espresso(DFTSetup):
             top = window.origin + window.spacing * (window.levels - 1)
             if run.eigenvalues.max(axis=1).min() >= top:
                 states = float((run.eigenvalues < top).sum(axis=1).max()) / len(atoms)
-                found = {**window.to_dict(), "states": states}
-                return {"energies": {**found, "broadening": self.broadening, "temperature": self.temperature}}
+                settled = {**window.to_dict(), "states": states}
+                return {"energies": {**settled, "broadening": self.broadening, "temperature": self.temperature}}
             bands = math.ceil(1.5 * bands)
         raise DFTError("energies", f"auto: {bands} bands do not reach {top:.2f} eV", "origin, spacing and levels")
 
@@ -218,6 +221,7 @@ class Espresso(DFTSetup):
         for _ in range(_TRIES if self.bands == "auto" else 1):
             run, mu = self._scf(atoms, scratch, bands)
             reached = float(run.eigenvalues.max(axis=1).min())
+            # Levels above the last band would be missing from the LDOS without a word.
             if reached >= energies.values[-1]:
                 break
             bands = math.ceil(1.3 * bands)
@@ -256,9 +260,9 @@ def run_program(scratch: Scratch, program: str, stem: str) -> None:
     Raises
     ------
     DependencyError
-        There is none.
+        There is no such program.
     DFTError
-        It failed, did not converge, or nobody waits for the task any more.
+        The program failed, did not converge, or nobody waits for the task any more.
     """
     status = scratch.run(program, stem)
     text = (scratch.folder / f"{stem}.out").read_text(errors="replace")
@@ -290,6 +294,7 @@ def ldos_of_pp(scratch: Scratch, run: DFTRun, energies: EnergyGrid) -> npt.NDArr
     (folder / "pp.in").write_text(ldos_input(energies))
     run_program(scratch, "pp.x", "pp")
     paths = sorted(folder.glob("tmp.pp*ldos.cube"))
+    # By the energy that each file tells, not by the order of their names.
     headers = {cube.read_header(p).energy: p for p in paths}
     if len(headers) != energies.levels or run.shape is None:
         raise DFTError("pp.x", f"{len(headers)} levels", f"{energies.levels}")

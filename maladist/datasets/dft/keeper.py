@@ -27,6 +27,7 @@ class _Over(Exception):
 
 def main(folder: Path) -> None:
     """Serve requests until the pipe is closed or a signal comes; then end what runs and remove the folder."""
+    # A signal writes into this pipe: `select` then returns, where a handler alone would let it go on waiting.
     woken, wake = os.pipe()
     for end in (woken, wake):
         os.set_blocking(end, False)
@@ -43,6 +44,7 @@ def main(folder: Path) -> None:
                 os.read(woken, 4096)
             if 0 in ready:
                 more = os.read(0, 65536)
+                # The pipe is closed: whoever asked is gone, however that came about.
                 if not more:
                     break
                 asked += more
@@ -84,6 +86,7 @@ def _run(folder: Path, request: dict[str, str], woken: int, over: list[int]) -> 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End a program with all that it has started in its group."""
+    # mpirun and the like hand SIGTERM on to what they have started, and cannot hand on SIGKILL.
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)

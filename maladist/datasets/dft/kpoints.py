@@ -56,11 +56,13 @@ def nested(mesh: Mesh, cell: npt.ArrayLike, other: npt.ArrayLike) -> tuple[Mesh,
     along = shares.argmax(axis=1)
     rest = shares.copy()
     np.put_along_axis(rest, along[:, None], 0.0, axis=1)
+    # Each vector of one cell follows another one of the other: only then do their meshes fold.
     parallel = len(set(along.tolist())) == 3 and bool((rest.max(axis=1) < 0.15 * shares.max(axis=1)).all())
     if parallel:
         wanted = shares.max(axis=1) * np.asarray(mesh)[along]
     else:
         wanted = np.linalg.norm(theirs, axis=1) / (np.linalg.norm(b, axis=1) / mesh).min()
+    # A strained cell must not get one more k-point than its unstrained like.
     n1, n2, n3 = (max(1, math.ceil(n * (1 - _STRAIN))) for n in wanted)
     return (n1, n2, n3), parallel and bool((np.abs(wanted / (n1, n2, n3) - 1) < _STRAIN).all())
 
