@@ -265,7 +265,7 @@ class EnergyGrid:
     origin, spacing
         Energy of the first sample, and distance of two samples, eV.
     levels
-        Number of samples.
+        Number of samples; 0 where there is no LDOS (`NO_ENERGIES`).
     kernel
         Kernel that the samples were broadened with: 'gaussian' exp(−x²)/(√π δ), 'fermi-derivative' 1/(2+2cosh x)/δ,
         both with x = (ε−ε_i)/δ, 'none' or 'unknown'.
@@ -281,7 +281,7 @@ class EnergyGrid:
 
     def __post_init__(self) -> None:
         within = abs(self.origin) <= FARTHEST_ENERGY and 0 < self.spacing <= FARTHEST_ENERGY
-        if not (within and 2 <= self.levels <= MOST_LEVELS):
+        if not (within and (self.levels == 0 or 2 <= self.levels <= MOST_LEVELS)):
             came = f"origin {self.origin}, spacing {self.spacing}, {self.levels} levels"
             wanted = (
                 f"an origin and a positive spacing of at most {FARTHEST_ENERGY:.0e} eV, and 2 to {MOST_LEVELS} levels"
@@ -298,6 +298,8 @@ class EnergyGrid:
         return f"<EnergyGrid {self}, {kernel}>"
 
     def __str__(self) -> str:
+        if not self.levels:
+            return "no energies"
         end = self.origin + self.spacing * (self.levels - 1)
         return f"{self.origin:g} to {end:g} eV: {self.levels} levels, {self.spacing:g} eV apart"
 
@@ -333,3 +335,7 @@ class EnergyGrid:
         """Variance s² of the broadening kernel in eV²; None where the kernel is unknown."""
         factor = {"gaussian": 0.5, "fermi-derivative": np.pi**2 / 3, "none": 0.0}.get(self.kernel)
         return None if factor is None else factor * self.width**2
+
+
+NO_ENERGIES: Final = EnergyGrid(0.0, 0.1, 0, "none")
+"""The energies of a model of the density alone; origin and spacing mean nothing."""

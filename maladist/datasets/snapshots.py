@@ -16,7 +16,7 @@ import xarray as xr
 from maladist import schema
 from maladist.descriptors import Spec, spec_from_dict
 from maladist.errors import EnergyWindowError, InputError, StoreError
-from maladist.grid import EnergyGrid
+from maladist.grid import NO_ENERGIES, EnergyGrid
 from maladist.io import datasets, stores
 from maladist.learning.loss import Sensitivity
 from maladist.physics.energy_zero import resampling, zero_of_energy
@@ -115,6 +115,10 @@ class Snapshot:
         if found and len(found) == len(given):
             found["total_free_energy"] = sum(found.values())
         return found
+
+    def of_the_density(self) -> Snapshot:
+        """The snapshot without its LDOS, for a model of the density alone."""
+        return replace(self, energies=NO_ENERGIES, resampling=None, dos=None)
 
     def on_local_energies(self, energy_zero: Mapping[str, float], energies: EnergyGrid) -> Snapshot:
         """The snapshot with the cell's zero of energy taken out.

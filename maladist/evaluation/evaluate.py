@@ -92,6 +92,7 @@ def evaluate(
     model = model if isinstance(model, LDOSModel) else load_model(model)
     if pseudopotentials is not None:
         model = model.with_pseudopotentials(read_pseudopotentials(pseudopotentials))
+    model.need_ldos("energies to evaluate; train tells the error of its density on data.validation")
     patterns = [str(data)] if isinstance(data, str | Path) else [str(d) for d in data]
     snapshots = find_snapshots(patterns, "data")
     for snapshot in snapshots:

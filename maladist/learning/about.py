@@ -24,7 +24,9 @@ def model_rows(model: LDOSModel) -> list[tuple[str, str]]:
         (
             "energies",
             f"{grid.levels} levels from {grid.origin:g} eV by {grid.spacing:g} eV,"
-            f" broadening {grid.kernel} {grid.width:g} eV",
+            f" broadening {grid.kernel} {grid.width:g} eV"
+            if model.has_ldos
+            else "none: the density alone",
         ),
         ("density channel", "yes" if model.has_density_channel else "no"),
         ("zero of energy", ", ".join(f"{s} {c:g} eV Å³" for s, c in model.energy_zero.items()) or "the data's"),

@@ -199,7 +199,8 @@ class LDOSLoss:
         target = self.outputs.transform(targets, self.levels)
         # float32 under autocast too: squares of bfloat16 would have two digits.
         out = y.new_zeros(len(y), len(TERMS), dtype=torch.float32)
-        out[:, 0] = _error(self.config, y[..., : self.levels], target[..., : self.levels]).mean(dim=(1, 2))
+        if self.levels:
+            out[:, 0] = _error(self.config, y[..., : self.levels], target[..., : self.levels]).mean(dim=(1, 2))
         if self.outputs.extra:
             out[:, 1] = _error(self.config, y[..., self.levels], target[..., self.levels]).mean(dim=1)
         if self.weights is not None:

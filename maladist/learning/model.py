@@ -3,6 +3,9 @@
     d(ε, r) = restrict(unscale(network(scale(B(r)))))
     n₀(r)   = unscale(last output of the network), where the model has a density channel
 
+Without levels (`has_ldos` false) it is a model of the density alone: n, E_H, E_xc and ∫ v_xc n at the temperature of
+the data, no D(ε), μ, E_b, −TS or A.
+
 The density channel is the self-consistent density of the training's DFT at the model's temperature. The energies of an
 LDOS belong to the potential that this density made, so it is where the double counting −E_H + E_xc − ∫ v_xc n is to be
 taken: an error of n enters A to first order there, and f(ε) applied to a broadened LDOS does not give n well.
@@ -119,6 +122,8 @@ class LDOSModel:
                 _positive("spacing", length)
 
     def _check_fit(self) -> None:
+        if not self.has_ldos and self.density_scaler is None:
+            raise ModelError("model", "neither energies of an LDOS nor a density channel", "one of them")
         features, levels = self.descriptor.n_features, self.energy_grid.levels
         outputs = (levels, "levels of the energy grid")
         if self.density_scaler is not None:
@@ -148,10 +153,11 @@ class LDOSModel:
         grid, symbols = self.energy_grid, " ".join(sorted(self.elements)) or "elements unknown"
         layers, members = "-".join(map(str, self.network.layer_sizes)), len(self.members())
         layers = layers if members == 1 else f"{members} × {layers}"
-        energies = f"{grid.origin:g} to {grid.values[-1]:g} eV"
-        energies += ", density channel" if self.has_density_channel else ""
+        energies = str(grid) if not self.has_ldos else f"{grid.origin:g} to {grid.values[-1]:g} eV"
+        energies += ", density channel" if self.has_density_channel and self.has_ldos else ""
+        kind = "LDOS" if self.has_ldos else "Density"
         at = "" if self.temperature is None else f", trained at {self.temperature:g} K"
-        return f"LDOS model of {symbols}: {self.descriptor.family}, network {layers}, {energies}{at}"
+        return f"{kind} model of {symbols}: {self.descriptor.family}, network {layers}, {energies}{at}"
 
     def __repr__(self) -> str:
         return f"<{self}>"
@@ -163,6 +169,27 @@ class LDOSModel:
     def has_density_channel(self) -> bool:
         """Whether the network also gives the self-consistent density n₀ of its training's DFT."""
         return self.density_scaler is not None
+
+    @property
+    def has_ldos(self) -> bool:
+        """Whether the network gives the LDOS; where not, it is a model of the density alone."""
+        return self.energy_grid.levels > 0
+
+    def need_ldos(self, what: str) -> None:
+        """Refuse to give what a model of the density alone does not have.
+
+        Parameters
+        ----------
+        what
+            Name of the quantity or option.
+
+        Raises
+        ------
+        ModelError
+            There is no LDOS.
+        """
+        if not self.has_ldos:
+            raise ModelError("model", f"one of the density alone, which has no {what}", "a model with an LDOS")
 
     @property
     def dtype(self) -> torch.dtype:
@@ -230,7 +257,14 @@ class LDOSModel:
         return replace(self, energy_grid=replace(grid, origin=grid.origin + zero), energy_zero={})
 
     def ldos(self, descriptors: torch.Tensor, *, batch: int | None = None, grad: bool = False) -> torch.Tensor:
-        """Local density of states at points from their descriptors: the first of :meth:`fields`."""
+        """Local density of states at points from their descriptors: the first of :meth:`fields`.
+
+        Raises
+        ------
+        ModelError
+            A model of the density alone.
+        """
+        self.need_ldos("LDOS")
         return self.fields(descriptors, batch=batch, grad=grad)[0]
 
     def novelty(self, descriptors: torch.Tensor) -> torch.Tensor:
@@ -275,7 +309,7 @@ class LDOSModel:
         Returns
         -------
         ldos
-            (n, levels) in 1/(eV Å³), of the model's dtype, on its device.
+            (n, levels) in 1/(eV Å³), of the model's dtype, on its device; of no levels where there is no LDOS.
         density
             (n,) in 1/Å³, not yet scaled to the number of electrons; None where the model has no density channel.
 

@@ -100,6 +100,7 @@ def ldos(
     # μ is not needed here, so any temperature will do where the model names none.
     ready = setup(atoms, model, temperature=_any_temperature(model), grid=grid, chunks=chunks, **numerics)
     system, known = ready.system, ready.model
+    known.need_ldos("LDOS")
     announce([note for note in (*system.notes, *_sampled(ready)) if note.startswith(OUTSIDE)], None)
     shared = (ready.cell_list, ready.blob, ready.numerics)
     data = _map(_ldos_block, _blocks(system.grid, chunks), (known.energy_grid.levels, ready.numerics.precision), shared)

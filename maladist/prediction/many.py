@@ -44,7 +44,7 @@ class Frame(Finished):
             at = self.prediction.at(t)
             total = at.energies.total
             energy = "" if total is None else f", A = {total / at.dataset.sizes['atom']:.6f} eV/atom"
-            lines.append(f"frame {self.number} of {self.frames}, {t:g} K: μ = {at.fermi_energy:.4f} eV{energy}")
+            lines.append(f"frame {self.number} of {self.frames}, {at.level()}{energy}")
         return "\n".join(lines)
 
 

@@ -53,7 +53,8 @@ class Prediction:
     dataset
         Variables ``density`` (x, y, z) 1/Å³, ``dos`` (energy) 1/eV, ``position``, ``number`` and the scalar energies
         of the data contract, eV; with a leading dim ``temperature`` where there are several. Lazy: the density stays on
-        disk until it is asked for. With ``spread``, standard deviations of an ensemble's members, ``density_std`` ...
+        disk until it is asked for. A model of the density alone gives no ``dos`` and no Fermi level. With
+        ``spread``, standard deviations of an ensemble's members, ``density_std`` ...
     store
         Zarr store behind it.
     """
@@ -71,7 +72,8 @@ class Prediction:
             There is no such store, it is unfinished, or it lacks a density and energies.
         """
         dataset = stores.open_dataset(store)
-        schema.validate(dataset, ("density", "dos", "fermi_energy_eV", "position", "number"), str(store))
+        of_ldos = ("dos", "fermi_energy_eV") if "energy" in dataset or "dos" in dataset else ()
+        schema.validate(dataset, ("density", *of_ldos, "position", "number"), str(store))
         return cls(dataset, Path(store))
 
     def close(self) -> None:
@@ -98,6 +100,10 @@ class Prediction:
             raise InputError("temperature", f"{temperature} K", f"one of {self.temperatures}")
         one = self.dataset.sel(temperature=temperature).drop_vars("temperature")
         return Prediction(one.assign_attrs(temperature_K=float(temperature)), self.store)
+
+    def _have(self, name: str) -> None:
+        if name not in self.dataset:
+            raise InputError(name, "a prediction of the density alone", "one of a model with an LDOS")
 
     def _one(self, name: str) -> float:
         self._check_one(name)
@@ -126,12 +132,26 @@ class Prediction:
 
     @property
     def dos(self) -> xr.DataArray:
-        """D(ε), 1/eV."""
+        """D(ε), 1/eV.
+
+        Raises
+        ------
+        InputError
+            The prediction is of the density alone.
+        """
+        self._have("dos")
         return self.dataset["dos"]
 
     @property
     def fermi_energy(self) -> float:
-        """μ, eV."""
+        """μ, eV.
+
+        Raises
+        ------
+        InputError
+            There are several temperatures, or the prediction is of the density alone.
+        """
+        self._have("fermi_energy_eV")
         return self._one("fermi_energy_eV")
 
     @property
@@ -219,14 +239,16 @@ class Prediction:
         return f"Prediction in {self.store}\n{self}"
 
     def _repr_html_(self) -> str:
-        tables = [
-            f"<p>{t:g} K: μ = {self.at(t).fermi_energy:.4f} eV</p>{self.at(t).energies._repr_html_()}"
-            for t in self.temperatures
-        ]
+        tables = [f"<p>{self.at(t).level()}</p>{self.at(t).energies._repr_html_()}" for t in self.temperatures]
         head = f"Prediction of {escape(self.atoms.get_chemical_formula())} in {escape(str(self.store))}"
         return f"<div><strong>{head}</strong>{''.join(tables)}{self.dataset._repr_html_()}</div>"
 
     def __str__(self) -> str:
         head = f"{self.dataset.sizes['atom']} atoms, grid {'×'.join(map(str, self.grid.shape))}"
-        tables = [f"{t:g} K: μ = {self.at(t).fermi_energy:.4f} eV\n{self.at(t).energies}" for t in self.temperatures]
+        tables = [f"{self.at(t).level()}\n{self.at(t).energies}" for t in self.temperatures]
         return "\n".join([head, *tables])
+
+    def level(self) -> str:
+        """Temperature and Fermi level in a line."""
+        mu = f"μ = {self.fermi_energy:.4f} eV" if "fermi_energy_eV" in self.dataset else "the density alone"
+        return f"{self.temperatures[0]:g} K: {mu}"

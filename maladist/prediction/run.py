@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,6 +98,8 @@ class Spectrum:
 
         With a density channel n(r, T) = n₀ + [w(T) − w(T₀)] · d: of the LDOS only the change from T₀ counts.
         """
+        if not setup.model.has_ldos:
+            return np.empty((1, 0))
         rows = number_rows(self.states)
         if not setup.model.has_density_channel:
             return rows
@@ -255,6 +257,8 @@ def sum_blocks(run: Run, basis: Array, resumed: bool) -> Spectrum:
     fields = (MODES, *((NOVELTY,) if knows else ()), *setup.keep)
     reports = run_pass(run, Pass("blocks", compute_block, arguments, TALLY, fields), resumed)
     tally = _total(run)
+    if not setup.model.has_ldos:
+        return Spectrum(tally, [], reports)
     states = fermi_states(torch.as_tensor(tally.dos), setup.model.energy_grid, setup.system)
     return Spectrum(tally, states, reports)
 
@@ -291,7 +295,9 @@ def _check(setup: Setup, spectrum: Spectrum, counted: Counted) -> list[str]:
     tally, n_electrons = spectrum.tally, setup.system.n_electrons
     if setup.derivatives and n_electrons is not None:
         check_stationary(spectrum.states, torch.as_tensor(tally.dos), n_electrons)
-    limits = check_limits(torch.as_tensor(tally.dos), setup.model.energy_grid, spectrum.states, setup.system)
+    limits: Sequence[str] = ()
+    if setup.model.has_ldos:
+        limits = check_limits(torch.as_tensor(tally.dos), setup.model.energy_grid, spectrum.states, setup.system)
     return [*limits, *counted.notes, *check_points(tally.outside, setup.strict)]
 
 
@@ -310,6 +316,8 @@ def _result_attributes(run: Run, tally: Tally, notes: list[str]) -> dict[str, An
 
 def _in_span(weights: Array, basis: Array) -> bool:
     """Whether the weights at μ can be had from projections on the basis; where not, μ has left the window."""
+    if not weights.size:  # n₀ is all that is wanted
+        return True
     # Relative to the largest weight: what is missed is then a billionth of the density.
     missed = np.abs((weights @ basis) @ basis.T - weights)
     return bool(missed.max() <= 1e-9 * np.abs(weights).max())

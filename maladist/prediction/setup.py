@@ -134,6 +134,10 @@ def setup(atoms: ase.Atoms, model: LDOSModel | str | Path, **options: Unpack[Opt
     for name in keep:
         _one_of("keep", name, KEEPABLE)
     temperatures = _temperatures(options.get("temperature"), model)
+    if "ldos" in keep:
+        model.need_ldos("LDOS to keep")
+    if other := sorted(set(temperatures) - {model.temperature}):
+        model.need_ldos(f"density at {other[0]:g} K")
     cell, cutoff = choose_grid(atoms, model, options.get("grid")), options.get("density_cutoff")
     corrected, not_corrected = use_correction(options.get("broadening_correction", "auto"), model.energy_grid)
     system = System(
@@ -156,6 +160,7 @@ def setup(atoms: ase.Atoms, model: LDOSModel | str | Path, **options: Unpack[Opt
     placed = model.placed(atoms.get_chemical_symbols(), atoms.get_volume())
     forces, stress = options.get("forces", False), options.get("stress", False)
     if forces or stress:
+        model.need_ldos("forces or stress")
         check_known(system)
     return Setup(system, placed, numerics, keep, chunks, model.content_hash, model, strict, forces, stress)
 

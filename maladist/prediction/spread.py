@@ -66,8 +66,8 @@ def write_spread(client: Client, path: stores.Where, members: Sequence[Path]) ->
     waves.in_order(client, spread_block, jobs, run_key="spread")
     datasets = [stores.open_dataset(m) for m in members]
     values = {}
-    arrays = ("dos", *(n for n in ("forces", "stress") if n in datasets[0]))
-    for name in (*arrays, *(n for n in schema.SCALARS if n != "n_electrons")):
+    names = [n for n in ("dos", "forces", "stress", *schema.SCALARS) if n != "n_electrons" and n in datasets[0]]
+    for name in names:
         first = datasets[0][name]
         std = np.std([d[name].values for d in datasets], axis=0, ddof=1)
         values[f"{name}_std"] = (tuple(map(str, first.dims)), std, str(first.attrs["units"]))

@@ -33,7 +33,7 @@ def make_store(run: Run, basis: Array, overwrite: bool) -> Claim:
             arrays[name] = field_template(name, (*shape, width), (*chunks, width))
     attributes = {
         **schema.system_attributes(system),
-        **schema.energy_attributes(model.energy_grid),
+        **(schema.energy_attributes(model.energy_grid) if model.has_ldos else {}),
         "descriptors": model.descriptor.to_dict(),
         "model_hash": setup.model_hash,
         "source": f"maladist {version('maladist')} predict",

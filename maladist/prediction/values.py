@@ -34,7 +34,7 @@ def result_values(
     Parameters
     ----------
     dos
-        D(ε), (levels,), 1/eV.
+        D(ε), (levels,), 1/eV; of no levels where there is the density alone, at one temperature.
     states
         State of the electrons at each of the system's temperatures, and at others, which are not stored.
     terms
@@ -50,15 +50,18 @@ def result_values(
                 **replace(terms, band=band, entropy=entropy).to_dict(),
             }
         )
+    if not energy_grid.levels:
+        rows = [{"n_electrons": n_electrons, **terms.to_dict()}]
     several = len(rows) > 1
     dims: tuple[str, ...] = ("temperature",) if several else ()
     values: Values = {
         "position": (("atom", "xyz"), system.positions, "Å"),
         "number": (("atom",), system.numbers, "1"),
-        "energy": (("energy",), energy_grid.values, "eV"),
-        "dos": ((*dims, "energy"), np.tile(dos, (len(rows), 1)) if several else dos, "1/eV"),
     }
-    for name in schema.SCALARS:
+    if energy_grid.levels:
+        values["energy"] = (("energy",), energy_grid.values, "eV")
+        values["dos"] = ((*dims, "energy"), np.tile(dos, (len(rows), 1)) if several else dos, "1/eV")
+    for name in rows[0].keys() & set(schema.SCALARS):
         # A store has no None; NaN is read back as not known.
         column = np.array([np.nan if row[name] is None else row[name] for row in rows], dtype=np.float64)
         values[name] = (dims, column if several else column[0], "1" if name == "n_electrons" else "eV")

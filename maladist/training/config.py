@@ -52,7 +52,7 @@ class TrainConfig(Configuration):
         Scaling of descriptors and LDOS.
     density_channel
         Whether the network also learns the DFT's density n₀, at which a prediction then takes the double counting of A;
-        'auto': where all snapshots hold a density.
+        'auto': where all snapshots hold a density. 'only': a model of the density alone, without the LDOS.
     energy_zero
         c by element, eV Å³: the LDOS is learnt on energies less Σ c/Ω of each cell, which no near atom tells; see
         :mod:`maladist.physics.energy_zero`. 'fit' takes c from the training snapshots: least squares of the shifts
@@ -83,7 +83,7 @@ class TrainConfig(Configuration):
     inputs: ScalerConfig = ScalerConfig()
     # One scale for all levels: scaled level by level, those where D(ε) is small would count as much as the band.
     outputs: ScalerConfig = ScalerConfig(kind="minmax", feature_wise=False)
-    density_channel: Literal["auto", "on", "off"] = "auto"
+    density_channel: Literal["auto", "on", "off", "only"] = "auto"
     energy_zero: dict[str, float] | Literal["fit"] = Field(default={})
     network: NetworkConfig = NetworkConfig()
     loss: LossConfig = LossConfig()
@@ -131,7 +131,19 @@ class TrainConfig(Configuration):
             raise InputError("data.validation", "none", "snapshots to watch for ReduceLROnPlateau")
         if self.amp == "float16" and self.torch_device.type == "cpu":
             raise InputError("amp", "float16 on a CPU", "none or bfloat16")
+        if self.density_channel == "only":
+            self._refuse_what_needs_an_ldos()
         return self
+
+    def _refuse_what_needs_an_ldos(self) -> None:
+        felt = ("density", "band", "mean_density", "mean_band", "mean_total", "forces")
+        needs = {f"loss.{name}": getattr(self.loss, name) > 0 for name in felt}
+        needs |= {"energy_zero": bool(self.energy_zero), "restrict": self.restrict != "none"}
+        stops = self.early_stopping is not None and self.early_stopping.metric != "loss"
+        needs |= {"early_stopping.metric": stops}
+        if given := [name for name, needed in needs.items() if needed]:
+            came = "is given, where density_channel is 'only'"
+            raise InputError(given[0], came, "nothing that needs an LDOS", "Or density_channel: 'on'.")
 
     @cached_property
     def spec(self) -> Spec | None:

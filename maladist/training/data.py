@@ -34,7 +34,7 @@ class TrainingData:
     elements
         Elements with their pseudopotentials, by symbol.
     fields
-        Arrays of a snapshot that are learnt: 'ldos', and 'density' where there is a density channel.
+        Arrays of a snapshot that are learnt: 'ldos', and 'density' where there is a density channel; or this alone.
     correction
         Whether energies are corrected for the broadening.
     notes
@@ -66,6 +66,8 @@ def find_data(config: TrainConfig) -> TrainingData:
     if both := {s.path for s in train} & {s.path for s in validation}:
         # A note and no error: to see whether a network can learn a few snapshots at all, this is what one does.
         notes.append(f"{len(both)} snapshots are in data.train and in data.validation: {', '.join(sorted(both))}")
+    if config.density_channel == "only":
+        train, validation = ([s.of_the_density() for s in part] for part in (train, validation))
     symbols = sorted({symbol for s in (*train, *validation) for symbol in s.system.symbols})
     spec = _spec(config, train, symbols)
     broad = (wide_note(s.energies, s.temperature) for s in train)
@@ -80,7 +82,7 @@ def find_data(config: TrainConfig) -> TrainingData:
         if (n := number_of_points(data.points, snapshot.system.grid.n_points)) < config.batch.points:
             raise InputError("batch.points", f"{config.batch.points}", f"at most {n}, the points of {snapshot.name}")
     correction, why = use_correction(config.loss.broadening_correction, train[0].energies)
-    if not correction and (config.loss.integrals or validation):
+    if not correction and config.density_channel != "only" and (config.loss.integrals or validation):
         notes.append(f"broadening correction off: {why}")
     elements = {} if data.pseudopotentials is None else read_pseudopotentials(data.pseudopotentials)
     if config.early_stopping is not None:
@@ -91,7 +93,7 @@ def find_data(config: TrainConfig) -> TrainingData:
         spec,
         energy_zero,
         elements,
-        ("ldos", "density") if _learns_density(config, train, validation) else ("ldos",),
+        _fields(config, train, validation),
         correction,
         tuple(notes),
     )
@@ -190,10 +192,16 @@ def _on_local_energies(
     return here, there
 
 
-def _learns_density(config: TrainConfig, train: list[Snapshot], validation: list[Snapshot]) -> bool:
-    """Whether the network has a density channel; refuses one that some snapshot has no density for."""
+def _fields(config: TrainConfig, train: list[Snapshot], validation: list[Snapshot]) -> tuple[str, ...]:
+    """What is learnt of each snapshot; refuses a density channel that some snapshot has no density for."""
     without = [s.name for s in (*train, *validation) if not s.has_density]
-    if config.density_channel == "on" and without:
-        came = f"'on', where {without[0]} and {len(without) - 1} more hold no density" if without[1:] else without[0]
+    if config.density_channel in ("on", "only") and without:
+        came = (
+            f"'{config.density_channel}', where {without[0]} and {len(without) - 1} more hold no density"
+            if without[1:]
+            else without[0]
+        )
         raise InputError("density_channel", came, "snapshots that hold the DFT's density", "Or density_channel: 'off'.")
-    return config.density_channel != "off" and not without
+    if config.density_channel == "only":
+        return ("density",)
+    return ("ldos",) if config.density_channel == "off" or without else ("ldos", "density")

@@ -199,7 +199,9 @@ def prepare(config: TrainConfig, found: TrainingData, folder: Path, client: Clie
     chosen = choose(train, points=data.points, shuffled=True, cross=cross)
     # In the order of the grid, not shuffled: the validation puts whole fields together.
     held = choose(validation, points=data.validation_points).chunks if validation else ()
-    levels = Scaler.fit(chosen.ldos, config.outputs.kind, feature_wise=config.outputs.feature_wise)
+    levels = Scaler()
+    if "ldos" in found.fields:
+        levels = Scaler.fit(chosen.ldos, config.outputs.kind, feature_wise=config.outputs.feature_wise)
     # The potential, where there is one, comes after the density and is no target.
     density = Scaler.fit(chosen.rest.first(1), "standard", feature_wise=False) if learns_density else None
     outputs = Outputs(levels, density)

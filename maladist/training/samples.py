@@ -54,7 +54,7 @@ class Chunk:
     store, block
         Group of the snapshot, and the part of its arrays that holds what no file of its own does.
     fields
-        Arrays of the snapshot that are learnt: 'ldos', and 'density' where there is a channel for it.
+        Arrays of the snapshot that are learnt: 'ldos', and 'density' where there is a channel for it; or this alone.
     features, targets
         Files of rows; empty where the store's arrays are read.
     start
@@ -280,13 +280,13 @@ def sample_chunk(
 
 def _targets(chunk: Chunk, snapshot: Snapshot, rows: Indices) -> Rows:
     """LDOS on the energies that are learnt, then the other fields, then the potential of the double counting."""
-    ldos, *others = (read_block(chunk.store, name, chunk.block)[rows] for name in chunk.fields)
+    fields = [read_block(chunk.store, name, chunk.block)[rows] for name in chunk.fields]
     if snapshot.resampling is not None:
-        ldos = ldos @ snapshot.resampling
+        fields[0] = fields[0] @ snapshot.resampling  # of the LDOS, which comes first
     if snapshot.potential:
         potential = np.load(snapshot.potential, mmap_mode="r", allow_pickle=False)[chunk.block.slices]
-        others.append(np.asarray(potential, np.float32).reshape(-1, 1)[rows])
-    return np.concatenate([ldos, *others], axis=1)
+        fields.append(np.asarray(potential, np.float32).reshape(-1, 1)[rows])
+    return np.concatenate(fields, axis=1)
 
 
 def _features(chunk: Chunk, snapshot: Snapshot, rows: Indices, spec: Spec, atoms: LocalAtoms | None) -> Rows:

@@ -172,6 +172,10 @@ class Validation:
         system = replace(snapshot.system, elements=self.elements, correction=self.correction)
         grid = system.grid
         every = sum(c.rows for c in chunks) == grid.n_points
+        if not snapshot.energies.levels:
+            known = every and snapshot.has_density
+            error = _off(self._density(model, snapshot, chunks, None), snapshot) if known else None
+            return SnapshotErrors(snapshot.name, density=error)
         if not system.temperatures or system.n_electrons is None or (snapshot.dos is None and not every):
             return SnapshotErrors(snapshot.name)
         dos = grid.volume * means[0] if every else torch.as_tensor(snapshot.dos) + grid.volume * means[1]
@@ -184,8 +188,7 @@ class Validation:
         if every and snapshot.has_density:
             # The Fermi level needs D(ε) of the whole cell, and the density needs the Fermi level.
             density = self._density(model, snapshot, chunks, state.weights)
-            dft = torch.as_tensor(stores.read_region(snapshot.path, "density").astype(float, copy=False))
-            density_error = float((density - dft).abs().mean() / dft.mean())
+            density_error = _off(density, snapshot)
             total = total_free_energy(band, state.entropy_contribution(dos), density, system).total
         return self._errors(snapshot, band, total, density_error)
 
@@ -217,7 +220,9 @@ class Validation:
             for s in self.snapshots
         }
 
-    def _density(self, model: LDOSModel, snapshot: Snapshot, chunks: Sequence[Chunk], w: FermiWeights) -> torch.Tensor:
+    def _density(
+        self, model: LDOSModel, snapshot: Snapshot, chunks: Sequence[Chunk], w: FermiWeights | None
+    ) -> torch.Tensor:
         """The density that A is taken at, (Nx, Ny, Nz) float64: a second pass, now that μ is known.
 
         That of the model's channel, scaled to the number of electrons, or of the LDOS where there is none.
@@ -225,8 +230,18 @@ class Validation:
         density = torch.empty(snapshot.system.grid.shape, dtype=torch.float64)
         for chunk in chunks:
             ldos, channel = model.fields(torch.from_numpy(chunk.read()[0]))
-            values = ldos.cpu().double() @ w.number if channel is None else channel.cpu().double()
+            if channel is not None:
+                values = channel.cpu().double()
+            else:
+                assert w is not None  # without a channel there is an LDOS
+                values = ldos.cpu().double() @ w.number
             density[chunk.block.slices] = values.reshape(chunk.block.shape)
         if model.has_density_channel and snapshot.system.n_electrons is not None:
             density *= snapshot.system.n_electrons / (float(density.sum()) * snapshot.system.grid.voxel_volume)
         return density
+
+
+def _off(density: torch.Tensor, snapshot: Snapshot) -> float:
+    """Mean |Δn| / mean n against the DFT's density."""
+    dft = torch.as_tensor(stores.read_region(snapshot.path, "density").astype(float, copy=False))
+    return float((density - dft).abs().mean() / dft.mean())

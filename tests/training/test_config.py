@@ -49,6 +49,12 @@ BAD: list[tuple[Any, str, str]] = [
     ({"data": DATA, "device": "cpu", "amp": "float16"}, "amp", "none or bfloat16"),
     ({"data": DATA, "average": 1.0}, "average", "less than 1"),
     ({"data": DATA, "members": 0}, "members", "greater than or equal to 1"),
+    (
+        {"data": DATA, "density_channel": "only", "loss": {"mean_band": 1}},
+        "loss.mean_band",
+        "nothing that needs an LDOS",
+    ),
+    ({"data": DATA, "density_channel": "only", "energy_zero": "fit"}, "energy_zero", "nothing that needs an LDOS"),
     ({"data": DATA, "early_stopping": {"metric": "loss"}}, "data.validation", "snapshots"),
     ({"data": DATA, "early_stopping": {"metric": "dos"}}, "early_stopping.metric", "band_energy"),
     ({"data": DATA, "schedule": {"name": "ReduceLROnPlateau"}}, "data.validation", "ReduceLROnPlateau"),

@@ -440,6 +440,24 @@ def test_the_density_channel_is_learnt_where_the_data_hold_a_density(
     assert not train(off, tmp_path / "off", client=client).has_density_channel
 
 
+def test_a_model_of_the_density_alone_is_trained_without_the_ldos(
+    small_data_set: Path, tmp_path: Path, client: Client
+) -> None:
+    told = Listener()
+    config = config_of(small_data_set, epochs=30, density_channel="only", inputs={"kind": "whiten"})
+    model = train(config, tmp_path / "n", client=client, observer=told)
+    assert not model.has_ldos and model.network.n_outputs == 1 and "Density model" in str(model)
+    reports = [r for r in told.tasks if isinstance(r, EpochReport)]
+    first, last = (r.validation.mean("density") for r in (reports[1], reports[-1]) if r.validation is not None)
+    # The density varies by 40 % over a cell; what the network gives is held against the DFT at every point.
+    assert last < 0.05 and last < 0.5 * first
+    assert reports[-1].validation is not None and reports[-1].validation.mean("band_energy") is None
+    snapshot = Snapshot.read(small_data_set / "snapshots" / "valid-0")
+    found = maladist.predict(snapshot.system.atoms, model, grid=snapshot.system.grid, client=client, observer=told)
+    dft = stores.read_region(snapshot.path, "density")
+    assert float(np.abs(found.density.values - dft).mean() / dft.mean()) == pytest.approx(last, rel=0.02)
+
+
 def test_a_channel_without_data_is_refused_or_left_out(small_data_set: Path, tmp_path: Path, client: Client) -> None:
     without = tmp_path / "data.zarr"
     changeable(small_data_set, without)
