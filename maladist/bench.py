@@ -3,7 +3,8 @@
 All is measured in one run, on one thread, in seconds of processor time, the best of some repetitions, neighbours
 included: ratios survive a busy machine better than rates do. The share of the matrix-product rate ("of gemm") counts
 the operations that a backend does: what the stages of 'cpu' emit, the plain products of 'torch'. LAMMPS computes in
-float64 whatever is asked of it.
+float64 whatever is asked of it. The adjoint (gradients by the atoms for a cotangent of the descriptors) is autograd's
+for 'torch'; LAMMPS has no other than the derivative of each component, `compute snad/atom`.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from rich.table import Table
 from scipy.spatial import cKDTree
 from threadpoolctl import threadpool_limits
 
-from maladist.descriptors import BispectrumSpec, evaluate
+from maladist.descriptors import BispectrumSpec, adjoint, evaluate
 from maladist.descriptors.bispectrum.cpu import operations
+from maladist.descriptors.bispectrum.lammps import lammps_adjoint
 from maladist.descriptors.bispectrum.su2 import quadrature
 from maladist.errors import DependencyError
 from maladist.grid import EnergyGrid, Grid
@@ -40,6 +42,7 @@ PRECISIONS: Final = ("float32", "float64")
 
 _SPACING = 0.13  # Å, about that of a density grid of beryllium
 _EDGE = {"cpu": 24, "torch": 12, "lammps": 9}  # points along an edge of the block: a second or less each
+_REPETITIONS = {"cpu": 7, "torch": 3, "lammps": 2}
 _CELLS = (2, 4, 8)  # unit cells along each direction, for the cost against the number of atoms
 
 
@@ -75,12 +78,26 @@ def rate(backend: str, twojmax: int, precision: str, n: int = 3) -> float | None
     """Points a second on one thread; None where the backend is not installed."""
     points, seen = block(n, _EDGE[backend])
     spec, dtype = BispectrumSpec(twojmax=twojmax, cutoff=CUTOFF), getattr(torch, precision)
+    return _rate(backend, len(points), lambda: evaluate(points, seen, spec, backend=backend, dtype=dtype, threads=1))
+
+
+def adjoint_rate(backend: str, twojmax: int, precision: str, n: int = 3) -> float | None:
+    """The same for the adjoint, with a cotangent that is the same for all points: LAMMPS has no other."""
+    points, seen = block(n, _EDGE[backend])
+    spec, dtype = BispectrumSpec(twojmax=twojmax, cutoff=CUTOFF), getattr(torch, precision)
+    of_point = np.cos(np.arange(spec.n_features))
+    if backend == "lammps":
+        where = (points, seen.positions, seen.numbers, spec)
+        return _rate(backend, len(points), lambda: lammps_adjoint(*where, of_point))
+    c = torch.from_numpy(np.tile(of_point, (len(points), 1))).to(dtype)
+    return _rate(backend, len(points), lambda: adjoint(points, seen, spec, c, backend=backend, dtype=dtype, threads=1))
+
+
+def _rate(backend: str, n_points: int, function: Callable[[], Any]) -> float | None:
     try:
-        repetitions = {"cpu": 7, "torch": 3, "lammps": 2}[backend]
-        seconds = best(lambda: evaluate(points, seen, spec, backend=backend, dtype=dtype, threads=1), repetitions)
+        return n_points / best(function, _REPETITIONS[backend])
     except DependencyError:
         return None
-    return len(points) / seconds
 
 
 def flops(backend: str, twojmax: int, precision: str, n: int = 3) -> float:
@@ -123,9 +140,8 @@ def network_rates() -> tuple[float, float]:
 def descriptor_rates(twojmax: int) -> list[dict[str, Any]]:
     """Rates, ratios and shares of all backends for one twojmax."""
     reference = rate("lammps", twojmax, "float64")
-    rows: list[dict[str, Any]] = [
-        {"twojmax": twojmax, "precision": "float64", "backend": "lammps", "points_per_second": reference}
-    ]
+    row = {"twojmax": twojmax, "precision": "float64", "backend": "lammps", "points_per_second": reference}
+    rows: list[dict[str, Any]] = [row | _adjoint_figures("lammps", twojmax, "float64", reference)]
     for precision in PRECISIONS:
         peak = gemm_rate(precision)
         for backend in ("cpu", "torch"):
@@ -142,8 +158,16 @@ def descriptor_rates(twojmax: int) -> list[dict[str, Any]]:
                     "flops_per_second": done,
                     "share_of_matrix_product_rate": done / peak,
                 }
+                | _adjoint_figures(backend, twojmax, precision, speed)
             )
     return rows
+
+
+def _adjoint_figures(backend: str, twojmax: int, precision: str, speed: float | None) -> dict[str, Any]:
+    """Rate of the adjoint, and its time over that of the descriptors."""
+    back = adjoint_rate(backend, twojmax, precision)
+    ratio = None if speed is None or back is None else speed / back
+    return {"adjoint_points_per_second": back, "adjoint_over_descriptors": ratio}
 
 
 def measure(twojmax: Sequence[int]) -> dict[str, Any]:
@@ -200,7 +224,7 @@ def show(found: dict[str, Any], console: Console) -> None:
             f"{row['flops_per_second'] / 1e9:.0f}" if counted else "",
             f"{row['share_of_matrix_product_rate']:.0%}" if counted else "",
         )
-    console.print(table)
+    console.print(table, _adjoint_table(found["descriptors"]))
     largest = max(row["twojmax"] for row in found["descriptors"])
     atoms = ", ".join(f"{speed:,.0f} with {n} atoms" for n, speed in found["points_per_second_by_atoms"].items())
     console.print(f"points/s of a block (cpu, float32, twojmax {largest}): {atoms}", highlight=False, soft_wrap=True)
@@ -209,3 +233,14 @@ def show(found: dict[str, Any], console: Console) -> None:
     layers = "-".join(map(str, network["layers"]))
     line = f"network {layers} with scalers: {model:,.0f} points/s; its layers in plain torch: {plain:,.0f}"
     console.print(line, highlight=False, soft_wrap=True)
+
+
+def _adjoint_table(rows: Sequence[dict[str, Any]]) -> Table:
+    table = Table(title="its adjoint: gradients by the atoms")
+    for column in ("twojmax", "precision", "backend", "points/s", "time / descriptors'"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        speed, ratio = row["adjoint_points_per_second"], row["adjoint_over_descriptors"]
+        figures = ("absent" if speed is None else f"{speed:,.0f}", "" if ratio is None else f"{ratio:.1f}")
+        table.add_row(str(row["twojmax"]), row["precision"], row["backend"], *figures)
+    return table

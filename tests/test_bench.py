@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from maladist import bench
+from maladist.descriptors.bispectrum.cpu import operations
+from maladist.descriptors.bispectrum.cpu_adjoint import adjoint_operations
 from maladist.descriptors.bispectrum.su2_moments import NEIGHBOURS, moment_places, moments
 from maladist.descriptors.bispectrum.vector_code import count_operations
 from maladist.errors import DependencyError
@@ -31,19 +33,24 @@ def test_table_and_json(
             raise DependencyError("backend 'lammps'", "it cannot be loaded", "LAMMPS")
         return whole(*arguments, backend=backend, **options)  # type: ignore[arg-type]
 
+    def lammps_adjoint(*_: object) -> None:
+        raise DependencyError("backend 'lammps'", "it cannot be loaded", "LAMMPS")
+
     whole = bench.evaluate
     monkeypatch.setattr(bench, "evaluate", evaluate)
+    monkeypatch.setattr(bench, "lammps_adjoint", lammps_adjoint)
     threads = torch.get_num_threads()
     found = bench.bench(twojmax=(2,), json=tmp_path / "figures.json")
     assert torch.get_num_threads() == threads
     assert json.loads((tmp_path / "figures.json").read_text()) == json.loads(json.dumps(found))
     rows = {(row["backend"], row["precision"]): row for row in found["descriptors"]}
-    assert rows.pop(("lammps", "float64"))["points_per_second"] is None
+    absent = rows.pop(("lammps", "float64"))
+    assert absent["points_per_second"] is None and absent["adjoint_points_per_second"] is None
     assert set(rows) == {(b, p) for b in ("cpu", "torch") for p in ("float32", "float64")}
     assert all(row["points_per_second"] > 0 and row["times_lammps"] is None for row in rows.values())
     assert list(found["points_per_second_by_atoms"]) == [2, 16]
     printed = capsys.readouterr().out
-    assert "absent" in printed and "points/s of a block" in printed
+    assert "absent" in printed and "points/s of a block" in printed and "its adjoint" in printed
 
 
 @pytest.mark.lammps
@@ -52,6 +59,8 @@ def test_the_ratio_is_to_lammps_of_the_same_run(small: None) -> None:
     assert rows[0]["backend"] == "lammps"
     for row in rows[1:]:
         assert row["times_lammps"] == row["points_per_second"] / rows[0]["points_per_second"]
+    for row in rows:
+        assert row["adjoint_over_descriptors"] == row["points_per_second"] / row["adjoint_points_per_second"]
 
 
 def test_operations_are_counted() -> None:
@@ -60,3 +69,10 @@ def test_operations_are_counted() -> None:
     assert counted > NEIGHBOURS * 2 * len(moment_places(6)) * 0.8  # the first of each (p, q) is an addition only
     assert counted < NEIGHBOURS * 6 * len(moment_places(6))
     assert bench.flops("cpu", 6, "float32") < bench.flops("torch", 6, "float32")
+
+
+@pytest.mark.parametrize("twojmax", [6, 10])
+def test_the_adjoint_takes_about_twice_the_operations(twojmax: int) -> None:
+    """The limit of its speed: the descriptors' stages but the products again, these twice over, the others back."""
+    kind = np.dtype("float32")
+    assert 1.8 < adjoint_operations(twojmax, 53.0, kind) / operations(twojmax, 53.0, kind) < 2.4

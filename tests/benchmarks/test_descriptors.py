@@ -51,6 +51,22 @@ def test_ten_times_lammps_in_float32_and_five_in_float64(benchmark: Any) -> None
     assert times["float64"] > 5
 
 
+@pytest.mark.parametrize("precision", bench.PRECISIONS)
+def test_the_adjoint_takes_at_most_three_times_the_descriptors(benchmark: Any, precision: str) -> None:
+    """At twojmax 10, same run, neighbours included; the limit by operations is 2.0. Autograd's is far behind."""
+
+    def ratios() -> tuple[float, float]:
+        descriptors, back = bench.rate("cpu", 10, precision), bench.adjoint_rate("cpu", 10, precision)
+        autograd = bench.adjoint_rate("torch", 10, precision)
+        assert descriptors and back and autograd
+        return descriptors / back, back / autograd
+
+    over_descriptors, over_autograd = benchmark.pedantic(ratios, rounds=1)
+    benchmark.extra_info.update(over_descriptors=over_descriptors, over_autograd=over_autograd)
+    assert over_descriptors < 3
+    assert over_autograd > 5
+
+
 def test_the_cost_of_a_block_does_not_depend_on_the_cell(benchmark: Any) -> None:
     speeds = benchmark.pedantic(lambda: [bench.rate("cpu", 10, "float32", n) for n in (2, 4, 8)], rounds=1)
     benchmark.extra_info["points_per_second"] = speeds

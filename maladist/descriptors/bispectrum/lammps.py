@@ -56,10 +56,36 @@ def bispectrum_lammps(points: Array, positions: Array, numbers: npt.NDArray[np.i
     """
     points = _off_atoms(points, positions)
     parts = [
-        _run(points[first : first + _POINTS_AT_A_TIME], positions, numbers, spec)
+        _run("sna", points[first : first + _POINTS_AT_A_TIME], positions, numbers, spec, spec.n_features)[
+            len(positions) :
+        ]
         for first in range(0, len(points), _POINTS_AT_A_TIME)
     ]
     return np.concatenate([np.empty((0, spec.n_features)), *parts])
+
+
+def lammps_adjoint(
+    points: Array, positions: Array, numbers: npt.NDArray[np.int16], spec: BispectrumSpec, cotangent: Array
+) -> Array:
+    """Gradient of Σ_r c·B(r) by the atoms, (n_atoms, 3), by `compute snad/atom`, which makes the derivative of each B.
+
+    Parameters
+    ----------
+    points, positions, numbers, spec
+        As for `bispectrum_lammps`; a reference for some thousand points, all at one time.
+    cotangent
+        c, (n_features,): LAMMPS sums over the points, so it is the same for all of them.
+
+    Raises
+    ------
+    DependencyError
+        As `bispectrum_lammps`.
+    """
+    # By atom: for each type of the point, atoms' types first, all features' derivatives by x, then y, then z.
+    n_types, n = len(np.unique(numbers)) + 1, len(cotangent)
+    columns = _run("snad", _off_atoms(points, positions), positions, numbers, spec, 3 * n * n_types)
+    by_point_type = columns[: len(positions), 3 * n * (n_types - 1) :].reshape(-1, 3, n)
+    return -by_point_type @ cotangent
 
 
 def _off_atoms(points: Array, positions: Array) -> Array:
@@ -70,26 +96,26 @@ def _off_atoms(points: Array, positions: Array) -> Array:
     return points - np.where(distance < 1.1e-10, COINCIDENT, 0.0)[:, None] * [0.0, 0.0, 1.0]
 
 
-def _run(points: Array, positions: Array, numbers: npt.NDArray[np.int16], spec: BispectrumSpec) -> Array:
+def _run(
+    style: str, points: Array, positions: Array, numbers: npt.NDArray[np.int16], spec: BispectrumSpec, width: int
+) -> Array:
+    """What `compute style/atom` has for all atoms and then points, ``width`` columns; only points have surroundings."""
     elements, types = np.unique(numbers, return_inverse=True)
     n_types = len(elements) + 1
     everything = np.concatenate([positions, points])
     types = np.concatenate([types + 1, np.full(len(points), n_types)])
-    # The points are a type of their own, of weight 0: no point is a neighbour that counts.
     weights = [*weights_by_atom(elements, spec.weights), 0.0]
     with _instance() as lammps:
         lammps.commands_list(_box(everything, n_types, spec.cutoff))
         lammps.create_atoms(len(types), np.arange(1, len(types) + 1), types, everything.ravel())
         lammps.command(f"group points type {n_types}")
-        lammps.command(f"compute B points sna/atom {_arguments(spec, weights)}")
+        lammps.command(f"compute B points {style}/atom {_arguments(spec, weights)}")
         lammps.command("run 0 post no")
-        # LAMMPS may hold its atoms in another order than they were created in.
-        place = lammps.numpy.extract_atom("id") - 1 - len(positions)  # of each row; negative for atoms
+        place = lammps.numpy.extract_atom("id") - 1  # of each row
         rows = lammps.extract_compute("B", 1, 2)  # per atom, array: double**, its rows one block
-        values = np.ctypeslib.as_array(rows[0], shape=(len(place), spec.n_features))
-        result = np.empty((len(points), spec.n_features))
-        result[place[place >= 0]] = values[place >= 0]
-    return result
+        result = np.empty((len(everything), width))
+        result[place] = np.ctypeslib.as_array(rows[0], shape=(len(place), width))
+        return result
 
 
 def _box(everything: Array, n_types: int, cutoff: float) -> list[str]:

@@ -16,6 +16,7 @@ from ase.build import bulk
 
 from maladist.descriptors import Adjoint, BispectrumSpec, adjoint
 from maladist.descriptors.bispectrum import cpu_adjoint
+from maladist.descriptors.bispectrum.lammps import lammps_adjoint
 from maladist.descriptors.bispectrum.spec import CPU_TWOJMAX
 from maladist.errors import InputError
 from maladist.grid import Grid
@@ -94,6 +95,18 @@ def test_errors_in_a_crystal(crystal: tuple[Array, LocalAtoms]) -> None:
     expected = _torch(*crystal, spec)
     assert _error(_cpu(*crystal, spec), expected) < EXACT
     assert _error(_cpu(*crystal, spec, F32), expected) < SINGLE
+
+
+@pytest.mark.lammps
+@pytest.mark.parametrize("options", [{}, {"quadratic": True}, {"rmin0": 0.6, "switch": False}], ids=str)
+def test_it_is_lammps(options: dict[str, Any]) -> None:
+    """`compute snad/atom` differentiates by formulas of its own; its sum over the points wants one cotangent."""
+    points, atoms = random_system(SKEWED, 5, 3.7, ("Be", "Al", "O"), n_points=21)
+    spec = BispectrumSpec(3, 3.7, weights={"Be": 1.0, "Al": 0.4, "O": -1.3}, **options)
+    c = np.cos(np.arange(spec.n_features))
+    found = adjoint(points, atoms, spec, np.tile(c, (21, 1)), backend="cpu", dtype=F64, threads=1)
+    expected = lammps_adjoint(points, atoms.positions, atoms.numbers, spec, c)
+    np.testing.assert_allclose(found.gradient, expected, rtol=0, atol=EXACT * np.abs(expected).max())
 
 
 @pytest.mark.slow
