@@ -33,6 +33,7 @@ def evaluate(
     json: Path | None = None,
     plots: Path | None = None,
     spread: bool = False,
+    forces: bool = True,
 ) -> None:
     """Hold a model against DFT: errors of LDOS, DOS, density, N, Fermi level and every energy, by snapshot and in all.
 
@@ -49,9 +50,11 @@ def evaluate(
     json
         Write everything as JSON to this file as well.
     plots
-        Folder for parity.png and errors.png, and spread.png with --spread.
+        Folder for parity.png and errors.png, forces.png where forces are compared, and spread.png with --spread.
     spread
         Of an ensemble: predict with every member too, and say what their spread tells of the error.
+    forces
+        Compare forces and stress too, where the data hold the DFT's; it takes a few times as long.
     """
     import maladist
     from maladist.cli.console import TerminalObserver
@@ -76,6 +79,7 @@ def evaluate(
             observer=observer,
             chunks=chunks or "auto",
             spread=spread,
+            forces=forces,
             **numerics.numerics(),
         )
     values: dict[str, Any] = {"model": str(loaded), "model_hash": loaded.content_hash}
@@ -116,6 +120,11 @@ _LABELS: Final = {
     "total_free_energy_from_data_meV_per_atom": "A against the data's LDOS, meV/atom",
     "band_energy_from_data_meV_per_atom": "E_b against the data's LDOS, meV/atom",
     "entropy_contribution_from_data_meV_per_atom": "−TS against the data's LDOS, meV/atom",
+    "forces_rmse_eV_per_A": "forces, RMSE, eV/Å",
+    "forces_relative": "forces, RMSE / RMS",
+    "forces_correlation": "forces, correlation",
+    "forces_worst_eV_per_A": "forces, worst atom, eV/Å",
+    "stress_rmse_eV_per_A3": "stress, RMSE, eV/Å³",
     "fermi_level_meV": "Fermi level, meV",
     "electrons_per_atom": "N at the DFT's μ, 1/atom",
     "density_relative": "|Δn| / mean n",
@@ -130,8 +139,10 @@ _LABELS: Final = {
 
 
 def _table(evaluated: Sequence[Evaluated]) -> Table:
-    table = Table(title="model − DFT: energies in meV/atom, μ in meV", title_justify="left", box=None)
-    for column in ("snapshot", "atoms", "A", "E_b", "−TS", "μ", "N/atom", "|Δn|/n", "|ΔD|/D"):
+    table = Table(
+        title="model − DFT: energies in meV/atom, μ in meV, root mean squares of forces", title_justify="left", box=None
+    )
+    for column in ("snapshot", "atoms", "A", "E_b", "−TS", "μ", "N/atom", "|Δn|/n", "|ΔD|/D", "|ΔF|/F"):
         table.add_column(column, justify="left" if column == "snapshot" else "right", no_wrap=True)
     for one in evaluated:
         terms = (one.terms.get(n) for n in ("total_free_energy", "band_energy", "entropy_contribution"))
@@ -139,7 +150,8 @@ def _table(evaluated: Sequence[Evaluated]) -> Table:
         mu = "–" if one.fermi_level is None else f"{one.fermi_level:+.1f}"
         electrons = "–" if one.electrons is None else f"{one.electrons:+.4f}"
         density = "–" if one.density_relative is None else f"{one.density_relative:.2%}"
-        rest = (mu, electrons, density, f"{one.dos_relative:.1%}")
+        forces = one.force_errors.get("forces_relative")
+        rest = (mu, electrons, density, f"{one.dos_relative:.1%}", "–" if forces is None else f"{forces:.1%}")
         table.add_row(one.name, str(one.n_atoms), *energies, *rest)
     return table
 

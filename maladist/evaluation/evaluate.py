@@ -12,20 +12,21 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, Unpack
+from typing import Any, Final, Unpack
 
 import numpy as np
 import numpy.typing as npt
 import torch
+import xarray as xr
 from distributed import Client
 
 from maladist import schema
 from maladist.cluster import client_or_local
 from maladist.datasets.snapshots import Snapshot, find_snapshots
-from maladist.errors import AccuracyWarning, InputError
+from maladist.errors import AccuracyWarning, InputError, PhysicsError
 from maladist.evaluation.statistics import Evaluated
 from maladist.grid import Block, EnergyGrid
-from maladist.io import stores
+from maladist.io import datasets, stores
 from maladist.io.model_file import load_model
 from maladist.io.qe.upf import read_pseudopotentials
 from maladist.learning.model import LDOSModel
@@ -55,6 +56,7 @@ def evaluate(
     pseudopotentials: str | Path | None = None,
     chunks: Chunks = "auto",
     spread: bool = False,
+    forces: bool = True,
     observer: Observer | None = None,
     **numerics: Unpack[NumericsOptions],
 ) -> list[Evaluated]:
@@ -74,6 +76,8 @@ def evaluate(
         Points of a block, as in `predict`.
     spread
         Also predict with every member of an ensemble; how far they are apart goes beside the errors.
+    forces
+        Whether forces and stress are compared too, where the data hold the DFT's.
     observer
         Observer that is told how many snapshots there are, and of each that is done; nobody where None.
     numerics
@@ -103,7 +107,7 @@ def evaluate(
         observer, errors = observer or Silent(), []
         observer.begin(connected, f"{len(snapshots)} snapshots")
         observer.stage("snapshots", len(snapshots))
-        for one in pool.map(lambda s: _evaluate(s, model, connected, chunks, spread, numerics), snapshots):
+        for one in pool.map(lambda s: _evaluate(s, model, connected, chunks, spread, forces, numerics), snapshots):
             errors.append(one)
             observer.advance(one)
         return errors
@@ -132,28 +136,46 @@ def _short(e: EnergyGrid) -> str:
 
 
 def _evaluate(
-    snapshot: Snapshot, model: LDOSModel, client: Client, chunks: Chunks, spread: bool, numerics: NumericsOptions
+    snapshot: Snapshot,
+    model: LDOSModel,
+    client: Client,
+    chunks: Chunks,
+    spread: bool,
+    forces: bool,
+    numerics: NumericsOptions,
 ) -> Evaluated:
-    # The snapshot's own grid, cutoff and temperature: what is left between the two is the model's error alone.
-    predicted = predict(
-        snapshot.system.atoms,
-        model,
-        temperature=snapshot.temperature,
-        grid=snapshot.system.grid,
-        density_cutoff=snapshot.system.density_cutoff,
-        keep=("ldos",),
-        client=client,
-        observer=Silent(),
-        chunks=chunks,
-        spread=spread,
-        **numerics,
-    )
+    reference = datasets.read_reference(Path(snapshot.path))
+    held = {str(n) for n in reference.data_vars} if forces and reference is not None else set()
+
+    def predicted_with(held: set[str]) -> Prediction:
+        # The snapshot's own grid, cutoff and temperature: what is left between the two is the model's error alone.
+        return predict(
+            snapshot.system.atoms,
+            model,
+            temperature=snapshot.temperature,
+            grid=snapshot.system.grid,
+            density_cutoff=snapshot.system.density_cutoff,
+            keep=("ldos",),
+            client=client,
+            observer=Silent(),
+            chunks=chunks,
+            spread=spread,
+            forces="forces" in held,
+            stress="stress" in held,
+            **numerics,
+        )
+
+    try:
+        predicted = predicted_with(held)
+    except PhysicsError:  # a poor model, whose A is not stationary in μ: its energies can be compared all the same
+        predicted = predicted_with(set())
     try:
         placed = model.placed(snapshot.system.symbols, snapshot.system.grid.volume).energy_grid
         levels = _inside(placed, snapshot.energies) if model.energy_zero else slice(0, placed.levels)
         matrix = resampling(snapshot.energies, placed).numpy()[:, levels] if model.energy_zero else None
         dos, sums = _compare(snapshot, predicted, matrix, levels, client)
-        return _errors(snapshot, model, predicted, dos, sums, levels)
+        errors = _errors(snapshot, model, predicted, dos, sums, levels)
+        return errors if reference is None else replace(errors, **_derivatives(predicted, reference))
     finally:
         # The store of the predicted LDOS is the largest thing here; it goes also where the comparison fails.
         predicted.close()
@@ -244,6 +266,15 @@ def _errors(
         data_error=snapshot.data_error(correction=bool(predicted.dataset.attrs["broadening_correction"])),
         spread=_spread(predicted, n),
     )
+
+
+def _derivatives(predicted: Prediction, reference: xr.Dataset) -> dict[str, Any]:
+    """Forces and stress of the model and of the DFT, where both are known."""
+    found: dict[str, Any] = {}
+    for name, ours in (("forces", predicted.forces), ("stress", predicted.stress)):
+        if ours is not None:
+            found |= {name: ours.tolist(), f"reference_{name}": reference[name].values.tolist()}
+    return found
 
 
 def _electrons(snapshot: Snapshot, predicted: Prediction) -> float | None:

@@ -17,6 +17,7 @@ from maladist.parallel.progress import Finished
 from maladist.physics.energies import ion_energy
 
 Array = npt.NDArray[np.float64]
+Rows = list[list[float]]
 TOTAL, BAND = "total_free_energy", "band_energy"
 _SAME: Final = 1e-6  # meV/atom: a term that the LDOS does not enter, such as Ewald, is the same for all members
 
@@ -51,6 +52,12 @@ class Evaluated(Finished):
     spread
         Standard deviations of an ensemble's members by the same names, meV/atom; of the density over its mean. Empty
         where they were not asked for.
+    forces, reference_forces
+        Forces of the model and of the DFT, (n_atoms, 3) as lists, eV/Å; None where they were not compared.
+    stress, reference_stress
+        Stress of the model and of the DFT in ASE's order and sign, eV/Å³; None where they were not compared.
+        The model's follows energies at a fixed cutoff of plane waves, the DFT's is that at a fixed number of them: they
+        differ by Pulay's stress.
     """
 
     name: str
@@ -72,6 +79,33 @@ class Evaluated(Finished):
     reference: Mapping[str, float]
     data_error: Mapping[str, float] = field(default_factory=dict)
     spread: Mapping[str, float] = field(default_factory=dict)
+    forces: Rows | None = None
+    reference_forces: Rows | None = None
+    stress: list[float] | None = None
+    reference_stress: list[float] | None = None
+
+    @property
+    def force_errors(self) -> dict[str, float]:
+        """Errors of the forces: RMSE, eV/Å, that over the DFT's RMS, the correlation, the worst atom's |ΔF|, eV/Å."""
+        if self.forces is None or self.reference_forces is None:
+            return {}
+        ours, dft = np.array(self.forces), np.array(self.reference_forces)
+        rmse, rms = float(np.sqrt(np.mean((ours - dft) ** 2))), float(np.sqrt(np.mean(dft**2)))
+        varies = np.ptp(ours) > 0 and np.ptp(dft) > 0  # a crystal at rest has no forces to compare
+        found = {"forces_rmse_eV_per_A": rmse, "forces_worst_eV_per_A": float(np.linalg.norm(ours - dft, axis=1).max())}
+        if varies:
+            found |= {
+                "forces_relative": rmse / rms,
+                "forces_correlation": float(pearsonr(ours.ravel(), dft.ravel()).statistic),
+            }
+        return found
+
+    @property
+    def stress_error(self) -> float | None:
+        """Root mean square error of the stress' six components, eV/Å³; None where it was not compared."""
+        if self.stress is None or self.reference_stress is None:
+            return None
+        return float(np.sqrt(np.mean((np.array(self.stress) - np.array(self.reference_stress)) ** 2)))
 
     @property
     def terms(self) -> dict[str, float]:
@@ -89,6 +123,8 @@ class Evaluated(Finished):
             **{f"{name}_meV_per_atom": error for name, error in self.terms.items()},
             **{f"{name}_of_data_meV_per_atom": 1e3 * error for name, error in self.data_error.items()},
             **{f"{name}_from_data_meV_per_atom": error for name, error in self.from_data.items()},
+            **self.force_errors,
+            **({} if self.stress_error is None else {"stress_rmse_eV_per_A3": self.stress_error}),
             "fermi_level_meV": self.fermi_level,
             "electrons_per_atom": self.electrons,
             "density_relative": self.density_relative,

@@ -22,7 +22,7 @@ _LABELS: Final = {BAND: "$E_b$", TOTAL: "$A$", "entropy_contribution": "$-TS$", 
 def write_plots(
     evaluated: Sequence[Evaluated], folder: str | Path, baselines: Baselines | None = None, *, spread: bool = False
 ) -> list[Path]:
-    """Write ``parity.png``, ``errors.png`` and, where asked for, ``spread.png``.
+    """Write ``parity.png``, ``errors.png`` and, where there are any, ``forces.png`` and ``spread.png``.
 
     Parameters
     ----------
@@ -63,6 +63,11 @@ def write_plots(
     density_error_axes(axes[-1], evaluated)
     pictures.append(folder / "errors.png")
     _save(figure, pictures[-1])
+    if any(one.forces for one in evaluated):
+        figure = Figure(figsize=(5.2, 4.8), layout="constrained")
+        force_axes(figure.subplots(), evaluated)
+        pictures.append(folder / "forces.png")
+        _save(figure, pictures[-1])
     if spread:
         pictures.append(_write_spread(evaluated, folder / "spread.png"))
     return pictures
@@ -85,6 +90,22 @@ def parity_axes(ax: Axes, evaluated: Sequence[Evaluated], name: str) -> None:
     ax.set(xlim=ends, ylim=ends, aspect="equal", xlabel=f"{label} of DFT (eV/atom)", ylabel=f"{label} of the model")
     ax.set_title(title)
     ax.locator_params(nbins=5)
+    ax.legend(frameon=False)
+
+
+def force_axes(ax: Axes, evaluated: Sequence[Evaluated]) -> None:
+    """Draw every component of the model's forces over the DFT's, eV/Å, and the diagonal."""
+    compared, end = [one for one in evaluated if one.forces], 1e-3
+    for n, mark, colour in _sizes(compared):
+        some = [one for one in compared if one.n_atoms == n]
+        x = np.concatenate([np.ravel(one.reference_forces or []) for one in some])
+        y = np.concatenate([np.ravel(one.forces or []) for one in some])
+        end = max(end, 1.06 * np.abs(x).max(), 1.06 * np.abs(y).max())
+        ratio = np.sqrt(np.mean((y - x) ** 2) / max(np.mean(x**2), 1e-30))
+        ax.plot(x, y, mark, color=colour, mfc="none", mew=0.8, ms=3.5, label=f"{n} atoms: RMSE/RMS {ratio:.1%}")
+    ends = (-end, end)
+    ax.plot(ends, ends, color="0.6", lw=1, zorder=0)
+    ax.set(xlim=ends, ylim=ends, aspect="equal", xlabel="F of DFT (eV/Å)", ylabel="F of the model (eV/Å)")
     ax.legend(frameon=False)
 
 

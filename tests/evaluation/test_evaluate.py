@@ -18,6 +18,7 @@ from maladist.cli.app import main
 from maladist.errors import InputError
 from maladist.io import datasets, stores
 from maladist.io.model_file import save_model
+from maladist.report.evaluation import write_plots
 from maladist.testing import be_atoms, tiny_model
 
 GRID = (10, 9, 14)
@@ -60,6 +61,39 @@ def test_what_the_model_itself_predicts_has_no_errors(
     assert one.electrons is not None and abs(one.electrons) < 1e-9
     assert set(one.terms) >= {"band_energy", "entropy_contribution", "hartree", "xc", "ewald", "total_free_energy"}
     assert max(map(abs, one.terms.values())) < 1e-6
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_forces_and_stress_are_compared_where_the_data_hold_them(
+    model: LDOSModel, client: Client, tmp_path: Path
+) -> None:
+    found = predict(
+        be_atoms(), model, grid=GRID, store=tmp_path / "a.zarr", keep=("ldos",), client=client, forces=True, stress=True
+    )
+    assert found.forces is not None and found.stress is not None
+    group = as_snapshot(found)
+    off = np.array([[0.1, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    stores.write_values(
+        group,
+        {
+            "reference/forces": (("atom", "xyz"), found.forces - off, "eV/Å"),
+            "reference/stress": (("voigt",), found.stress - 0.02, "eV/Å^3"),
+        },
+    )
+    stores.seal(group, "reference")
+    (one,) = evaluate(model, group, client=client)
+    errors = one.force_errors
+    assert errors["forces_rmse_eV_per_A"] == pytest.approx(0.1 / 6**0.5, rel=1e-6)
+    assert errors["forces_worst_eV_per_A"] == pytest.approx(0.1, rel=1e-6)
+    assert errors["forces_relative"] == pytest.approx(
+        errors["forces_rmse_eV_per_A"] / np.sqrt(np.mean((found.forces - off) ** 2)), rel=1e-6
+    )
+    assert one.stress_error == pytest.approx(0.02, rel=1e-6)
+    assert json.loads(json.dumps(one.to_dict()))["errors"]["stress_rmse_eV_per_A3"] == pytest.approx(0.02)
+    (picture,) = (p for p in write_plots([one], tmp_path / "plots") if p.name == "forces.png")
+    assert picture.stat().st_size > 10_000
+    (without,) = evaluate(model, group, client=client, forces=False)
+    assert without.forces is None and without.force_errors == {} and without.terms == pytest.approx(one.terms)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

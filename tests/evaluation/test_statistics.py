@@ -94,6 +94,12 @@ def test_an_error_that_some_snapshots_lack_is_counted_over_the_others() -> None:
     assert found["all"]["dos_relative"].count == 2
 
 
+def test_a_crystal_at_rest_has_no_ratio_of_forces() -> None:
+    one = evaluated("a", 2, 1.0, forces=[[0.01, 0.0, 0.0], [-0.01, 0.0, 0.0]], reference_forces=[[0.0] * 3] * 2)
+    assert set(one.force_errors) == {"forces_rmse_eV_per_A", "forces_worst_eV_per_A"}
+    assert one.force_errors["forces_worst_eV_per_A"] == pytest.approx(0.01)
+
+
 def test_figures_tell_the_errors_against_the_dft_and_against_the_datas_own_ldos_apart() -> None:
     one = evaluated("a", 8, 5.0, data_error={"total_free_energy": 2e-3})
     assert one.terms["total_free_energy"] == pytest.approx(5.0)
