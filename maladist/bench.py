@@ -68,6 +68,7 @@ def best(function: Callable[[], Any], repetitions: int) -> float:
     function()
     times = []
     for _ in range(repetitions):
+        # Of this process: what other programs do to the clock on the wall does not count.
         began = time.process_time()
         function()
         times.append(time.process_time() - began)
@@ -173,6 +174,7 @@ def _adjoint_figures(backend: str, twojmax: int, precision: str, speed: float | 
 def measure(twojmax: Sequence[int]) -> dict[str, Any]:
     """All figures as JSON can hold them; rates in points a second on one thread."""
     threads = torch.get_num_threads()
+    # One thread: rates on several cores depend on what else the machine does.
     torch.set_num_threads(1)
     try:
         model, plain = network_rates()
@@ -191,20 +193,20 @@ def bench(*, twojmax: Sequence[int] = (6, 8, 10, 12), json: Path | None = None) 
     Parameters
     ----------
     twojmax
-        Sizes of the bispectrum, up to `maladist.descriptors.bispectrum.spec.CPU_TWOJMAX`.
+        Band limits of the bispectrum, up to `maladist.descriptors.bispectrum.spec.CPU_TWOJMAX`.
     json
         File for the figures.
 
     Returns
     -------
     dict
-        What `measure` gives.
+        The figures, as `measure` gives them.
     """
-    found = measure(twojmax)
-    show(found, Console())
+    figures = measure(twojmax)
+    show(figures, Console())
     if json is not None:
-        write_whole(json, json_module.dumps(found, indent=1) + "\n", "json")
-    return found
+        write_whole(json, json_module.dumps(figures, indent=1) + "\n", "json")
+    return figures
 
 
 def show(found: dict[str, Any], console: Console) -> None:

@@ -48,13 +48,13 @@ class Finding:
     Attributes
     ----------
     name
-        What was looked at.
+        Name of what was looked at.
     status
-        'ok'; 'absent': not there, and only what it is for is lost; 'broken': there and does not work, or needed.
+        State: 'ok'; 'absent': not there, and only what it is for is lost; 'broken': there and does not work, or needed.
     found
         Version, figure, or what went wrong.
     purpose
-        What it is for.
+        Purpose that it serves.
     """
 
     name: str
@@ -87,6 +87,7 @@ def diagnose(cluster_name: str | None = None) -> Iterator[Finding]:
     if cluster_name is not None:
         checks.append((f"cluster {cluster_name}", "where predict would run", lambda: _cluster(cluster_name)))
     for name, purpose, check in checks:
+        # One at a time, so that a user sees what is found while the next is looked at.
         yield _look(name, purpose, check)
 
 
@@ -101,9 +102,10 @@ def _look(name: str, purpose: str, check: Callable[[], str]) -> Finding:
 
 def _packages() -> str:
     """Versions of what maladist requires, held against what it requires."""
-    found, wrong = [], []
+    installed, wrong = [], []
     for text in distribution("maladist").requires or []:
         need = Requirement(text)
+        # Requirements of the extras are optional: what lacks there is told where it is needed.
         if need.marker is not None and not need.marker.evaluate({"extra": ""}):
             continue
         try:
@@ -111,12 +113,12 @@ def _packages() -> str:
         except PackageNotFoundError:
             wrong.append(f"{need.name} is not installed")
             continue
-        found.append(f"{need.name} {have}")
+        installed.append(f"{need.name} {have}")
         if not need.specifier.contains(have, prereleases=True):
             wrong.append(f"{need.name} is {have}, wanted {need.specifier}")
     if wrong:
         raise RuntimeError("; ".join(wrong))
-    return ", ".join(found)
+    return ", ".join(installed)
 
 
 def _processor() -> str:
@@ -158,6 +160,7 @@ def _difference(backend: str, device: str) -> float:
     grid, spec = Grid(atoms.cell.array.tolist(), (3, 3, 4)), BispectrumSpec(twojmax=4, cutoff=3.5)
     numbers = atoms.numbers.astype(np.int16)
     seen = CellList(grid.cell_array, atoms.positions, numbers, spec.cutoff).near_block(grid, grid.whole)
+    # The reference first, on the CPU and by torch, which every installation has.
     made = [
         evaluate(grid.points(), seen, spec, backend=b, device=d, dtype=torch.float64).cpu()
         for b, d in (("torch", "cpu"), (backend, device))
@@ -170,15 +173,16 @@ def _espresso(program: str) -> str:
     path = shutil.which(program)
     if path is None:
         raise AbsentError("not on PATH")
+    # Programs of Quantum ESPRESSO leave files where they run.
     with tempfile.TemporaryDirectory() as folder:
         ran = subprocess.run(
             [path], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False
         )
-    found = re.search(r"Program \S+ v\.?(\S+)", ran.stdout)
-    if found is None:
+    banner = re.search(r"Program \S+ v\.?(\S+)", ran.stdout)
+    if banner is None:
         said = " ".join((ran.stderr or ran.stdout).split())[-120:]
         raise RuntimeError(f"{path} does not start (status {ran.returncode}): {said}")
-    return f"{found[1]} at {path}"
+    return f"{banner[1]} at {path}"
 
 
 def _batch(program: str) -> str:

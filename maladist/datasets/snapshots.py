@@ -81,6 +81,7 @@ class Snapshot:
         """What N and E_b feel of the LDOS, at the DFT's μ, or at that of its D(ε); None where neither is known."""
         if self.temperature is None:
             return None
+        # The DFT's own first; that of the D(ε) differs by what the broadening does.
         mu = self.terms.get("fermi_energy_eV")
         if mu is None:
             if self.dos is None or self.system.n_electrons is None:
@@ -195,6 +196,7 @@ def find_snapshots(patterns: Sequence[str], key: str) -> list[Snapshot]:
     # A dict keeps each group once and their order, whichever patterns overlap.
     groups: dict[Path, None] = {}
     for pattern in patterns:
+        # Sorted: a file system lists in any order, and the seed of a training must find the same first snapshot.
         matches = sorted(glob.glob(pattern))  # noqa: PTH207  (absolute patterns too)
         complete = [Path(m).resolve() for m in matches if not _unfinished(Path(m))]
         if not complete:
@@ -224,6 +226,7 @@ def check_alike(snapshots: Sequence[Snapshot], key: str) -> None:
     }
     for what, answer in questions.items():
         known = [(s.name, told) for s in snapshots if (told := answer(s)) is not None]
+        # What the first tells is what the others are held against.
         for name, told in known[1:]:
             if told != known[0][1]:
                 raise InputError(key, f"{name} with {what} {told}", f"{known[0][1]}, as {known[0][0]} has")

@@ -176,6 +176,7 @@ def summary(evaluated: Sequence[Evaluated]) -> dict[str, dict[str, Statistics]]:
     rows: dict[str, list[tuple[int, float]]] = {}
     for one in evaluated:
         for name, error in one.figures().items():
+            # A figure that a snapshot does not have is left out of its mean, not taken for zero.
             if error is not None:
                 rows.setdefault(name, []).append((one.n_atoms, error))
     return _by_size(rows)
@@ -252,6 +253,7 @@ def baselines(
     for name, kind in _KIND.items():
         if not all(name in one.reference for one in evaluated):
             continue
+        # Per atom: cells of all sizes are fitted together.
         y = np.array([s.terms[f"{name}_eV"] / s.system.n_atoms for s in training])
         dft = np.array([one.reference[name] for one in evaluated])
         guesses = {"mean of training": np.full(len(dft), y.mean()), "linear": _linear(x, y, at)}

@@ -82,8 +82,9 @@ def snapshot_path(path: Path, name: str) -> Path:
     Raises
     ------
     StoreError
-        A name that cannot be a group's.
+        The name cannot be that of a group.
     """
+    # A name with a slash would be a group in a group, one with a leading dot one that is being made.
     if not re.fullmatch(r"[\w.+-]+", name) or name.startswith("."):
         raise StoreError("name", repr(name), "letters, digits, and any of _ - + .")
     return path / SNAPSHOTS / name
@@ -95,7 +96,7 @@ def snapshot_groups(path: Path) -> list[Path]:
     Raises
     ------
     StoreError
-        No store, none that is finished, or one that cannot be read.
+        There is no store, no finished snapshot, or a store that cannot be read.
     """
     if not (path / "zarr.json").is_file():
         raise StoreError("data", f"{path} is not a zarr store", "a data set or one of its snapshots")
@@ -119,7 +120,7 @@ def write_reference(group: Where, run: DFTRun, dos: tuple[npt.NDArray[Any], npt.
     Parameters
     ----------
     dos
-        Energies (eV) and D (1/eV) of a DOS that came beside the LDOS.
+        Energies (eV) and values D (1/eV) of a DOS that came beside the LDOS.
     """
     facts: dict[str, Any] = {
         "source": run.path.name,
@@ -133,6 +134,7 @@ def write_reference(group: Where, run: DFTRun, dos: tuple[npt.NDArray[Any], npt.
         name: ((), np.asarray(value, dtype=np.float64), "1" if name == "n_electrons" else "eV")
         for name, value in run.terms.items()
     }
+    # Only what the source tells is written: an empty array would look like a calculation without bands.
     if run.eigenvalues.size:
         values["eigenvalue"] = (("k", "band"), run.eigenvalues, "eV")
         values["k_weight"] = (("k",), run.weights, "1")

@@ -21,6 +21,7 @@ from maladist.errors import PhysicsError
 
 _TRUE: Final = r"\.?t(rue)?\.?"
 _THERE: Final = r".*"
+# Fortran and XML have many ways to say that something is not in use.
 _SOME: Final = r"(?!none$|\W*f(alse)?\W*$|\s*$).*"
 _NOT_ZERO: Final = r"(?![-+]?[0.]+([ed][-+]?\d+)?$).+"
 
@@ -215,6 +216,7 @@ def refuse_output(text: str, source: str | Path) -> None:
 def refuse_file_names(names: Iterable[str], source: str | Path) -> None:
     """Refuse pseudopotentials whose name alone tells such physics: all that models and data sets keep of them."""
     for name in names:
+        # What the name tells is all that is left: '-kjpaw' or '.rel-' of Quantum ESPRESSO's libraries.
         for row in REFUSED:
             if row.file and re.search(row.file, name, re.IGNORECASE):
                 _raise(row, source, name)

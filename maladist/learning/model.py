@@ -125,6 +125,7 @@ class LDOSModel:
         if not self.has_ldos and self.density_scaler is None:
             raise ModelError("model", "neither energies of an LDOS nor a density channel", "one of them")
         features, levels = self.descriptor.n_features, self.energy_grid.levels
+        # What does not fit would fail in the middle of a run, or worse, broadcast.
         outputs = (levels, "levels of the energy grid")
         if self.density_scaler is not None:
             outputs = (levels + 1, "levels of the energy grid and a density")
@@ -282,6 +283,7 @@ class LDOSModel:
     def _novelty(self, descriptors: torch.Tensor, scaled: torch.Tensor) -> torch.Tensor:
         if self.domain is None:
             raise ModelError("model", "it does not know where it has been trained", "a model with a domain")
+        # Where the input scaler whitens, its result serves the domain too.
         whitening = self.domain.whitening
         return self.domain.novelty(scaled if whitening is None else whitening.transform(descriptors))
 
@@ -369,6 +371,7 @@ class LDOSModel:
 
     def _evaluate(self, descriptors: torch.Tensor, novelty: torch.Tensor | None = None) -> torch.Tensor:
         """LDOS and, in the last column, the density where there is a channel for it."""
+        # Here and not for all at once: of a whole block only a batch is on the device.
         descriptors = descriptors.to(self.device, self.dtype)
         scaled = self.input_scaler.transform(descriptors)
         if novelty is not None:

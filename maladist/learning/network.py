@@ -32,12 +32,13 @@ def activation(name: str | None) -> nn.Module:
     Raises
     ------
     ModelError
-        A name that is not one of them.
+        The name is not one of them.
     """
     if name is None:
         return nn.Identity()
     if not isinstance(name, str) or name not in ACTIVATIONS:
         raise ModelError("activation", f"{name!r:.60}", f"one of {', '.join(ACTIVATIONS)}, or none")
+    # torch would guess the dimension, and warn of it.
     made = getattr(nn, name)(dim=-1) if name in _OVER_FEATURES else getattr(nn, name)()
     assert isinstance(made, nn.Module)
     return made
@@ -49,19 +50,19 @@ class FeedForward(nn.Module):
     Parameters
     ----------
     layer_sizes
-        Widths, input and output included: (features, hidden ..., levels).
+        Widths of the layers, input and output included: (features, hidden ..., levels).
     activations
-        Name of torch's activation function after each layer, None for a linear layer. A list shorter than the layers
+        Names of torch's activation functions after each layer, None for a linear layer. A list shorter than the layers
         leaves the rest linear. A single name stands after every layer but the last.
     dropout
         Probability of dropping a hidden value while training, 0 ≤ p < 1.
     residual
-        Add a layer's input to its output where both are equally wide.
+        Whether to add a layer's input to its output where both are equally wide.
 
     Raises
     ------
     ModelError
-        Sizes that are not two or more positive integers, more activations than layers, an unknown activation, or a
+        The sizes are not two or more positive integers, there are more activations than layers, an unknown one, or a
         dropout outside [0, 1).
     """
 
@@ -112,6 +113,7 @@ class FeedForward(nn.Module):
         for i, (linear, act) in enumerate(zip(self.linear, self.activation, strict=True)):
             y = act(linear(x))
             if i < len(self.linear) - 1:
+                # Not of the last layer: a dropped level would be an LDOS of zero.
                 y = self.dropout(y)
             x = x + y if self.residual and x.shape[-1] == y.shape[-1] else y
         return x

@@ -202,6 +202,7 @@ def _weights(part: _Part, e: Tensor, tau: float, delta: float, c: float) -> Tens
 def _by_quadrature(part: _Part, e: Tensor, tau: float, delta: float) -> Tensor:
     """∫ g Λ_i by eight Gauss points on either side: g is analytic within πτ ≥ πΔ of the real axis, so to 1e-16."""
     total = torch.zeros_like(e)
+    # Symmetric about the level: the two halves of the hat share the points.
     for x, weight in zip(*leggauss(8), strict=True):
         t, w = (1 + float(x)) / 2, (1 - float(x)) / 4 * float(weight) * delta
         total = total + w * (part.integrand(e + t * delta, tau) + part.integrand(e - t * delta, tau))
@@ -219,6 +220,7 @@ def _second_difference(values: Tensor) -> Tensor:
 
 def _second_difference_of_power(e: Tensor, delta: float, power: Literal[2, 3]) -> Tensor:
     """Second difference of θ(−e) e²/2 or θ(−e) e³/6 without cancellation: exact except next to the step."""
+    # Next to the step the polynomial changes its form: there, and only there, the plain difference is taken.
     direct = _second_difference((-e).clamp(min=0.0) ** power * (0.5 if power == 2 else -1 / 6))
     e = e[..., 1:-1]
     filled = torch.full_like(e, delta**2) if power == 2 else e * delta**2
@@ -248,5 +250,6 @@ def _fermi_integrals(y: Tensor) -> tuple[Tensor, Tensor]:
     """A_2(y) and A_3(y) for y ≥ 0, A_s(y) = Σ_k (−1)^(k−1) e^(−ky)/k^s, to 1e-16 of A_s(0)."""
     k = torch.arange(1, len(_COEFFICIENTS) + 1, dtype=torch.float64, device=y.device)
     c = torch.tensor(_COEFFICIENTS, dtype=torch.float64, device=y.device)
+    # Never above 1, since y ≥ 0: nothing overflows.
     terms = torch.exp(-y[..., None] * k)
     return terms @ (c / k**2), terms @ (c / k**3)

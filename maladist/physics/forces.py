@@ -53,9 +53,9 @@ class Derivatives:
     Attributes
     ----------
     by_position
-        ∂/∂R, (n_atoms, 3) float64, eV/Å.
+        Derivatives ∂/∂R, (n_atoms, 3) float64, eV/Å.
     by_strain
-        ∂/∂ε, where r goes to (1 + ε) r, (3, 3) float64, eV.
+        Derivatives ∂/∂ε, where r goes to (1 + ε) r, (3, 3) float64, eV.
     """
 
     by_position: Array
@@ -71,6 +71,7 @@ class Derivatives:
 
     def stress(self, volume: float) -> Array:
         """(1/Ω) ∂/∂ε, symmetric, in ASE's order and sign, (6,), eV/Å³, from Ω in Å³."""
+        # A rotation of the whole costs no energy: the antisymmetric part is rounding.
         symmetric = (self.by_strain + self.by_strain.T) / (2 * volume)
         return np.array([symmetric[at] for at in VOIGT])
 
@@ -82,15 +83,15 @@ class Cotangents:
     Attributes
     ----------
     levels
-        ω at each temperature, (temperatures, levels) float64, eV².
+        Weights ω at each temperature, (temperatures, levels) float64, eV².
     number
         Weights w of d in n₀, (levels,) float64, eV; zeros where a density channel gives it.
     share
-        N/∫c of the density channel; 0 where there is none.
+        Factor N/∫c of the density channel; 0 where there is none.
     mean
-        ū, eV.
+        Mean ū of the potential, eV.
     voxel_volume
-        Å³.
+        Volume of a point, Å³.
     """
 
     levels: Array

@@ -66,6 +66,7 @@ def energy_density(functional: Functional, density: Tensor, sigma: Tensor | None
     if gradient and sigma is None:
         raise InputError("sigma", "None", f"|∇ρ|² for {functional}")
     rho = density * BOHR**3
+    # In atomic units, in which the limit is given.
     there = rho > VANISHING
     # 1 in place of what vanishes: neither the value nor the gradient of what is thrown away may be NaN.
     rho = torch.where(there, rho, 1.0)
@@ -183,6 +184,7 @@ def _correlation_pw92(rho: Tensor) -> Tensor:
     a, alpha = 0.0310907, 0.21370
     r = _wigner_seitz(rho)
     root = r.sqrt()
+    # By Horner's scheme in √r_s: one square root for all four powers.
     polynomial = root * (7.5957 + root * (3.5876 + root * (1.6382 + root * 0.49294)))
     return -2 * a * (1 + alpha * r) * torch.log1p(1 / (2 * a * polynomial))
 
@@ -192,6 +194,7 @@ def _correlation_pz(rho: Tensor) -> Tensor:
     log = r.log()
     high = 0.0311 * log - 0.048 + 0.0020 * r * log - 0.0116 * r
     low = -0.1423 / (1 + 1.0529 * r.sqrt() + 0.3334 * r)
+    # The two branches meet at r_s = 1 up to the digits of the fit.
     return torch.where(r < 1, high, low)
 
 
@@ -206,6 +209,7 @@ def _pw92(rho: Tensor, _: Tensor) -> Tensor:
 def _pbe(rho: Tensor, sigma: Tensor) -> Tensor:
     kappa, mu = 0.804, 0.2195149727645171
     beta, gamma = 0.06672455060314922, (1 - math.log(2)) / math.pi**2
+    # The reduced gradient squared: s² itself, since s is the root of a number that may be 0.
     s2 = sigma * rho ** (-8 / 3) / (4 * (3 * math.pi**2) ** (2 / 3))
     exchange = _slater(rho) * (1 + kappa - kappa / (1 + mu * s2 / kappa))
     t2 = sigma * rho ** (-7 / 3) * math.pi / (16 * (3 * math.pi**2) ** (1 / 3))

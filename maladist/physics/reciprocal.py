@@ -28,14 +28,14 @@ class ReciprocalSlab:
     Attributes
     ----------
     grid
-        The real-space grid.
+        Grid in real space.
     start, stop
         Indices into the half space (Nx, Ny, Nz // 2 + 1), in the order of ``rfftn``.
 
     Raises
     ------
     GridError
-        A brick that is empty or leaves the half space.
+        The brick is empty or leaves the half space.
     """
 
     grid: Grid
@@ -66,6 +66,7 @@ class ReciprocalSlab:
         """
         n = self.grid.shape[axis]
         index = np.arange(self.start[axis], self.stop[axis], dtype=np.int64)
+        # The second half of an axis are the negative coordinates, as an FFT orders them.
         return np.where(index > n // 2, index - n, index)
 
     def _coordinates(self, device: Device) -> tuple[Tensor, Tensor, Tensor]:
@@ -77,10 +78,12 @@ class ReciprocalSlab:
         """Cartesian component of G, (shape) float64, 1/Å."""
         b = self.grid.reciprocal
         x, y, z = self._coordinates(device)
+        # In this order of sums, whatever the slab: one task and many tasks then have the same bits.
         return (x * b[0, axis] + y * b[1, axis]) + z * b[2, axis]
 
     def squared(self, device: Device = "cpu") -> Tensor:
         """|G|², (shape) float64, 1/Å²."""
+        # The metric of the reciprocal lattice: no array of vectors is needed.
         m = self.grid.reciprocal @ self.grid.reciprocal.T
         x, y, z = self._coordinates(device)
         plane = x * x * m[0, 0] + y * y * m[1, 1] + x * y * (2 * m[0, 1])
@@ -126,6 +129,7 @@ def largest_cutoff(grid: Grid) -> float:
     The sphere just short of the first G that the grid cannot tell from −G or from a shorter one.
     """
     lengths = np.linalg.norm(grid.cell_array, axis=1)
+    # Of even sizes the Nyquist coefficient is missing too: it stands for +G and −G.
     first_missing = (np.array(grid.shape) - 1) // 2 + 1
     radius = float(np.min(2 * np.pi * first_missing / lengths))
     return RYDBERG_BOHR2 * radius**2 * (1 - 1e-9)

@@ -103,6 +103,7 @@ class System:
     @property
     def functional(self) -> Functional | None:
         """Functional of an XC that can be computed: None where it, or the core charge of an element, is not known."""
+        # E_xc of the valence alone would be another number, not an approximation.
         return self.xc if self.knows_core else None
 
     @property
@@ -128,18 +129,18 @@ def complete(system: System, not_corrected: str = "", electrons_per_atom: float 
     Parameters
     ----------
     system
-        What is known.
+        System, with what is known of it.
     not_corrected
-        Why the broadening is not corrected, where it is not.
+        Reason why the broadening is not corrected, where it is not.
     electrons_per_atom
-        Electrons where the elements' valences do not tell.
+        Number of electrons per atom, where the elements' valences do not tell.
 
     Raises
     ------
     InputError
-        A temperature that is not positive, an unknown functional, a number of electrons that nothing tells.
+        A temperature is not positive, the functional is unknown, or nothing tells the number of electrons.
     PhysicsError
-        A charged cell.
+        The cell is charged.
     """
     _check_temperatures(system.temperatures)
     if system.xc is not None and system.xc not in get_args(Functional):
@@ -177,7 +178,7 @@ def check_temperature(temperature: float) -> None:
     Raises
     ------
     InputError
-        A temperature that is not between `COLDEST` and `HOTTEST`.
+        The temperature is not between `COLDEST` and `HOTTEST`.
     """
     if not COLDEST <= temperature <= HOTTEST:
         wanted = f"a positive temperature in K, from {COLDEST:g} to {HOTTEST:.0e}"
@@ -198,6 +199,7 @@ def _reference_temperature(system: System) -> tuple[float, list[str]]:
     t0 = system.reference_temperature
     if t0 is not None:
         _check_temperatures((t0,))
+        # 1000 and 1000.0000001 are one temperature: a Fermi level is not to be solved for twice.
         return next((t for t in system.temperatures if math.isclose(t, t0, rel_tol=1e-6)), t0), []
     t0 = min(system.temperatures)
     if len(system.temperatures) == 1:
@@ -249,19 +251,20 @@ def check_neutral(n_electrons: float, valences: Sequence[float], source: str, to
     Parameters
     ----------
     n_electrons
-        Electrons in the cell.
+        Number of electrons in the cell.
     valences
         Valence of each atom.
     source
-        Where the number comes from, for the error.
+        Source of the number, for the error.
     tolerance
-        What rounding may have changed.
+        Difference that rounding may have made.
 
     Raises
     ------
     PhysicsError
-        A charged cell, or pseudopotentials that are not those of the calculation.
+        The cell is charged, or the pseudopotentials are not those of the calculation.
     """
+    # fsum: the total of many valences must not depend on their order.
     total = math.fsum(valences)
     if abs(n_electrons - total) > tolerance:
         came = f"{n_electrons:g} electrons where the valences add up to {total:g}"

@@ -36,9 +36,9 @@ class Share(NamedTuple):
     Attributes
     ----------
     gradient
-        By the atoms that the points see, images apart, (temperatures, n_local, 3) float64, eV/Å.
+        Derivatives by the atoms that the points see, images apart, (temperatures, n_local, 3) float64, eV/Å.
     virial
-        By a strain, (temperatures, 3, 3) float64, eV.
+        Derivatives by a strain, (temperatures, 3, 3) float64, eV.
     """
 
     gradient: Array
@@ -59,17 +59,17 @@ def derivatives_of_points(
     Parameters
     ----------
     points, u
-        (n_points, 3), Å, and u(r) there, (n_points,), eV.
+        Positions (n_points, 3), Å, and u(r) there, (n_points,), eV.
     atoms
-        Those that the points can see.
+        Atoms that the points can see.
     model
-        On the device and of the dtype of ``numerics``.
+        Model on the device and of the dtype of ``numerics``.
     cotangents
         What A feels of what the model gives.
     numerics
-        How descriptors and network are computed, on a device that is decided.
+        Backend, precision and device, which is decided, of descriptors and network.
     clock
-        Is told of descriptors and network.
+        Clock that is told of descriptors and network.
     """
     n = len(cotangents.levels)
     gradient, virial = np.zeros((n, len(atoms), 3)), np.zeros((n, 3, 3))
@@ -104,15 +104,15 @@ class BackWork:
     Attributes
     ----------
     store
-        The result store, as its owner, with u(r) in it.
+        Store of the result, as its owner, with u(r) in it.
     grid
-        The whole grid.
+        Grid of the whole cell.
     numerics
-        How descriptors and network are computed.
+        Backend, device and precision of descriptors and network.
     cotangents
         What A feels of what the model gives.
     width
-        Atoms that a row of the record has room for.
+        Number of atoms that a row of the record has room for.
     """
 
     store: stores.Where
@@ -144,6 +144,7 @@ def row_of(share: Share, atoms: LocalAtoms, width: int) -> Array:
     """
     assert atoms.indices is not None
     n = len(share.virial)
+    # Per atom of the cell, so that a row's length does not depend on how many images a block sees.
     indices, inverse = np.unique(atoms.indices, return_inverse=True)
     gradient = np.zeros((len(indices), n, 3))
     np.add.at(gradient, inverse, share.gradient.transpose(1, 0, 2))
@@ -157,6 +158,7 @@ def add_row(row: Array, totals: Sequence[Derivatives]) -> None:
     """Add a row of the record to the derivatives at each temperature, in place."""
     n = len(totals)
     virial, held = row[: 9 * n].reshape(n, 3, 3), row[9 * n :].reshape(-1, 1 + 3 * n)
+    # The places behind the last atom are empty.
     held = held[held[:, 0] >= 0]
     indices, gradient = held[:, 0].astype(np.int64), held[:, 1:].reshape(-1, n, 3)
     for i, total in enumerate(totals):

@@ -81,19 +81,19 @@ def find_derivatives(run: Run, electrons: Electrons) -> tuple[Values, dict[str, 
     states = electrons.states[: len(system.temperatures)]
     totals = _second_pass(run, electrons, mean)
     n, dos = float(system.n_electrons or 0.0), torch.as_tensor(electrons.dos)
-    found = []
+    derivatives = []
     for state, total in zip(states, totals, strict=True):
         total.by_strain[...] += volume_term(state, dos, n, mean, setup.zero)
-        found.append(sum(fields.terms.values(), total))
-    return _values(run, found), {"forces": time.perf_counter() - clock}
+        derivatives.append(sum(fields.terms.values(), total))
+    return _values(run, derivatives), {"forces": time.perf_counter() - clock}
 
 
 def make_potential(store: stores.Where, system: System) -> Fields:
     """u(r) of the density n₀ in a store, written beside it; runs on a worker that can hold the fields."""
     density = reference_density_of(store, system)
-    found = explicit_terms(density, system)
-    stores.write_region(store, POTENTIAL, (slice(None),) * 3, found.u.numpy())
-    return Fields(found.terms, float((found.u * density).sum()) * system.grid.voxel_volume)
+    explicit = explicit_terms(density, system)
+    stores.write_region(store, POTENTIAL, (slice(None),) * 3, explicit.u.numpy())
+    return Fields(explicit.terms, float((explicit.u * density).sum()) * system.grid.voxel_volume)
 
 
 def _mean_potential(run: Run, electrons: Electrons, fields: Fields) -> float:
@@ -132,6 +132,7 @@ def _second_pass(run: Run, electrons: Electrons, mean: float) -> list[Derivative
     length = derivative_row_length(n, width)
     resumed = _has_rows(run, (len(blocks), length))
     if not resumed:
+        # A row a block, each in a chunk of its own: a row that is there says that its block is done.
         template = ArrayTemplate((len(blocks), length), (1, length), ("block", "share"))
         stores.add_arrays(run.path, {DERIVATIVES: template})
     work = BackWork(run.path, grid, setup.numerics, _cotangents(run, electrons, mean), width)
@@ -145,6 +146,7 @@ def _second_pass(run: Run, electrons: Electrons, mean: float) -> list[Derivative
     totals = [Derivatives(none.copy(), np.zeros((3, 3))) for _ in range(n)]
     rows = stores.open_array(run.path, DERIVATIVES, "r")
     for first in range(0, len(blocks), _ROWS):
+        # In the order of the blocks, whoever was first: the sum has the same bits.
         for row in np.asarray(rows[first : first + _ROWS]):
             add_row(row, totals)
     return totals

@@ -166,6 +166,7 @@ def _descriptor_block(
     grid: Grid, block: Block, cell_list: CellList, spec: Spec, numerics: Numerics
 ) -> npt.NDArray[np.floating]:
     here, seen = numerics.here(), cell_list.near_block(grid, block)
+    # On one thread: Dask runs a task on each of a worker's threads at the same time.
     features = evaluate(
         grid.points(block), seen, spec, backend=here.backend, device=here.device, dtype=here.dtype, threads=1
     )

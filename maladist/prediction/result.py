@@ -98,6 +98,7 @@ class Prediction:
             return self
         if temperature not in self.temperatures:
             raise InputError("temperature", f"{temperature} K", f"one of {self.temperatures}")
+        # Without the coordinate: the result at one temperature then looks like that of a run at one.
         one = self.dataset.sel(temperature=temperature).drop_vars("temperature")
         return Prediction(one.assign_attrs(temperature_K=float(temperature)), self.store)
 
@@ -231,6 +232,7 @@ class Prediction:
             raise DependencyError("netCDF4", "it is not installed", "it, to write netCDF", "pip install netCDF4")
         path = check_file(path, "path", overwrite=False)
         plain = {k: json.dumps(v) if isinstance(v, dict | list | bool) else v for k, v in self.dataset.attrs.items()}
+        # netCDF has no null.
         known = {k: v for k, v in plain.items() if v is not None}
         with whole([path], "path") as (beside,):
             self.dataset.drop_attrs(deep=False).assign_attrs(known).to_netcdf(beside, engine="netcdf4")

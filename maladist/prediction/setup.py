@@ -123,6 +123,7 @@ class Setup:
 
 def setup(atoms: ase.Atoms, model: LDOSModel | str | Path, **options: Unpack[Options]) -> Setup:
     """Check a prediction's input and complete it from the model; see `predict` for the parameters."""
+    # An option that is misspelt would be left at its default without a word.
     check_names(options)
     model = _with_elements(model, options.get("pseudopotentials"))
     schema.check_atoms(atoms, known_elements(model))
@@ -133,6 +134,7 @@ def setup(atoms: ase.Atoms, model: LDOSModel | str | Path, **options: Unpack[Opt
     keep = (keep,) if isinstance(keep, str) else tuple(keep)
     for name in keep:
         _one_of("keep", name, KEEPABLE)
+    # Those of the user, or that of the training: a model knows no other.
     temperatures = _temperatures(options.get("temperature"), model)
     if "ldos" in keep:
         model.need_ldos("LDOS to keep")

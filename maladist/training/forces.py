@@ -108,25 +108,25 @@ def force_labels(
     Parameters
     ----------
     spec
-        Descriptors.
+        Specification of the descriptors.
     elements
         Pseudopotentials by symbol.
     folder
-        Where the files are kept; those that are there are taken as they are.
+        Folder of the files; those that are there are taken as they are.
     seed
-        Of the displacements.
+        Seed of the displacements.
     correction
-        Of the broadening.
+        Whether the Fermi weights are corrected for the broadening.
     channel
         Whether the network has a density channel.
 
     Raises
     ------
     InputError
-        A snapshot without forces, density, functional, pseudopotentials or Fermi level.
+        A snapshot lacks its forces, density, functional, pseudopotentials or Fermi level.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    found, jobs = [], []
+    labels, jobs = [], []
     for i, (s, felt) in enumerate(energetic(snapshots, elements, "loss.forces", correction=correction)):
         if datasets.read_forces(Path(s.path)) is None:
             remedy = "`maladist dft` keeps them; or leave loss.forces at 0."
@@ -142,11 +142,11 @@ def force_labels(
             3 * s.system.n_atoms,
             felt,
         )
-        found.append(slopes)
+        labels.append(slopes)
         if not Path(slopes.targets).exists():  # which is written last
             jobs.append(waves.NamedJob(f"{s.name} (snapshot {i})", s, slopes, spec, seed, correction, channel))
     waves.in_order(client, write_slopes, jobs, run_key="forces")
-    return found
+    return labels
 
 
 def coarser(grid: Grid) -> Grid:
@@ -161,6 +161,7 @@ def write_slopes(snapshot: Snapshot, slopes: Slopes, spec: Spec, seed: int, corr
     n = torch.as_tensor(stores.read_region(snapshot.path, "density").astype(float, copy=False))
     u = double_counting_potential(n, system)
     explicit = explicit_slopes(n, u, system)
+    # From the snapshot's name, so that other snapshots in the list do not change its displacements.
     displacements = np.random.default_rng([seed, zlib.crc32(snapshot.name.encode())]).normal(
         size=(DIRECTIONS, system.n_atoms, 3)
     )
@@ -170,6 +171,7 @@ def write_slopes(snapshot: Snapshot, slopes: Slopes, spec: Spec, seed: int, corr
     features, along = described_along(displacements, system, grid, spec)
     potential = centred(u, n, snapshot, slopes.felt, correction=correction, channel=channel).numpy()
     for axis, size in enumerate(grid.shape):
+        # By its Fourier series: u is periodic, and the coarser grid's points lie between those of the finer one.
         potential = scipy.signal.resample(potential, size, axis=axis)
     write_rows(Path(slopes.features), features)
     write_rows(Path(slopes.slopes), along.reshape(-1, spec.n_features))
@@ -214,6 +216,7 @@ def described_along(
     along = np.empty((len(displacements), len(points), spec.n_features), np.float32)
     for i, v in enumerate(displacements):
         h = _STEP / np.abs(v).max()
+        # Central differences: the error is of third order in a step of some 1e-4 Å.
         along[i] = (described(system.positions + h * v) - described(system.positions - h * v)) / (2 * h)
     return described(system.positions).astype(np.float32), along
 
@@ -224,9 +227,9 @@ class ForceLoss:
     Parameters
     ----------
     labels
-        By number of the snapshot.
+        Labels by number of the snapshot.
     weights
-        Of the LDOS per snapshot, as `Sensitivity.weights` has them: (snapshots, levels, 3).
+        Weights of the LDOS per snapshot, as `Sensitivity.weights` has them: (snapshots, levels, 3).
     inputs, outputs
         Scaling of descriptors, of LDOS and density.
     """
@@ -248,7 +251,7 @@ class ForceLoss:
         network
             Scaled descriptors to scaled LDOS and density.
         snapshot
-            Its number.
+            Number of the snapshot.
         """
         labels, device = self.labels[snapshot], next(network.parameters()).device
         features = torch.from_numpy(read_rows(labels.features)).to(device)
@@ -268,6 +271,7 @@ class ForceLoss:
             if self.outputs.density is not None:
                 electrons = y[:, levels] * (float(self.outputs.density.scale) * labels.voxel_volume)
             total = (of_ldos[:, 2] + potential * electrons).sum()
+            # With its graph: the loss is a function of this gradient, and is differentiated by the weights in turn.
             (gradient,) = torch.autograd.grad(total, x, create_graph=True)
         slopes = (along.float().reshape(len(targets), *x.shape) * gradient).sum(dim=(1, 2))
         return (slopes - targets).square().mean() / labels.components

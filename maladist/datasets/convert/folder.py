@@ -51,19 +51,19 @@ def convert_folder(
     Parameters
     ----------
     source
-        The folder as its ``run``: it holds NAME.out.npy or .h5 and NAME.info.json of each snapshot, and MALA's
-        params.json or the zip of a model. The rest is what they do not tell: energies where no parameters are there,
-        kernel, width, units, temperature, pseudopotentials; no files.
+        Source with the folder as its ``run``: it holds NAME.out.npy or .h5 and NAME.info.json of each snapshot, and
+        MALA's params.json or the zip of a model. The rest is what they do not tell: energies where no parameters are
+        there, kernel, width, units, temperature, pseudopotentials; no files.
     output
         Data set, which is made if it is not there; the snapshots have the files' names in it.
     spec
-        Descriptors to compute in place of those in the files.
+        Descriptor to compute in place of those in the files.
     client
-        Whose workers do it; a local cluster where None.
+        Client whose workers do it; a local cluster where None.
     overwrite
         Whether finished snapshots are made again.
     observer
-        Is told of stages and finished tasks, and what the user should know; nobody where None.
+        Observer that is told of stages and finished tasks, and what the user should know; nobody where None.
 
     Returns
     -------
@@ -73,11 +73,13 @@ def convert_folder(
     Raises
     ------
     InputError
-        As `convert`; no snapshots, files without their partners, no parameters or several that disagree.
+        For the reasons of `convert`; there are no snapshots or no parameters, files lack their partners, or parameters
+        disagree.
     """
     output, observer = Path(output).resolve(), observer or Silent()
     snapshots, notes = _found(source, spec)
     groups = {one.name: datasets.snapshot_path(output, one.name) for one in snapshots}
+    # A folder of a hundred snapshots that was interrupted goes on where it was.
     there = set() if overwrite else {name for name, group in groups.items() if stores.is_complete(group)}
     if there:
         notes.append(f"{len(there)} of {len(groups)} snapshots are in {output.name} already and were left as they are")
@@ -121,6 +123,7 @@ def _found(like: Source, spec: Spec | None) -> tuple[list[_Snapshot], list[str]]
         source = replace(like, run=mine.run, ldos=[mine.ldos], density=mine.density, dos=mine.dos)
         if energies is not None:
             source = replace(source, energies=(energies.origin, energies.spacing))
+        # All headers are held against one another before the first conversion takes its hour.
         run = prepare(source).run
         own = spec
         if own is None and mine.descriptors is not None:

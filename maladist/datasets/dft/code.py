@@ -74,7 +74,7 @@ class DFTCode(Protocol):
         Parameters
         ----------
         snapshots
-            Those to calculate.
+            Snapshots to calculate.
         others
             Those that the data set has; read one by one, so that it is as well not to ask for them.
 

@@ -71,6 +71,7 @@ class DFTSetup(Configuration):
     def _has_what_it_needs(self) -> DFTSetup:
         _ = self.elements
         if self.energies != "auto":
+            # Before a DFT runs: an LDOS of too few energies cannot be mended afterwards.
             check_spacing(self.energy_grid, "energies.spacing")
         return self
 
@@ -144,10 +145,12 @@ class DFTSetup(Configuration):
         mu
             Fermi level, eV. In a gap it may be anywhere, so the top is above the first level beyond it.
         """
+        # In a gap μ is anywhere between the bands: the first empty level is what the tail of f must reach.
         above = eigenvalues[eigenvalues > mu]
         low, _ = self.needed(float(eigenvalues.min()), mu)
         _, high = self.needed(0.0, float(above.min()) if above.size else mu)
         spacing = round(FINE * self.broadening, 6)
+        # In tenths of an eV: numbers that a user can write down and compare.
         origin = math.floor((low - MARGIN) * 10) / 10
         return Energies(origin=origin, spacing=spacing, levels=math.ceil((high + MARGIN - origin) / spacing) + 1)
 

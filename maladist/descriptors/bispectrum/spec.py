@@ -86,6 +86,7 @@ class BispectrumSpec(Spec):
         if not 0 <= self.rmin0 < cutoff:
             raise InputError("rmin0", f"{self.rmin0}", f"a length in Å from 0 to the cutoff {cutoff}")
         object.__setattr__(self, "twojmax", int(self.twojmax))
+        # In one order and as floats: equal specifications are then equal, and have one hash.
         object.__setattr__(self, "weights", check_weights(self.weights))
 
     @property
@@ -119,6 +120,7 @@ class BispectrumSpec(Spec):
 
     def indistinct(self, symbols: Collection[str]) -> tuple[str, ...]:
         """Elements whose weights are the same."""
+        # A sum over neighbours cannot tell elements of one weight apart, whatever else they are.
         weights = {symbol: self.weights.get(symbol, 1.0) for symbol in sorted(set(symbols))}
         shared = Counter(weights.values())
         return tuple(symbol for symbol, weight in weights.items() if shared[weight] > 1)
@@ -172,6 +174,7 @@ class BispectrumSpec(Spec):
 
     def _finish(self, linear: torch.Tensor) -> torch.Tensor:
         """Append the products of the quadratic variant."""
+        # Products of all pairs: with 91 components 4,277 features, so only where they are asked for.
         if not self.quadratic:
             return linear
         i, j = torch.triu_indices(self.n_linear, self.n_linear)

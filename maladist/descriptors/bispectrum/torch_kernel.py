@@ -45,6 +45,7 @@ def _tile_and_cost(request: Request, n: int, n_nodes: int) -> tuple[int, Callabl
     size, on_cpu = request.dtype.itemsize, request.device.type == "cpu"
     per_pair = 12 * 8 + 2 * size * (n * (n + 1) // 2 + n * n)
     per_point = 3 * n * n_nodes * size
+    # Fewer points on the nodes at a time than in a batch: f_n there take far more memory than descriptors.
     tile = max(1, (3 * _CPU_TILE if on_cpu else memory_budget(request.device)) // per_point)
     if request.wants_gradient:
         per_pair, per_point = 4 * per_pair, (n * (n + 1) // 2 + 6 * n) * n_nodes * size

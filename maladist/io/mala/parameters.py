@@ -127,7 +127,7 @@ def descriptor_of(params: Mapping[str, Any], symbols: Sequence[str], voxel: npt.
     Raises
     ------
     ModelError
-        Of a family that this program does not have.
+        The family is one that this program does not have.
     """
     kind = params["descriptor_type"]
     if kind in ("Bispectrum", "SNAP"):
@@ -142,6 +142,7 @@ def descriptor_of(params: Mapping[str, Any], symbols: Sequence[str], voxel: npt.
         if sigma is None:
             if voxel is None:
                 raise ModelError("params.json", "no width of the atomic density and no voxel", "one of them")
+            # MALA's own default, which it computes from the grid when none is given.
             sigma = _SIGMA * float(voxel.max())
         return GaussianSpec(cutoff=float(params["atomic_density_cutoff"]), sigma=sigma)
     raise ModelError("params.json", f"descriptors of type {kind!r:.40}", "Bispectrum or AtomicDensity")
@@ -166,9 +167,9 @@ def energy_grid_of(params: Mapping[str, Any]) -> EnergyGrid:
     Raises
     ------
     ModelError
-        Targets other than the LDOS.
+        The targets are other than the LDOS.
     GridError
-        Energies that are none, or not equidistant.
+        The energies are none, or not equidistant.
     """
     kind = params.get("target_type", "LDOS")
     if kind != "LDOS":

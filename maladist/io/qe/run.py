@@ -126,6 +126,7 @@ def read_dft_run(path: str | Path) -> DFTRun:
     from maladist.io.structures import read_atoms
 
     path = Path(path)
+    # A folder PREFIX.save is as good a name of a calculation as its file.
     if path.is_dir() and (path / "data-file-schema.xml").is_file():
         path = path / "data-file-schema.xml"
     if not path.is_file():
@@ -136,6 +137,7 @@ def read_dft_run(path: str | Path) -> DFTRun:
         return with_scf(read_qe_xml(path))
     if path.suffix == ".json":
         return read_info(path)
+    # By its content: nobody agrees on what an output is called.
     if is_qe_output(path):
         return with_scf(read_qe_output(path))
     return DFTRun(path, read_atoms(str(path)))
@@ -162,6 +164,7 @@ def check_at_rest(structure: ase.Atoms, calculated: ase.Atoms, source: Path) -> 
     DFTError
         The structure was moved by more than 1e-4 Å.
     """
+    # Far above the rounding of printed positions, far below a step of dynamics.
     moved = float(np.abs(structure.positions - calculated.positions).max())
     if moved > 1e-4:
         came = f"atoms moved by up to {moved:.2g} Å after the last self-consistency (dynamics, or too few steps)"
@@ -196,6 +199,7 @@ def without_dispersion(
     if not dispersion:
         remedy = "Without its energy the total cannot be compared: leave the correction out."
         raise PhysicsError(str(source), f"a dispersion correction ({kind}) without its energy", "its energy", remedy)
+    # A function of the positions is no part of what an LDOS gives; it can be added to A again.
     total = terms["total_free_energy_eV"] - dispersion
     note = (
         f"the DFT's total energy is kept without its dispersion correction ({kind}, {dispersion:.6f} eV), which no LDOS"
