@@ -64,6 +64,7 @@ def convert(
     density_units
         '1/A3' or '1/bohr3'.
     """
+    # Here and in every command: `maladist --help` must not wait for torch.
     import maladist
     from maladist.cli.console import TerminalObserver
     from maladist.datasets.convert.convert import convert as convert_one
@@ -71,6 +72,7 @@ def convert(
     from maladist.datasets.convert.source import Source
     from maladist.errors import InputError
 
+    # PREFIX.save is a folder too, and one calculation.
     whole_folder = run.is_dir() and not (run / "data-file-schema.xml").is_file()
     if (name is None) != whole_folder:
         wanted = "none: snapshots of a folder have the names of their files" if whole_folder else "one for the snapshot"
@@ -181,6 +183,7 @@ def check(
 
     if json is not None:
         check_file(json, "json")
+    # The files that are to be written have been checked: hours of checks must not end at a read-only folder.
     limits = Tolerances(tolerance, density_tolerance)
     with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
         checked = run_check(
@@ -203,6 +206,7 @@ def check(
 
 def _table(one: Checked) -> Table | str:
     e = one.energies
+    # A snapshot that could not be checked has a reason, which stands below its name.
     if e is None:
         return one.name
     kernel = f"{e.kernel} {e.width:g} eV" if e.width else e.kernel
@@ -307,6 +311,7 @@ def export(
     from maladist.cli.console import TerminalObserver
     from maladist.datasets.export import export as run_export
 
+    # Before a cluster is asked for.
     check_folder(output, parents=True)
     with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
         paths = run_export(snapshot, output, to=to, client=client, overwrite=overwrite, observer=observer)

@@ -274,6 +274,7 @@ def describe(cluster: str | Path | Mapping[str, Any], workers: int | None = None
     """
     values, source = _given(cluster)
     kind = values.get("kind")
+    # A list or a number as kind would otherwise fail as a key of the table.
     if not isinstance(kind, str) or kind not in _KINDS:
         raise ClusterError(source, f"kind {kind!r:.80}", f"one of {', '.join(KINDS)}")
     if workers is not None:

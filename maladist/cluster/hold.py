@@ -45,6 +45,7 @@ def hold(
         raise ClusterError("cluster", "a cluster that is running", "the description of one to start")
     _check_free(Path(file))
     with _until_stopped() as stopped, cluster(description, workers) as client, scheduler_file(client, file):
+        # Said only now: by the time that a user reads it, the file is there and workers answer.
         say(f"scheduler {client.scheduler.address}, dashboard {client.dashboard_link}")
         say(f"use it with --cluster {file}; stop it with Ctrl-C")
         stopped.wait()

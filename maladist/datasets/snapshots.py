@@ -176,6 +176,7 @@ def _chunks(dataset: xr.Dataset) -> tuple[int, int, int]:
     field = dataset["ldos"]
     if field.dims != ("x", "y", "z", "energy"):
         raise StoreError("ldos", f"dims {field.dims}", "('x', 'y', 'z', 'energy')")
+    # A snapshot in memory has no chunks: it is one.
     x, y, z, _ = field.encoding.get("chunks") or field.shape
     return (int(x), int(y), int(z))
 

@@ -122,6 +122,7 @@ def verify_ldos(
 def _refuse_units(ratio: float) -> None:
     unit = likely_unit(ratio)
     # An LDOS of coarse energies may miss a few tenths of its electrons; units are off by a factor of two or more.
+    # Between wrong units and a poor LDOS: the poor one is converted, and `check` tells how poor.
     if 0.6 < ratio < 1.6:
         return
     came = f"an LDOS {ratio:.4g} times what the calculation's eigenvalues or electrons give"

@@ -120,6 +120,7 @@ def _check(snapshot: Snapshot, model: LDOSModel) -> None:
         raise InputError(
             "data", f"{name} with {', '.join(unknown)}", f"the model's elements: {', '.join(sorted(known))}"
         )
+    # Refused by name before hours of predictions, not found missing after them.
     if "band_energy_eV" not in snapshot.terms:
         raise InputError("data", f"{name} without reference energies", "snapshots with a group 'reference' from DFT")
     if snapshot.temperature is None:

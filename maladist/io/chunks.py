@@ -157,6 +157,7 @@ class ChunkStore(LocalStore):
         """Whoever has a claim must still own the store; who has none must not write where a run does."""
         if self.claim is not None:
             self.claim.check()
+        # Without a claim nobody may write into a run's store: its blocks would be no longer what its record says.
         elif (self.root / WORK / OWNER).exists():
             raise StoreError("store", f"{self.root} is being written by a run", "to be its only writer")
 

@@ -63,6 +63,7 @@ def check_target(path: str | Path, overwrite: bool, name: str = "output") -> Pat
     check_place(path, name)
     if not path.exists():
         return path
+    # Asked before the flag: who may overwrite results may not take a store from a run that is at work.
     ownership.refuse_living(path, WORK)
     if not overwrite:
         raise StoreError(name, f"{path} exists", "a new store", "Give --overwrite (overwrite=True) to replace it.")
@@ -77,6 +78,7 @@ def _is_store(path: Path) -> bool:
     """Whether a path is a store, or what a removal that was interrupted has left of one."""
     if not path.is_dir() or (path / "zarr.json").exists():
         return path.is_dir()
+    # A removal takes the metadata first: what is left has only folders of names that we give.
     parts = {WORK, DIGESTS, "run", "reference", *VARIABLES, *schema.SCALARS}
     return all(p.is_dir() and p.name.removesuffix("_std") in parts for p in path.iterdir())
 
@@ -99,6 +101,7 @@ def create(
     StoreError, OutputError
         As `check_target`.
     """
+    # The claim of the earlier store ends here, so that its owner's file does not refuse us.
     if isinstance(path, Claim):  # of the store that is replaced
         path.release()
     path = check_target(Path(path), overwrite)
@@ -141,6 +144,7 @@ def appearing(path: Path, *, owned: bool = False, overwrite: bool = False) -> It
     OutputError
         It cannot be written.
     """
+    # What a run that was killed has left hidden beside the path is in nobody's way but takes room.
     clean(path)
     found = new_claim(path)
     making = Claim(str(path.with_name(f".{path.name}.{found.id}.new")), found.id, WORK)
@@ -150,12 +154,14 @@ def appearing(path: Path, *, owned: bool = False, overwrite: bool = False) -> It
             ownership.write_owner(making)
         ownership.hold(making)
         yield making
+        # Data sets belong to nobody: many runs add snapshots to one.
         if not owned:
             shutil.rmtree(Path(making) / WORK)
         if overwrite and path.exists():
             ownership.refuse_living(path, WORK)
             remove(path)
         try:
+            # The one step that others see; where the path is there by now, another run was faster.
             Path(making).rename(path)
         except OSError as error:
             ownership.refuse_living(path, WORK)
@@ -165,6 +171,7 @@ def appearing(path: Path, *, owned: bool = False, overwrite: bool = False) -> It
         raise OutputError(error.argument, came, error.wanted, error.remedy) from error
     finally:
         ownership.let_go(making)
+        # Also after an error: nothing half-written stays, not even hidden.
         shutil.rmtree(making, ignore_errors=True)
 
 
@@ -199,6 +206,7 @@ def remove(path: Where) -> None:
     path = Path(path)
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.removed")
     with explained(path):
+        # Renamed before it is taken apart: no reader finds half of a store, and an interruption leaves a hidden rest.
         path.rename(aside)
     shutil.rmtree(aside, ignore_errors=True)
 
@@ -287,6 +295,7 @@ def write_values(path: Where, values: Mapping[str, tuple[tuple[str, ...], npt.ND
     group = _group(path, "r+")
     for name, (dims, data, units) in values.items():
         data = np.asarray(data)
+        # One chunk, of at least one element: zarr has no chunks of length 0.
         shape = tuple(max(1, n) for n in data.shape)
         _create_array(group, name, ArrayTemplate(data.shape, shape, dims, str(data.dtype), units))[...] = data
 
@@ -315,6 +324,7 @@ def set_attributes(path: Where, values: Mapping[str, Any], group: str = "") -> N
 
 def finish(store: Where) -> None:
     """Seal a store and its groups, mark it as complete, drop the group ``work``; no run owns it any longer."""
+    # The groups before the store: its digests are the last that is written, and complete when all else is.
     for part in sorted(Path(store).iterdir()):
         if part.name not in (WORK, DIGESTS) and node_type(part) == "group":
             seal(store, part.name)
@@ -386,12 +396,14 @@ def open_dataset(
         dataset = xr.open_zarr(
             store, chunks=None if chunks is None else dict(chunks), consolidated=False, zarr_format=3
         )
+    # xarray keeps where data came from: `observe` must not overwrite what it reads.
     dataset.encoding["source"] = str(path)
     finished = dataset.attrs.get("complete") is not False
     if not (finished or unfinished):
         raise StoreError(
             "store", f"{path} is unfinished", "a finished store", "Finish it with maladist predict --resume."
         )
+    # Coordinates, scalars, D(ε): what all readers look at is checked once, at the opening.
     small = [str(n) for n, v in dataset.variables.items() if v.nbytes <= schema.SMALL]
     with reading(path):
         digests.check(path, small)

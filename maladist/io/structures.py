@@ -62,6 +62,7 @@ def _split(name: str) -> tuple[str, str]:
         whole = Path(name).exists()
     except (OSError, ValueError):  # a name that no file can have, which is told when it is opened
         whole = True
+    # A file may have an @ in its name: only where there is no such file is it a separator.
     path, _, index = (name, "", "") if whole or "@" not in name else name.rpartition("@")
     return path, index
 

@@ -54,6 +54,7 @@ for _tag, _form, _first in (
 def _yaml() -> YAML:
     yaml = YAML(typ="safe", pure=True)  # safe: no tag of a file makes an object; pure: the C parser has another schema
     yaml.Resolver = _AsWritten
+    # Brackets by the thousand would end Python's stack before our own bound is looked at.
     yaml.max_depth = DEEPEST
     yaml.composer.warn_double_anchors = False  # an anchor that is given twice is lawful
     yaml.default_flow_style = False

@@ -206,6 +206,7 @@ class LDOSModel:
         """Copy of the model on a device and with a floating point type; this one is left as it is."""
         device = self.device if device is None else device
         # torch moves modules in place: the caller's model must not change its device.
+        # The descriptors' scale is part of the model, and stays float64: only the network changes its type.
         network = copy.deepcopy(self.network).to(device=device, dtype=dtype or self.dtype)
         scalers: dict[str, Any] = {name: scaler.to(device) for name, scaler in scalers_of(self).items()}
         domain = None if self.domain is None else self.domain.to(device)
@@ -235,6 +236,7 @@ class LDOSModel:
                 if getattr(first, what) != getattr(other, what):
                     raise ModelError("models", f"models of another {what}", "models that differ by the seed only")
             theirs = tensors_of(other)
+            # Networks can be averaged only where they see and give the same scaled numbers.
             if any(
                 n.startswith(SCALERS) and not torch.equal(t, theirs.get(n, t.new_empty(0))) for n, t in mine.items()
             ):
@@ -255,6 +257,7 @@ class LDOSModel:
         if not self.energy_zero:
             return self
         grid, zero = self.energy_grid, zero_of_energy(self.energy_zero, symbols, volume)
+        # The levels move with the cell; the placed model has no zero left that could be added twice.
         return replace(self, energy_grid=replace(grid, origin=grid.origin + zero), energy_zero={})
 
     def ldos(self, descriptors: torch.Tensor, *, batch: int | None = None, grad: bool = False) -> torch.Tensor:
@@ -375,6 +378,7 @@ class LDOSModel:
         descriptors = descriptors.to(self.device, self.dtype)
         scaled = self.input_scaler.transform(descriptors)
         if novelty is not None:
+            # Into the caller's memory: a second output would double what comes back from a device.
             novelty.copy_(self._novelty(descriptors, scaled))
         outputs = self.network(scaled)
         ldos = self._restricted(self.output_scaler.inverse(outputs[:, : self.energy_grid.levels]))

@@ -84,6 +84,7 @@ def wait_for_worker(client: Client, timeout: float = 300.0) -> None:
             _log.warning("no worker yet; waiting up to %.0f s for one", timeout - soon)
             client.wait_for_workers(1, timeout=timeout - soon)
     except TimeoutError as error:
+        # A queue may be long: the limit is the caller's, and the message says how long it was.
         raise ClusterError("cluster", f"no worker in {timeout:.0f} s", "at least one worker") from error
 
 

@@ -49,6 +49,7 @@ def form_factor(element: Element, g: npt.ArrayLike) -> Array:
         raise PseudopotentialError("core charge", f"no core charge for {element.symbol}", "a pseudopotential with NLCC")
     beyond = np.flatnonzero(r > LARGEST_RADIUS)
     n = int(beyond[0]) + 1 if len(beyond) else len(r)
+    # As Quantum ESPRESSO cuts its meshes: another number of points would be another core charge.
     n = 2 * ((n + 1) // 2) - 1  # Simpson needs an odd number of points
     simpson = np.full(n, 2.0)
     simpson[1::2] = 4.0
@@ -170,6 +171,7 @@ def _interpolated(element: Element, g: Tensor, cutoff: float, largest: float) ->
     coefficients = torch.tensor(np.linalg.solve(np.vander(t), values.T), device=g.device)
     scaled = g / _WIDTH
     interval = scaled.long().clamp(max=n - 1)
+    # From −1 to 1 within the interval, where the polynomial's variable lives.
     t_g = 2 * (scaled - interval) - 1
     t_g = t_g.clamp(max=1.0)  # beyond the sphere, where the result is not used
     result = torch.zeros_like(g)

@@ -230,6 +230,7 @@ def _on_the_sphere(system: System) -> list[str]:
         ]
     if not (np.isfinite(cutoff) and cutoff > 0):
         raise InputError("density_cutoff", f"{cutoff} eV", "a positive cutoff in eV")
+    # Above it waves of the data's density are not on the grid at all.
     if cutoff > 1.05 * largest:  # a DFT code's own grid may fall short by a percent
         came = f"the grid holds a sphere of {largest:.0f} eV, not the density cutoff of {cutoff:.0f} eV"
         if largest < _COARSEST * cutoff:
@@ -240,6 +241,7 @@ def _on_the_sphere(system: System) -> list[str]:
 
 def valences_of(symbols: Sequence[str], elements: Mapping[str, Element]) -> list[float] | None:
     """Valence of each atom; None where one is not known."""
+    # All or none: a sum over some of the atoms is no number of electrons.
     valences = [elements[s].valence if s in elements else None for s in symbols]
     known = [v for v in valences if v is not None]
     return known if len(known) == len(valences) else None

@@ -150,6 +150,7 @@ def _one(ready: Setup, target: Target, client: Client, priority: int) -> Predict
 
 def _note_frame(future: Future[Prediction], i: int, pool: ThreadPoolExecutor) -> None:
     """Where a frame has failed, begin no other and say which it was."""
+    # Looked at without raising: the note must be on the error before anybody sees it.
     error = future.exception()
     if error is not None:
         pool.shutdown(wait=True, cancel_futures=True)

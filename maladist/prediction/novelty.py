@@ -50,6 +50,7 @@ def check_points(outside: Outside, strict: bool) -> list[str]:
     DomainError
         More points outside of the training, or farther outside, than cells like the training's have, if ``strict``.
     """
+    # Some points of every cell are farther out than the training's: only more than that is news.
     if not outside.much:
         return []
     if strict:

@@ -25,6 +25,7 @@ def make_store(run: Run, basis: Array, overwrite: bool) -> Claim:
     setup, plan = run.setup, run.plan
     system, model = setup.system, setup.model
     shape, chunks, nt = system.grid.shape, plan.block_shape, len(system.temperatures)
+    # Made before any block runs: a store that could not be made costs no computing.
     arrays = {"density": field_template("density", shape, chunks, nt if nt > 1 else 0)}
     if model.domain is not None:
         arrays[NOVELTY] = field_template(NOVELTY, shape, chunks)
@@ -46,6 +47,7 @@ def make_store(run: Run, basis: Array, overwrite: bool) -> Claim:
 
 def reset_work(run: Run, basis: Array) -> None:
     """Forget the blocks that are done: they are to be computed for another basis."""
+    # The record first: a run that dies here must not take projections on the old basis for done.
     stores.clear_work(run.path)
     stores.add_arrays(run.path, _work_arrays(run, basis))
     _write_basis(run.path, basis)

@@ -41,6 +41,7 @@ def result_values(
         Terms of the energy, all but band energy and entropy.
     """
     rows, d, n_electrons = [], torch.as_tensor(dos), float(system.n_electrons or 0.0)
+    # The last may be at T₀ only, which the double counting needs and no result is asked for.
     for state in states[: len(system.temperatures)]:
         band, entropy = state.band_energy(d, n_electrons), state.entropy_contribution(d)
         rows.append(

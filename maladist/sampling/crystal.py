@@ -49,6 +49,7 @@ def displaced(
     for name, value in {"displacement": displacement, "strain": strain}.items():
         if not (np.isfinite(value) and value >= 0):
             raise InputError(name, str(value), "zero or a positive number")
+    # The cell could turn inside out.
     if strain >= 0.5:
         raise InputError("strain", str(strain), "a fraction well below 0.5, for example 0.02")
     if not 0 <= vacancies < len(crystal):

@@ -129,6 +129,7 @@ def radial_distributions(frames: Sequence[ase.Atoms], *, cutoff: float = 6.0, wi
     for i, frame in enumerate(frames):
         if not np.array_equal(frame.numbers, numbers):
             raise InputError("trajectory", f"other atoms in frame {i} than in the first", "the same atoms in all")
+        # Without a volume there is no density that a radial distribution could be relative to.
         if not all(frame.pbc) or frame.cell.rank < 3:
             raise InputError("trajectory", f"frame {i} is not periodic", "cells that are periodic in three directions")
     edges = width * np.arange(round(cutoff / width) + 1, dtype=np.float64)

@@ -65,7 +65,6 @@ def find_data(config: TrainConfig) -> TrainingData:
     check_alike([*train, *validation], "data.validation")
     if both := {s.path for s in train} & {s.path for s in validation}:
         # A note and no error: to see whether a network can learn a few snapshots at all, this is what one does.
-        # A note and no error: to see whether a network can learn a few snapshots at all, this is what one does.
         notes.append(f"{len(both)} snapshots are in data.train and in data.validation: {', '.join(sorted(both))}")
     if config.density_channel == "only":
         train, validation = ([s.of_the_density() for s in part] for part in (train, validation))
@@ -131,7 +130,6 @@ def _lacks(metric: str, snapshot: Snapshot, points: float, elements: Mapping[str
     system, total = replace(snapshot.system, elements=elements), metric.startswith("total_energy")
     from_data = metric.endswith("_from_data")
     # A and n(r) are of the whole cell; E_b can be taken from a part beside the DFT's own D(ε), see validation.py.
-    # A and n(r) are of the whole cell; E_b can be taken from a part beside the DFT's own D(ε), see validation.py.
     every = number_of_points(points, system.grid.n_points) == system.grid.n_points
     needs = {
         "temperature": bool(system.temperatures),
@@ -188,7 +186,6 @@ def _on_local_energies(
 ) -> tuple[list[Snapshot], list[Snapshot]]:
     """Snapshots without their cells' zeros of energy, on the window that fits the training's cells on average."""
     on_disk = train[0].energies
-    # Of the training alone: the validation must not decide what is learnt.
     # Of the training alone: the validation must not decide what is learnt.
     mean = float(np.mean([s.zero_of(energy_zero) for s in train]))
     local = replace(on_disk, origin=on_disk.origin - mean)

@@ -75,6 +75,7 @@ class Prepared:
         c = config.network
         levels = self.data.train[0].energies.levels
         sizes = [self.data.spec.n_features, *c.hidden, levels + self.outputs.extra]
+        # One name stands for the hidden layers; the output then has none, since a scaled LDOS may be negative.
         activations = [c.activation] * len(c.hidden) if isinstance(c.activation, str) else c.activation
         network = FeedForward(sizes, activations, dropout=c.dropout, residual=c.residual)
         if network.activation_names[-1] is None and isinstance(last := network.linear[-1], torch.nn.Linear):
@@ -145,6 +146,7 @@ class Prepared:
             xc=next((s.system.xc for s in snapshots if s.system.xc is not None), None),
             temperature=temperatures.pop() if len(temperatures) == 1 else None,
             spacing=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
+            # Snapshots of one training tell the same or nothing: the first that tells is enough.
             density_cutoff=next((c for s in snapshots if (c := s.system.density_cutoff) is not None), None),
             restrict=config.restrict,
             electrons_per_atom=None if None in electrons else sum(e for e in electrons if e is not None) / atoms,

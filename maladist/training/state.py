@@ -101,6 +101,7 @@ class TrainingState:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimiser.clip)
         self.gradients.step(self.optimiser)
         self.gradients.update()
+        # After each step and not each epoch: the average forgets over 1/(1 − decay) steps.
         if self.average is not None:
             self.average.update_parameters(self.network)
         if self.schedule is not None and self.config.schedule is not None and self.config.schedule.per_step:
@@ -152,6 +153,7 @@ class TrainingState:
         """Everything that a run needs to go on."""
         return {
             "config": self.config.to_dict(),
+            # What the network has learnt from is part of its state: other data would make another training of it.
             "data": list(self.prepared.hashes),
             "epoch": self.epoch,
             "stopped": self.stopped,

@@ -95,6 +95,7 @@ def train(
         # Somebody may have taken the folder over while this process slept, or hung on a file system.
         folder.check()
         save_model(model, output / MODEL)
+        # After the model is written: a run that dies before finds its samples again.
         if config.data.samples is None:
             shutil.rmtree(output / "samples", ignore_errors=True)
     return model
@@ -217,6 +218,7 @@ def fit(
         parallel = rank.wrap(run.network)
         observer.stage("epochs", config.epochs, run.epoch)
         for epoch in range(run.epoch, config.epochs):
+            # A checkpoint of a training that has stopped early is finished, whatever epochs are left.
             if run.stopped:
                 break
             began, terms = time.perf_counter(), torch.zeros(len(TERMS) + 1, device=device)

@@ -52,6 +52,7 @@ class Study:
         )
         # Through JSON, as it comes back from Optuna's file: tuples and lists are then alike.
         told = json.loads(config.model_dump_json(exclude=set(_FREE)))
+        # A client that died between making the file and writing into it has left an empty study.
         if begun and "config" in self.study.user_attrs:
             _check_same(told, self.study.user_attrs["config"])
             self._begin_again()

@@ -190,6 +190,7 @@ class _Search:
 
     def trials(self) -> list[Trial]:
         """All finished trials, the best first."""
+        # Failed and pruned trials come last, by whichever direction.
         better = -1.0 if self.config.direction == "maximize" else 1.0
         trials = [Trial(**row) for row in self.study.rows()]
         return sorted(trials, key=lambda t: (t.state != "complete", better * (t.value or 0.0)))
@@ -285,6 +286,7 @@ class _Search:
     def _prepared(self, config: TrainConfig) -> Prepared:
         """Samples and scalers; the same for all trials that differ in nothing that they depend on."""
         plain = config.to_dict()
+        # Rates, sizes and epochs are not among them: most searches sample once.
         parts = ("data", "descriptor", "inputs", "outputs", "energy_zero", "seed")
         key = json.dumps(
             {**{p: plain[p] for p in parts}, "correction": plain["loss"]["broadening_correction"]}, sort_keys=True

@@ -43,6 +43,7 @@ def _opened(path: Path) -> Iterator[h5py.Group]:
         iterations = file.get("data")
         if "openPMD" not in file.attrs or not iterations:
             raise DataFileError(str(path), "no openPMD iteration", "an openPMD file with HDF5 backend")
+        # Which of several snapshots is meant, nobody has said.
         if len(iterations) != 1:
             raise DataFileError(str(path), f"{len(iterations)} iterations", "one: the field of one snapshot")
         meshes = next(iter(iterations.values())).get("meshes", {})
@@ -73,6 +74,7 @@ def field_shape(path: Path) -> tuple[int, int, int, int]:
         labels = [w.decode() if isinstance(w, bytes) else str(w) for w in mesh.attrs.get("axisLabels", "xyz")]
     if kinds != {"f"}:
         raise DataFileError(str(path), f"components of kinds {kinds}", "real numbers")
+    # Other programs write z first: the field would be transposed without a word.
     if labels != ["x", "y", "z"]:
         raise DataFileError(str(path), f"axes in the order {labels}", "x, y, z")
     if len(shapes) != 1 or len(shape := shapes.pop()) != 3:

@@ -73,6 +73,7 @@ def _header(stream: NumberStream, path: Path) -> FieldHeader:
             elif keyword == "PRIMCOORD":
                 rows = [stream.line().split() for _ in range(int(stream.line().split()[0]))]
         shape = [int(w) - 1 for w in stream.line().split()]
+        # Fields elsewhere than at the cell's corner are refused below: nothing here could hold them.
         origin = np.array(stream.line().split(), dtype=float)
         span = np.array([stream.line().split() for _ in range(3)], dtype=float)
         numbers = [int(r[0]) if r[0].isdigit() else atomic_numbers[r[0]] for r in rows]

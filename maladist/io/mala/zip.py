@@ -78,6 +78,7 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, role: str) -> bytes
     largest = _LARGEST.get(role, _LARGEST_OTHER)
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ModelError("model", f"{member.filename:.80} in a rare compression", "stored or deflated members")
+    # Declared before it is read: a bomb is refused without being inflated.
     if member.file_size > min(largest, _RATIO * member.compress_size + 2**20):
         came = f"{member.filename:.80} of {member.file_size} bytes from {member.compress_size}"
         raise ModelError("model", came, f"at most {largest} bytes, and not {_RATIO} times what is stored")

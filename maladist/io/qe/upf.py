@@ -99,6 +99,7 @@ def read_pseudopotentials(source: str | Path | Iterable[str | Path]) -> dict[str
     elements: dict[str, Element] = {}
     for path in paths:
         element = read_upf(path)
+        # Which of the two the data were made with, the files do not tell.
         if element.symbol in elements:
             came = f"two files for {element.symbol}, {elements[element.symbol].pseudopotential} and {path.name}"
             remedy = "Keep the one that the data were made with."
@@ -125,6 +126,7 @@ def _header(text: str, path: Path) -> tuple[str, float, bool, int, Functional | 
     """Symbol, valence, whether there is a core correction, size of the mesh, and functional."""
     closed = re.search(r"<PP_HEADER\b(.*?)(?:/>|</PP_HEADER>)", text, re.DOTALL)
     header = closed.group(1) if closed else ""
+    # By hand and not by an XML parser, which many of these files would not pass: see the module's head.
     fields = {k: v for k, _, v in re.findall(r"""(\w+)\s*=\s*(["'])(.*?)\2""", header, re.DOTALL)}
     fields = fields or _header_of_version_1(header, text)
     refuse("upf", fields.get, path)

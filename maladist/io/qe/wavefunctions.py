@@ -115,6 +115,7 @@ def read_states(path: Path, shape: tuple[int, int, int]) -> Iterator[npt.NDArray
             parts = np.frombuffer(data, "<c16").reshape(counts[2], -1)
         except ValueError:
             raise records.error() from None
+        # Of spinors the densities of both components, which have no phase between them.
         yield sum(np.abs(records.on_grid(c, miller, shape, gamma)) ** 2 for c in parts)  # type: ignore[misc]
 
 
