@@ -1,9 +1,13 @@
 """The command `maladist`: parses, calls the function of the same name, prints; no logic.
 
-app      the command itself: predict, plan, observe, info, bench, cluster; errors become one line and a status
-data     convert, dft, check, align, export
-sample, train, evaluate, tune, report      a file a group of verbs
-options  options that several verbs share
+app      the command itself; errors become one line and a status
+predict  predict, plan, observe
+data     dft, check, align, export
+files    info, import-mala
+machine  bench, cluster, doctor
+convert, sample, train, evaluate, tune, report      each its own
+options  options that several verbs share, and how the cluster is reached that they name
+output   the files of --json and its like
 streams  where they all print
 console  progress on a terminal, plain lines elsewhere
 stopping Ctrl-C and the signals of schedulers

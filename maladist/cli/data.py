@@ -2,104 +2,21 @@
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Mapping
 from dataclasses import asdict
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from rich.table import Table
 
+from maladist.cli.options import LOCAL, ClusterFlags
+from maladist.cli.output import check_files, write_json
 from maladist.cli.streams import err, out, say
-from maladist.io.targets import check_file, check_folder, write_whole
+from maladist.io.targets import check_folder
 
 if TYPE_CHECKING:
     from maladist.datasets.check import Checked
-
-
-def convert(
-    run: Path,
-    /,
-    *,
-    output: Path,
-    ldos: list[str] | None = None,
-    name: str | None = None,
-    density: Path | None = None,
-    dos: Path | None = None,
-    descriptors: Annotated[str | None, Parameter(help="'compute', or a .npy or .h5 file of them.")] = None,
-    twojmax: int = 10,
-    cutoff: float = 4.67637,
-    energies: Annotated[tuple[float, float] | None, Parameter(help="ORIGIN SPACING of the LDOS, eV.")] = None,
-    kernel: Literal["gaussian", "fermi-derivative", "none"] | None = None,
-    width: float | None = None,
-    ldos_units: str | None = None,
-    density_units: str | None = None,
-    temperature: float | None = None,
-    pseudopotentials: Path | None = None,
-    cluster: str = "local",
-    workers: int | None = None,
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
-) -> None:
-    """Convert a DFT calculation's files to a snapshot of a data set, or a folder of MALA's to all of its snapshots.
-
-    Parameters
-    ----------
-    run
-        data-file-schema.xml, output of pw.x, MALA's .info.json, or atoms that ASE reads; or a folder with NAME.out.npy
-        and NAME.info.json of MALA's snapshots and its params.json or the zip of its model, where all else is found.
-    ldos
-        Files of the LDOS; repeat, or quote a pattern: '*ldos.cube.gz'. Cube, xsf, .npy or openPMD .h5.
-    output
-        Data set; made if it is not there.
-    name
-        Name of the snapshot; those of a folder have the names of their files.
-    density, dos
-        Files of the density and of the DOS.
-    kernel, width
-        Broadening of the LDOS (eV), where it is not to be recognised from the eigenvalues.
-    ldos_units
-        '1/(eV A3)', '1/(Ry bohr3)' or '1/(eV bohr3)'. Default: what the format usually has.
-    density_units
-        '1/A3' or '1/bohr3'.
-    """
-    # Here and in every command: `maladist --help` must not wait for torch.
-    import maladist
-    from maladist.cli.console import TerminalObserver
-    from maladist.datasets.convert.convert import convert as convert_one
-    from maladist.datasets.convert.folder import convert_folder
-    from maladist.datasets.convert.source import Source
-    from maladist.errors import InputError
-
-    # PREFIX.save is a folder too, and one calculation.
-    whole_folder = run.is_dir() and not (run / "data-file-schema.xml").is_file()
-    if (name is None) != whole_folder:
-        wanted = "none: snapshots of a folder have the names of their files" if whole_folder else "one for the snapshot"
-        raise InputError("name", f"{name!r}", wanted)
-    # Patterns in quotes are ours to fill in: a thousand files would be too long for a shell.
-    paths = [p for pattern in ldos or () for p in (sorted(glob.glob(pattern)) or [pattern])]  # noqa: PTH207  (absolute too)
-    source = Source(
-        run=run,
-        ldos=paths,
-        density=density,
-        dos=dos,
-        descriptors=None if descriptors == "compute" else descriptors,
-        energies=energies,
-        kernel=kernel,
-        width=width,
-        ldos_units=ldos_units,
-        density_units=density_units,
-        temperature=temperature,
-        pseudopotentials=pseudopotentials,
-    )
-    spec = maladist.BispectrumSpec(twojmax=twojmax, cutoff=cutoff) if descriptors else None
-    with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
-        how = {"spec": spec, "client": client, "overwrite": overwrite, "observer": observer}
-        if name is None:
-            say(f"snapshots: {', '.join(g.name for g in convert_folder(source, output, **how))}")
-        else:
-            say(f"snapshot: {convert_one(source, output, name=name, **how)}")
 
 
 def dft(
@@ -109,8 +26,7 @@ def dft(
     setup: Path,
     output: Path,
     prefix: str = "s",
-    cluster: str = "local",
-    workers: int | None = None,
+    where: ClusterFlags = LOCAL,
     scratch: Path | None = None,
 ) -> None:
     """Run snapshots through Quantum ESPRESSO into a data set; a second call does what is missing.
@@ -128,7 +44,6 @@ def dft(
     scratch
         Folder for the calculations' files on the workers.
     """
-    import maladist
     from maladist.cli.console import TerminalObserver
     from maladist.datasets.dft.dft import dft as run_dft
     from maladist.datasets.dft.espresso import Espresso
@@ -137,7 +52,7 @@ def dft(
 
     frames, ready = read_frames(snapshots), Espresso.read(setup)
     called = [f"{prefix}{i:04d}" for i in range(len(frames))]
-    with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
+    with where.connect() as client, TerminalObserver(err) as observer:
         outcomes = run_dft(frames, ready, output, names=called, client=client, scratch=scratch, observer=observer)
     failed = [o for o in outcomes if o.reason]
     there = len(frames) - len(failed)
@@ -157,8 +72,7 @@ def check(
     pseudopotentials: Path | None = None,
     tolerance: float = 1.0,
     density_tolerance: float = 0.005,
-    cluster: str = "local",
-    workers: int | None = None,
+    where: ClusterFlags = LOCAL,
     json: Path | None = None,
 ) -> None:
     """Hold a data set against the DFT it came from; exit status 1 where a tolerance is exceeded.
@@ -176,16 +90,13 @@ def check(
     json
         Write the figures as JSON to this file as well.
     """
-    import maladist
     from maladist.cli.console import TerminalObserver
     from maladist.datasets.check import Tolerances
     from maladist.datasets.check import check as run_check
 
-    if json is not None:
-        check_file(json, "json")
-    # The files that are to be written have been checked: hours of checks must not end at a read-only folder.
+    check_files(json=json)
     limits = Tolerances(tolerance, density_tolerance)
-    with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
+    with where.connect() as client, TerminalObserver(err) as observer:
         checked = run_check(
             data, pseudopotentials=pseudopotentials, tolerances=limits, client=client, observer=observer
         )
@@ -198,8 +109,7 @@ def check(
     bad = [one.name for one in checked if not one.good]
     good = len(checked) - len(bad)
     out.print(f"{good} of {len(checked)} snapshots within the tolerances", highlight=False)
-    if json is not None:
-        write_whole(json, dumps([asdict(one) for one in checked], indent=1) + "\n", "json")
+    write_json(json, [asdict(one) for one in checked])
     if bad:
         raise SystemExit(1)
 
@@ -247,8 +157,7 @@ def align(
     threshold: float = 0.01,
     interpolate: Annotated[bool, Parameter(negative=())] = False,
     window: Annotated[tuple[float, float] | None, Parameter(help="LOW HIGH to keep, eV from the reference.")] = None,
-    cluster: str = "local",
-    workers: int | None = None,
+    where: ClusterFlags = LOCAL,
 ) -> None:
     """Shift snapshots' energies to a common reference and cut them to a common window, into a new data set.
 
@@ -265,11 +174,10 @@ def align(
     interpolate
         Move by parts of a level, with splines along the energy. Default: whole levels, the LDOS as it was.
     """
-    import maladist
     from maladist.cli.console import TerminalObserver
     from maladist.datasets.align import align as run_align
 
-    with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
+    with where.connect() as client, TerminalObserver(err) as observer:
         aligned = run_align(
             data,
             output,
@@ -292,8 +200,7 @@ def export(
     *,
     to: Literal["cube", "xsf", "npy", "h5"],
     output: Path,
-    cluster: str = "local",
-    workers: int | None = None,
+    where: ClusterFlags = LOCAL,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Write a snapshot to cube or xsf files, or to MALA's .npy or openPMD .h5.
@@ -307,12 +214,11 @@ def export(
     output
         Folder; made if it is not there.
     """
-    import maladist
     from maladist.cli.console import TerminalObserver
     from maladist.datasets.export import export as run_export
 
     # Before a cluster is asked for.
     check_folder(output, parents=True)
-    with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
+    with where.connect() as client, TerminalObserver(err) as observer:
         paths = run_export(snapshot, output, to=to, client=client, overwrite=overwrite, observer=observer)
     say(f"{len(paths)} files in {output}")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from json import dumps
-from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 
-from maladist.cli.options import AUTO, NumericsFlags
+from maladist.cli.options import AUTO, BlockFlags
+from maladist.cli.output import check_files, write_json
 from maladist.cli.streams import err, out, say
-from maladist.io.targets import check_file, check_folder, write_whole
+from maladist.io.targets import check_folder
 
 if TYPE_CHECKING:
     from maladist.evaluation.statistics import Calibration, Evaluated, Statistics
@@ -26,10 +25,7 @@ def evaluate(
     *,
     train: str | None = None,
     pseudopotentials: Path | None = None,
-    cluster: str = "local",
-    workers: int | None = None,
-    numerics: NumericsFlags = AUTO,
-    chunks: tuple[int, int, int] | None = None,
+    blocks: BlockFlags = AUTO,
     json: Path | None = None,
     plots: Path | None = None,
     spread: bool = False,
@@ -62,8 +58,7 @@ def evaluate(
     from maladist.evaluation.statistics import BAND, TOTAL, baselines, calibration, check_training, summary
     from maladist.io.model_file import load_model
 
-    if json is not None:
-        check_file(json, "json")
+    check_files(json=json)
     if plots is not None:
         check_folder(plots, "plots")
     loaded = load_model(model, pseudopotentials=pseudopotentials)
@@ -71,18 +66,18 @@ def evaluate(
     if training is not None:  # refused before all is computed
         held = find_snapshots([data], "data")
         check_training(training, [n for n in (BAND, TOTAL) if all(f"{n}_eV" in s.terms for s in held)])
-    with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
+    with blocks.connect() as client, TerminalObserver(err) as observer:
         evaluated = maladist.evaluate(
             loaded,
             data,
             client=client,
             observer=observer,
-            chunks=chunks or "auto",
+            chunks=blocks.chunks or "auto",
             spread=spread,
             forces=forces,
-            **numerics.numerics(),
+            **blocks.numerics(),
         )
-    values: dict[str, Any] = {"model": str(loaded), "model_hash": loaded.content_hash}
+    values: dict[str, object] = {"model": str(loaded), "model_hash": loaded.content_hash}
     values |= {"snapshots": [one.to_dict() for one in evaluated]}
     statistics = summary(evaluated)
     out.print(_table(evaluated))
@@ -97,8 +92,7 @@ def evaluate(
         says = calibration(evaluated)
         out.print(_spread(says))
         values["spread"] = {name: asdict(one) for name, one in says.items()}
-    if json is not None:
-        write_whole(json, dumps(_finite(values), indent=1, allow_nan=False) + "\n", "json")
+    write_json(json, values)
     if plots is not None:
         from maladist.report.evaluation import write_plots
 
@@ -180,14 +174,5 @@ def _spread(says: Mapping[str, Calibration]) -> Table:
     return table
 
 
-def _dict(statistics: Mapping[str, Mapping[str, Statistics]]) -> dict[str, Any]:
+def _dict(statistics: Mapping[str, Mapping[str, Statistics]]) -> dict[str, object]:
     return {group: {name: asdict(s) for name, s in rows.items()} for group, rows in statistics.items()}
-
-
-def _finite(value: Any) -> Any:
-    """The same with null for what is not finite: JSON has no NaN."""
-    if isinstance(value, Mapping):
-        return {k: _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not isfinite(value) else value

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
+from distributed import Client
 
+import maladist
 from maladist.numerics import Precision
 from maladist.physics.fermi import CorrectionMode
 from maladist.prediction.options import NumericsOptions, Options
@@ -40,12 +44,52 @@ class NumericsFlags:
         return {"backend": self.backend, "device": self.device, "precision": self.precision}
 
 
-AUTO = NumericsFlags()
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ClusterFlags:
+    """Where it is computed.
+
+    Parameters
+    ----------
+    cluster
+        local, a YAML file, a scheduler's address or its scheduler file.
+    workers
+        Number of worker processes.
+    """
+
+    cluster: str = "local"
+    workers: int | None = None
+
+    @contextmanager
+    def connect(self) -> Iterator[Client]:
+        """Client of the cluster, which is started where it is not one that runs, and ended afterwards."""
+        with maladist.cluster(self.cluster, self.workers) as client:
+            yield client
+
+
+LOCAL = ClusterFlags()
 
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(NumericsFlags):
+class BlockFlags(NumericsFlags, ClusterFlags):
+    """How and where the blocks are computed.
+
+    Parameters
+    ----------
+    chunks
+        Points of a block. Default: what fits the workers.
+    """
+
+    chunks: tuple[int, int, int] | None = None
+
+
+AUTO = BlockFlags()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(BlockFlags):
     """What `predict` and `plan` have in common.
 
     Parameters
@@ -54,18 +98,12 @@ class RunOptions(NumericsFlags):
         Model file, or a zip that MALA wrote.
     grid
         Points along the lattice vectors. Default: the spacing that the model was trained on.
-    cluster
-        local, a YAML file, a scheduler's address or its scheduler file.
-    workers
-        Number of worker processes.
     pseudopotentials
         Folder of UPF files: valence and core charge where the model does not tell them.
     density_cutoff
         Sphere of the core charge, of the gradient and of XC, eV (ecutrho). Default: the model's.
     broadening_correction
         Correct the energies for the broadening of the LDOS.
-    chunks
-        Points of a block. Default: what fits the workers.
     keep
         Fields to keep in the store: ldos, descriptors, or both with a comma.
     strict
@@ -80,12 +118,9 @@ class RunOptions(NumericsFlags):
     model: Path
     temperature: Temperature = None
     grid: tuple[int, int, int] | None = None
-    cluster: str = "local"
-    workers: int | None = None
     pseudopotentials: Path | None = None
     density_cutoff: float | None = None
     broadening_correction: CorrectionMode = "auto"
-    chunks: tuple[int, int, int] | None = None
     keep: str = ""
     strict: bool = False
     forces: bool = False

@@ -10,6 +10,7 @@ import ase
 from cyclopts import App, Parameter
 
 from maladist.cli.streams import say
+from maladist.sampling.dynamics import Dynamics
 
 app = App(name="sample", help="Choose configurations for DFT: around a crystal, from a trajectory, by a new MD run.")
 
@@ -81,16 +82,11 @@ def md(
     /,
     *,
     calculator: str,
-    temperature: float,
-    steps: int,
+    dynamics: Annotated[Dynamics, Parameter(name="*")],
     output: Output,
     repeat: Repeat = (1, 1, 1),
-    timestep: float = 1.0,
-    friction: float = 0.02,
-    every: int = 10,
     count: int | None = None,
     cutoff: float = 6.0,
-    seed: int = 0,
 ) -> None:
     """Run Langevin dynamics and take uncorrelated configurations of it; the trajectory stays beside them.
 
@@ -100,14 +96,6 @@ def md(
         File that ASE reads, or an element in its usual crystal: Al.
     calculator
         emt, an EAM table (.eam.alloy, .eam.fs), or a file .lmp of LAMMPS' pair_style and pair_coeff.
-    temperature
-        Temperature of the thermostat, K.
-    timestep
-        Length of a step, fs.
-    friction
-        Friction of the thermostat, 1/fs.
-    every
-        Number of steps from one frame to the next.
     count
         Number of configurations. Default: all that are uncorrelated.
     cutoff
@@ -121,17 +109,7 @@ def md(
     check_writable(output)
     start, path = read_crystal(atoms, repeat), output.with_name(output.name + ".md.traj")
     with calculator_of(calculator, start) as potential:
-        frames = molecular_dynamics(
-            start,
-            potential,
-            temperature=temperature,
-            steps=steps,
-            trajectory=path,
-            timestep=timestep,
-            friction=friction,
-            every=every,
-            seed=seed,
-        )
+        frames = molecular_dynamics(start, potential, dynamics, path)
     say(f"trajectory: {path}, {len(frames)} frames")
     _choose(frames, output, count, cutoff)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from maladist.cli.options import LOCAL, ClusterFlags
 from maladist.cli.streams import err, out, say
 
 if TYPE_CHECKING:
@@ -20,10 +21,9 @@ def train(
     output: Path | None = None,
     ranks: int = 1,
     resume: bool = False,
-    cluster: str = "local",
-    workers: int | None = None,
+    where: ClusterFlags = LOCAL,
 ) -> None:
-    """Train a model as a YAML file says.
+    """Train a model as a YAML file says; the cluster describes the points, and trains where there are ranks.
 
     Parameters
     ----------
@@ -35,8 +35,6 @@ def train(
         Number of workers that train one network together, data-parallel. 1: it is trained here.
     resume
         Go on where an earlier run was interrupted.
-    cluster
-        Cluster whose workers describe the points, and train where there are ranks.
     """
     import maladist
     from maladist.cli.console import TerminalObserver
@@ -57,7 +55,7 @@ def train(
             if isinstance(task, EpochReport) and task.epoch == task.epochs and task.validation is not None:
                 out.print(_table(task.validation))
 
-    with maladist.cluster(cluster, workers) as client, Epochs(err) as observer:
+    with where.connect() as client, Epochs(err) as observer:
         model = maladist.train(checked, folder, client=client, ranks=ranks, resume=resume, observer=observer, data=data)
     say(f"{folder / 'model.maladist'}: {model}")
 

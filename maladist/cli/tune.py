@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 
+from maladist.cli.options import LOCAL, ClusterFlags
 from maladist.cli.streams import err, out, say
 
 if TYPE_CHECKING:
@@ -19,10 +20,9 @@ def tune(
     *,
     output: Path | None = None,
     resume: bool = False,
-    cluster: str = "local",
-    workers: int | None = None,
+    where: ClusterFlags = LOCAL,
 ) -> None:
-    """Search for the best values of some keys of a training's configuration.
+    """Search for the best values of some keys of a training's configuration; the cluster's workers run the trials.
 
     Parameters
     ----------
@@ -32,8 +32,6 @@ def tune(
         Folder for best.yaml, trials.csv and the study. Default: the file's name without its ending.
     resume
         Go on where an earlier run was interrupted, or with more trials.
-    cluster
-        Cluster whose workers run the trials.
     """
     import maladist
     from maladist.cli.console import TerminalObserver
@@ -49,10 +47,10 @@ def tune(
     data = find_data(first)
     if checked.objective in TRAINED:
         check_known(checked.objective, "objective", first, data.validation, data.elements)
-    with maladist.cluster(cluster, workers) as client, TerminalObserver(err) as observer:
-        tuned = maladist.tune(checked, folder, client=client, resume=resume, observer=observer)
-    out.print(_table(tuned, checked.objective))
-    for key, levels in tuned.effects.items():
+    with where.connect() as client, TerminalObserver(err) as observer:
+        found = maladist.tune(checked, folder, client=client, resume=resume, observer=observer)
+    out.print(_table(found, checked.objective))
+    for key, levels in found.effects.items():
         shown = ", ".join(f"{level}: {mean:.5g}" for level, mean in levels.items())
         say(f"mean by {key}: {shown}")
     say(f"{folder / BEST}: maladist train takes it")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Unpack
 
 import ase
 import dask.array as da
@@ -19,17 +19,16 @@ from distributed import Client
 
 from maladist import schema
 from maladist.cluster import client_or_local
-from maladist.elements import Element
 from maladist.errors import InputError, StoreError
 from maladist.io import stores
 from maladist.io.qe.upf import elements_of
 from maladist.io.stores import field_template
 from maladist.parallel.workers import Workers
-from maladist.physics.fermi import CorrectionMode, FermiState, fermi_states, number_rows, use_correction
-from maladist.physics.functionals import Functional
+from maladist.physics.fermi import FermiState, fermi_states, number_rows, use_correction
 from maladist.physics.limits import check_limits
-from maladist.physics.system import DoubleCounting, System, common_functional, complete
+from maladist.physics.system import System, common_functional, complete
 from maladist.prediction.fields import one_task_bytes, reference_density, terms_of_store
+from maladist.prediction.options import ObserveOptions, check_names
 from maladist.prediction.provenance import provenance
 from maladist.prediction.record import REFERENCE
 from maladist.prediction.result import Prediction, temporary_store
@@ -43,15 +42,10 @@ def observe(
     ldos: xr.DataArray | xr.Dataset | str | Path,
     atoms: ase.Atoms | None = None,
     *,
-    temperature: float | Sequence[float] | None = None,
-    pseudopotentials: str | Path | Mapping[str, Element] | None = None,
-    xc: Functional | None = None,
-    density_cutoff: float | None = None,
-    broadening_correction: CorrectionMode = "auto",
-    double_counting: DoubleCounting | Literal["auto"] = "auto",
     client: Client | None = None,
     store: str | Path | None = None,
     overwrite: bool = False,
+    **options: Unpack[ObserveOptions],
 ) -> Prediction:
     """Compute what follows from an LDOS.
 
@@ -62,6 +56,8 @@ def observe(
         or group that does. Lazy ones are read block by block.
     atoms
         Atoms, where the LDOS comes without them.
+    client, store, overwrite
+        Client whose workers compute, and where the result goes, as in `predict`.
     temperature
         Temperature of the electrons, K; several give a leading dim ``temperature``. The data's own where it is not
         given.
@@ -77,8 +73,6 @@ def observe(
         Density in −E_H + E_xc − ∫ v_xc n, at the temperature of the data whatever ``temperature`` is: 'dft' is the
         ``density`` that the data hold, 'ldos' what follows from the LDOS, 'auto' the former where it is there. The
         result's n(r) is that density and what the LDOS adds to it at other temperatures.
-    client, store, overwrite
-        Client whose workers compute, and where the result goes, as in `predict`.
 
     Returns
     -------
@@ -91,13 +85,10 @@ def observe(
         The data break the contract, nothing tells the atoms or the temperature, or the energy window does not hold μ
         or f(ε).
     """
+    check_names(options, ObserveOptions.__optional_keys__)
     began = time.perf_counter()
     dataset = _open(ldos)
-    known = _known(dataset, atoms, pseudopotentials)
-    known = replace(
-        known, xc=xc or known.xc, density_cutoff=known.density_cutoff if density_cutoff is None else density_cutoff
-    )
-    system = _system(dataset, known, temperature, broadening_correction, double_counting)
+    system = _system(dataset, _known(dataset, atoms, options), options)
     path = temporary_store() if store is None else stores.check_target(Path(store).resolve(), overwrite)
     # Before the old store is touched: it may be the very data that are to be read.
     _refuse_to_replace(path, ldos, dataset)
@@ -132,30 +123,29 @@ def _refuse_to_replace(path: Path, ldos: Any, dataset: xr.Dataset) -> None:
         raise StoreError("output", f"{path} holds the LDOS that is read", "another path", "The LDOS is left as it is.")
 
 
-def _known(
-    dataset: xr.Dataset, atoms: ase.Atoms | None, pseudopotentials: str | Path | Mapping[str, Element] | None
-) -> System:
-    """What the data tell, with the atoms and pseudopotentials that are given."""
+def _known(dataset: xr.Dataset, atoms: ase.Atoms | None, options: ObserveOptions) -> System:
+    """What the data tell, with the atoms, pseudopotentials, functional and cutoff that are given."""
     if atoms is None and ("position" not in dataset or "number" not in dataset):
         raise StoreError("ldos", "no atoms", "variables position and number", "Give the atoms (--atoms).")
     atoms = schema.atoms_of(dataset) if atoms is None else atoms
     schema.check_atoms(atoms)
+    pseudopotentials = options.get("pseudopotentials")
     elements = {} if pseudopotentials is None else elements_of(pseudopotentials)
     known = schema.read_system(dataset, elements, atoms)
     if not np.allclose(atoms.cell.array, known.grid.cell_array, atol=1e-3):
         cell = known.grid.cell_array.round(4).tolist()
         raise InputError("atoms", "a cell that is not that of the LDOS", f"the cell {cell}")
-    return known
+    cutoff = options.get("density_cutoff")
+    return replace(
+        known,
+        xc=options.get("xc") or known.xc,
+        density_cutoff=known.density_cutoff if cutoff is None else cutoff,
+    )
 
 
-def _system(
-    dataset: xr.Dataset,
-    known: System,
-    temperature: float | Sequence[float] | None,
-    broadening_correction: CorrectionMode,
-    double_counting: DoubleCounting | Literal["auto"],
-) -> System:
+def _system(dataset: xr.Dataset, known: System, options: ObserveOptions) -> System:
     """The system at the temperatures and with the conventions that are asked for."""
+    temperature, double_counting = options.get("temperature"), options.get("double_counting", "auto")
     if temperature is None and not known.temperatures:
         raise InputError("temperature", "none, and the data name none", "a temperature in K", "Give --temperature.")
     if double_counting not in ("auto", "ldos", known.double_counting):
@@ -168,7 +158,9 @@ def _system(
             f"{convention!r}, whose density at {known.reference_temperature:g} K the store of other temperatures lacks"
         )
         raise InputError("double_counting", came, "ldos, or a run at that temperature")
-    corrected, not_corrected = use_correction(broadening_correction, schema.energy_grid_of(dataset))
+    corrected, not_corrected = use_correction(
+        options.get("broadening_correction", "auto"), schema.energy_grid_of(dataset)
+    )
     system = replace(
         known,
         temperatures=known.temperatures if temperature is None else tuple(np.atleast_1d(temperature).tolist()),

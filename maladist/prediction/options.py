@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Literal, TypedDict
 
-from maladist.elements import Element
+from maladist.elements import Element, Functional
 from maladist.errors import GridError
 from maladist.grid import Grid
 from maladist.numerics import Numerics, Precision
 from maladist.physics.fermi import CorrectionMode
+from maladist.physics.system import DoubleCounting
 
 Chunks = str | Sequence[int]
 """Points of a block along the lattice vectors; 'auto' fits them to the workers."""
@@ -39,7 +40,22 @@ class Options(NumericsOptions, total=False):
     stress: bool
 
 
-def check_names(options: Options) -> None:
+DoubleCountingChoice = DoubleCounting | Literal["auto"]
+"""Density of the double counting; 'auto' is the DFT's where it is there."""
+
+
+class ObserveOptions(TypedDict, total=False):
+    """Keywords of `observe` (which describes them); what is left out, the data tell."""
+
+    temperature: float | Sequence[float] | None
+    pseudopotentials: str | Path | Mapping[str, Element] | None
+    xc: Functional | None
+    density_cutoff: float | None
+    broadening_correction: CorrectionMode
+    double_counting: DoubleCountingChoice
+
+
+def check_names(given: Iterable[str], known: frozenset[str] = Options.__optional_keys__) -> None:
     """Refuse keywords that are none, which ``**options`` would let pass.
 
     Raises
@@ -47,9 +63,10 @@ def check_names(options: Options) -> None:
     TypeError
         As Python's own of an unexpected keyword argument.
     """
-    if unknown := sorted(set(options) - Options.__optional_keys__):
-        known = ", ".join(sorted(Options.__optional_keys__))
-        raise TypeError(f"unexpected keyword argument {', '.join(map(repr, unknown))}; there are {known}")
+    if unknown := sorted(set(given) - known):
+        raise TypeError(
+            f"unexpected keyword argument {', '.join(map(repr, unknown))}; there are {', '.join(sorted(known))}"
+        )
 
 
 def numerics_of(options: Options) -> Numerics:

@@ -3,29 +3,65 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import ase
 import numpy as np
 from ase import units
-from ase.io.trajectory import Trajectory
+from ase.calculators.calculator import Calculator
+from ase.io.trajectory import Trajectory, TrajectoryWriter
 from ase.md.langevin import Langevin
 
 from maladist.errors import InputError, OutputError
 
 
+@dataclass(frozen=True, kw_only=True)
+class Dynamics:
+    """Langevin dynamics: thermostat, steps and frames.
+
+    Parameters
+    ----------
+    temperature
+        Temperature of the thermostat, K.
+    steps
+        Number of steps.
+    timestep
+        Length of a step, fs.
+    friction
+        Friction of the thermostat, 1/fs.
+    every
+        Steps from one frame to the next.
+    seed
+        Seed of the velocities and of the thermostat's noise.
+
+    Raises
+    ------
+    InputError
+        A number that is not positive, or fewer steps than one frame takes.
+    """
+
+    temperature: float
+    steps: int
+    timestep: float = 1.0
+    friction: float = 0.02
+    every: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("temperature", "timestep", "friction"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value > 0):
+                raise InputError(name, str(value), "a positive number")
+        if not 1 <= self.every <= self.steps:
+            raise InputError("steps", f"{self.steps} steps, a frame every {self.every}", "one frame or more")
+
+
 def molecular_dynamics(
     atoms: ase.Atoms,
-    calculator: Any,
-    *,
-    temperature: float,
-    steps: int,
+    calculator: Calculator,
+    dynamics: Dynamics,
     trajectory: str | Path,
-    timestep: float = 1.0,
-    friction: float = 0.02,
-    every: int = 10,
-    seed: int = 0,
 ) -> list[ase.Atoms]:
     """Langevin dynamics at constant volume.
 
@@ -35,20 +71,10 @@ def molecular_dynamics(
         Atoms to begin with; velocities are drawn anew.
     calculator
         Calculator of ASE that gives the forces.
-    temperature
-        Temperature of the thermostat, K.
-    steps
-        Number of steps, of ``timestep`` fs each.
+    dynamics
+        Thermostat, steps and frames.
     trajectory
         File, in ASE's format, that every frame is written to as it comes.
-    timestep
-        Length of a step, fs.
-    friction
-        Friction of the thermostat, 1/fs.
-    every
-        Number of steps from one frame to the next.
-    seed
-        Seed of the velocities and of the thermostat's noise.
 
     Returns
     -------
@@ -58,28 +84,29 @@ def molecular_dynamics(
     Raises
     ------
     InputError
-        An argument is out of range, or the atoms flew apart.
+        The trajectory exists, or the atoms flew apart.
     """
-    for name, value in {"temperature": temperature, "timestep": timestep, "friction": friction}.items():
-        if not (np.isfinite(value) and value > 0):
-            raise InputError(name, str(value), "a positive number")
-    if not 1 <= every <= steps:
-        raise InputError("steps", f"{steps} steps, a frame every {every}", "one frame or more")
     trajectory = Path(trajectory)
     if trajectory.exists():
         raise InputError("trajectory", f"{trajectory} exists", "a new file", "It is left as it is.")
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(dynamics.seed)
     # A copy without constraints, tags and results: the caller's atoms stay where they are.
     moving = ase.Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True, calculator=calculator)
-    thermal = np.sqrt(units.kB * temperature * moving.get_masses())  # Maxwell and Boltzmann's width of a momentum
+    # Maxwell and Boltzmann's width of each momentum.
+    thermal = np.sqrt(units.kB * dynamics.temperature * moving.get_masses())
     moving.set_momenta(thermal[:, None] * random.standard_normal((len(moving), 3)))
     # fixcm=False: taking the motion of the centre out would lower the temperature of a small cell.
     step = Langevin(
-        moving, timestep * units.fs, temperature_K=temperature, friction=friction / units.fs, rng=random, fixcm=False
+        moving,
+        dynamics.timestep * units.fs,
+        temperature_K=dynamics.temperature,
+        friction=dynamics.friction / units.fs,
+        rng=random,
+        fixcm=False,
     )
     try:
         with Trajectory(trajectory, "w", moving) as writer:
-            _frames(step, moving, steps // every, every, writer)
+            _frames(step, moving, dynamics.steps // dynamics.every, dynamics.every, writer)
         # Read back from the file: the frames carry what was written, energies too, and no live calculator.
         with Trajectory(trajectory) as reader:
             return list(reader)
@@ -90,7 +117,7 @@ def molecular_dynamics(
         raise OutputError("trajectory", came, "a place that can be written to and has room") from error
 
 
-def _frames(step: Langevin, moving: ase.Atoms, count: int, every: int, writer: Any) -> None:
+def _frames(step: Langevin, moving: ase.Atoms, count: int, every: int, writer: TrajectoryWriter) -> None:
     for _ in range(count):
         step.run(every)
         # Before the frame is written: the file then holds only frames that can be read and trained on.

@@ -12,7 +12,7 @@ from ase.calculators.lj import LennardJones
 from maladist.cli.app import main
 from maladist.errors import InputError
 from maladist.sampling.calculators import calculator_of, pair_commands
-from maladist.sampling.dynamics import molecular_dynamics
+from maladist.sampling.dynamics import Dynamics, molecular_dynamics
 
 ALUMINIUM = bulk("Al", cubic=True) * (2, 2, 2)
 
@@ -26,9 +26,8 @@ def test_lammps_has_the_forces_of_ase(tmp_path: Path) -> None:
     with calculator_of(str(tmp_path / "ar.lmp"), argon) as potential:
         argon.calc = potential
         theirs = argon.get_forces()
-        frames = molecular_dynamics(
-            argon, potential, temperature=40, steps=20, timestep=4, trajectory=tmp_path / "ar.traj"
-        )
+        thermal = Dynamics(temperature=40, steps=20, timestep=4)
+        frames = molecular_dynamics(argon, potential, thermal, tmp_path / "ar.traj")
     argon.calc = LennardJones(sigma=3.4, epsilon=0.0104, rc=8.0)
     np.testing.assert_allclose(theirs, argon.get_forces(), atol=1e-9)
     assert len(frames) == 2

@@ -12,16 +12,15 @@ from ase.io import read
 from maladist.cli.app import main
 from maladist.errors import InputError
 from maladist.sampling.calculators import calculator_of
-from maladist.sampling.dynamics import molecular_dynamics
+from maladist.sampling.dynamics import Dynamics, molecular_dynamics
 
 ALUMINIUM = bulk("Al", cubic=True) * (2, 2, 2)
 
 
 def test_aluminium_holds_its_temperature(tmp_path: Path) -> None:
     with calculator_of("emt", ALUMINIUM) as emt:
-        frames = molecular_dynamics(
-            ALUMINIUM, emt, temperature=600, steps=800, timestep=3, friction=0.03, trajectory=tmp_path / "al.traj"
-        )
+        thermal = Dynamics(temperature=600, steps=800, timestep=3, friction=0.03)
+        frames = molecular_dynamics(ALUMINIUM, emt, thermal, tmp_path / "al.traj")
     assert len(frames) == 80
     # Kinetic energy of 96 degrees of freedom: 14 % a sample, one every 10 frames or so of the last 1.8 ps.
     assert np.mean([f.get_temperature() for f in frames[20:]]) == pytest.approx(600, rel=0.12)
@@ -31,9 +30,8 @@ def test_aluminium_holds_its_temperature(tmp_path: Path) -> None:
 def test_a_seed_gives_the_same_trajectory_and_a_file_is_never_replaced(tmp_path: Path) -> None:
     def run(seed: int, name: str) -> np.ndarray:
         with calculator_of("emt", ALUMINIUM) as emt:
-            frames = molecular_dynamics(
-                ALUMINIUM, emt, temperature=300, steps=20, seed=seed, trajectory=tmp_path / name, every=5
-            )
+            thermal = Dynamics(temperature=300, steps=20, seed=seed, every=5)
+            frames = molecular_dynamics(ALUMINIUM, emt, thermal, tmp_path / name)
         return frames[-1].positions
 
     first = run(1, "a.traj")
@@ -51,11 +49,16 @@ def test_a_seed_gives_the_same_trajectory_and_a_file_is_never_replaced(tmp_path:
         ({"timestep": 0}, "timestep"),
     ],
 )
-def test_a_wrong_argument_is_named(change: dict[str, float], message: str, tmp_path: Path) -> None:
+def test_a_wrong_argument_is_named(
+    change: dict[str, float], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     options = {"temperature": 300, "steps": 20, **change}
-    with pytest.raises(InputError, match=message), calculator_of("emt", ALUMINIUM) as emt:
-        molecular_dynamics(ALUMINIUM, emt, trajectory=tmp_path / "x.traj", **options)  # type: ignore[arg-type]
-    assert not (tmp_path / "x.traj").exists()
+    with pytest.raises(InputError, match=message):
+        Dynamics(**options)  # type: ignore[arg-type]
+    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    output = tmp_path / "x.extxyz"
+    assert main(["sample", "md", "Al", "--calculator", "emt", *words, "--output", str(output)]) == 2
+    assert message in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 # -- the command -----------------------------------------------------------------------------------------------------

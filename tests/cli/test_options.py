@@ -1,0 +1,37 @@
+"""Options that verbs share are flags of each of them, under the names that they have everywhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from maladist.cli.app import app
+from maladist.cli.options import BlockFlags, ClusterFlags, RunOptions
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "convert run --ldos a.cube --output o --name n",
+        "dft frames --setup s.yaml --output o",
+        "check data",
+        "align data --output o",
+        "export snapshot --to cube --output o",
+        "train c.yaml",
+        "tune c.yaml",
+        "evaluate m data",
+        "observe ldos",
+        "info a.zarr",
+        "predict a.xyz --model m --output o",
+    ],
+)
+def test_every_verb_that_computes_takes_a_cluster(command: str) -> None:
+    tokens = [*command.split(), "--cluster", "slurm.yaml", "--workers", "3"]
+    _, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
+    (where,) = (value for value in bound.arguments.values() if isinstance(value, ClusterFlags))
+    assert (where.cluster, where.workers) == ("slurm.yaml", 3)
+
+
+def test_what_is_not_given_is_left_to_the_function() -> None:
+    run = RunOptions(model="m").run()  # type: ignore[arg-type]
+    assert run["chunks"] == "auto" and run["temperature"] is None and run["keep"] == ()
+    assert BlockFlags().numerics() == {"backend": "auto", "device": "auto", "precision": "float32"}
