@@ -23,6 +23,7 @@ from maladist.cluster import client_or_local
 from maladist.errors import EnergyWindowError, InputError, StoreError
 from maladist.grid import Block, EnergyGrid
 from maladist.io import datasets, stores
+from maladist.io.appearing import appearing
 from maladist.io.stores import Where
 from maladist.io.targets import check_place
 from maladist.parallel import waves
@@ -122,7 +123,7 @@ def align(
     check_place(output)
     observer, results = observer or Silent(), list[Aligned]()
     # The data set appears when all of its snapshots are in it: one with some of them would pass for the whole.
-    with client_or_local(client) as connected, stores.appearing(output) as making:
+    with client_or_local(client) as connected, appearing(output) as making:
         datasets.make_data_set(making)
         observer.begin(connected, f"{len(found)} snapshots")
         observer.stage("snapshots", len(found))

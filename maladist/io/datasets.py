@@ -20,6 +20,7 @@ import zarr
 from maladist import schema
 from maladist.errors import StoreError
 from maladist.io import stores
+from maladist.io.appearing import appearing
 from maladist.io.chunks import ChunkStore
 from maladist.io.qe.run import DFTRun
 from maladist.io.stores import Where
@@ -39,7 +40,7 @@ def open_data_set(path: Path) -> None:
     """
     if not path.exists():
         check_place(path)
-        with stores.appearing(path) as making:
+        with appearing(path) as making:
             make_data_set(making)
     elif not (path / SNAPSHOTS / "zarr.json").is_file():
         raise StoreError("output", f"{path} exists and is not a data set", "a data set or a new path")

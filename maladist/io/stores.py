@@ -8,14 +8,12 @@ another run's (`maladist.io.ownership`), and reading tells what is lost or garbl
 
 from __future__ import annotations
 
-import re
 import shutil
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,17 +23,16 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from maladist import schema
 from maladist.attributes import check_attributes
-from maladist.errors import OutputError, StoreError
+from maladist.errors import StoreError
 from maladist.io import ownership
+from maladist.io.appearing import appearing, remove
 from maladist.io.chunks import DIGESTS, WORK, ChunkStore, digests_of, node_type, read_digests, reading
-from maladist.io.ownership import Claim, new_claim
-from maladist.io.targets import check_place, explained
+from maladist.io.ownership import Claim
+from maladist.io.targets import check_place
 from maladist.schema import VARIABLES
 
 Where = str | Path | Claim
 """A path of a store or group, or the claim of the run that owns it."""
-
-_MADE: Final = re.compile(r"\.(.+)\.[0-9a-f]{32}\.(new|removed)")  # on the way in or out; see `create`
 
 
 @dataclass(frozen=True)
@@ -122,93 +119,6 @@ def making(
         yield store
     finally:
         remove(store)  # nothing, where it is finished
-
-
-@contextmanager
-def appearing(path: Path, *, owned: bool = False, overwrite: bool = False) -> Iterator[Claim]:
-    """A folder under a hidden name, which takes the path when it is whole.
-
-    Parameters
-    ----------
-    path
-        Where it is to be.
-    owned
-        Whether it stays its maker's when it is there.
-    overwrite
-        Whether it takes the place of what is there.
-
-    Raises
-    ------
-    StoreError
-        Another run was faster.
-    OutputError
-        It cannot be written.
-    """
-    # What a run that was killed has left hidden beside the path is in nobody's way but takes room.
-    clean(path)
-    found = new_claim(path)
-    making = Claim(str(path.with_name(f".{path.name}.{found.id}.new")), found.id, WORK)
-    try:
-        with explained(path):
-            Path(making).mkdir()
-            ownership.write_owner(making)
-        ownership.hold(making)
-        yield making
-        # Data sets belong to nobody: many runs add snapshots to one.
-        if not owned:
-            shutil.rmtree(Path(making) / WORK)
-        if overwrite and path.exists():
-            ownership.refuse_living(path, WORK)
-            remove(path)
-        try:
-            # The one step that others see; where the path is there by now, another run was faster.
-            Path(making).rename(path)
-        except OSError as error:
-            ownership.refuse_living(path, WORK)
-            raise StoreError("output", f"{path} exists", "a new store", "Another run has made it.") from error
-    except OutputError as error:
-        came = error.came.replace(str(making), str(path))
-        raise OutputError(error.argument, came, error.wanted, error.remedy) from error
-    finally:
-        ownership.let_go(making)
-        # Also after an error: nothing half-written stays, not even hidden.
-        shutil.rmtree(making, ignore_errors=True)
-
-
-def take_over(path: str | Path) -> Claim:
-    """Become the owner of an unfinished store whose run has ended.
-
-    Raises
-    ------
-    StoreError
-        It has not: another run is writing into it.
-    """
-    clean(Path(path))
-    return ownership.take(path, WORK)
-
-
-def clean(path: Path) -> None:
-    """Remove what interrupted runs left beside a path, of stores on their way in or out."""
-    for one in path.parent.glob(f".{path.name}.*"):
-        found = _MADE.fullmatch(one.name)
-        if found is None or found[1] != path.name:
-            continue
-        if found[2] == "removed" or ownership.abandoned(one, WORK):
-            shutil.rmtree(one, ignore_errors=True)
-
-
-def remove(path: Where) -> None:
-    """Remove a store; through a claim, only while it is its owner's. Out of the way first, whole: see `clean`."""
-    if isinstance(path, Claim):
-        if not path.holds():
-            return
-        ownership.let_go(path)
-    path = Path(path)
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.removed")
-    with explained(path):
-        # Renamed before it is taken apart: no reader finds half of a store, and an interruption leaves a hidden rest.
-        path.rename(aside)
-    shutil.rmtree(aside, ignore_errors=True)
 
 
 def clear_work(store: Where) -> None:

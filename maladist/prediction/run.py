@@ -29,6 +29,7 @@ from distributed import Client
 from maladist.errors import InputError, StoreError
 from maladist.grid import Block
 from maladist.io import stores
+from maladist.io.appearing import take_over
 from maladist.parallel import waves
 from maladist.parallel.progress import Finished, Observer
 from maladist.parallel.workers import Workers
@@ -139,7 +140,7 @@ def execute(
     chunks = _block_shape(setup, record)
     with ExitStack() as owned:  # however it ends, others may go on with the store
         # Claimed before anything is read from it: two that resume one store would compute its blocks twice.
-        path = target.path if record is None else owned.enter_context(stores.take_over(target.path))
+        path = target.path if record is None else owned.enter_context(take_over(target.path))
         run = _begin(setup, path, client, observer, chunks, priority)
         basis = None if record is None else read_basis(path)
         resumed = basis is not None

@@ -18,6 +18,7 @@ import pytest
 
 from maladist.errors import StoreError
 from maladist.io import ownership, stores
+from maladist.io.appearing import remove, take_over
 from maladist.io.ownership import OWNER, Claim
 from maladist.io.stores import WORK, ArrayTemplate
 
@@ -69,7 +70,7 @@ def test_the_store_may_be_replaced_between_a_look_at_its_owner_and_the_rename(
 
 def test_a_store_that_was_removed_does_not_come_back(tmp_path: Path) -> None:
     claim = make(tmp_path / "a.zarr")
-    stores.remove(claim)
+    remove(claim)
     with pytest.raises(StoreError):
         stores.write_region(claim, "density", FIRST, np.zeros((1, 2, 2)))
     assert not list(tmp_path.iterdir())
@@ -94,7 +95,7 @@ def test_a_claim_travels_and_is_the_path(tmp_path: Path) -> None:
 def test_a_living_owner_is_not_replaced(how: str, tmp_path: Path) -> None:
     make(tmp_path / "a.zarr")
     with pytest.raises(StoreError, match=rf"another run \(process {os.getpid()} on {socket.gethostname()}"):
-        make(tmp_path / "a.zarr", overwrite=True) if how == "overwrite" else stores.take_over(tmp_path / "a.zarr")
+        make(tmp_path / "a.zarr", overwrite=True) if how == "overwrite" else take_over(tmp_path / "a.zarr")
 
 
 def test_of_many_that_begin_together_one_wins(tmp_path: Path) -> None:
@@ -119,26 +120,26 @@ def test_the_store_of_a_process_that_was_killed_can_be_gone_on_with(tmp_path: Pa
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "a.zarr")], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdout.readline() == b"made\n"
         with pytest.raises(StoreError, match=f"process {process.pid} on"):
-            stores.take_over(tmp_path / "a.zarr")
+            take_over(tmp_path / "a.zarr")
         process.kill()
-    claim = stores.take_over(tmp_path / "a.zarr")
+    claim = take_over(tmp_path / "a.zarr")
     stores.write_region(claim, "density", FIRST, np.ones((1, 2, 2)))
 
 
 def test_a_number_of_a_process_that_is_used_again_is_another_process(tmp_path: Path) -> None:
     claim = make(tmp_path / "a.zarr")
     rewrite(claim, started=1.0e9)
-    assert stores.take_over(tmp_path / "a.zarr").holds() and not claim.holds()
+    assert take_over(tmp_path / "a.zarr").holds() and not claim.holds()
 
 
 def test_an_owner_on_another_machine_lives_as_long_as_it_gives_signs(tmp_path: Path) -> None:
     claim = make(tmp_path / "a.zarr")
     rewrite(claim, machine="elsewhere", host="elsewhere", process=1)
     with pytest.raises(StoreError, match=rf"on elsewhere.*counts as dead {ownership.STALE:.0f} s after"):
-        stores.take_over(tmp_path / "a.zarr")
+        take_over(tmp_path / "a.zarr")
     long_ago = time.time() - ownership.STALE - 5
     os.utime(claim.file, (long_ago, long_ago))
-    assert stores.take_over(tmp_path / "a.zarr").holds()
+    assert take_over(tmp_path / "a.zarr").holds()
 
 
 def test_an_owner_gives_signs_of_life_until_it_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +160,7 @@ def test_an_owner_gives_signs_of_life_until_it_is_finished(tmp_path: Path, monke
 def test_an_owner_file_that_nobody_wrote_blocks_nobody(content: str, tmp_path: Path) -> None:
     claim = make(tmp_path / "a.zarr")
     claim.file.write_text(content, encoding="latin-1")
-    assert stores.take_over(tmp_path / "a.zarr").holds()
+    assert take_over(tmp_path / "a.zarr").holds()
 
 
 def test_what_a_killed_removal_left_is_cleaned_up_at_the_next_start(tmp_path: Path) -> None:

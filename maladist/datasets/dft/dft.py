@@ -26,6 +26,7 @@ from maladist.datasets.verify import verify_density, verify_ldos
 from maladist.errors import DependencyError, DFTError, InputError, OutputError, StoreError
 from maladist.grid import Grid
 from maladist.io import datasets, stores
+from maladist.io.appearing import remove
 from maladist.io.ownership import Claim
 from maladist.io.stores import field_template
 from maladist.parallel import waves
@@ -185,7 +186,7 @@ def run_snapshot(name: str, atoms: ase.Atoms, code: DFTCode, group: Claim, scrat
     # A calculation that fails is one snapshot's outcome: the others go on.
     except (InputError, OSError) as error:
         with suppress(OutputError):
-            stores.remove(group)
+            remove(group)
         return Outcome(name, str(error), time.perf_counter() - start)
     return Outcome(name, "", time.perf_counter() - start)
 
