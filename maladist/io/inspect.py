@@ -11,6 +11,7 @@ from maladist.io.paths import plain_file
 from maladist.io.shipped import shipped_models
 from maladist.io.stores import open_dataset
 from maladist.learning.about import model_rows
+from maladist.learning.model import LDOSModel
 
 
 def describe(path: str | Path) -> list[tuple[str, str]]:
@@ -23,11 +24,11 @@ def describe(path: str | Path) -> list[tuple[str, str]]:
     """
     path, models = Path(path), shipped_models()
     if str(path) in models and not path.exists():
-        return model_rows(load_model(path))
+        return _model_rows(load_model(path))
     if path.is_dir():
         return _store_rows(path)
     wanted = f"a model file, a store, or {', '.join(models)}"
-    return model_rows(load_model(plain_file(path, wanted, "file", InputError)))
+    return _model_rows(load_model(plain_file(path, wanted, "file", InputError)))
 
 
 def describe_shipped() -> list[tuple[str, str]]:
@@ -36,6 +37,10 @@ def describe_shipped() -> list[tuple[str, str]]:
         (name, f"{one.card.summary}: {', '.join(one.card.elements)}, {one.card.temperature:g} K; {one.file}")
         for name, one in shipped_models().items()
     ]
+
+
+def _model_rows(model: LDOSModel) -> list[tuple[str, str]]:
+    return model_rows(model, model.content_hash)
 
 
 def _store_rows(path: Path) -> list[tuple[str, str]]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from maladist.learning.model import LDOSModel
+from maladist.learning.parts import ModelParts
 
 
-def model_rows(model: LDOSModel) -> list[tuple[str, str]]:
+def model_rows(model: ModelParts, content_hash: str) -> list[tuple[str, str]]:
     """Rows of (what, how much) about a model."""
     grid = model.energy_grid
     elements = [
@@ -35,6 +32,6 @@ def model_rows(model: LDOSModel) -> list[tuple[str, str]]:
         ("density cutoff", "not told" if model.density_cutoff is None else f"{model.density_cutoff:.1f} eV"),
         ("grid spacing", "not told" if model.spacing is None else " ".join(f"{h:.4f}" for h in model.spacing) + " Å"),
         ("training", "not told" if model.domain is None else str(model.domain.cells)),
-        ("content hash", model.content_hash),
+        ("content hash", content_hash),
     ]
     return rows + [(str(k), str(v)) for k, v in model.provenance.items()]

@@ -22,133 +22,29 @@ import copy
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, get_args
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import torch
 
-from maladist.descriptors import Spec
-from maladist.elements import Element, Functional
+from maladist.elements import Element
 from maladist.errors import InputError, ModelError
-from maladist.grid import EnergyGrid
 from maladist.learning.about import model_rows
-from maladist.learning.domain import Domain
 from maladist.learning.ensemble import EnsembleNetwork
 from maladist.learning.network import FeedForward
 from maladist.learning.packing import pack, unpack
-from maladist.learning.scaling import Scaler
+from maladist.learning.parts import ModelParts
 from maladist.learning.serialisation import SCALERS, metadata_of, parts_of, scalers_of, tensors_of
 from maladist.physics.energy_zero import zero_of_energy
 from maladist.reprs import html_table
-
-Restrict = Literal["none", "zero_out_negative", "absolute_values"]
 
 _BATCH: Final = {"cpu": 4096}  # larger ones leave the cache: 200 thousand points take 0.44 s, in one batch 1.1 s
 _BATCH_OTHER: Final = 65536
 
 
 @dataclass(frozen=True, eq=False)
-class LDOSModel:
-    """A trained map from descriptors to the local density of states.
-
-    Attributes
-    ----------
-    network
-        Scaled descriptors to scaled LDOS; one, or the mean of several.
-    input_scaler, output_scaler
-        Between descriptors, LDOS and what the network sees of them.
-    descriptor
-        Specification of the descriptors.
-    energy_grid
-        Energies of the LDOS, eV, with the broadening that the training data carried.
-    elements
-        Symbol to what is known of the element; the model knows these elements only. Empty where it does not say.
-    xc
-        Exchange-correlation functional of the training data: 'pbe', 'pw92', 'pz', or None where unknown.
-    temperature
-        Electronic temperature of the training data, K; None where unknown.
-    spacing
-        Grid spacing of the training data along a, b and c, Å; None where unknown.
-    density_cutoff
-        Kinetic energy of the sphere of plane waves of the density (ecutrho), eV; None where unknown.
-    restrict
-        What is done with a negative LDOS: 'none', 'zero_out_negative' or 'absolute_values'.
-    electrons_per_atom
-        Mean over the training data, used where an element's valence is unknown.
-    energy_zero
-        c by element, eV Å³: ``energy_grid`` is that of a cell whose Σ c/Ω is zero, :meth:`placed` that of a real one;
-        see :mod:`maladist.physics.energy_zero`. Empty where the energies are those of every cell.
-    density_scaler
-        Between the density n₀, 1/Å³, and the network's last output, where that is a density channel; else None.
-    domain
-        Where the model has been trained: cells and descriptors; None where it does not say.
-    provenance
-        Where the model comes from; anything that JSON can hold.
-
-    Raises
-    ------
-    ModelError
-        The parts do not fit one another, or a value is out of range.
-    """
-
-    network: FeedForward | EnsembleNetwork
-    input_scaler: Scaler
-    output_scaler: Scaler
-    descriptor: Spec
-    energy_grid: EnergyGrid
-    elements: Mapping[str, Element]
-    xc: Functional | None = None
-    temperature: float | None = None
-    spacing: tuple[float, float, float] | None = None
-    density_cutoff: float | None = None
-    restrict: Restrict = "none"
-    electrons_per_atom: float | None = None
-    energy_zero: Mapping[str, float] = field(default_factory=dict)
-    density_scaler: Scaler | None = None
-    domain: Domain | None = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._check_fit()
-        _one_of("restrict", self.restrict, get_args(Restrict))
-        _one_of("xc", self.xc, (*get_args(Functional), None))
-        _positive("temperature", self.temperature)
-        _positive("density_cutoff", self.density_cutoff)
-        _positive("electrons_per_atom", self.electrons_per_atom)
-        if self.spacing is not None:
-            if len(self.spacing) != 3:
-                raise ModelError("spacing", f"{self.spacing!r:.80}", "three lengths in Å")
-            for length in self.spacing:
-                _positive("spacing", length)
-
-    def _check_fit(self) -> None:
-        if not self.has_ldos and self.density_scaler is None:
-            raise ModelError("model", "neither energies of an LDOS nor a density channel", "one of them")
-        features, levels = self.descriptor.n_features, self.energy_grid.levels
-        # What does not fit would fail in the middle of a run, or worse, broadcast.
-        outputs = (levels, "levels of the energy grid")
-        if self.density_scaler is not None:
-            outputs = (levels + 1, "levels of the energy grid and a density")
-        pairs = [
-            ("network", self.network.n_inputs, features, "features of the descriptor"),
-            ("network", self.network.n_outputs, *outputs),
-            ("input scaler", self.input_scaler.n_features, features, "features of the descriptor"),
-            ("output scaler", self.output_scaler.n_features, levels, "levels of the energy grid"),
-            ("domain", self.domain and self.domain.n_features, features, "features of the descriptor"),
-        ]
-        for part, came, wanted, of in pairs:
-            if came is not None and came != wanted:
-                raise ModelError("model", f"a {part} for {came} where there are {wanted} {of}", "parts that fit")
-        wrong = [symbol for symbol, element in self.elements.items() if element.symbol != symbol]
-        if wrong:
-            raise ModelError("elements", ", ".join(wrong), "elements under their own symbols")
-        unfit = [symbol for symbol, c in self.energy_zero.items() if not math.isfinite(c)]
-        if unfit or (self.energy_zero and set(self.elements) - set(self.energy_zero)):
-            raise ModelError(
-                "energy_zero",
-                f"{dict(self.energy_zero)!r:.80}",
-                "a finite number for every element of the model, or none at all",
-            )
+class LDOSModel(ModelParts):
+    """A trained map from descriptors to the local density of states, made of the parts of `ModelParts`."""
 
     def __str__(self) -> str:
         grid, symbols = self.energy_grid, " ".join(sorted(self.elements)) or "elements unknown"
@@ -164,33 +60,7 @@ class LDOSModel:
         return f"<{self}>"
 
     def _repr_html_(self) -> str:
-        return html_table(str(self), model_rows(self))
-
-    @property
-    def has_density_channel(self) -> bool:
-        """Whether the network also gives the self-consistent density n₀ of its training's DFT."""
-        return self.density_scaler is not None
-
-    @property
-    def has_ldos(self) -> bool:
-        """Whether the network gives the LDOS; where not, it is a model of the density alone."""
-        return self.energy_grid.levels > 0
-
-    def need_ldos(self, what: str) -> None:
-        """Refuse to give what a model of the density alone does not have.
-
-        Parameters
-        ----------
-        what
-            Name of the quantity or option.
-
-        Raises
-        ------
-        ModelError
-            There is no LDOS.
-        """
-        if not self.has_ldos:
-            raise ModelError("model", f"one of the density alone, which has no {what}", "a model with an LDOS")
+        return html_table(str(self), model_rows(self, self.content_hash))
 
     @property
     def dtype(self) -> torch.dtype:
@@ -447,13 +317,3 @@ class LDOSModel:
     def content_hash(self) -> str:
         """SHA-256 of the serialised model, hexadecimal: the same on any device, and after saving and loading."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
-
-
-def _one_of(name: str, value: object, allowed: Sequence[object]) -> None:
-    if value not in allowed:
-        raise ModelError(name, f"{value!r:.60}", f"one of {', '.join(map(str, allowed))}")
-
-
-def _positive(name: str, value: float | None) -> None:
-    if value is not None and not (math.isfinite(value) and value > 0):
-        raise ModelError(name, f"{value!r:.60}", "a positive number, or none where unknown")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -14,22 +14,20 @@ from maladist.elements import Element
 from maladist.grid import EnergyGrid
 from maladist.learning.domain import CellRange, Domain
 from maladist.learning.ensemble import network_from_config
+from maladist.learning.parts import ModelParts
 from maladist.learning.scaling import Scaler
-
-if TYPE_CHECKING:
-    from maladist.learning.model import LDOSModel
 
 SCALERS: Final = ("input_scaler", "output_scaler", "density_scaler")
 _KNOWN: Final = ("valence", "pseudopotential", "sha256", "xc")
 _CORE: Final = ("core_radii", "core_rab", "core_density")
 
 
-def scalers_of(model: LDOSModel) -> dict[str, Scaler]:
+def scalers_of(model: ModelParts) -> dict[str, Scaler]:
     """Scalers that the model has, by the name of their attribute."""
     return {name: scaler for name in SCALERS if (scaler := getattr(model, name)) is not None}
 
 
-def tensors_of(model: LDOSModel) -> dict[str, torch.Tensor]:
+def tensors_of(model: ModelParts) -> dict[str, torch.Tensor]:
     """Every tensor of the model by its name in the file."""
     tensors = {f"network.{name}": weight for name, weight in model.network.state_dict().items()}
     for name, scaler in scalers_of(model).items():
@@ -50,7 +48,7 @@ def _tensors_of_scaler(name: str, scaler: Scaler) -> dict[str, torch.Tensor]:
     return tensors if scaler.rotation is None else {**tensors, f"{name}.rotation": scaler.rotation}
 
 
-def metadata_of(model: LDOSModel) -> dict[str, Any]:
+def metadata_of(model: ModelParts) -> dict[str, Any]:
     """All that is not a tensor, JSON-able."""
     return {
         "network": model.network.config(),

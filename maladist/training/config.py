@@ -24,7 +24,7 @@ from maladist.descriptors import Spec, spec_from_dict
 from maladist.errors import InputError
 from maladist.io.yaml import Configuration
 from maladist.learning.loss import LossConfig
-from maladist.learning.model import Restrict
+from maladist.learning.parts import Restrict
 from maladist.numerics import choose_device
 from maladist.training.sections import (
     BatchConfig,

@@ -16,9 +16,10 @@ from distributed import Client
 
 from maladist import EnergyGrid
 from maladist.cli.app import main
-from maladist.datasets.check import Tolerances, check, likely_reasons
+from maladist.datasets.check import Tolerances, check
 from maladist.datasets.convert.convert import convert
 from maladist.datasets.convert.source import Source
+from maladist.datasets.traps import likely_reasons
 from maladist.datasets.verify import spacing_notes
 from maladist.io import stores
 from maladist.physics.broadening import broadened_dos

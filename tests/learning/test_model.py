@@ -14,8 +14,9 @@ from maladist.descriptors import BispectrumSpec
 from maladist.elements import Element
 from maladist.errors import ModelError
 from maladist.grid import EnergyGrid
-from maladist.learning.model import LDOSModel, Restrict
+from maladist.learning.model import LDOSModel
 from maladist.learning.network import FeedForward
+from maladist.learning.parts import Restrict
 from maladist.learning.scaling import Moments, Scaler
 
 SPEC = BispectrumSpec(twojmax=2, cutoff=3.0)

@@ -39,8 +39,9 @@ from maladist.io.mala.parameters import descriptor_of, energy_grid_of, json_obje
 from maladist.io.mala.pickle import read_scaler, read_weights
 from maladist.io.mala.zip import read_members
 from maladist.io.refused import refuse, refuse_file_names
-from maladist.learning.model import LDOSModel, Restrict
+from maladist.learning.model import LDOSModel
 from maladist.learning.network import FeedForward
+from maladist.learning.parts import Restrict
 from maladist.learning.scaling import Scaler
 from maladist.units import RYDBERG
 
