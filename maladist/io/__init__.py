@@ -1,8 +1,9 @@
 """The only place that touches files.
 
 qe/  mala/  fields/   other programs' formats: Quantum ESPRESSO, MALA, scalar fields
-stores       zarr stores; datasets: stores of snapshots; samples: files of a training
-model_file   model files
+calculations  a DFT calculation from whichever file tells of it
+stores       zarr stores; appearing: how they come and go; datasets: stores of snapshots; samples: files of a training
+model_file   model files; shipped: those that come with the package
 structures   atoms from anything that ASE reads
 inspect      what a file or store holds, for people
 """

@@ -23,11 +23,12 @@ from maladist.datasets.dft.espresso import Espresso
 from maladist.datasets.snapshots import Snapshot
 from maladist.grid import EnergyGrid
 from maladist.io import datasets, stores
+from maladist.io.calculations import read_dft_run
 from maladist.io.fields import openpmd
 from maladist.io.fields.formats import check_belongs, field_format
 from maladist.io.mala.data import open_field
 from maladist.io.model_file import load_model, save_model
-from maladist.io.qe.run import DFTRun, read_dft_run
+from maladist.io.qe.run import DFTRun
 from maladist.io.qe.upf import read_upf
 from maladist.io.samples import read_checkpoint, read_rows, write_checkpoint, write_rows
 from maladist.io.structures import read_atoms

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from maladist.errors import PhysicsError
+from maladist.io.calculations import read_dft_run
 from maladist.io.mala.data import read_info
 from maladist.io.model_file import load_model, save_model
-from maladist.io.qe.run import read_dft_run
 from maladist.io.qe.upf import read_upf
 from maladist.io.refused import REFUSED, refuse, refuse_file_names, refuse_output
 from maladist.testing import be_element, tiny_model

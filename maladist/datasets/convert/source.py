@@ -16,13 +16,15 @@ from maladist.datasets.convert.tasks import TEXT, Level
 from maladist.descriptors.spec import Spec
 from maladist.errors import DataFileError, GridError, InputError
 from maladist.grid import EnergyGrid, Grid, Kernel
+from maladist.io.calculations import read_dft_run
 from maladist.io.fields import openpmd
-from maladist.io.fields.formats import FieldHeader, check_belongs, field_format
+from maladist.io.fields.formats import check_belongs, field_format
+from maladist.io.fields.header import FieldHeader
 from maladist.io.fields.npy import map_array
 from maladist.io.foreign import refusing
 from maladist.io.mala import data as mala_data
 from maladist.io.paths import plain_file
-from maladist.io.qe.run import DFTRun, read_dft_run
+from maladist.io.qe.run import DFTRun
 from maladist.io.qe.upf import read_pseudopotentials
 from maladist.physics.system import check_neutral, check_temperature, valences_of
 from maladist.units import BOHR, LDOS_QE

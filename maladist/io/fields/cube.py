@@ -12,7 +12,7 @@ import numpy as np
 
 from maladist.errors import DataFileError
 from maladist.grid import Grid
-from maladist.io.fields.formats import Array, FieldHeader, Region, header_atoms
+from maladist.io.fields.header import Array, FieldHeader, Region, header_atoms
 from maladist.io.fields.numbers import NumberStream, open_numbers, write_numbers
 from maladist.units import BOHR
 

@@ -15,7 +15,7 @@ from ase.data import atomic_numbers
 
 from maladist.errors import DataFileError
 from maladist.grid import Grid
-from maladist.io.fields.formats import Array, FieldHeader, Region, header_atoms
+from maladist.io.fields.header import Array, FieldHeader, Region, header_atoms
 from maladist.io.fields.numbers import NumberStream, open_numbers, write_numbers
 
 

@@ -12,7 +12,7 @@ import ase
 import numpy as np
 import numpy.typing as npt
 
-from maladist.errors import DataFileError, DFTError, PhysicsError
+from maladist.errors import DFTError, PhysicsError
 from maladist.units import BOLTZMANN
 
 Array = npt.NDArray[np.float64]
@@ -107,40 +107,6 @@ class DFTRun:
         if not self.converged:
             remedy = "Run it again with more steps (electron_maxstep) or a smaller mixing_beta."
             raise DFTError(str(self.path), "the self-consistency did not converge", "a converged calculation", remedy)
-
-
-def read_dft_run(path: str | Path) -> DFTRun:
-    """Read a calculation: data-file-schema.xml, the output of pw.x, MALA's .info.json, or atoms that ASE reads.
-
-    Raises
-    ------
-    DataFileError
-        The file cannot be understood.
-    PhysicsError
-        Physics that this program does not have.
-    """
-    from maladist.io.mala.data import read_info
-    from maladist.io.qe.beside import with_scf
-    from maladist.io.qe.output import is_qe_output, read_qe_output
-    from maladist.io.qe.xml import read_qe_xml
-    from maladist.io.structures import read_atoms
-
-    path = Path(path)
-    # A folder PREFIX.save is as good a name of a calculation as its file.
-    if path.is_dir() and (path / "data-file-schema.xml").is_file():
-        path = path / "data-file-schema.xml"
-    if not path.is_file():
-        raise DataFileError(
-            "source", f"{path} is not a file", "data-file-schema.xml, pw.x's output, MALA's .info.json or atoms"
-        )
-    if path.suffix == ".xml":
-        return with_scf(read_qe_xml(path))
-    if path.suffix == ".json":
-        return read_info(path)
-    # By its content: nobody agrees on what an output is called.
-    if is_qe_output(path):
-        return with_scf(read_qe_output(path))
-    return DFTRun(path, read_atoms(str(path)))
 
 
 def temperature_of(degauss_eV: float, smearing: str) -> float | None:

@@ -1,4 +1,4 @@
-"""What a field's header must be before anybody loops over it, and whether a field belongs to a calculation."""
+"""Which format a file has, and whether a field belongs to a calculation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from ase import Atoms
 from maladist.errors import DataFileError
 from maladist.grid import Grid
 from maladist.io.fields import cube, xsf
-from maladist.io.fields.formats import FieldHeader, check_belongs, field_format, header_atoms, same_atoms
+from maladist.io.fields.formats import check_belongs, field_format, same_atoms
+from maladist.io.fields.header import FieldHeader
 from tests.io.fields.conftest import GRID
 
 
@@ -23,15 +24,6 @@ def test_formats_by_the_end_of_the_name() -> None:
     for name in ("a.npy", "cube", "a.gz", "a.cube.bz2"):
         with pytest.raises(DataFileError, match="the ending"):
             field_format(Path(name))
-
-
-@pytest.mark.parametrize(("axis", "thickness"), [(0, 1), (0, 3), (2, 2), (1, 100)])
-def test_slabs_cover_the_field_once(axis: int, thickness: int, crystal: Atoms) -> None:
-    seen = np.zeros(GRID.shape, int)
-    for planes, region in FieldHeader(Path("a"), crystal, GRID.shape, axis).slabs(thickness):
-        seen[region] += 1
-        assert region[axis].stop - region[axis].start == planes <= thickness
-    assert (seen == 1).all()
 
 
 def test_a_field_of_another_cell_grid_or_snapshot(crystal: Atoms) -> None:
@@ -62,15 +54,3 @@ def test_the_same_atoms_to_a_tolerance(crystal: Atoms) -> None:
     assert not same_atoms(crystal, crystal[:1])
     near.numbers[0] = 5
     assert not same_atoms(crystal, near)
-
-
-@pytest.mark.parametrize(
-    ("numbers", "length", "shape"),
-    [([119], 3.0, (2, 2, 2)), ([0], 3.0, (2, 2, 2)), ([4.5], 3.0, (2, 2, 2)), ([4], 1e10, (2, 2, 2)),
-     ([4], 3.0, (10**9, 10**9, 10**9)), ([4], 3.0, (0, 2, 2)), ([4], np.inf, (2, 2, 2)), ([], 3.0, (2, 2, 2))],
-)  # fmt: skip
-def test_headers_of_no_cell_no_grid_or_no_elements(
-    numbers: list[float], length: float, shape: tuple[int, int, int]
-) -> None:
-    with pytest.raises(DataFileError, match=r"a\.cube.* in its header"):
-        header_atoms(Path("a.cube"), numbers, np.zeros((len(numbers), 3)), np.diag([length] * 3), shape)

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from maladist.errors import DFTError
-from maladist.io.qe.run import read_dft_run
+from maladist.io.calculations import read_dft_run
 from tests.io.conftest import FileOf
 
 OF_DENSITY = ("hartree_eV", "xc_eV", "ewald_eV")

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from maladist.errors import DataFileError, DFTError, PhysicsError
+from maladist.io.calculations import read_dft_run
 from maladist.io.qe.output import is_qe_output, read_qe_output, read_runs
-from maladist.io.qe.run import read_dft_run
 from maladist.io.qe.xml import read_qe_xml
 from tests.io.conftest import FileOf
 
