@@ -24,6 +24,7 @@ from rich.table import Table
 from scipy.spatial import cKDTree
 from threadpoolctl import threadpool_limits
 
+from maladist.arrays import Array
 from maladist.descriptors import BispectrumSpec, adjoint, evaluate
 from maladist.descriptors.bispectrum.cpu import operations
 from maladist.descriptors.bispectrum.lammps import lammps_adjoint
@@ -54,7 +55,7 @@ def beryllium(n: int) -> Atoms:
     return atoms
 
 
-def block(n: int, edge: int) -> tuple[np.ndarray[Any, np.dtype[np.float64]], LocalAtoms]:
+def block(n: int, edge: int) -> tuple[Array, LocalAtoms]:
     """Points of a brick of a grid in `beryllium(n)`, edge×edge×edge, and the atoms that it can see."""
     atoms = beryllium(n)
     grid = Grid.from_spacing(atoms.cell.array, (_SPACING, _SPACING, _SPACING))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
+from maladist.arrays import Array
 
 Functional = Literal["pbe", "pw92", "pz"]
 """The exchange-correlation functionals that this program has."""
@@ -39,9 +38,9 @@ class Element:
     valence: float | None = None
     pseudopotential: str = ""
     sha256: str = ""
-    core_radii: npt.NDArray[np.float64] | None = None
-    core_rab: npt.NDArray[np.float64] | None = None
-    core_density: npt.NDArray[np.float64] | None = None
+    core_radii: Array | None = None
+    core_rab: Array | None = None
+    core_density: Array | None = None
     xc: Functional | None = None
 
     @property

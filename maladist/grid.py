@@ -15,10 +15,10 @@ from typing import Final, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from maladist.arrays import Array
 from maladist.errors import GridError
 from maladist.reprs import html_table
 
-Array = npt.NDArray[np.float64]
 Kernel = Literal["gaussian", "fermi-derivative", "none", "unknown"]
 
 _FACTORS = (2, 3, 5, 7)

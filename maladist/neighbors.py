@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from maladist.arrays import Array, Indices, Numbers
 from maladist.grid import Block, Grid
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,8 @@ class LocalAtoms:
     """
 
     positions: Array
-    numbers: npt.NDArray[np.int16]
-    indices: npt.NDArray[np.int64] | None = None
+    numbers: Numbers
+    indices: Indices | None = None
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -64,7 +63,7 @@ class CellList:
 
     cell: Array
     positions: Array
-    numbers: npt.NDArray[np.int16]
+    numbers: Numbers
     cutoff: float
 
     @cached_property
@@ -73,13 +72,13 @@ class CellList:
         return np.asarray(self.cutoff * np.linalg.norm(np.linalg.inv(self.cell), axis=0))
 
     @cached_property
-    def _bins(self) -> npt.NDArray[np.int64]:
+    def _bins(self) -> Indices:
         # Never many more bins than atoms, however empty the cell.
         most = max(1, int(np.ceil(2 * len(self.numbers) ** (1 / 3))))
         return np.clip(np.floor(1 / self._reach), 1, most).astype(np.int64)
 
     @cached_property
-    def _sorted(self) -> tuple[Array, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def _sorted(self) -> tuple[Array, Indices, Indices]:
         """Wrapped fractional positions in the order of their bins, the atoms' indices, and where each bin starts."""
         fractional = self.positions @ np.linalg.inv(self.cell)
         # Wrapped into the cell, so that the image of a bin tells the image of its atoms.
@@ -123,7 +122,7 @@ class CellList:
         return self.around(np.array(block.start) / shape, (np.array(block.stop) - 1) / shape)
 
 
-def nearest_distances(cell: Array, positions: Array, numbers: npt.NDArray[np.int16], within: float) -> dict[str, float]:
+def nearest_distances(cell: Array, positions: Array, numbers: Numbers, within: float) -> dict[str, float]:
     """Smallest distance between atoms by pair of elements, Å: 'Al-Be', in the order of the alphabet.
 
     Parameters

@@ -14,9 +14,10 @@ import numpy as np
 import xarray as xr
 from ase.data import chemical_symbols
 
+from maladist.arrays import Array
 from maladist.elements import Element
 from maladist.errors import AtomsError, StoreError
-from maladist.grid import Array, EnergyGrid, Grid
+from maladist.grid import EnergyGrid, Grid
 from maladist.physics.energies import TERMS, TOTAL
 from maladist.physics.system import DoubleCounting, System, wrapped
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 from distributed import Client
 from scipy.interpolate import CubicSpline
 
 from maladist import schema
+from maladist.arrays import AnyArray, Array
 from maladist.cluster import client_or_local
 from maladist.errors import EnergyWindowError, InputError, StoreError
 from maladist.grid import Block, EnergyGrid
@@ -30,7 +30,6 @@ from maladist.parallel import waves
 from maladist.parallel.progress import Finished, Observer, Silent
 from maladist.units import BOLTZMANN
 
-Array = npt.NDArray[np.float64]
 Reference = Literal["edge", "fermi"]
 
 
@@ -278,11 +277,11 @@ def _notes(found: Sequence[_Snapshot], results: Sequence[Aligned], energies: Arr
 
 def align_block(source: str, target: Where, field: str, block: Block, levels: slice, matrix: Array | None) -> None:
     """Copy a block of a field; of the LDOS the levels, or what the matrix makes of them."""
-    values: npt.NDArray[Any] = stores.read_region(source, field, block.slices)
+    values: AnyArray = stores.read_region(source, field, block.slices)
     if field == "ldos":
         values = _moved(values, levels, matrix).astype(np.float32, copy=False)
     stores.write_region(target, field, block.slices, values)
 
 
-def _moved(values: npt.NDArray[Any], levels: slice, matrix: Array | None) -> npt.NDArray[Any]:
+def _moved(values: AnyArray, levels: slice, matrix: Array | None) -> AnyArray:
     return values[..., levels] if matrix is None else values @ matrix.T.astype(values.dtype)

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 from distributed import Client
 
 from maladist import schema
+from maladist.arrays import AnyArray
 from maladist.cluster import client_or_local
 from maladist.errors import InputError, StoreError
 from maladist.grid import Block, Grid
@@ -173,7 +173,7 @@ def write_block(
         raw.write_region(Path(path), offsets, shape, block.slices, values)
 
 
-def _with_positions(values: npt.NDArray[Any], field: str, grid: Grid, block: Block) -> npt.NDArray[Any]:
+def _with_positions(values: AnyArray, field: str, grid: Grid, block: Block) -> AnyArray:
     values = values.reshape(*block.shape, -1)
     if field != "descriptors":
         return values

@@ -14,6 +14,7 @@ import torch
 import xarray as xr
 
 from maladist import schema
+from maladist.arrays import Array
 from maladist.descriptors import Spec, spec_from_dict
 from maladist.errors import EnergyWindowError, InputError, StoreError
 from maladist.grid import NO_ENERGIES, EnergyGrid
@@ -63,7 +64,7 @@ class Snapshot:
     chunks: tuple[int, int, int]
     stored: Spec | None
     terms: Mapping[str, float]
-    dos: npt.NDArray[np.float64] | None
+    dos: Array | None
     has_density: bool
     potential: str = ""
 

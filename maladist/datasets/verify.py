@@ -11,17 +11,15 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from maladist.arrays import Array
 from maladist.errors import DataFileError
 from maladist.grid import EnergyGrid, Kernel
 from maladist.io.qe.run import DFTRun
 from maladist.physics.broadening import COARSE, aliasing, broadened_dos, coarsest_spacing
 from maladist.physics.fermi import number_weights
 from maladist.units import BOHR, LDOS_QE, RYDBERG
-
-Array = npt.NDArray[np.float64]
 
 KERNELS: Final[tuple[Kernel, ...]] = ("gaussian", "fermi-derivative")
 FITS: Final = 0.02

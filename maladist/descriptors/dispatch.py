@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from maladist.arrays import Array
 from maladist.descriptors.spec import Adjoint, AdjointKernel, Kernel, Request, Spec
 from maladist.errors import AtomsError, GridError, InputError
 from maladist.neighbors import LocalAtoms
 from maladist.numerics import CPU, Numerics
-
-Array = npt.NDArray[np.float64]
 
 BATCH = 8192
 """Points whose descriptors and LDOS exist at one time on a CPU."""

@@ -8,13 +8,13 @@ index l² + l + m; m > 0 goes with cos(mφ), m < 0 with sin(|m|φ).
 from __future__ import annotations
 
 import math
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
-T = TypeVar("T", npt.NDArray[np.floating[Any]], torch.Tensor)
+from maladist.arrays import Floats
+
+T = TypeVar("T", Floats, torch.Tensor)
 
 
 def solid_harmonics(x: T, y: T, z: T, l_max: int) -> list[T]:

@@ -17,15 +17,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch.autograd.function import once_differentiable
 
+from maladist.arrays import Array, Indices
 from maladist.descriptors.harmonics import solid_harmonics
 from maladist.descriptors.spec import COINCIDENT, Request
-
-Array = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
 
 _CPU_BUDGET = 64 * 2**20
 _GPU_SHARE = 0.25

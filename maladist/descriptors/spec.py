@@ -16,10 +16,10 @@ from numbers import Real
 from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from ase.data import atomic_numbers, chemical_symbols
 
+from maladist.arrays import Array, Numbers
 from maladist.errors import AtomsError, InputError
 
 COINCIDENT = 1e-8
@@ -46,9 +46,9 @@ class Request:
         Number of threads that the kernel may use.
     """
 
-    points: npt.NDArray[np.float64]
-    positions: npt.NDArray[np.float64]
-    numbers: npt.NDArray[np.int16]
+    points: Array
+    positions: Array
+    numbers: Numbers
     variables: tuple[torch.Tensor, torch.Tensor]
     device: torch.device
     dtype: torch.dtype
@@ -75,8 +75,8 @@ class Adjoint(NamedTuple):
         Σ_r Σ_k g_k(r) ⊗ (R_k − r), the derivative by a strain of all points and atoms together, (3, 3) float64.
     """
 
-    gradient: npt.NDArray[np.float64]
-    virial: npt.NDArray[np.float64]
+    gradient: Array
+    virial: Array
 
 
 AdjointKernel = Callable[[Request, torch.Tensor], Adjoint]
@@ -202,7 +202,7 @@ def check_named(argument: str, named: Collection[str], symbols: Collection[str])
         raise InputError(argument, came, "one for every element", "Or leave them out: elements then get defaults.")
 
 
-def weights_by_atom(numbers: npt.NDArray[np.int16], weights: Mapping[str, float]) -> npt.NDArray[np.float64]:
+def weights_by_atom(numbers: Numbers, weights: Mapping[str, float]) -> Array:
     """Weight of each atom, (n,) float64; all 1 where no weights are given.
 
     Raises

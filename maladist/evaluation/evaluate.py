@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, Final, Unpack
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import xarray as xr
 from distributed import Client
 
 from maladist import schema
+from maladist.arrays import Array
 from maladist.cluster import client_or_local
 from maladist.datasets.snapshots import Snapshot, find_snapshots
 from maladist.errors import AccuracyWarning, InputError, PhysicsError
@@ -40,8 +40,6 @@ from maladist.prediction.options import Chunks, NumericsOptions, check_chunks
 from maladist.prediction.predict import predict
 from maladist.prediction.result import Prediction
 from maladist.prediction.setup import known_elements
-
-Array = npt.NDArray[np.float64]
 
 _POINTS: Final = 16384  # of a comparison's task
 _AT_ONCE: Final = 2  # snapshots under way: the workers have blocks while the client solves for a Fermi level

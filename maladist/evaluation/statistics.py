@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import pearsonr, spearmanr
 
+from maladist.arrays import Array
 from maladist.datasets.snapshots import Snapshot
 from maladist.elements import Element
 from maladist.errors import InputError
 from maladist.parallel.progress import Finished
 from maladist.physics.energies import ion_energy
 
-Array = npt.NDArray[np.float64]
 Rows = list[list[float]]
 TOTAL, BAND = "total_free_energy", "band_energy"
 _SAME: Final = 1e-6  # meV/atom: a term that the LDOS does not enter, such as Ewald, is the same for all members

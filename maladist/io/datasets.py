@@ -13,11 +13,11 @@ from typing import Any
 
 import ase
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 import zarr
 
 from maladist import schema
+from maladist.arrays import AnyArray, Array
 from maladist.errors import StoreError
 from maladist.io import stores
 from maladist.io.appearing import appearing
@@ -115,7 +115,7 @@ def _finished(path: Path) -> list[Path]:
     return sorted(g for g in groups if stores.is_complete(g))
 
 
-def write_reference(group: Where, run: DFTRun, dos: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None = None) -> None:
+def write_reference(group: Where, run: DFTRun, dos: tuple[AnyArray, AnyArray] | None = None) -> None:
     """Write the group ``reference`` of a snapshot.
 
     Parameters
@@ -131,7 +131,7 @@ def write_reference(group: Where, run: DFTRun, dos: tuple[npt.NDArray[Any], npt.
         "pools": run.pools,
         "full_precision": run.full_precision,
     }
-    values: dict[str, tuple[tuple[str, ...], npt.NDArray[Any], str]] = {
+    values: dict[str, tuple[tuple[str, ...], AnyArray, str]] = {
         name: ((), np.asarray(value, dtype=np.float64), "1" if name == "n_electrons" else "eV")
         for name, value in run.terms.items()
     }
@@ -150,7 +150,7 @@ def write_reference(group: Where, run: DFTRun, dos: tuple[npt.NDArray[Any], npt.
 
 
 def copy_reference(
-    group: Where, facts: dict[str, Any], values: dict[str, tuple[tuple[str, ...], npt.NDArray[Any], str]]
+    group: Where, facts: dict[str, Any], values: dict[str, tuple[tuple[str, ...], AnyArray, str]]
 ) -> None:
     """Write a group ``reference`` from another's attributes and variables: name -> (dims, values, units)."""
     stores.add_group(group, REFERENCE, facts)
@@ -164,7 +164,7 @@ def read_reference(group: Path) -> xr.Dataset | None:
     return stores.open_dataset(group / REFERENCE, need=None).load()
 
 
-def read_forces(group: Path) -> npt.NDArray[np.float64] | None:
+def read_forces(group: Path) -> Array | None:
     """Forces of a snapshot's DFT, (n_atoms, 3), eV/Å; None where there are none."""
     reference = read_reference(group)
     return None if reference is None or "forces" not in reference else np.asarray(reference["forces"].values)

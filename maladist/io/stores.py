@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from maladist import schema
+from maladist.arrays import AnyArray
 from maladist.attributes import check_attributes
 from maladist.errors import StoreError
 from maladist.io import ownership
@@ -182,7 +182,7 @@ def open_array(path: Where, name: str, mode: Literal["r", "r+"] = "r+") -> zarr.
         return zarr.open_array(ChunkStore(path, read_only=mode == "r", sealed=sealed), path=name, mode=mode)
 
 
-def read_region(path: Where, name: str, region: tuple[slice | int, ...] = ()) -> npt.NDArray[Any]:
+def read_region(path: Where, name: str, region: tuple[slice | int, ...] = ()) -> AnyArray:
     """Read a region of an array; all of it by default.
 
     Raises
@@ -195,12 +195,12 @@ def read_region(path: Where, name: str, region: tuple[slice | int, ...] = ()) ->
         return np.asarray(array[region or ...])
 
 
-def write_region(path: Where, name: str, region: tuple[slice | int, ...], values: npt.NDArray[Any]) -> None:
+def write_region(path: Where, name: str, region: tuple[slice | int, ...], values: AnyArray) -> None:
     """Write a block's own region of an array; the caller answers for regions being whole chunks."""
     open_array(path, name)[region] = values
 
 
-def write_values(path: Where, values: Mapping[str, tuple[tuple[str, ...], npt.NDArray[Any], str]]) -> None:
+def write_values(path: Where, values: Mapping[str, tuple[tuple[str, ...], AnyArray, str]]) -> None:
     """Write small whole arrays: name -> (dims, values, units). A scalar has no dims. Arrays that exist are replaced."""
     group = _group(path, "r+")
     for name, (dims, data, units) in values.items():

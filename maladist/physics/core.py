@@ -14,14 +14,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from maladist.arrays import Array
 from maladist.elements import Element
 from maladist.errors import PseudopotentialError
 from maladist.physics.reciprocal import ReciprocalSlab, to_real
 from maladist.physics.structure_factor import structure_factors
 from maladist.physics.system import System
 from maladist.units import BOHR, RYDBERG_BOHR2
-
-Array = npt.NDArray[np.float64]
 
 LARGEST_RADIUS = 10 * BOHR
 """Å; the mesh beyond carries nothing but rounding."""

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.optimize import brentq
 from torch import Tensor
 
+from maladist.arrays import Array
 from maladist.errors import AccuracyWarning, EnergyWindowError, InputError
 from maladist.grid import EnergyGrid
 from maladist.physics.fermi_weights import (
@@ -190,7 +190,7 @@ def fermi_states(dos: Tensor, energy_grid: EnergyGrid, system: System) -> list[F
     return states
 
 
-def number_rows(states: Sequence[FermiState]) -> npt.NDArray[np.float64]:
+def number_rows(states: Sequence[FermiState]) -> Array:
     """The weights that turn an LDOS into n(r) at each temperature, (temperatures, levels) float64."""
     return np.stack([state.weights.number.numpy() for state in states])
 

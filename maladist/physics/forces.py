@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from maladist.arrays import Array
 from maladist.errors import PhysicsError
 from maladist.grid import EnergyGrid
 from maladist.physics.core import core_derivatives_of
@@ -36,8 +36,6 @@ from maladist.physics.ewald import ewald_derivatives
 from maladist.physics.fermi import FermiState, number_slopes
 from maladist.physics.reciprocal import ReciprocalSlab
 from maladist.physics.system import System
-
-Array = npt.NDArray[np.float64]
 
 _BALANCE: Final = 1e-8  # share of the electrons by which N(μ) may be off: a root is met to 1e-13 eV
 _GAP: Final = 1e-6  # ∫ d_F in electrons/eV per electron below which μ has no hold on N

@@ -13,22 +13,20 @@ from typing import Any, NamedTuple
 
 import finufft
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from maladist.arrays import Array, Complex
 from maladist.physics.reciprocal import ReciprocalSlab
 
 _PRECISION = 1e-12
-Complex = npt.NDArray[np.complex128]
-Real = npt.NDArray[np.float64]
 
 
 class _Piece(NamedTuple):
     """A brick of a slab in which the integer coordinates of G ascend without a jump."""
 
     slices: tuple[slice, slice, slice]
-    centre: Real
+    centre: Array
     modes: tuple[int, int, int]
 
 
@@ -80,7 +78,7 @@ class _StructureFactors(torch.autograd.Function):
         for piece in _pieces(ctx.slab):
             phase = np.exp(1j * (angles @ piece.centre))
 
-            def at_atoms(field: Complex, phase: Complex = phase) -> Real:
+            def at_atoms(field: Complex, phase: Complex = phase) -> Array:
                 field = np.ascontiguousarray(field)
                 values = finufft.nufft3d2(*angles.T.copy(), field, eps=_PRECISION, isign=1, nthreads=1)
                 return np.asarray((values * phase).real)
@@ -94,7 +92,7 @@ class _StructureFactors(torch.autograd.Function):
         return torch.from_numpy(by_position).to(to) * weights[:, None], torch.from_numpy(by_weight).to(to), None
 
 
-def _angles(fractional: Tensor) -> Real:
+def _angles(fractional: Tensor) -> Array:
     x = fractional.detach().cpu().numpy()
     # Into (−π, π]: S(G) does not change by lattice vectors, and large angles would lose digits.
     return np.asarray(2 * np.pi * (x - np.round(x)))

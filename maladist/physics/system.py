@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
 import ase
 import numpy as np
 
+from maladist.arrays import Array, Numbers
 from maladist.elements import Element
 from maladist.errors import GridError, InputError, PhysicsError
 from maladist.grid import Grid
@@ -57,8 +58,8 @@ class System:
     """
 
     grid: Grid
-    positions: np.ndarray[Any, np.dtype[np.float64]]
-    numbers: np.ndarray[Any, np.dtype[np.int16]]
+    positions: Array
+    numbers: Numbers
     elements: Mapping[str, Element]
     xc: Functional | None = None
     density_cutoff: float | None = None
@@ -85,7 +86,7 @@ class System:
         return ase.Atoms(numbers=self.numbers, positions=self.positions, cell=self.grid.cell_array, pbc=True)
 
     @property
-    def charges(self) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+    def charges(self) -> Array | None:
         """Valence charge of each atom, (n,) float64; None where one is not known."""
         valences = valences_of(self.symbols, self.elements)
         return None if valences is None else np.array(valences)
@@ -118,7 +119,7 @@ class System:
         return largest_cutoff(self.grid) if self.density_cutoff is None else self.density_cutoff
 
 
-def wrapped(atoms: ase.Atoms, grid: Grid) -> np.ndarray[Any, np.dtype[np.float64]]:
+def wrapped(atoms: ase.Atoms, grid: Grid) -> Array:
     """Positions of atoms inside of a grid's cell, (n, 3) float64, Å; in fractions they stay where they are."""
     return np.asarray(atoms.get_scaled_positions(wrap=True) @ grid.cell_array)
 

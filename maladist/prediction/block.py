@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from maladist.arrays import Array
 from maladist.descriptors.dispatch import batches
 from maladist.grid import Block, Grid
 from maladist.io import stores
@@ -29,8 +30,6 @@ from maladist.parallel.workers import peak_memory, worker_name
 from maladist.prediction.novelty import NOVELTY
 from maladist.prediction.record import MODES, REFERENCE, TALLY
 from maladist.prediction.tally import STAGES, Tally
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from maladist.arrays import Array
 from maladist.descriptors.dispatch import adjoint, batches
 from maladist.grid import Block, Grid
 from maladist.io import stores
@@ -26,8 +26,6 @@ from maladist.parallel.workers import peak_memory, worker_name
 from maladist.physics.forces import Cotangents, Derivatives
 from maladist.prediction.block import Clock, ModelBlob, Report, worker_model
 from maladist.prediction.record import DERIVATIVES, POTENTIAL
-
-Array = npt.NDArray[np.float64]
 
 
 class Share(NamedTuple):

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from maladist.arrays import Array
 from maladist.errors import StoreError
 from maladist.grid import Block
 from maladist.io import stores
@@ -40,7 +40,6 @@ from maladist.prediction.passes import Pass, Run, run_pass
 from maladist.prediction.record import DERIVATIVES, MODES, POTENTIAL
 from maladist.prediction.values import Values
 
-Array = npt.NDArray[np.float64]
 _MEAN_POINTS: Final = 2**20  # points of a task of ū
 _ROWS: Final = 64  # rows of the record that are read at a time
 

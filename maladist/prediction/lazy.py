@@ -11,11 +11,11 @@ import ase
 import dask
 import dask.array as da
 import numpy as np
-import numpy.typing as npt
 import torch
 import xarray as xr
 
 from maladist import schema
+from maladist.arrays import Floats
 from maladist.descriptors import Spec, evaluate, told_apart
 from maladist.errors import AccuracyWarning
 from maladist.grid import Block, Blocks, Grid
@@ -137,7 +137,7 @@ def _blocks(grid: Grid, chunks: Chunks) -> Blocks:
 
 
 Shared = tuple[CellList, T, Numerics]
-BlockFunction = Callable[[Grid, Block, CellList, T, Numerics], npt.NDArray[np.floating]]
+BlockFunction = Callable[[Grid, Block, CellList, T, Numerics], Floats]
 
 
 def _map(function: BlockFunction[T], blocks: Blocks, column: tuple[int, str], shared: Shared[T]) -> da.Array:
@@ -155,16 +155,14 @@ def _map(function: BlockFunction[T], blocks: Blocks, column: tuple[int, str], sh
 
 def _one_block(
     blocks: Blocks, function: BlockFunction[T], shared: Shared[T], block_info: Mapping[None, Mapping[str, Any]]
-) -> npt.NDArray[np.floating]:
+) -> Floats:
     at = block_info[None]["chunk-location"][:3]
     block = blocks[int(np.ravel_multi_index(at, blocks.counts))]
     torch.set_num_threads(1)  # a worker runs as many tasks as it has threads
     return np.asarray(function(blocks.grid, block, *shared)).reshape(*block.shape, -1)
 
 
-def _descriptor_block(
-    grid: Grid, block: Block, cell_list: CellList, spec: Spec, numerics: Numerics
-) -> npt.NDArray[np.floating]:
+def _descriptor_block(grid: Grid, block: Block, cell_list: CellList, spec: Spec, numerics: Numerics) -> Floats:
     here, seen = numerics.here(), cell_list.near_block(grid, block)
     # On one thread: Dask runs a task on each of a worker's threads at the same time.
     features = evaluate(
@@ -173,8 +171,6 @@ def _descriptor_block(
     return np.asarray(features.cpu().numpy())
 
 
-def _ldos_block(
-    grid: Grid, block: Block, cell_list: CellList, blob: ModelBlob, numerics: Numerics
-) -> npt.NDArray[np.floating]:
+def _ldos_block(grid: Grid, block: Block, cell_list: CellList, blob: ModelBlob, numerics: Numerics) -> Floats:
     parts = field_batches(grid.points(block), cell_list.near_block(grid, block), blob, numerics, Clock())
     return np.concatenate([fields.ldos.cpu().numpy() for *_, fields in parts])

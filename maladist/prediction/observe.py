@@ -12,12 +12,12 @@ from typing import Any, Unpack
 import ase
 import dask.array as da
 import numpy as np
-import numpy.typing as npt
 import torch
 import xarray as xr
 from distributed import Client
 
 from maladist import schema
+from maladist.arrays import AnyArray, Array
 from maladist.cluster import client_or_local
 from maladist.errors import InputError, StoreError
 from maladist.io import stores
@@ -34,7 +34,6 @@ from maladist.prediction.record import REFERENCE
 from maladist.prediction.result import Prediction, temporary_store
 from maladist.prediction.values import result_values
 
-Array = npt.NDArray[np.float64]
 _CHUNK_BYTES = 64 * 2**20  # of LDOS in a task, where the store does not say
 
 
@@ -239,7 +238,7 @@ def _densities(
     if reference is not None:
         number = number - number[at_t0]
 
-    def integrate(block: npt.NDArray[Any], number: Array) -> Array:
+    def integrate(block: AnyArray, number: Array) -> Array:
         return np.moveaxis(block.astype(np.float64) @ number.T, -1, 0)
 
     every = da.map_blocks(

@@ -6,16 +6,14 @@ from dataclasses import replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.spatial import cKDTree
 
+from maladist.arrays import Array
 from maladist.grid import EnergyGrid, Grid
 from maladist.neighbors import CellList, LocalAtoms
 from maladist.physics.fermi import fermi_states, number_weights
 from maladist.physics.system import System
-
-Array = npt.NDArray[np.float64]
 
 GROUP: Final = 250
 """Points of one pilot task; the spread between tasks is what tells the error of μ."""

@@ -18,13 +18,13 @@ from distributed import Client
 from distributed.client import ClosedClientError
 from distributed.comm import CommClosedError
 
+from maladist.arrays import Array
 from maladist.errors import BlockError, ClusterError, DomainError, InputError, OutputError, StoreError
 from maladist.grid import Block, Blocks
 from maladist.io import stores
 from maladist.io.targets import refusal
 from maladist.parallel.waves import NamedJob, scheduler_gone
 
-Array = npt.NDArray[np.float64]
 Record = dict[str, Any]
 """What a store was computed with, by name."""
 
@@ -106,7 +106,7 @@ def recorded(path: stores.Where, record: str, n_blocks: int) -> npt.NDArray[np.b
 
     def whole(first: int, last: int) -> npt.NDArray[np.bool_]:
         try:
-            return np.isfinite(stores.read_region(path, record, (slice(first, last),))).all(axis=1)
+            return np.isfinite(stores.read_region(path, record, (slice(first, last),))).all(axis=1).astype(bool)
         except StoreError:  # a row that is cut off: look at each for itself
             if last - first == 1:
                 return np.array([False])

@@ -12,10 +12,10 @@ from typing import Any
 
 import ase
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 
 from maladist import schema
+from maladist.arrays import Array
 from maladist.errors import DependencyError, InputError
 from maladist.grid import Grid
 from maladist.io import stores
@@ -163,16 +163,16 @@ class Prediction:
         return Energies.from_dict({n: None if np.isnan(v) else v for n, v in terms.items()}, self.dataset.sizes["atom"])
 
     @property
-    def forces(self) -> npt.NDArray[np.float64] | None:
+    def forces(self) -> Array | None:
         """Forces on the atoms, (n_atoms, 3) eV/Å; None where they were not asked for."""
         return self._array("forces")
 
     @property
-    def stress(self) -> npt.NDArray[np.float64] | None:
+    def stress(self) -> Array | None:
         """Stress with the sign of ASE, xx, yy, zz, yz, xz, xy, eV/Å³; None where it was not asked for."""
         return self._array("stress")
 
-    def _array(self, name: str) -> npt.NDArray[np.float64] | None:
+    def _array(self, name: str) -> Array | None:
         if name not in self.dataset:
             return None
         self._check_one(name)

@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from distributed import Client
 
+from maladist.arrays import Array
 from maladist.errors import InputError, StoreError
 from maladist.grid import Block
 from maladist.io import stores
@@ -51,7 +51,6 @@ from maladist.prediction.tally import Tally, add_up
 from maladist.prediction.template import make_store, reset_work
 from maladist.prediction.values import result_values, run_attributes, run_values, worker_seconds
 
-Array = npt.NDArray[np.float64]
 _DENSITY_POINTS: Final = 2**18  # points of a task of the density
 _ELECTRONS: Final = 1e-3  # share of the electrons by which a density channel may be off without a word
 _ROWS: Final = 1024  # tallies that the client reads at a time

@@ -7,11 +7,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from maladist.arrays import Array
 from maladist.learning.domain import Outside
-
-Array = npt.NDArray[np.float64]
 
 STAGES: Final = ("descriptors", "network", "reductions", "io")
 """Stages of a block's work whose seconds are counted."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-import numpy as np
-import numpy.typing as npt
-
 from maladist import schema
+from maladist.arrays import Array
 from maladist.io import stores
 from maladist.io.ownership import Claim
 from maladist.io.stores import ArrayTemplate, field_template
@@ -16,8 +14,6 @@ from maladist.prediction.novelty import NOVELTY
 from maladist.prediction.passes import Run
 from maladist.prediction.record import BASIS, MODES, REFERENCE, TALLY
 from maladist.prediction.tally import row_length
-
-Array = npt.NDArray[np.float64]
 
 
 def make_store(run: Run, basis: Array, overwrite: bool) -> Claim:

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from maladist import schema
+from maladist.arrays import AnyArray, Array
 from maladist.grid import EnergyGrid
 from maladist.physics.energies import Energies
 from maladist.physics.fermi import FermiState
@@ -19,13 +19,13 @@ from maladist.prediction.block import Report
 from maladist.prediction.provenance import provenance
 from maladist.prediction.tally import STAGES, Tally
 
-Values = dict[str, tuple[tuple[str, ...], npt.NDArray[Any], str]]
+Values = dict[str, tuple[tuple[str, ...], AnyArray, str]]
 
 
 def result_values(
     system: System,
     energy_grid: EnergyGrid,
-    dos: npt.NDArray[np.float64],
+    dos: Array,
     states: Sequence[FermiState],
     terms: Energies,
 ) -> Values:

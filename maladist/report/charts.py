@@ -10,10 +10,12 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 
+from maladist.arrays import Indices
+
 _STAGES = ("descriptors", "network", "reductions", "io", "density", "energies")
 
 
-def lanes(start: npt.ArrayLike, stop: npt.ArrayLike) -> npt.NDArray[np.int64]:
+def lanes(start: npt.ArrayLike, stop: npt.ArrayLike) -> Indices:
     """A lane for each task of a worker, the lowest that is free: as many lanes as ran at one time."""
     begins, ends = np.asarray(start, dtype=float), np.asarray(stop, dtype=float)
     out, until = np.zeros(len(begins), dtype=np.int64), list[float]()

@@ -8,19 +8,17 @@ from pathlib import Path
 
 import ase
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from scipy.ndimage import map_coordinates
 
+from maladist.arrays import Array
 from maladist.grid import Grid
 from maladist.io.targets import whole
 from maladist.prediction.result import Prediction
 from maladist.units import BOLTZMANN
-
-Array = npt.NDArray[np.float64]
 
 # Colours that differ in lightness too, so that they are told apart without colour vision and in print.
 _OCCUPIED, _LINE, _LEVEL = "#9ecae1", "#08306b", "#d94801"

@@ -9,14 +9,12 @@ from typing import Any, Final
 
 import ase
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
 from ase.data import covalent_radii
 from ase.data.colors import jmol_colors
 
+from maladist.arrays import Array
 from maladist.grid import Grid
-
-Array = npt.NDArray[np.float64]
 
 SAMPLES: Final = 42**3
 """Most samples of a volume: 0.2 MB of text, and a surface of some ten thousand triangles."""

@@ -14,13 +14,11 @@ from typing import Final
 
 import ase
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from maladist.arrays import Array
 from maladist.errors import InputError
 from maladist.neighbors import CellList
-
-Array = npt.NDArray[np.float64]
 
 TOO_NEAR: Final = 0.1
 """Quantile of the distances of independent configurations below which two count as correlated."""

@@ -25,9 +25,9 @@ from itertools import islice
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
+from maladist.arrays import Indices
 from maladist.errors import InputError
 from maladist.io.samples import Rows
 from maladist.training.samples import Chunk
@@ -204,7 +204,7 @@ def _portions(share: dict[int, list[Chunk]], points: int) -> int:
     return sum(sum(c.rows for c in chunks) // points for chunks in share.values())
 
 
-def _permuted(parts: list[Rows], order: npt.NDArray[np.int64]) -> Rows:
+def _permuted(parts: list[Rows], order: Indices) -> Rows:
     """Rows of all parts together in another order, without a copy of them together in this one."""
     out = np.empty((len(order), parts[0].shape[1]), np.float32)
     # The inverse permutation: where each row goes. So every part is read once, from its beginning to its end.

@@ -34,6 +34,7 @@ import torch
 from distributed import Client
 from torch import Tensor, nn
 
+from maladist.arrays import Array
 from maladist.datasets.snapshots import Snapshot
 from maladist.descriptors import Spec
 from maladist.descriptors.dispatch import evaluate
@@ -54,8 +55,6 @@ from maladist.physics.hartree import hartree_potential
 from maladist.physics.system import System
 from maladist.physics.xc import xc_potential
 from maladist.training.potential import centred, energetic
-
-Array = npt.NDArray[np.float64]
 
 DIRECTIONS: Final = 8
 """Displacements of a snapshot whose slopes are learnt."""

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from distributed import Client
 
+from maladist.arrays import Indices
 from maladist.datasets.snapshots import Snapshot
 from maladist.descriptors import Spec
 from maladist.descriptors.dispatch import batches
@@ -35,8 +35,6 @@ from maladist.io.samples import Rows, read_rows, write_rows
 from maladist.learning.scaling import Moments
 from maladist.neighbors import CellList, LocalAtoms
 from maladist.parallel import waves
-
-Indices = npt.NDArray[np.int64]
 
 _LEVELS: Final = 4096  # rows whose deviations exist in float64 at one time
 

@@ -9,15 +9,13 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.spatial import cKDTree
 from scipy.special import digamma
 
+from maladist.arrays import Array, Floats, Indices
 from maladist.errors import InputError
 from maladist.learning.network import FeedForward
-
-Rows = npt.NDArray[np.floating]
 
 _RIDGE = 1e-5
 
@@ -111,7 +109,7 @@ def jacobian_score(network: FeedForward, x: torch.Tensor) -> float:
     return float(-(sigma.log() + 1 / sigma).sum())
 
 
-def acsd(descriptors: Rows, ldos: Rows) -> float:
+def acsd(descriptors: Floats, ldos: Floats) -> float:
     """Average cosine similarity distance; smaller is better.
 
     Descriptors that are alike where the LDOS is not cannot be learnt from. With the cosine similarity
@@ -138,13 +136,13 @@ def acsd(descriptors: Rows, ldos: Rows) -> float:
     return float((excess.sum() - np.trace(excess)) / (n * (n - 1)))
 
 
-def _cosines(rows: Rows) -> npt.NDArray[np.float64]:
+def _cosines(rows: Floats) -> Array:
     unit = rows.astype(np.float64)
     unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), np.finfo(float).tiny)
     return np.asarray(unit @ unit.T)
 
 
-def mutual_information(descriptors: Rows, ldos: Rows, *, components: int = 4, neighbours: int = 3) -> float:
+def mutual_information(descriptors: Floats, ldos: Floats, *, components: int = 4, neighbours: int = 3) -> float:
     """Mutual information of descriptors and LDOS, nats; larger is better.
 
     The first estimator of Kraskov et al. [1]_, ψ(k) + ψ(N) − ⟨ψ(n_x + 1) + ψ(n_y + 1)⟩, n_x and n_y the numbers of
@@ -182,7 +180,7 @@ def mutual_information(descriptors: Rows, ldos: Rows, *, components: int = 4, ne
     return float(digamma(neighbours) + digamma(len(x_y)) - means)
 
 
-def principal(rows: Rows, components: int) -> npt.NDArray[np.float64]:
+def principal(rows: Floats, components: int) -> Array:
     """Leading principal components of standardised features, each of unit variance, (N, ≤ components)."""
     values = rows.astype(np.float64)
     centred = values - values.mean(0)
@@ -194,13 +192,13 @@ def principal(rows: Rows, components: int) -> npt.NDArray[np.float64]:
     return np.asarray(u[:, :kept] * np.sqrt(len(rows)))
 
 
-def _check_rows(descriptors: Rows, ldos: Rows, least: int) -> None:
+def _check_rows(descriptors: Floats, ldos: Floats, least: int) -> None:
     if len(descriptors) != len(ldos) or len(ldos) < least:
         came = f"{len(descriptors)} and {len(ldos)} points"
         raise InputError("descriptors and ldos", came, f"as many of both, {least} or more")
 
 
-def orthogonal_array(levels: list[int]) -> npt.NDArray[np.int64]:
+def orthogonal_array(levels: list[int]) -> Indices:
     """Runs of an experiment in which every two factors meet in all their combinations, (runs, factors).
 
     For s levels, s prime, Rao and Hamming's array: the runs are the vectors u of GF(s)^n, the columns c those whose

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from distributed import Client
 
 from maladist import schema
+from maladist.arrays import Array
 from maladist.cluster import client_or_local
 from maladist.datasets.convert.source import (
     DENSITY_UNITS,
@@ -182,7 +182,7 @@ class _Conversion:
         finished = partial(advance, self.observer)
         return waves.in_order(self.client, function, jobs, run_key="convert", finished=finished)
 
-    def _ldos(self) -> npt.NDArray[np.float64]:
+    def _ldos(self) -> Array:
         """D(ε) of the LDOS, 1/eV, in the order of the blocks whatever the order they came in."""
         ready, store = self.ready, self.store
         shape = self.blocks.block_shape

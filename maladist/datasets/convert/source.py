@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from maladist import schema
+from maladist.arrays import AnyArray
 from maladist.datasets.convert.tasks import TEXT, Level
 from maladist.descriptors.spec import Spec
 from maladist.errors import DataFileError, GridError, InputError
@@ -296,7 +296,7 @@ def snapshot_attributes(ready: CheckedSource, spec: Spec | None) -> dict[str, An
     }
 
 
-def read_dos(ready: CheckedSource) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:
+def read_dos(ready: CheckedSource) -> tuple[AnyArray, AnyArray] | None:
     """Energies (eV) and D (1/eV) of the DOS beside the LDOS; None where there is none."""
     if ready.source.dos is None:
         return None

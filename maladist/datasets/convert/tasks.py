@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from maladist.arrays import AnyArray, Array
 from maladist.descriptors.dispatch import batches
 from maladist.descriptors.spec import Spec
 from maladist.errors import DataFileError
@@ -44,7 +44,7 @@ def stage_level(level: Level, store: Where, block_shape: tuple[int, int, int], f
     return level.index
 
 
-def assemble_block(block: Block, store: Where, path: str, factor: float) -> npt.NDArray[np.float64]:
+def assemble_block(block: Block, store: Where, path: str, factor: float) -> Array:
     """Write all levels of a block; return their sums over its points, (levels,)."""
     if path:
         values = read_array(Path(path), block, "ldos") * np.float32(factor)
@@ -58,7 +58,7 @@ def assemble_block(block: Block, store: Where, path: str, factor: float) -> npt.
     return np.asarray(values.reshape(-1, values.shape[-1]).sum(axis=0, dtype=np.float64))
 
 
-def read_array(path: Path, block: Block, kind: str) -> npt.NDArray[Any]:
+def read_array(path: Path, block: Block, kind: str) -> AnyArray:
     """A block of a .npy or openPMD file, all features."""
     if path.suffix == ".npy":
         return np.array(mala_data.open_field(path)[block.slices])

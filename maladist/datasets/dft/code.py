@@ -9,6 +9,7 @@ import ase
 import numpy as np
 import numpy.typing as npt
 
+from maladist.arrays import Array
 from maladist.datasets.dft.scratch import Scratch
 from maladist.elements import Element
 from maladist.grid import EnergyGrid
@@ -29,7 +30,7 @@ class Calculated(NamedTuple):
     """
 
     run: DFTRun
-    density: npt.NDArray[np.float64]
+    density: Array
     ldos: npt.NDArray[np.float32]
 
 

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 import ase
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field, field_validator, model_validator
 
+from maladist.arrays import Array
 from maladist.configuration import FilePath, Section
 from maladist.datasets.dft.scratch import Scratch
 from maladist.elements import Element
@@ -135,7 +134,7 @@ class DFTSetup(Configuration):
         values = {k: v for k, v in kept.items() if k in Energies.model_fields}
         return self.of({**self.to_dict(), "energies": values}, self.argument)
 
-    def window(self, eigenvalues: npt.NDArray[np.float64], mu: float) -> Energies:
+    def window(self, eigenvalues: Array, mu: float) -> Energies:
         """Energies that the integrals need, and `MARGIN` more at either end.
 
         Parameters

@@ -20,8 +20,8 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from maladist.arrays import Array, Floats
 from maladist.descriptors.bispectrum import point_tiles, su2, su2_moments, su2_nodes, vector_code
 from maladist.descriptors.bispectrum.point_tiles import bin_atoms, candidates, compact_order, compiled, neighbours
 from maladist.descriptors.bispectrum.spec import CPU_TWOJMAX, BispectrumSpec
@@ -38,9 +38,6 @@ from maladist.descriptors.bispectrum.su2_moments import (
 from maladist.descriptors.bispectrum.su2_nodes import circle, h_places, n_angles, products, sphere, sphere_constants
 from maladist.descriptors.bispectrum.vector_code import aligned_empty, count_operations, lanes_of
 from maladist.errors import InputError
-
-Array = npt.NDArray[np.float64]
-Floats = npt.NDArray[np.floating[Any]]
 
 _SLAB = 8 * NEIGHBOURS  # neighbours of a tile that are written out at a time; their number has no limit
 _PAIRS = 8  # pairs of points of the sphere between changes of stage, which cost fetching other code

@@ -16,8 +16,8 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from maladist.arrays import Array, Floats
 from maladist.descriptors.bispectrum import su2_moments_adjoint, su2_nodes_adjoint
 from maladist.descriptors.bispectrum.cpu import Constants, code_version, radial_map, refuse_large
 from maladist.descriptors.bispectrum.point_tiles import bin_atoms, candidates, compact_order, compiled, neighbours
@@ -36,9 +36,6 @@ from maladist.descriptors.bispectrum.su2_nodes import circle, h_places, n_angles
 from maladist.descriptors.bispectrum.su2_nodes_adjoint import PAIRS, circle_adjoint, products_adjoint, sphere_adjoint
 from maladist.descriptors.bispectrum.vector_code import aligned_empty, count_operations, lanes_of
 from maladist.descriptors.spec import Adjoint
-
-Array = npt.NDArray[np.float64]
-Floats = npt.NDArray[np.floating[Any]]
 
 _SLAB = 16 * NEIGHBOURS  # neighbours of a tile that are written out at a time: twice those of most points
 _PORTION = 32  # tiles whose gradients are summed by themselves

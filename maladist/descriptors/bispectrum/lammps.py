@@ -23,21 +23,19 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.spatial import cKDTree
 
+from maladist.arrays import Array, Numbers
 from maladist.descriptors.bispectrum.spec import BispectrumSpec
 from maladist.descriptors.spec import COINCIDENT, weights_by_atom
 from maladist.errors import DependencyError
-
-Array = npt.NDArray[np.float64]
 
 _LOCK = Lock()
 _POINTS_AT_A_TIME = 20_000  # bounds LAMMPS's memory: the descriptors of a point and its neighbour list
 _LAUNCHER = ("PMI_", "PMIX_", "MPI_LOCAL")
 
 
-def bispectrum_lammps(points: Array, positions: Array, numbers: npt.NDArray[np.int16], spec: BispectrumSpec) -> Array:
+def bispectrum_lammps(points: Array, positions: Array, numbers: Numbers, spec: BispectrumSpec) -> Array:
     """Descriptors of points, quadratic ones included, (n_points, n_features) float64.
 
     Parameters
@@ -64,9 +62,7 @@ def bispectrum_lammps(points: Array, positions: Array, numbers: npt.NDArray[np.i
     return np.concatenate([np.empty((0, spec.n_features)), *parts])
 
 
-def lammps_adjoint(
-    points: Array, positions: Array, numbers: npt.NDArray[np.int16], spec: BispectrumSpec, cotangent: Array
-) -> Array:
+def lammps_adjoint(points: Array, positions: Array, numbers: Numbers, spec: BispectrumSpec, cotangent: Array) -> Array:
     """Gradient of Σ_r c·B(r) by the atoms, (n_atoms, 3), by `compute snad/atom`, which makes the derivative of each B.
 
     Parameters
@@ -96,9 +92,7 @@ def _off_atoms(points: Array, positions: Array) -> Array:
     return points - np.where(distance < 1.1e-10, COINCIDENT, 0.0)[:, None] * [0.0, 0.0, 1.0]
 
 
-def _run(
-    style: str, points: Array, positions: Array, numbers: npt.NDArray[np.int16], spec: BispectrumSpec, width: int
-) -> Array:
+def _run(style: str, points: Array, positions: Array, numbers: Numbers, spec: BispectrumSpec, width: int) -> Array:
     """What `compute style/atom` has for all atoms and then points, ``width`` columns; only points have surroundings."""
     elements, types = np.unique(numbers, return_inverse=True)
     n_types = len(elements) + 1

@@ -12,13 +12,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
+from maladist.arrays import Array, Indices
 from maladist.descriptors.spec import COINCIDENT
-
-Array = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.int64]
 
 _MOST_BINS = 2**22
 

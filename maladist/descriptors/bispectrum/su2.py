@@ -18,16 +18,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.integrate import lebedev_rule
 
+from maladist.arrays import Array, Floats
 from maladist.descriptors.harmonics import T, gegenbauer, solid_harmonics
-
-Array = npt.NDArray[np.float64]
-Floats = npt.NDArray[np.floating[Any]]
 
 _LEBEDEV_DEGREES = (*range(3, 32, 2), *range(35, 132, 6))
 
@@ -173,7 +169,7 @@ def tables(twojmax: int, dtype: str = "float64") -> Tables:
     )
 
 
-def _frozen(values: Array, dtype: str) -> Floats:
+def _frozen(values: Floats, dtype: str) -> Floats:
     constant = np.ascontiguousarray(values, dtype=dtype)
     constant.setflags(write=False)
     return constant

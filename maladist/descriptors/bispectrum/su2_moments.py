@@ -25,13 +25,12 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from llvmlite import ir
 
+from maladist.arrays import Array
 from maladist.descriptors.bispectrum.su2 import components
 from maladist.descriptors.bispectrum.vector_code import Code, Vector, stage
 
-Array = npt.NDArray[np.float64]
 Complex = tuple[Vector, Vector]
 
 NEIGHBOURS = 8

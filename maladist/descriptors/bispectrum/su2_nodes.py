@@ -19,14 +19,13 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from llvmlite import ir
 
+from maladist.arrays import Array
 from maladist.descriptors.bispectrum.su2 import components, quadrature
 from maladist.descriptors.bispectrum.su2_moments import jacobi, kappa, moment_places
 from maladist.descriptors.bispectrum.vector_code import Code, Vector, register_file, stage
 
-Array = npt.NDArray[np.float64]
 Triple = tuple[int, int, int]
 
 

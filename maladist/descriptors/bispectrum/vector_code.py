@@ -15,11 +15,12 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
+
+from maladist.arrays import AnyArray
 
 _INDEX = ir.IntType(64)
 
@@ -230,7 +231,7 @@ def lanes_of(dtype: np.dtype[Any]) -> int:
     return register_file()[0] // dtype.itemsize
 
 
-def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> AnyArray:
     """An uninitialised array that starts on a cache line: unaligned wide loads would touch two lines each."""
     n_bytes = int(np.prod(shape)) * dtype.itemsize
     raw = np.empty(n_bytes + 64, np.uint8)

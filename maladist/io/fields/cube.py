@@ -10,9 +10,10 @@ from typing import IO
 import ase
 import numpy as np
 
+from maladist.arrays import Array
 from maladist.errors import DataFileError
 from maladist.grid import Grid
-from maladist.io.fields.header import Array, FieldHeader, Region, header_atoms
+from maladist.io.fields.header import FieldHeader, Region, header_atoms
 from maladist.io.fields.numbers import NumberStream, open_numbers, write_numbers
 from maladist.units import BOHR
 

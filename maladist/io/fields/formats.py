@@ -9,10 +9,11 @@ from typing import Protocol
 import ase
 import numpy as np
 
+from maladist.arrays import Array
 from maladist.errors import DataFileError
 from maladist.grid import Grid
 from maladist.io.fields import cube, xsf
-from maladist.io.fields.header import Array, FieldHeader, Region
+from maladist.io.fields.header import FieldHeader, Region
 
 
 class FieldFormat(Protocol):

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from ase.data import chemical_symbols
 
+from maladist.arrays import Array
 from maladist.errors import AtomsError, DataFileError, InputError
 from maladist.grid import Grid
 from maladist.schema import check_atoms
 
-Array = npt.NDArray[np.float64]
 Region = tuple[slice, slice, slice]
 
 

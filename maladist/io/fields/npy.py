@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from maladist.arrays import AnyArray
 from maladist.errors import DataFileError
 from maladist.io.foreign import refusing
 from maladist.io.paths import plain_file
 
 
-def map_array(path: str | Path) -> npt.NDArray[Any]:
+def map_array(path: str | Path) -> AnyArray:
     """Map a .npy file for reading.
 
     Raises

@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import IO, Final
 
 import numpy as np
-import numpy.typing as npt
 
+from maladist.arrays import Array
 from maladist.errors import DataFileError
 from maladist.io.paths import plain_file
-
-Array = npt.NDArray[np.float64]
 
 _PIECE: Final = 2**20
 _LARGEST: Final = 1e30

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
+from maladist.arrays import AnyArray
 from maladist.errors import DataFileError
 from maladist.io.fields import raw
 from maladist.io.foreign import refusing
@@ -82,7 +82,7 @@ def field_shape(path: Path) -> tuple[int, int, int, int]:
     return (*shape, len(names))
 
 
-def read_region(path: Path, region: tuple[slice, slice, slice], kind: str) -> npt.NDArray[Any]:
+def read_region(path: Path, region: tuple[slice, slice, slice], kind: str) -> AnyArray:
     """All features of a region, (x, y, z, features), in internal units.
 
     Raises
@@ -154,7 +154,7 @@ def _write_attributes(file: h5py.File) -> None:
     file.attrs["is_mala_data"] = np.int64(1)
 
 
-def write_field(path: Path, values: npt.NDArray[Any], kind: str) -> None:
+def write_field(path: Path, values: AnyArray, kind: str) -> None:
     """Write a whole field, (x, y, z, features), in the units that MALA has; for small fields."""
     x, y, z, n = values.shape
     offsets = create(path, (x, y, z, n), kind, str(values.dtype))

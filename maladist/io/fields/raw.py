@@ -11,10 +11,10 @@ import os
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+
+from maladist.arrays import AnyArray
 
 _CANNOT = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)  # file systems that cannot promise room
 
@@ -45,7 +45,7 @@ def write_region(
     offsets: Sequence[int],
     shape: tuple[int, ...],
     region: tuple[slice, slice, slice],
-    values: npt.NDArray[Any],
+    values: AnyArray,
 ) -> None:
     """Write a region of a field into a file that is long enough.
 
@@ -70,9 +70,7 @@ def write_region(
         os.close(handle)
 
 
-def _write_array(
-    handle: int, offset: int, shape: tuple[int, ...], region: Sequence[slice], values: npt.NDArray[Any]
-) -> None:
+def _write_array(handle: int, offset: int, shape: tuple[int, ...], region: Sequence[slice], values: AnyArray) -> None:
     """Write a region of an array in C order, all of its last axis: run by run of numbers that lie together."""
     bounds = [s.indices(n)[:2] for s, n in zip(region, shape, strict=False)]
     axes = len(bounds)

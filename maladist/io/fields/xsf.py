@@ -13,9 +13,10 @@ import ase
 import numpy as np
 from ase.data import atomic_numbers
 
+from maladist.arrays import Array
 from maladist.errors import DataFileError
 from maladist.grid import Grid
-from maladist.io.fields.header import Array, FieldHeader, Region, header_atoms
+from maladist.io.fields.header import FieldHeader, Region, header_atoms
 from maladist.io.fields.numbers import NumberStream, open_numbers, write_numbers
 
 

@@ -15,10 +15,10 @@ from typing import Annotated, Any, Final
 
 import ase
 import numpy as np
-import numpy.typing as npt
 from ase.data import chemical_symbols
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from maladist.arrays import AnyArray
 from maladist.errors import DataFileError
 from maladist.grid import Grid
 from maladist.io.fields import raw
@@ -135,7 +135,7 @@ def anywhere(parameters: Mapping[str, Any], name: str) -> object:
     return None
 
 
-def open_field(path: Path) -> npt.NDArray[Any]:
+def open_field(path: Path) -> AnyArray:
     """Map a .npy file of (x, y, z) or (x, y, z, features).
 
     Raises
@@ -165,7 +165,7 @@ def split_positions(shape: tuple[int, ...], n_features: int, path: Path) -> int:
     return extra
 
 
-def check_positions(array: npt.NDArray[Any], grid: Grid, path: Path) -> None:
+def check_positions(array: AnyArray, grid: Grid, path: Path) -> None:
     """Hold the position columns of descriptors against the grid, on its edges.
 
     Raises

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
+from maladist.arrays import Array
 from maladist.descriptors import BispectrumSpec, GaussianSpec, Spec
 from maladist.errors import DataFileError, InputError, ModelError
 from maladist.grid import EnergyGrid
@@ -68,9 +68,7 @@ def read_energy_grid(path: Path, parameters: Mapping[str, Any]) -> EnergyGrid:
         raise DataFileError(str(path), came, wanted, remedy) from None
 
 
-def read_descriptor(
-    path: Path, parameters: Mapping[str, Any], symbols: Sequence[str], voxel: npt.NDArray[np.float64] | None
-) -> Spec:
+def read_descriptor(path: Path, parameters: Mapping[str, Any], symbols: Sequence[str], voxel: Array | None) -> Spec:
     """Descriptors that parameters belong to.
 
     Parameters
@@ -121,7 +119,7 @@ def _first(params: Mapping[str, Any], *names: str) -> Any:
     raise ModelError("params.json", f"no {names[0]}", "the parameters of a model that MALA saved")
 
 
-def descriptor_of(params: Mapping[str, Any], symbols: Sequence[str], voxel: npt.NDArray[np.float64] | None) -> Spec:
+def descriptor_of(params: Mapping[str, Any], symbols: Sequence[str], voxel: Array | None) -> Spec:
     """Descriptors of MALA's section ``descriptors``.
 
     Raises

@@ -15,10 +15,11 @@ import ase
 import numpy as np
 import torch
 
+from maladist.arrays import Array
 from maladist.errors import DataFileError, InputError, PhysicsError
 from maladist.io.qe.functionals import functional_of
 from maladist.io.qe.printed import REAL, last_real, last_structure, reals, temperature_printed
-from maladist.io.qe.run import Array, DFTRun, check_at_rest, symbol_of, without_dispersion
+from maladist.io.qe.run import DFTRun, check_at_rest, symbol_of, without_dispersion
 from maladist.io.refused import refuse_output
 from maladist.physics.broadening import occupation_sums
 from maladist.physics.system import check_neutral

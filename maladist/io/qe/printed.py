@@ -8,8 +8,9 @@ from typing import Final
 import ase
 import numpy as np
 
+from maladist.arrays import Array
 from maladist.io.fields.numbers import fortran_numbers
-from maladist.io.qe.run import Array, symbol_of, temperature_of
+from maladist.io.qe.run import symbol_of, temperature_of
 from maladist.units import BOHR, BOLTZMANN, RYDBERG
 
 REAL: Final = r"([-+.\dEeDd]+)"

@@ -10,12 +10,10 @@ from typing import Final
 
 import ase
 import numpy as np
-import numpy.typing as npt
 
+from maladist.arrays import Array
 from maladist.errors import DFTError, PhysicsError
 from maladist.units import BOLTZMANN
-
-Array = npt.NDArray[np.float64]
 
 NOT_SELF_CONSISTENT: Final = ("nscf", "bands")
 """Calculations of eigenvalues in the potential of another one."""

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
-import numpy.typing as npt
 from ase.data import atomic_numbers
 
+from maladist.arrays import Array
 from maladist.elements import Element
 from maladist.errors import PseudopotentialError
 from maladist.io.fields.numbers import fortran_numbers
@@ -25,7 +25,6 @@ from maladist.io.refused import refuse
 from maladist.physics.functionals import Functional
 from maladist.units import BOHR
 
-Array = npt.NDArray[np.float64]
 _WANTED = "a complete UPF file, version 1 or 2"
 
 

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from maladist.arrays import AnyArray, Array, Complex
 from maladist.errors import DataFileError
 from maladist.grid import EnergyGrid, Grid
 from maladist.io.qe.run import DFTRun
 from maladist.physics.broadening import kernel
 from maladist.units import BOHR
 
-Complex = npt.NDArray[np.complex128]
 Miller = npt.NDArray[np.int32]
 
 _GAMMA: Final = 32
@@ -55,7 +55,7 @@ class _Records:
     def __iter__(self) -> Iterator[bytes]:
         return self._data
 
-    def take(self, dtype: str, shape: tuple[int, ...] = (-1,), start: int = 0) -> npt.NDArray[Any]:
+    def take(self, dtype: str, shape: tuple[int, ...] = (-1,), start: int = 0) -> AnyArray:
         """The next record as numbers; it must hold at least one."""
         data = next(self._data, b"")[start:]
         try:
@@ -78,7 +78,7 @@ class _Records:
         return np.asarray(np.fft.ifftn(box, norm="forward"))
 
 
-def read_density(save: Path, shape: tuple[int, int, int]) -> npt.NDArray[np.float64]:
+def read_density(save: Path, shape: tuple[int, int, int]) -> Array:
     """n(r) from charge-density.dat of a folder PREFIX.save, (Nx, Ny, Nz), 1/Å³.
 
     Raises
@@ -94,7 +94,7 @@ def read_density(save: Path, shape: tuple[int, int, int]) -> npt.NDArray[np.floa
     return records.on_grid(records.take("<c16"), miller, shape, gamma).real / BOHR**3
 
 
-def read_states(path: Path, shape: tuple[int, int, int]) -> Iterator[npt.NDArray[np.float64]]:
+def read_states(path: Path, shape: tuple[int, int, int]) -> Iterator[Array]:
     """|ψ_nk(r)|² of one k-point's file, band by band, with a mean of one over the grid.
 
     Raises

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from ase.stress import full_3x3_to_voigt_6_stress
 
+from maladist.arrays import Array
 from maladist.errors import DataFileError, InputError
 from maladist.io.qe.functionals import functional_of
 from maladist.io.qe.run import (
     NOT_SELF_CONSISTENT,
-    Array,
     DFTRun,
     check_at_rest,
     symbol_of,
