@@ -64,7 +64,7 @@ def block(n: int, edge: int) -> tuple[Array, LocalAtoms]:
     return grid.points(brick), seen
 
 
-def best(function: Callable[[], Any], repetitions: int) -> float:
+def best(function: Callable[[], object], repetitions: int) -> float:
     """Seconds of processor time of the fastest of some calls, after one that warms up."""
     function()
     times = []
@@ -139,11 +139,11 @@ def network_rates() -> tuple[float, float]:
         return len(x) / best(lambda: model.ldos(x), 10), len(x) / best(lambda: [plain(p) for p in x.split(4096)], 10)
 
 
-def descriptor_rates(twojmax: int) -> list[dict[str, Any]]:
+def descriptor_rates(twojmax: int) -> list[dict[str, object]]:
     """Rates, ratios and shares of all backends for one twojmax."""
     reference = rate("lammps", twojmax, "float64")
     row = {"twojmax": twojmax, "precision": "float64", "backend": "lammps", "points_per_second": reference}
-    rows: list[dict[str, Any]] = [row | _adjoint_figures("lammps", twojmax, "float64", reference)]
+    rows: list[dict[str, object]] = [row | _adjoint_figures("lammps", twojmax, "float64", reference)]
     for precision in PRECISIONS:
         peak = gemm_rate(precision)
         for backend in ("cpu", "torch"):

@@ -29,7 +29,7 @@ def _in_folder(value: str, info: ValidationInfo) -> str:
     return value if folder is None else str(Path(folder).resolve() / value)
 
 
-def no_old_truths(value: Any) -> Any:
+def no_old_truths(value: object) -> object:
     """Refuse, among values for another library, a word that was once a truth value: it would silently be true."""
     if isinstance(value, str) and value.lower() in OLD_TRUTHS:
         raise ValueError(f"true or false, not the text {value!r}")
@@ -41,7 +41,7 @@ def no_old_truths(value: Any) -> Any:
 FilePath = Annotated[str, AfterValidator(_in_folder)]
 """A path; a relative one is taken from the folder of the configuration's file."""
 
-Options = Annotated[dict[str, Any], AfterValidator(no_old_truths)]
+Options = Annotated[dict[str, object], AfterValidator(no_old_truths)]
 """Options that go to a class of another library as they are."""
 
 
@@ -55,7 +55,7 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+    def _true_is_no_number(cls, value: object, info: ValidationInfo) -> object:
         kinds = _kinds(cls.model_fields[str(info.field_name)].annotation)
         # Before pydantic converts: afterwards 1 and true are the same.
         if isinstance(value, bool) and bool not in kinds and kinds & {int, float}:
@@ -63,7 +63,7 @@ class Section(BaseModel):
         return value
 
     @classmethod
-    def of(cls, values: Any, source: str = "config", folder: str | Path | None = None) -> Self:
+    def of(cls, values: object, source: str = "config", folder: str | Path | None = None) -> Self:
         """Check a mapping.
 
         Parameters
@@ -95,7 +95,7 @@ class Section(BaseModel):
         return self.model_dump(mode="json")
 
 
-def _kinds(annotation: Any) -> set[Any]:
+def _kinds(annotation: object) -> set[object]:
     """The types that an annotation allows, without what else it says of them."""
     if get_origin(annotation) is Annotated:
         return _kinds(get_args(annotation)[0])
@@ -105,7 +105,7 @@ def _kinds(annotation: Any) -> set[Any]:
     return {annotation}
 
 
-def _first_error(error: ValidationError, source: str, top: type[Section], values: Any) -> InputError:
+def _first_error(error: ValidationError, source: str, top: type[Section], values: object) -> InputError:
     """The error of the first wrong key of a configuration of class ``top``; and how many there are."""
     by_key: dict[str, list[ErrorDetails]] = {}
     for one in error.errors(include_url=False):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import ase
 import numpy as np
@@ -15,6 +15,7 @@ import xarray as xr
 from ase.data import chemical_symbols
 
 from maladist.arrays import Array
+from maladist.attributes import Attributes
 from maladist.elements import Element
 from maladist.errors import AtomsError, StoreError
 from maladist.grid import EnergyGrid, Grid
@@ -199,7 +200,7 @@ def reference_density(dataset: xr.Dataset) -> xr.DataArray | None:
     return density.transpose("x", "y", "z") if own is None or np.isclose(own, t0) else None
 
 
-def system_attributes(system: System) -> dict[str, Any]:
+def system_attributes(system: System) -> Attributes:
     """Attributes of a store of what was computed for a system; its atoms are variables."""
     t = system.temperatures
     return {
@@ -220,7 +221,7 @@ def system_attributes(system: System) -> dict[str, Any]:
     }
 
 
-def grid_attributes(grid: Grid) -> dict[str, Any]:
+def grid_attributes(grid: Grid) -> Attributes:
     """Attributes that name a grid."""
     return {
         "schema_version": SCHEMA_VERSION,
@@ -229,7 +230,7 @@ def grid_attributes(grid: Grid) -> dict[str, Any]:
     }
 
 
-def energy_attributes(energies: EnergyGrid) -> dict[str, Any]:
+def energy_attributes(energies: EnergyGrid) -> Attributes:
     """Attributes that name an energy grid's broadening, and how many energies there are where none has been cut off."""
     return {
         "broadening_kernel": energies.kernel,

@@ -8,17 +8,22 @@ import signal
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 from distributed import Status
+from distributed.deploy import Cluster
 
 from maladist.cluster.description import BATCH, describe, listens_on
 from maladist.cluster.local import LOOPBACK
 from maladist.errors import ClusterError
 
+if TYPE_CHECKING:
+    from dask_jobqueue.core import Job
 
-def _import_jobqueue() -> Any:
+
+def _import_jobqueue() -> ModuleType:
     """dask_jobqueue, without the handler of Ctrl-C that it installs: that ends the process with status 0, silently."""
     before = signal.getsignal(signal.SIGINT)
     module = import_module("dask_jobqueue")
@@ -36,7 +41,7 @@ _NOT_OF_A_JOB: Final = (
 )
 
 
-def batch(kind: str, **options: Any) -> Any:
+def batch(kind: str, **options: Any) -> Cluster:
     """A dask_jobqueue cluster, without jobs as yet.
 
     Parameters
@@ -84,7 +89,7 @@ def job_script(description: str | Path | Mapping[str, Any]) -> str:
     return str(_job(kind, options).job_script())
 
 
-def _job(kind: str, options: Mapping[str, Any]) -> Any:
+def _job(kind: str, options: Mapping[str, Any]) -> Job:
     made = getattr(dask_jobqueue, BATCH[kind][0])
     of_job = {k: v for k, v in _closed_dashboards(options).items() if k not in _NOT_OF_A_JOB}
     try:
@@ -103,7 +108,7 @@ def _closed_dashboards(options: Mapping[str, Any]) -> dict[str, Any]:
     return {**options, "worker_extra_args": arguments}
 
 
-def submit_jobs(kind: str, running: Any, count: int | None) -> None:
+def submit_jobs(kind: str, running: Cluster, count: int | None) -> None:
     """Ask for jobs and wait until the batch system has taken them: it may refuse, and Dask would only log it."""
 
     async def submit() -> None:

@@ -42,7 +42,7 @@ BATCH: Final = {
 _SMALLEST_WORKER: Final = 10**8  # bytes that no worker starts with: a smaller bare number was meant in another unit
 
 
-def _as_written(value: Any) -> Any:
+def _as_written(value: object) -> object:
     """A text; a whole number reads as it was written, a float or a truth value need not (1e5, 123.10, True)."""
     if isinstance(value, bool | float):
         raise ValueError("a text, in quotes")
@@ -58,7 +58,7 @@ def _bytes(value: str) -> int:
     raise ValueError("a size with its unit, as 64GB or 4000MB")
 
 
-def _size(value: Any) -> Any:
+def _size(value: object) -> object:
     """A size as text with its unit: 4000 could be MB as Slurm's own is, or bytes as Dask's is."""
     if not str(value).strip()[-1:].isalpha():
         raise ValueError(f"a size with its unit: {value}MB, or {value}GB?")
@@ -66,7 +66,7 @@ def _size(value: Any) -> Any:
     return value
 
 
-def _number_of_bytes(value: Any) -> Any:
+def _number_of_bytes(value: object) -> object:
     """A size as a number of bytes."""
     size = _bytes(value) if isinstance(value, str) and not value.isdigit() else value
     if not isinstance(size, int) or isinstance(size, bool) or size < _SMALLEST_WORKER:
@@ -74,7 +74,7 @@ def _number_of_bytes(value: Any) -> Any:
     return size
 
 
-def _limit(value: Any) -> Any:
+def _limit(value: object) -> object:
     """Dask's memory limit: a size, 'auto', 0 for none, a fraction of the machine's memory, or bytes."""
     # 1.0 is all of the memory, 1 is a byte: only a float is a fraction.
     if value in (None, "auto", 0) or (isinstance(value, float) and 0 < value <= 1):
@@ -86,8 +86,8 @@ Text = Annotated[str, BeforeValidator(_as_written)]
 Texts = list[Text]
 Number = Annotated[int, Field(ge=1)]
 Size = Annotated[str, BeforeValidator(_size)]
-Limit = Annotated[Any, AfterValidator(_limit)]
-Option = Annotated[Any, AfterValidator(no_old_truths)]
+Limit = Annotated[object, AfterValidator(_limit)]
+Option = Annotated[object, AfterValidator(no_old_truths)]
 
 
 class Description(Section):
@@ -176,8 +176,8 @@ class Kubernetes(Started):
     kind: Literal["kubernetes"]
     name: Text | None = None
     namespace: Text | None = None
-    env: dict[str, Text] | list[Any] | None = None
-    custom_cluster_spec: dict[str, Any] | None = None
+    env: dict[str, Text] | list[object] | None = None
+    custom_cluster_spec: dict[str, object] | None = None
 
 
 class Batch(Started):
@@ -289,7 +289,7 @@ def describe(cluster: str | Path | Mapping[str, Any], workers: int | None = None
     return _KINDS[kind].of(values, source).model_dump(exclude_unset=True)
 
 
-def _given(cluster: str | Path | Mapping[str, Any]) -> tuple[dict[Any, Any], str]:
+def _given(cluster: str | Path | Mapping[str, Any]) -> tuple[Mapping[Any, object], str]:
     """The values of a description, and the name of their source."""
     if isinstance(cluster, Mapping):
         return dict(cluster), "cluster"

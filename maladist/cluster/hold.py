@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from distributed import Client
 
@@ -19,11 +18,11 @@ from maladist.errors import ClusterError
 
 
 def hold(
-    description: str | Path | Mapping[str, Any],
+    description: str | Path | Mapping[str, object],
     file: str | Path,
     *,
     workers: int | None = None,
-    say: Callable[[str], Any] = print,
+    say: Callable[[str], object] = print,
 ) -> None:
     """Hold a cluster open until SIGINT (Ctrl-C), SIGTERM or SIGHUP; ``--cluster FILE`` of other commands reaches it.
 

@@ -10,10 +10,9 @@ import logging
 import os
 import signal
 import sys
-from typing import Any
 
 
-def dask_setup(_worker: Any) -> None:
+def dask_setup(_worker: object) -> None:
     """Called by Dask when a worker starts: what is registered later than this, by tasks, comes before it at the end."""
     atexit.register(_leave)
     for name in ("SIGINT", "SIGHUP"):  # a terminal sends them to all; the client hears them and closes its workers

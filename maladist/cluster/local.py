@@ -30,7 +30,7 @@ class RevivingCluster(LocalCluster):
     that it needs, and one that has given up is replaced.
     """
 
-    def _update_worker_status(self, op: str, msg: Any) -> None:
+    def _update_worker_status(self, op: str, msg: object) -> None:
         if op == "remove":
             asyncio.get_running_loop().call_later(_LOOK, self._look)
         super(SpecCluster, self)._update_worker_status(op, msg)  # not SpecCluster's own, which gives workers up

@@ -20,6 +20,7 @@ from typing import Any, Final
 import dask
 from distributed import Client, Security
 from distributed.comm.addressing import parse_address, parse_host_port
+from distributed.deploy import Cluster
 from distributed.utils import silence_logging_cmgr
 
 from maladist.cluster.batch import batch, submit_jobs
@@ -91,7 +92,7 @@ def cluster(description: str | Path | Mapping[str, Any] = "local", workers: int 
                 raise
 
 
-def _security(given: Any) -> Security | None:
+def _security(given: bool | Mapping[str, object] | None) -> Security | None:
     if not given:
         return None
     try:
@@ -168,7 +169,7 @@ def _started(kind: str, options: dict[str, Any]) -> Iterator[Client]:
             raise
 
 
-def _start(kind: str, options: dict[str, Any], count: int | None) -> Any:
+def _start(kind: str, options: dict[str, Any], count: int | None) -> Cluster:
     if kind == "local":
         return local(count, **options)
     number = {"n_workers": count} if count else {}
@@ -180,7 +181,7 @@ def _start(kind: str, options: dict[str, Any], count: int | None) -> Any:
     return batch(kind, **options)
 
 
-def _optional(module: str, name: str, package: str) -> Callable[..., Any]:
+def _optional(module: str, name: str, package: str) -> Callable[..., Cluster]:
     try:
         return getattr(import_module(module), name)
     except ImportError as error:

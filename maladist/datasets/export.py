@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import xarray as xr
@@ -98,7 +98,7 @@ def export(
     return paths
 
 
-_Jobs = tuple[Callable[..., Any], Sequence[waves.NamedJob]]
+_Jobs = tuple[Callable[..., object], Sequence[waves.NamedJob]]
 
 
 def _names(group: str, to: str, fields: Sequence[str], levels: int) -> list[str]:

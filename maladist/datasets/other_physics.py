@@ -7,8 +7,9 @@ as MALA's .info.json, keep the traces: each kind changes a term, or the total an
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
+from maladist.attributes import Attributes
 from maladist.errors import PhysicsError
 from maladist.io.refused import refuse_file_names
 
@@ -27,7 +28,7 @@ _SIGNS: Final = {
 
 
 def signs_of_other_physics(
-    differences: Mapping[str, float], terms: Mapping[str, float], attributes: Mapping[str, Any]
+    differences: Mapping[str, float], terms: Mapping[str, float], attributes: Attributes
 ) -> tuple[str, ...]:
     """Reasons, in words, for differences that other physics leaves.
 

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from torch.autograd.function import once_differentiable
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from maladist.arrays import Array, Indices
 from maladist.descriptors.harmonics import solid_harmonics
@@ -120,6 +119,14 @@ def map_batches(
     return torch.cat(parts).index_select(0, back)
 
 
+class _Kept(FunctionCtx):
+    """What the forward pass leaves to the backward one."""
+
+    kernel: BatchKernel
+    saved_tensors: tuple[torch.Tensor, ...]
+    needs_input_grad: tuple[bool, ...]
+
+
 class _Recomputed(torch.autograd.Function):
     """A batch whose graph exists only while its gradient is taken: memory as for one batch, first derivatives only.
 
@@ -128,14 +135,14 @@ class _Recomputed(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, kernel: BatchKernel, *inputs: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: _Kept, kernel: BatchKernel, *inputs: torch.Tensor) -> torch.Tensor:
         ctx.kernel = kernel
         ctx.save_for_backward(*inputs)
         return kernel(*inputs)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: _Kept, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         needed = ctx.needs_input_grad[1:]
         inputs = [x.detach().requires_grad_(n) for x, n in zip(ctx.saved_tensors, needed, strict=True)]
         with torch.enable_grad():

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from numbers import Real
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -141,7 +141,7 @@ class Spec(ABC):
         del symbols
         return ()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The family's name and all fields, as JSON holds them."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
         return {"family": self.family} | {k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
@@ -159,7 +159,7 @@ def find_family(name: str) -> type[Spec]:
     return Spec._families[name]
 
 
-def spec_from_dict(values: Mapping[str, Any]) -> Spec:
+def spec_from_dict(values: Mapping[str, object]) -> Spec:
     """Inverse of `Spec.to_dict`.
 
     Raises
@@ -222,7 +222,7 @@ def weights_by_atom(numbers: Numbers, weights: Mapping[str, float]) -> Array:
     return by_number[numbers]
 
 
-def positive(argument: str, value: Any) -> float:
+def positive(argument: str, value: object) -> float:
     """Return a length of the descriptors as a float: positive, and not so long that a sphere of it has no end."""
     length = float(value) if isinstance(value, Real) else math.nan
     if not 0 < length <= LONGEST:

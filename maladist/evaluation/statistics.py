@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -137,7 +137,7 @@ class Evaluated(Finished):
             "ldos_rmse_per_eV_A3": self.ldos_rmse,
         }
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Every figure and what it was made from, as JSON holds them."""
         return {**asdict(self), "errors": self.figures()}
 

@@ -219,7 +219,7 @@ def read_digests(path: Path) -> Digests:
     return Digests({name: (one[0], one[1]) for name, one in facts["arrays"].items()}, str(facts["attributes"]))
 
 
-def digests_of(path: Path, attributes: Mapping[str, Any]) -> dict[str, Any]:
+def digests_of(path: Path, attributes: Mapping[str, object]) -> dict[str, Any]:
     """Digests of a group as it is, as attributes; its own are given."""
     arrays = [p for p in sorted(path.iterdir()) if node_type(p) == "array"]
     by_name = {p.name: [metadata_digest(p), chunks_digest(p)] for p in arrays}
@@ -279,12 +279,12 @@ def metadata_digest(array: Path) -> str:
     return _digest(_json(array / "zarr.json"))
 
 
-def attributes_digest(attributes: Mapping[str, Any]) -> str:
+def attributes_digest(attributes: Mapping[str, object]) -> str:
     """Digest of a group's attributes."""
     return _digest(attributes)
 
 
-def _digest(value: Any) -> str:
+def _digest(value: object) -> str:
     # Sorted: whoever wrote the JSON may have had another order of keys, which means nothing.
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
 

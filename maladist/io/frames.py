@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Final
 
 import ase
 import numpy as np
@@ -82,7 +82,7 @@ def check_frame(atoms: ase.Atoms, shown: str) -> None:
             raise AtomsError("atoms", f"{shown} with sites of partial occupancy ({min(column)})", wanted, remedy)
 
 
-def _is_full(value: Any) -> bool:
+def _is_full(value: object) -> bool:
     return value == "." or (isinstance(value, int | float | np.number) and abs(float(value) - 1) < 1e-3)
 
 

@@ -9,7 +9,6 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,14 +46,14 @@ def read_rows(path: str | Path, start: int = 0, stop: int | None = None) -> Rows
     return np.array(rows[start:stop])
 
 
-def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+def write_checkpoint(path: Path, state: Mapping[str, object]) -> None:
     """Write tensors, numbers, texts, lists and mappings of them."""
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
     write_whole(path, buffer.getvalue())
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path) -> dict[str, object]:
     """Read a checkpoint; nothing in it is run.
 
     Raises
@@ -71,7 +70,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     """Write rows as CSV; the columns are those of all rows, in the order in which they first come."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     buffer = io.StringIO()

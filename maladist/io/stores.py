@@ -81,7 +81,7 @@ def _is_store(path: Path) -> bool:
 
 
 def create(
-    path: Where, arrays: Mapping[str, ArrayTemplate], attributes: Mapping[str, Any], overwrite: bool = False
+    path: Where, arrays: Mapping[str, ArrayTemplate], attributes: Mapping[str, object], overwrite: bool = False
 ) -> Claim:
     """Make a store with empty arrays; names may hold groups, as in ``work/modes``.
 
@@ -111,7 +111,7 @@ def create(
 
 @contextmanager
 def making(
-    path: Where, arrays: Mapping[str, ArrayTemplate], attributes: Mapping[str, Any], overwrite: bool = False
+    path: Where, arrays: Mapping[str, ArrayTemplate], attributes: Mapping[str, object], overwrite: bool = False
 ) -> Iterator[Claim]:
     """A store as `create` makes it, which is removed where it is not finished in the end: none could go on with it."""
     store = create(path, arrays, attributes, overwrite)
@@ -210,7 +210,7 @@ def write_values(path: Where, values: Mapping[str, tuple[tuple[str, ...], AnyArr
         _create_array(group, name, ArrayTemplate(data.shape, shape, dims, str(data.dtype), units))[...] = data
 
 
-def add_group(path: Where, name: str, values: Mapping[str, Any]) -> None:
+def add_group(path: Where, name: str, values: Mapping[str, object]) -> None:
     """Add a group with these attributes to a store; one that exists is replaced."""
     _group(path, "r+").create_group(name, attributes=dict(values), overwrite=True)
 
@@ -245,7 +245,7 @@ def finish(store: Where) -> None:
     shutil.rmtree(Path(store) / WORK, ignore_errors=True)
 
 
-def seal(path: Where, group: str = "", **more: Any) -> None:
+def seal(path: Where, group: str = "", **more: object) -> None:
     """Write the digests of a group's arrays and attributes, as they are.
 
     Parameters

@@ -13,7 +13,7 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Final, Self
+from typing import ClassVar, Final, Self
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -36,7 +36,7 @@ class _AsWritten(BaseResolver):
     # A %YAML directive in the file does not bring the old meanings back.
     processing_version = (1, 2)
 
-    def __init__(self, version: object = None, loader: Any = None, loadumper: Any = None) -> None:
+    def __init__(self, version: object = None, loader: object = None, loadumper: object = None) -> None:
         super().__init__(loader or loadumper)
         self._loader_version = version
 
@@ -62,7 +62,7 @@ def _yaml() -> YAML:
     return yaml
 
 
-def read_yaml(path: str | Path, argument: str = "config", error: type[InputError] = InputError) -> dict[Any, Any]:
+def read_yaml(path: str | Path, argument: str = "config", error: type[InputError] = InputError) -> dict[object, object]:
     """Read a YAML file that holds a mapping.
 
     Parameters
@@ -115,7 +115,7 @@ def _text(path: Path) -> str:
     return content.decode("utf-8-sig")
 
 
-def parse_yaml(text: str) -> Any:
+def parse_yaml(text: str) -> object:
     """Read the values of a YAML text, with the bounds of `read_yaml`.
 
     Raises
@@ -131,7 +131,7 @@ def parse_yaml(text: str) -> Any:
         left, depth = left - len(level), depth + 1
         if left < 0 or depth > DEEPEST + 1:
             raise ValueError(f"it holds more than {MOST} values, or deeper ones than {DEEPEST}")
-        below: list[Any] = []
+        below: list[object] = []
         for value in level:
             if isinstance(value, dict):
                 if odd := [key for key in value if type(key) not in (str, int)]:
@@ -160,7 +160,7 @@ def _kind(value: object) -> str:
     return names.get(type(value), f"a {type(value).__name__}")
 
 
-def yaml_text(values: Mapping[str, Any]) -> str:
+def yaml_text(values: Mapping[str, object]) -> str:
     """Write plain values as YAML text that `read_yaml` reads back as they are."""
     stream = io.StringIO()
     _yaml().dump(dict(values), stream)

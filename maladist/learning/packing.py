@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import torch
 from safetensors import SafetensorError
@@ -26,7 +26,7 @@ SCHEMA_VERSION: Final = 1
 _KEY: Final = "maladist"
 
 
-def pack(metadata: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> bytes:
+def pack(metadata: Mapping[str, object], tensors: Mapping[str, torch.Tensor]) -> bytes:
     """Bytes of metadata (JSON-able) and tensors; equal content gives equal bytes.
 
     Raises
@@ -46,7 +46,7 @@ def pack(metadata: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> by
     return bytes(save(owned, {_KEY: _canonical(plain)}))
 
 
-def unpack(content: bytes) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+def unpack(content: bytes) -> tuple[dict[str, object], dict[str, torch.Tensor]]:
     """Metadata and tensors of bytes that ``pack`` made.
 
     Raises
@@ -67,7 +67,7 @@ def unpack(content: bytes) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     return metadata, {name: tensor.clone() for name, tensor in tensors.items()}
 
 
-def _read_metadata(content: bytes) -> dict[str, Any]:
+def _read_metadata(content: bytes) -> dict[str, object]:
     size = int.from_bytes(content[:8], "little")
     if len(content) < 9 or content[8:9] != b"{":
         raise ModelError("model", "a file of another kind", "a model file of maladist or MALA's zip")
@@ -88,12 +88,12 @@ def _read_metadata(content: bytes) -> dict[str, Any]:
     return dict(metadata)
 
 
-def _canonical(metadata: Mapping[str, Any]) -> str:
+def _canonical(metadata: Mapping[str, object]) -> str:
     # Sorted and without NaN: equal content has one text, and with it one hash.
     return json.dumps(metadata, sort_keys=True, allow_nan=False)
 
 
-def _digest(metadata: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> str:
+def _digest(metadata: Mapping[str, object], tensors: Mapping[str, torch.Tensor]) -> str:
     digest = hashlib.sha256(_canonical(metadata).encode())
     for name in sorted(tensors):
         tensor = tensors[name]

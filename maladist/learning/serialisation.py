@@ -17,6 +17,9 @@ from maladist.learning.ensemble import network_from_config
 from maladist.learning.parts import ModelParts
 from maladist.learning.scaling import Scaler
 
+Metadata = Mapping[str, Any]
+"""What a model's file says of it in JSON; what reads it refuses what does not fit."""
+
 SCALERS: Final = ("input_scaler", "output_scaler", "density_scaler")
 _KNOWN: Final = ("valence", "pseudopotential", "sha256", "xc")
 _CORE: Final = ("core_radii", "core_rab", "core_density")
@@ -48,7 +51,7 @@ def _tensors_of_scaler(name: str, scaler: Scaler) -> dict[str, torch.Tensor]:
     return tensors if scaler.rotation is None else {**tensors, f"{name}.rotation": scaler.rotation}
 
 
-def metadata_of(model: ModelParts) -> dict[str, Any]:
+def metadata_of(model: ModelParts) -> Metadata:
     """All that is not a tensor, JSON-able."""
     return {
         "network": model.network.config(),
@@ -69,12 +72,12 @@ def metadata_of(model: ModelParts) -> dict[str, Any]:
     }
 
 
-def _metadata_of_domain(domain: Domain) -> dict[str, Any]:
+def _metadata_of_domain(domain: Domain) -> Metadata:
     whitening = None if domain.whitening is None else {"kind": domain.whitening.kind, "feature_wise": True}
     return {"limit": domain.limit, "cells": domain.cells.to_dict(), "whitening": whitening}
 
 
-def parts_of(metadata: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+def parts_of(metadata: Metadata, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     """Arguments that make the model again: the inverse of the two above."""
     weights = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
     spacing = metadata["spacing_A"]
@@ -96,13 +99,13 @@ def parts_of(metadata: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -
     )
 
 
-def _domain(known: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Domain:
+def _domain(known: Metadata, tensors: Mapping[str, torch.Tensor]) -> Domain:
     whitening = known["whitening"] and _scaler("domain.whitening", known["whitening"], tensors)
     cells = CellRange.from_dict(known["cells"])
     return Domain(cells, float(known["limit"]), tensors["domain.directions"], tensors["domain.offsets"], whitening)
 
 
-def _scaler(name: str, known: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Scaler:
+def _scaler(name: str, known: Metadata, tensors: Mapping[str, torch.Tensor]) -> Scaler:
     rotation = tensors.get(f"{name}.rotation")
     return Scaler(**known, shift=tensors[f"{name}.shift"], scale=tensors[f"{name}.scale"], rotation=rotation)
 

@@ -23,7 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count, islice
 from types import TracebackType
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import torch
 from distributed import Client, Future, KilledWorker, Worker, as_completed
@@ -53,7 +53,7 @@ class Job(Protocol):
     """A task to be: its name in errors and the arguments of the function."""
 
     name: str
-    arguments: tuple[Any, ...]
+    arguments: tuple[object, ...]
 
 
 class NamedJob:
@@ -61,7 +61,7 @@ class NamedJob:
 
     __slots__ = ("arguments", "name")
 
-    def __init__(self, name: str, *arguments: Any) -> None:
+    def __init__(self, name: str, *arguments: object) -> None:
         self.name, self.arguments = name, arguments
 
 
@@ -79,7 +79,7 @@ def _unique(name: str) -> str:
     return f"{name}-{time.time_ns():x}-{next(_serial)}"
 
 
-def share(client: Client, value: Any, *, run_key: str) -> Future:
+def share(client: Client, value: object, *, run_key: str) -> Future:
     """A value that many tasks take: sent to a worker once, computed again where the worker that holds it is lost."""
     # A task and not `client.scatter`: scattered data are lost with their worker, a task is computed again.
     return client.submit(_same, value, key=_unique(f"{run_key}-shared"))
@@ -181,7 +181,7 @@ def _numbered(
         _let_go(flying, list(under_way), client)
 
 
-def _let_go(flying: as_completed, keys: list[Any], client: Client) -> None:
+def _let_go(flying: as_completed, keys: list[object], client: Client) -> None:
     """Take the tasks of a run that ended out of the scheduler; those that run go on to their end.
 
     Also where the caller stops early or raises: tasks that nobody waits for would keep the workers from the next run.
@@ -216,7 +216,7 @@ class _Refused:
     where: TracebackType | None
 
 
-def _attempt(function: Callable[..., R], *arguments: Any) -> R | _Refused:
+def _attempt(function: Callable[..., R], *arguments: object) -> R | _Refused:
     # For each task and not once a worker: a task that had the worker to itself may have raised the number.
     torch.set_num_threads(1)
     try:

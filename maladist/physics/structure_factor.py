@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise, product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import finufft
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 from maladist.arrays import Array, Complex
 from maladist.physics.reciprocal import ReciprocalSlab
@@ -51,9 +52,16 @@ def structure_factors(positions: Tensor, weights: Tensor, slab: ReciprocalSlab) 
     return _StructureFactors.apply(positions @ inverse, weights, slab)
 
 
+class _Kept(FunctionCtx):
+    """What the forward pass leaves to the backward one."""
+
+    slab: ReciprocalSlab
+    saved_tensors: tuple[Tensor, ...]
+
+
 class _StructureFactors(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, fractional: Tensor, weights: Tensor, slab: ReciprocalSlab) -> Tensor:
+    def forward(ctx: _Kept, fractional: Tensor, weights: Tensor, slab: ReciprocalSlab) -> Tensor:
         ctx.save_for_backward(fractional, weights)
         ctx.slab = slab
         angles = _angles(fractional)
@@ -69,7 +77,7 @@ class _StructureFactors(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: _Kept, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         """With γ = ∂E/∂S: ∂E/∂q = Re Σ_G γ e^(iG·r),  ∂E/∂x_a = q Re Σ_G 2πi m_a γ e^(iG·r) for x = fractional."""
         fractional, weights = ctx.saved_tensors
         angles, g = _angles(fractional), gradient.detach().cpu().numpy()

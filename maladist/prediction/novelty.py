@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
+from maladist.attributes import OutsideAttributes
 from maladist.errors import DomainError
 from maladist.learning.domain import CellRange, Outside
 from maladist.learning.model import LDOSModel
@@ -58,7 +59,7 @@ def check_points(outside: Outside, strict: bool) -> list[str]:
     return [f"{OUTSIDE}: {outside}; the result may be wrong there (novelty in the store)"]
 
 
-def outside_attributes(outside: Outside, system: System) -> dict[str, Any]:
+def outside_attributes(outside: Outside, system: System) -> OutsideAttributes:
     """Figures for a store and ``--json``: points outside, their share, the largest novelty and where it is, Å."""
     grid = system.grid
     at = np.array(np.unravel_index(outside.at, grid.shape)) / np.array(grid.shape) @ grid.cell_array

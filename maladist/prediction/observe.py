@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 import ase
 import dask.array as da
@@ -112,7 +112,7 @@ def _open(ldos: xr.DataArray | xr.Dataset | str | Path) -> xr.Dataset:
     return dataset.chunk({"energy": -1})
 
 
-def _refuse_to_replace(path: Path, ldos: Any, dataset: xr.Dataset) -> None:
+def _refuse_to_replace(path: Path, ldos: object, dataset: xr.Dataset) -> None:
     """The result must not replace the store that the LDOS is read from, or one that it is a group of."""
     named = ldos if isinstance(ldos, str | Path) else dataset.encoding.get("source")
     if named is None:

@@ -8,7 +8,9 @@ import sys
 import time
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Final
+from typing import Final
+
+from maladist.attributes import Attributes
 
 PACKAGES: Final = ("maladist", "torch", "numba", "numpy", "scipy", "dask", "distributed", "zarr", "xarray", "ase")
 """Packages whose versions can change a number, or whether there is one."""
@@ -25,7 +27,7 @@ def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
     return known
 
 
-def provenance() -> dict[str, Any]:
+def provenance() -> Attributes:
     """Attributes of a store that say who made it: ``command``, ``versions``, ``host``, ``finished`` (UTC)."""
     return {
         "command": shlex.join(sys.argv),

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from html import escape
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import ase
 import numpy as np
@@ -178,7 +177,7 @@ class Prediction:
         self._check_one(name)
         return np.asarray(self.dataset[name].values)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """What ``--json`` writes: energies, grid, and what the run took."""
         attrs = self.dataset.attrs
         common = {
@@ -208,7 +207,7 @@ class Prediction:
         values = {n: float(self.dataset[n]) for n in names if n in self.dataset}
         return {n: None if np.isnan(v) else v for n, v in values.items()}
 
-    def _arrays(self) -> dict[str, list[Any]]:
+    def _arrays(self) -> dict[str, list[object]]:
         """Forces and stress where they are, and their standard deviations where an ensemble gave them."""
         units = {"forces": "eV_per_A", "stress": "eV_per_A3"}
         names = ((f"{n}{std}", f"{n}_{unit}{std}") for n, unit in units.items() for std in ("", "_std"))

@@ -19,13 +19,14 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
 from distributed import Client
 
 from maladist.arrays import Array
+from maladist.attributes import Attributes
 from maladist.errors import InputError, StoreError
 from maladist.grid import Block
 from maladist.io import stores
@@ -301,7 +302,7 @@ def _check(setup: Setup, spectrum: Spectrum, counted: Counted) -> list[str]:
     return [*limits, *counted.notes, *check_points(tally.outside, setup.strict)]
 
 
-def _result_attributes(run: Run, tally: Tally, notes: list[str]) -> dict[str, Any]:
+def _result_attributes(run: Run, tally: Tally, notes: list[str]) -> Attributes:
     """What the store tells of the result beside its variables."""
     setup, plan = run.setup, run.plan
     known = setup.model.domain is not None

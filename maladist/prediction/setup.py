@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Unpack
+from typing import Final, Unpack
 
 import ase
 import numpy as np
@@ -101,7 +101,7 @@ class Setup:
         p = self.system
         return CellList(p.grid.cell_array, p.positions, p.numbers, self.model.descriptor.cutoff)
 
-    def fingerprint(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, object]:
         """What a resumed run must have in common with the one that it continues."""
         p = self.system
         # To the last bit: blocks of atoms that moved by a rounding would not fit together.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 
 from maladist import schema
 from maladist.arrays import AnyArray, Array
+from maladist.attributes import Attributes
 from maladist.grid import EnergyGrid
 from maladist.physics.energies import Energies
 from maladist.physics.fermi import FermiState
@@ -90,7 +90,7 @@ def worker_seconds(reports: Sequence[Report]) -> float:
     return sum(sum(r.seconds.values()) for r in reports)
 
 
-def run_attributes(reports: Sequence[Report], tally: Tally, seconds: Mapping[str, float]) -> dict[str, Any]:
+def run_attributes(reports: Sequence[Report], tally: Tally, seconds: Mapping[str, float]) -> Attributes:
     """Who computed, with how much memory, and how long each stage took, for which the tally and ``seconds`` tell."""
     return {
         **provenance(),

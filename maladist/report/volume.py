@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from typing import Any, Final
+from typing import Final
 
 import ase
 import numpy as np
@@ -70,7 +70,7 @@ def volume_json(
     # A brick's mean belongs to its middle; that of the first lies (points - 1)/2 behind the cell's corner.
     shift = 0.5 / np.array(shape) - 0.5 / np.array(grid.shape)
     scaled = (atoms.positions @ np.linalg.inv(grid.cell_array) - shift) % 1.0
-    said: dict[str, Any] = {
+    said: dict[str, object] = {
         "shape": list(shape),
         "cell": grid.cell_array.tolist(),
         "low": low,

@@ -12,10 +12,11 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import ase
 import numpy as np
+from ase.calculators.calculator import Calculator
 from ase.calculators.eam import EAM
 from ase.calculators.emt import EMT
 from ase.calculators.lammpslib import LAMMPSlib
@@ -43,7 +44,7 @@ _WORD: Final = re.compile(r"[A-Za-z0-9_.+*/=,:-]+")
 
 
 @contextmanager
-def calculator_of(name: str, atoms: ase.Atoms) -> Iterator[Any]:
+def calculator_of(name: str, atoms: ase.Atoms) -> Iterator[Calculator]:
     """A calculator by its name, for as long as the context lasts.
 
     Parameters
@@ -87,7 +88,7 @@ def calculator_of(name: str, atoms: ase.Atoms) -> Iterator[Any]:
 
 
 @contextmanager
-def _lammps(path: Path, atoms: ase.Atoms) -> Iterator[Any]:
+def _lammps(path: Path, atoms: ase.Atoms) -> Iterator[Calculator]:
     commands = pair_commands(path)
     lammps_library()
     with no_launcher():

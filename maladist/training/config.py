@@ -15,7 +15,7 @@ Paths are relative to the file. Every key but ``data`` has a default; a key that
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field, field_validator, model_validator
@@ -79,7 +79,7 @@ class TrainConfig(Configuration):
     """
 
     data: DataConfig
-    descriptor: dict[str, Any] | None = None
+    descriptor: dict[str, object] | None = None
     inputs: ScalerConfig = ScalerConfig()
     # One scale for all levels: scaled level by level, those where D(ε) is small would count as much as the band.
     outputs: ScalerConfig = ScalerConfig(kind="minmax", feature_wise=False)
@@ -105,7 +105,7 @@ class TrainConfig(Configuration):
 
     @field_validator("descriptor")
     @classmethod
-    def _a_descriptor(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+    def _a_descriptor(cls, value: dict[str, object] | None) -> dict[str, object] | None:
         # Made once here, so that a wrong field is an error of the configuration and not of the first worker.
         if value is not None:
             spec_from_dict(value)

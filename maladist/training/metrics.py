@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from maladist.errors import DependencyError
 from maladist.io.samples import write_table
 from maladist.learning.loss import FORCES, TERMS
 from maladist.parallel.progress import Finished
 from maladist.training.validation import Validated
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard.writer import SummaryWriter
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class EpochReport(Finished):
             return "" if bar else said
         return f"{said}; {self.validation}"
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """A row of a table; terms that have no weight are left out."""
         terms = {f"loss_{name}": value for name, value in zip((*TERMS, FORCES), self.terms, strict=True) if value}
         row = {"epoch": self.epoch, "seconds": round(self.seconds, 4), "learning_rate": self.learning_rate}
@@ -68,7 +71,7 @@ class Metrics:
     """
 
     def __init__(self, folder: Path, tensorboard: bool) -> None:
-        self.path, self.rows = folder / "metrics.csv", list[dict[str, Any]]()
+        self.path, self.rows = folder / "metrics.csv", list[dict[str, object]]()
         self._board = _board(folder / "tensorboard") if tensorboard else None
 
     def add(self, report: EpochReport) -> None:
@@ -87,7 +90,7 @@ class Metrics:
             self._board.flush()
 
 
-def _board(folder: Path) -> Any:
+def _board(folder: Path) -> SummaryWriter:
     try:
         # Here and not above: TensorBoard is optional, and slow to import.
         from torch.utils.tensorboard.writer import SummaryWriter

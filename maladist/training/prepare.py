@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
@@ -126,7 +126,7 @@ class Prepared:
         loss = self.loss(config, self.data.validation, "data.validation")
         return Validation(self.data.validation, self.validation_chunks, loss, self.data.correction, self.data.elements)
 
-    def model(self, config: TrainConfig, network: FeedForward, provenance: Mapping[str, Any]) -> LDOSModel:
+    def model(self, config: TrainConfig, network: FeedForward, provenance: Mapping[str, object]) -> LDOSModel:
         """The model of a network on the training's device."""
         first, snapshots = self.data.train[0], self.data.train
         # Rounded: a temperature that came through Ry or meV is the same one.

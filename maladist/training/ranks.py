@@ -19,12 +19,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import psutil
 import torch
 import torch.distributed as dist
-from distributed import Client, Future, LocalCluster, get_worker
+from distributed import Client, Future, LocalCluster, Worker, get_worker
 from distributed.comm import get_address_host
 from distributed.protocol.pickle import dumps, loads
 from torch import nn
@@ -45,13 +45,13 @@ _stops: dict[str, threading.Event] = {}  # on a worker: by job
 def run_ranks(
     client: Client,
     ranks: int,
-    function: Callable[..., Any],
-    *arguments: Any,
+    function: Callable[..., object],
+    *arguments: object,
     device: str = "cpu",
     observer: Observer | None = None,
     kept: str = "",
     timeout: float = TIMEOUT,
-) -> Any:
+) -> object:
     """Call ``function(*arguments, observer=relay, rank=rank)`` as so many ranks at once; what rank 0 returns.
 
     Parameters
@@ -125,15 +125,15 @@ def choose_workers(client: Client, ranks: int) -> list[str]:
     return addresses[:ranks]
 
 
-def _pinned(address: str) -> dict[str, Any]:
+def _pinned(address: str) -> dict[str, object]:
     # A rank that Dask moved or began again would meet nobody: the others are in the middle of a step.
     return {"workers": [address], "allow_other_workers": False, "pure": False, "retries": 0}
 
 
 @contextmanager
-def _heard(client: Client, topic: str) -> Iterator[list[Any]]:
+def _heard(client: Client, topic: str) -> Iterator[list[object]]:
     """A list to which what rank 0 tells is added; by Dask's events, which come in order."""
-    heard: list[Any] = []
+    heard: list[object] = []
     # The callback runs in Dask's own thread: it only keeps what came, the caller's thread passes it on.
     client.subscribe_topic(topic, lambda event: heard.append(event[1]["told"]))
     try:
@@ -143,7 +143,7 @@ def _heard(client: Client, topic: str) -> Iterator[list[Any]]:
             client.unsubscribe_topic(topic)
 
 
-def _pass_on(heard: list[Any], observer: Observer | None) -> None:
+def _pass_on(heard: list[object], observer: Observer | None) -> None:
     while heard:
         method, *arguments = loads(heard.pop(0))
         if observer is not None:
@@ -234,9 +234,9 @@ def run_rank(
     task: RankTask,
     meeting: tuple[str, int],
     store: TCPStore | None,
-    function: Callable[..., Any],
-    arguments: Sequence[Any],
-) -> Any:
+    function: Callable[..., object],
+    arguments: Sequence[object],
+) -> object:
     """Be one rank: join the group, call the function, leave the group whatever happens."""
     worker = get_worker()
     # One task a worker, so that its threads are all for this network.
@@ -265,7 +265,7 @@ def run_rank(
 class _Relay(Silent):
     """Passes on to the client's observer what rank 0 tells."""
 
-    def __init__(self, worker: Any, topic: str) -> None:
+    def __init__(self, worker: Worker, topic: str) -> None:
         self._worker, self._topic = worker, topic
 
     def stage(self, name: str, total: int, done: int = 0) -> None:
@@ -316,7 +316,7 @@ def interface_of(host: str) -> str | None:
 def _rank(task: RankTask, stop: threading.Event) -> Rank:
     device = torch.device(task.device)
 
-    def check(*_: Any) -> None:
+    def check(*_: object) -> None:
         if stop.is_set():
             raise _Stopped("the caller went away")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import torch
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -28,12 +28,12 @@ _SCHEDULES: Final = tuple(
 )
 
 
-def _tuples(options: dict[str, Any]) -> dict[str, Any]:
+def _tuples(options: dict[str, object]) -> dict[str, object]:
     """YAML has no tuples; torch wants them for betas."""
     return {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
 
 
-def _listed(value: Any) -> Any:
+def _listed(value: object) -> object:
     values = [value] if isinstance(value, str | Path) else value
     return [str(v) if isinstance(v, Path) else v for v in values] if isinstance(values, list) else values
 
@@ -162,7 +162,7 @@ class ScheduleConfig(Section):
 
     def make(self, optimiser: torch.optim.Optimizer, lr: float, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
         """The schedule of a training of that many steps."""
-        known: dict[str, dict[str, Any]] = {
+        known: dict[str, dict[str, object]] = {
             "OneCycleLR": {"max_lr": lr, "total_steps": steps},
             "CosineAnnealingLR": {"T_max": steps},
         }

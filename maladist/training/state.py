@@ -6,11 +6,11 @@ All of it is in a checkpoint; what is not follows from the configuration and the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import nn
@@ -23,6 +23,14 @@ from maladist.training.config import TrainConfig
 from maladist.training.metrics import EpochReport, Metrics
 from maladist.training.prepare import Prepared
 from maladist.training.validation import Validated
+
+
+class Best(TypedDict):
+    """The best weights so far, where they are looked for: value of the metric, epoch, and weights by name."""
+
+    value: float
+    epoch: int
+    weights: dict[str, torch.Tensor] | None
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,7 @@ class TrainingState:
         self.validation = prepared.checked_on(config) if rank.index == 0 else None
         self.metrics = Metrics(output, config.tensorboard) if rank.index == 0 else None
         self.epoch, self.stopped = 0, False
-        self.best: dict[str, Any] = {"value": float("inf"), "epoch": -1, "weights": None}
+        self.best: Best = {"value": float("inf"), "epoch": -1, "weights": None}
         self.last: Validated | None = None
 
     @property
@@ -196,10 +204,10 @@ class TrainingState:
             self.averaged.load_state_dict(self.best["weights"])
         return self._model(self.averaged, self._provenance()).to("cpu")
 
-    def _model(self, network: FeedForward, provenance: dict[str, Any]) -> LDOSModel:
+    def _model(self, network: FeedForward, provenance: Mapping[str, object]) -> LDOSModel:
         return self.prepared.model(self.config, network.eval(), provenance)
 
-    def _provenance(self) -> dict[str, Any]:
+    def _provenance(self) -> dict[str, object]:
         prepared, rows = self.prepared, [] if self.metrics is None else self.metrics.rows
         best = self.best["epoch"] if self.best["weights"] is not None else self.epoch
         # Without the paths of the machine that it was trained on: model files are given to others.
@@ -227,7 +235,7 @@ def _average(network: FeedForward, decay: float | None) -> torch.optim.swa_utils
     return torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(decay))
 
 
-def _check_same(config: TrainConfig, begun: dict[str, Any]) -> None:
+def _check_same(config: TrainConfig, begun: Mapping[str, object]) -> None:
     """Refuse to go on with another configuration; more epochs may follow where the schedule does not depend on them."""
     # These change no number that is learnt, but for the device's rounding.
     free = {"tensorboard", "checkpoint_every", "device"}

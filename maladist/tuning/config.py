@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, get_args
+from typing import Annotated, Final, Literal, Self, get_args
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -60,7 +60,7 @@ class Axis(Section):
         How many values of a range a grid or an orthogonal array takes, where there is no step.
     """
 
-    choices: list[Any] | None = Field(default=None, min_length=2)
+    choices: list[object] | None = Field(default=None, min_length=2)
     low: Annotated[int | float, Field(ge=-LARGEST, le=LARGEST)] | None = None
     high: Annotated[int | float, Field(ge=-LARGEST, le=LARGEST)] | None = None
     step: int | float | None = Field(default=None, gt=0)
@@ -87,7 +87,7 @@ class Axis(Section):
             raise ValueError("log with a low above zero and without a step")
         return self
 
-    def values(self) -> list[Any]:
+    def values(self) -> list[object]:
         """All choices, or the levels of a range."""
         if self.choices is not None:
             return list(self.choices)
@@ -101,7 +101,7 @@ class Axis(Section):
         return sorted({round(v) for v in levels}) if self.whole else levels
 
 
-def _axes(search: dict[Any, Any], section: str = "") -> Iterator[tuple[Any, Any]]:
+def _axes(search: Mapping[object, object], section: str = "") -> Iterator[tuple[object, object]]:
     """Axes by their keys with dots, of sections that may be nested; a list is short for its choices."""
     for name, value in search.items():
         key = f"{section}{name}"
@@ -154,7 +154,7 @@ class TuneConfig(Configuration):
         Seed of the sampler, and of the points and networks of measures.
     """
 
-    train: dict[str, Any]
+    train: dict[str, object]
     search: dict[str, Axis] = Field(min_length=1)
     objective: Objective = "loss"
     method: Literal["optuna", "grid", "oat"] = "optuna"
@@ -197,7 +197,7 @@ class TuneConfig(Configuration):
         """Optuna's word for which way is better."""
         return "maximize" if self.objective in LARGER_IS_BETTER else "minimize"
 
-    def at(self, values: dict[str, Any], source: str) -> TrainConfig:
+    def at(self, values: dict[str, object], source: str) -> TrainConfig:
         """The training's configuration with these keys.
 
         Raises
@@ -222,7 +222,7 @@ class TuneConfig(Configuration):
         """Trials of a search; an orthogonal array may add one, of the best levels."""
         return self.trials if self.method == "optuna" else len(self.design())
 
-    def design(self) -> list[dict[str, Any]]:
+    def design(self) -> list[dict[str, object]]:
         """The combinations that a grid or an orthogonal array tries."""
         axes = {key: axis.values() for key, axis in self.search.items()}
         if self.method == "grid":
@@ -233,7 +233,7 @@ class TuneConfig(Configuration):
         return [run for i, run in enumerate(combinations) if run not in combinations[:i]]
 
     @classmethod
-    def of(cls, values: Any, source: str = "config", folder: str | Path | None = None) -> Self:
+    def of(cls, values: object, source: str = "config", folder: str | Path | None = None) -> Self:
         """Check a mapping and the training's configuration that it names or holds.
 
         Raises
@@ -241,14 +241,15 @@ class TuneConfig(Configuration):
         InputError
             Naming the first key that is wrong.
         """
-        train = values.get("train") if isinstance(values, dict) else None
-        if isinstance(train, str):
-            # Paths in that file are from its own folder, so it is read by itself and put in with whole paths.
-            values = {**values, "train": TrainConfig.read(Path(folder or ".") / train).to_dict()}
-        elif isinstance(train, dict):
-            values = {**values, "train": TrainConfig.of(train, f"{source}: train", folder).to_dict()}
-        if isinstance(values, dict) and isinstance(values.get("search"), dict):
-            values = {**values, "search": dict(_axes(values["search"]))}
+        if isinstance(values, dict):
+            values, train, search = dict(values), values.get("train"), values.get("search")
+            if isinstance(train, str):
+                # Paths in that file are from its own folder, so it is read by itself and put in with whole paths.
+                values["train"] = TrainConfig.read(Path(folder or ".") / train).to_dict()
+            elif isinstance(train, dict):
+                values["train"] = TrainConfig.of(train, f"{source}: train", folder).to_dict()
+            if isinstance(search, dict):
+                values["search"] = dict(_axes(search))
         made = super().of(values, source, folder)
         made.check(source)
         return made

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
 
 from maladist.errors import DependencyError, InputError, OutputError
 from maladist.io.ownership import refuse_living
 from maladist.io.targets import check_folder
 from maladist.tuning.config import Axis, Named, TuneConfig
 from maladist.tuning.trial import Outcome
+
+if TYPE_CHECKING:
+    from optuna import Trial
+    from optuna.distributions import BaseDistribution
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+    from optuna.storages import BaseStorage
 
 _NAME: Final = "maladist"
 _GO_ON: Final = "Finished trials are kept: --resume goes on."
@@ -66,22 +74,22 @@ class Study:
         taken = {"seed": config.seed + len(self.study.trials)}  # else a search that goes on would repeat its draws
         self.study.sampler = _make(self.optuna.samplers, config.sampler, "sampler", taken)
 
-    def propose(self, values: dict[str, Any], **attributes: Any) -> None:
+    def propose(self, values: dict[str, object], **attributes: object) -> None:
         """Put a trial of these values in the queue."""
         self.study.enqueue_trial(
             {key: self._written(key, value) for key, value in values.items()}, user_attrs=attributes
         )
 
-    def ask(self) -> tuple[Any, dict[str, Any]]:
+    def ask(self) -> tuple[Trial, dict[str, object]]:
         """A new trial and its values: the first of the queue, else what the sampler proposes."""
         trial = self.study.ask(self.distributions)
         return trial, self._read(trial.params)
 
-    def folder(self, trial: Any) -> int:
+    def folder(self, trial: Trial) -> int:
         """Number in the name of a trial's folder: that of the interrupted trial which it goes on with, or its own."""
         return int(trial.user_attrs.get("goes on with", trial.number))
 
-    def judge(self, trial: Any, epoch: int, value: float) -> bool:
+    def judge(self, trial: Trial, epoch: int, value: float) -> bool:
         """Note a validation; whether the pruner would end the trial."""
         # Optuna refuses a second value of the same step.
         known = self.study.trials[trial.number].intermediate_values
@@ -89,7 +97,7 @@ class Study:
             trial.report(value, epoch)
         return bool(trial.should_prune())
 
-    def tell(self, trial: Any, outcome: Outcome) -> None:
+    def tell(self, trial: Trial, outcome: Outcome) -> None:
         """Note what came of a trial."""
         states = self.optuna.trial.TrialState
         trial.set_user_attr("seconds", outcome.seconds)
@@ -123,7 +131,7 @@ class Study:
             if t.state.name in ended and "interrupted" not in t.user_attrs
         ]
 
-    def holds(self, values: dict[str, Any]) -> bool:
+    def holds(self, values: dict[str, object]) -> bool:
         """Whether a trial of these values was proposed, run or both."""
         # Those in the queue have their values among Optuna's own attributes until they are asked for.
         written = {key: self._written(key, value) for key, value in values.items()}
@@ -142,13 +150,13 @@ class Study:
             self.study.tell(trial.number, state=states.FAIL)
             self.propose(self._read(trial.params), **{"goes on with": self.folder(trial)})
 
-    def _storage(self, file: Path) -> Any:
+    def _storage(self, file: Path) -> BaseStorage:
         storages = self.optuna.storages
         if self.config.storage == "sqlite":
             return storages.RDBStorage(f"sqlite:///{file}")
         return storages.JournalStorage(storages.journal.JournalFileBackend(str(file)))
 
-    def _distribution(self, axis: Axis) -> Any:
+    def _distribution(self, axis: Axis) -> BaseDistribution:
         made = self.optuna.distributions
         if axis.choices is not None:  # as JSON: Optuna's files hold no lists
             return made.CategoricalDistribution([json.dumps(v) for v in axis.choices])
@@ -157,10 +165,10 @@ class Study:
         # The last value and not `high`: Optuna warns of a range that is no multiple of its step.
         return kind(axis.low, axis.values()[-1], log=axis.log, **more)
 
-    def _written(self, key: str, value: Any) -> Any:
+    def _written(self, key: str, value: object) -> object:
         return json.dumps(value) if self.config.search[key].choices is not None else value
 
-    def _read(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _read(self, params: Mapping[str, Any]) -> dict[str, object]:
         listed = {key for key, axis in self.config.search.items() if axis.choices is not None}
         return {key: json.loads(v) if key in listed else v for key, v in params.items()}
 
@@ -203,7 +211,9 @@ def storing(output: Path) -> Iterator[None]:
         raise OutputError("output", f"the study in {output} cannot be written ({why})", wanted, _GO_ON) from error
 
 
-def _make(module: Any, named: Named, key: str, offered: dict[str, Any] | None = None) -> Any:
+def _make(
+    module: ModuleType, named: Named, key: str, offered: Mapping[str, object] | None = None
+) -> BaseSampler | BasePruner:
     """An object of a class of Optuna; what is ``offered`` is given to those that take it."""
     known = [n for n in module.__all__ if n.endswith(key.title()) and not n.startswith("Base") and n not in _OWN_LOOP]
     if named.name not in known:
@@ -224,14 +234,14 @@ def _make(module: Any, named: Named, key: str, offered: dict[str, Any] | None = 
         raise InputError(f"{key}.options", f"{options} ({error})".replace("\n", " "), wanted) from None
 
 
-def _check_same(now: dict[str, Any], begun: dict[str, Any]) -> None:
+def _check_same(now: dict[str, object], begun: dict[str, object]) -> None:
     for key in now:
         if now[key] != begun.get(key):
             came = f"{now[key]!r:.80}, where the search began with {begun.get(key)!r:.80}"
             raise InputError(key, came, "the same search", "Take another output folder to begin again.")
 
 
-def _optuna() -> Any:
+def _optuna() -> ModuleType:
     try:
         import optuna
     except ImportError as error:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from distributed import Client, Event, Future, KilledWorker, as_completed
@@ -37,6 +37,9 @@ from maladist.training.validation import told
 from maladist.tuning.config import TRAINED, TuneConfig
 from maladist.tuning.study import Study, check_output, storing
 from maladist.tuning.trial import Outcome, run_trial
+
+if TYPE_CHECKING:
+    from optuna import Trial as OptunaTrial
 
 BEST: Final = "best.yaml"
 TRIALS: Final = "trials.csv"
@@ -166,7 +169,7 @@ class _Search:
     def __init__(self, config: TuneConfig, folder: Claim, client: Client, study: Study, observer: Observer) -> None:
         self.config, self.folder, self.client, self.study, self.observer = config, folder, client, study, observer
         self.output = Path(folder)
-        self.under_way: dict[str, tuple[Any, int, TrainConfig, Prepared]] = {}
+        self.under_way: dict[str, tuple[OptunaTrial, int, TrainConfig, Prepared]] = {}
         self.ready: dict[str, Prepared] = {}
         self.key = f"tune-{time.time_ns():x}"
         self.heard: SimpleQueue[tuple[str, dict[str, Any]]] = SimpleQueue()
@@ -236,7 +239,7 @@ class _Search:
             return None
         return self._submit(trial, 1, config, prepared)
 
-    def _submit(self, trial: Any, attempt: int, config: TrainConfig, prepared: Prepared) -> Future:
+    def _submit(self, trial: OptunaTrial, attempt: int, config: TrainConfig, prepared: Prepared) -> Future:
         topic = f"{self.key}-{trial.number}"
         key = f"{topic}-{attempt}"
         self.under_way[key] = trial, attempt, config, prepared
@@ -262,7 +265,7 @@ class _Search:
         self.client.unsubscribe_topic(f"{self.key}-{trial.number}")
         self._finish(trial, outcome)
 
-    def _finish(self, trial: Any, outcome: Outcome) -> None:
+    def _finish(self, trial: OptunaTrial, outcome: Outcome) -> None:
         """Keep what came of a trial."""
         self.folder.check()
         self.study.tell(trial, outcome)

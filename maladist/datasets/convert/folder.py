@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from distributed import Client
@@ -136,7 +136,7 @@ def _found(like: Source, spec: Spec | None) -> tuple[list[_Snapshot], list[str]]
     return snapshots, notes
 
 
-def _energies(folder: Path, parameters: Mapping[Path, Mapping[str, Any]]) -> EnergyGrid:
+def _energies(folder: Path, parameters: Mapping[Path, Mapping[str, object]]) -> EnergyGrid:
     """Energies of the LDOS, which all parameters must tell alike."""
     if not parameters:
         remedy = "Copy MALA's params.json or the zip of its model there, or give --energies ORIGIN SPACING (eV)."
@@ -145,7 +145,7 @@ def _energies(folder: Path, parameters: Mapping[Path, Mapping[str, Any]]) -> Ene
     return _alike(folder, grids, "energies of the LDOS")
 
 
-def _descriptors(files: SnapshotFiles, parameters: Mapping[Path, Mapping[str, Any]], run: DFTRun) -> Spec:
+def _descriptors(files: SnapshotFiles, parameters: Mapping[Path, Mapping[str, object]], run: DFTRun) -> Spec:
     """What the descriptors in a snapshot's file are, by parameters that must tell it alike."""
     assert files.descriptors is not None
     if not parameters:

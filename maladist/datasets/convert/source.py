@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -227,7 +227,7 @@ def _by_name(
     return ordered, ("levels taken in the order of their names",)
 
 
-def _natural(name: str) -> list[Any]:
+def _natural(name: str) -> list[str | int]:
     return [int(w) if w.isdigit() else w for w in re.split(r"(\d+)", name)]
 
 
@@ -269,7 +269,7 @@ def unit_factor(units: str | None, known: dict[str, float], usual: str) -> float
     return known[units or usual]
 
 
-def snapshot_attributes(ready: CheckedSource, spec: Spec | None) -> dict[str, Any]:
+def snapshot_attributes(ready: CheckedSource, spec: Spec | None) -> dict[str, object]:
     """Attributes of a snapshot by the names of the data contract."""
     run = ready.run
     files = {s: {"file": f} for s, f in run.pseudopotentials.items()}

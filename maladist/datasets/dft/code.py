@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 import ase
 import numpy as np
@@ -69,7 +69,9 @@ class DFTCode(Protocol):
     def needs_survey(self) -> bool:
         """Whether something is left open that only a calculation can propose."""
 
-    def propose(self, snapshots: Sequence[ase.Atoms], others: Iterable[ase.Atoms]) -> tuple[dict[str, Any], list[str]]:
+    def propose(
+        self, snapshots: Sequence[ase.Atoms], others: Iterable[ase.Atoms]
+    ) -> tuple[dict[str, object], list[str]]:
         """Settings that were left open and need no calculation, such as k-points for other sizes of a crystal.
 
         Parameters
@@ -87,7 +89,7 @@ class DFTCode(Protocol):
             What to say of them, in lines.
         """
 
-    def survey(self, atoms: ase.Atoms, scratch: Scratch) -> dict[str, Any]:
+    def survey(self, atoms: ase.Atoms, scratch: Scratch) -> dict[str, object]:
         """Values of settings that need a calculation, of the first snapshot.
 
         Raises
@@ -96,7 +98,7 @@ class DFTCode(Protocol):
             The code failed.
         """
 
-    def settled(self, proposed: Mapping[str, Any]) -> Self:
+    def settled(self, proposed: Mapping[str, object]) -> Self:
         """The code with what it left open as it was proposed, now or by an earlier run into the same data set.
 
         Raises

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import ase
 import numpy as np
@@ -165,7 +164,7 @@ def _has_program(name: str) -> bool:
 # -- on a worker -----------------------------------------------------------------------------------------------------
 
 
-def survey_snapshot(name: str, atoms: ase.Atoms, code: DFTCode, scratch: str | None) -> dict[str, Any] | InputError:
+def survey_snapshot(name: str, atoms: ase.Atoms, code: DFTCode, scratch: str | None) -> dict[str, object] | InputError:
     """What a calculation proposes for the settings that are left open, or what it refuses."""
     try:
         with Scratch(name, scratch, code.threads) as kept:

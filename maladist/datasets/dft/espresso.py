@@ -46,14 +46,14 @@ from maladist.io.refused import refuse
 from maladist.units import BOLTZMANN, LDOS_QE, RYDBERG, RYDBERG_BOHR2
 
 
-def _of_fortran(value: Any) -> Any:
+def _of_fortran(value: object) -> object:
     """Refuse Fortran's spelling of numbers and truth values: it would be written as a text, in quotes."""
     if isinstance(value, str) and re.fullmatch(r"\.\w+\.|[-+]?[0-9.]+[dD][-+]?[0-9]+", value):
         raise ValueError("true, false or a number as 1.0e-9")
     return value
 
 
-Namelist = Annotated[dict[str, Annotated[Any, AfterValidator(_of_fortran)]], AfterValidator(no_old_truths)]
+Namelist = Annotated[dict[str, Annotated[object, AfterValidator(_of_fortran)]], AfterValidator(no_old_truths)]
 
 
 _OURS: Final = frozenset(
@@ -79,7 +79,7 @@ class Espresso(DFTSetup):
 
     @field_validator("kpoints", mode="before")
     @classmethod
-    def _meshes(cls, value: Any) -> Any:
+    def _meshes(cls, value: object) -> object:
         meshes = value.values() if isinstance(value, dict) else [value]
         one = value == "auto" or (isinstance(value, int | float) and not isinstance(value, bool))
         if not (one or all(isinstance(mesh, list | tuple) and len(mesh) == 3 for mesh in meshes)):
@@ -176,7 +176,7 @@ class Espresso(DFTSetup):
         free = self._free(atoms.get_volume(), width)
         return math.ceil(max(1.3 * free, 0.6 * self._electrons(atoms))) + 4
 
-    def namelists(self, atoms: ase.Atoms, bands: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    def namelists(self, atoms: ase.Atoms, bands: int) -> tuple[dict[str, object], dict[str, object]]:
         """Namelists SYSTEM and ELECTRONS of a snapshot."""
         system = {
             "ecutwfc": self.ecutwfc,
@@ -193,7 +193,7 @@ class Espresso(DFTSetup):
         # The user's own entries last; those that follow from other settings have been refused already.
         return {**system, **self.system}, {**electrons, **self.electrons}
 
-    def survey(self, atoms: ase.Atoms, scratch: Scratch) -> dict[str, Any]:
+    def survey(self, atoms: ase.Atoms, scratch: Scratch) -> dict[str, object]:
         """Propose the window, and the bands that end in it, from one calculation; see `DFTCode`.
 
         Bands are first those of free electrons up to what the electrons fill and the tail of f; where they do not

@@ -16,7 +16,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 _GRACE = 2.0  # seconds from SIGTERM, which a launcher hands on, to SIGKILL
 
@@ -58,7 +57,7 @@ def main(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(folder: Path, request: dict[str, str], woken: int, over: list[int]) -> dict[str, Any]:
+def _run(folder: Path, request: dict[str, str], woken: int, over: list[int]) -> dict[str, object]:
     """Run a program in the folder, STEM.in to STEM.out, and tell its status; raises where nobody waits for it."""
     stem = request["stem"]
     try:

@@ -13,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from maladist.arrays import Array
+
 Points = Annotated[int, Field(ge=1)]
 Mesh = tuple[Points, Points, Points]
-Array = npt.NDArray[np.float64]
+
 
 AUTO: Final = 0.3
 """Spacing that ``kpoints: auto`` stands for, 1/Å: 2 meV/atom of noise in A of Be at 1000 K, displaced by 0.1 Å."""

@@ -76,7 +76,7 @@ class DFTSetup(Configuration):
 
     @field_validator("energies", mode="before")
     @classmethod
-    def _a_window(cls, value: Any) -> Any:
+    def _a_window(cls, value: object) -> object:
         if value != "auto" and not isinstance(value, Mapping | Energies):
             raise ValueError("auto, or a mapping with origin, spacing and levels")
         return value
@@ -100,12 +100,14 @@ class DFTSetup(Configuration):
         """Whether the energies are still to be proposed; see `DFTCode`."""
         return self.energies == "auto"
 
-    def propose(self, snapshots: Sequence[ase.Atoms], others: Iterable[ase.Atoms]) -> tuple[dict[str, Any], list[str]]:
+    def propose(
+        self, snapshots: Sequence[ase.Atoms], others: Iterable[ase.Atoms]
+    ) -> tuple[dict[str, object], list[str]]:
         """Propose nothing: see `DFTCode`."""
         del snapshots, others
         return {}, []
 
-    def survey(self, atoms: ase.Atoms, scratch: Scratch) -> dict[str, Any]:
+    def survey(self, atoms: ase.Atoms, scratch: Scratch) -> dict[str, object]:
         """Refuse to propose energies; see `DFTCode`.
 
         Raises

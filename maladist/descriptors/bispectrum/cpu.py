@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
-from typing import Any
 
 import numpy as np
 
@@ -45,7 +44,7 @@ _LOCK = Lock()
 
 
 def bispectrum_cpu(
-    points: Array, positions: Array, weights: Array, spec: BispectrumSpec, dtype: np.dtype[Any], threads: int
+    points: Array, positions: Array, weights: Array, spec: BispectrumSpec, dtype: np.dtype[np.floating], threads: int
 ) -> Floats:
     """Linear components of the bispectrum.
 
@@ -102,7 +101,7 @@ def refuse_large(spec: BispectrumSpec) -> None:
         raise InputError("twojmax", f"{spec.twojmax}", wanted, "Take backend 'torch'.")
 
 
-def radial_map(spec: BispectrumSpec, dtype: np.dtype[Any]) -> Floats:
+def radial_map(spec: BispectrumSpec, dtype: np.dtype[np.floating]) -> Floats:
     """What `powers` wants to know of the map from distances to angles."""
     return np.array([spec.rmin0, 1 / (spec.cutoff - spec.rmin0), spec.rfac0, float(spec.switch)], dtype)
 
@@ -127,13 +126,13 @@ class Constants:
 
     @classmethod
     @lru_cache(maxsize=16)
-    def of(cls, twojmax: int, dtype: np.dtype[Any]) -> Constants:
+    def of(cls, twojmax: int, dtype: np.dtype[np.floating]) -> Constants:
         """Constants for a twojmax, computed in float64."""
         factors = np.array([j + 1 for *_, j in components(twojmax)])
         return cls(*(x.astype(dtype) for x in (self_moments(twojmax), sphere_constants(twojmax), factors)))
 
 
-def _scratch(twojmax: int, lanes: int, dtype: np.dtype[Any]) -> list[Floats]:
+def _scratch(twojmax: int, lanes: int, dtype: np.dtype[np.floating]) -> list[Floats]:
     """Buffers of one thread: neighbours, powers, moments, h, f, components."""
     shapes: list[tuple[int, ...]] = [
         (4 * _SLAB,),
@@ -146,7 +145,7 @@ def _scratch(twojmax: int, lanes: int, dtype: np.dtype[Any]) -> list[Floats]:
     return [aligned_empty((*shape, lanes), dtype) for shape in shapes]
 
 
-def operations(twojmax: int, n_neighbours: float, dtype: np.dtype[Any]) -> float:
+def operations(twojmax: int, n_neighbours: float, dtype: np.dtype[np.floating]) -> float:
     """Floating-point operations for a point, a fused one as two, without finding the neighbours."""
     shared = sum(count_operations(stage, twojmax, dtype) for stage in (powers, moments)) / NEIGHBOURS
     nodes = sum(count_operations(stage, twojmax, dtype) for stage in (sphere, circle, products))
@@ -161,7 +160,7 @@ def code_version() -> int:
 
 
 @lru_cache(maxsize=32)
-def tile_kernel(twojmax: int, lanes: int, version: int) -> Any:
+def tile_kernel(twojmax: int, lanes: int, version: int) -> Callable[..., None]:
     """Numba's function for tiles first … last − 1; what it closes over is known to the compiler, and to the cache."""
 
     @compiled

@@ -101,7 +101,7 @@ class _Tables(NamedTuple):
     n_pairs: int
 
     @classmethod
-    def of(cls, spec: BispectrumSpec, dtype: np.dtype[Any]) -> _Tables:
+    def of(cls, spec: BispectrumSpec, dtype: np.dtype[np.floating]) -> _Tables:
         constants = Constants.of(spec.twojmax, dtype)
         n_pairs = len(constants.sphere)
         padded = np.pad(constants.sphere, ((0, -n_pairs % PAIRS), (0, 0)))
@@ -121,7 +121,7 @@ class _Scratch(NamedTuple):
     pairs: Floats
 
     @classmethod
-    def empty(cls, twojmax: int, lanes: int, dtype: np.dtype[Any]) -> _Scratch:
+    def empty(cls, twojmax: int, lanes: int, dtype: np.dtype[np.floating]) -> _Scratch:
         n_moments = len(moment_places(twojmax))
         shapes: list[tuple[int, ...]] = [
             (4 * _SLAB,),
@@ -136,7 +136,7 @@ class _Scratch(NamedTuple):
         return cls(*(aligned_empty((*shape, lanes), dtype) for shape in shapes))
 
 
-def adjoint_operations(twojmax: int, n_neighbours: float, dtype: np.dtype[Any]) -> float:
+def adjoint_operations(twojmax: int, n_neighbours: float, dtype: np.dtype[np.floating]) -> float:
     """Floating-point operations for a point, a fused one as two, without finding the neighbours or adding to atoms."""
 
     def count(*stages: Any) -> int:

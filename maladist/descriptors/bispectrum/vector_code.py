@@ -188,15 +188,15 @@ class _Counter(Code):
         self.count += 2 if function == "fmuladd" else 1
         return Vector(self, None)
 
-    def at(self, *_: Any) -> ir.Value:
+    def at(self, *_: object) -> ir.Value:
         return None
 
-    def constant(self, *_: Any) -> Vector:
+    def constant(self, *_: object) -> Vector:
         return Vector(self, None)
 
     load = splat = constant  # type: ignore[assignment]
 
-    def store(self, *_: Any) -> None:
+    def store(self, *_: object) -> None:
         pass
 
     def loop(
@@ -208,7 +208,7 @@ class _Counter(Code):
         return result
 
 
-def count_operations(of_stage: Any, order: int, dtype: np.dtype[Any]) -> int:
+def count_operations(of_stage: Any, order: int, dtype: np.dtype[np.floating]) -> int:
     """Floating-point operations in each lane of one call of a stage."""
     counter = _Counter(np.dtype(dtype).itemsize)
     of_stage.trace(counter, order, None, None, None, None)
@@ -226,12 +226,12 @@ def register_file() -> tuple[int, int]:
     return 16, 32 if platform.machine() in ("arm64", "aarch64") else 16
 
 
-def lanes_of(dtype: np.dtype[Any]) -> int:
+def lanes_of(dtype: np.dtype[np.floating]) -> int:
     """Lanes of one vector register."""
     return register_file()[0] // dtype.itemsize
 
 
-def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> AnyArray:
+def aligned_empty(shape: tuple[int, ...], dtype: np.dtype[np.floating]) -> AnyArray:
     """An uninitialised array that starts on a cache line: unaligned wide loads would touch two lines each."""
     n_bytes = int(np.prod(shape)) * dtype.itemsize
     raw = np.empty(n_bytes + 64, np.uint8)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from maladist.errors import DataFileError
 from maladist.io.mala.parameters import read_parameters
@@ -95,7 +95,7 @@ def _check_infos(folder: Path, names: set[str]) -> None:
             raise DataFileError(str(info), "no LDOS beside it", f"{name}.out.npy or {name}.out.h5")
 
 
-def find_parameters(folder: Path) -> dict[Path, Mapping[str, Any]]:
+def find_parameters(folder: Path) -> dict[Path, Mapping[str, object]]:
     """MALA's parameters in a folder by their files: every params.json, or where there is none those in models' zips.
 
     Raises

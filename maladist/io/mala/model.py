@@ -26,7 +26,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +34,7 @@ from ase.data import chemical_symbols
 from maladist.elements import Element
 from maladist.errors import InputError, ModelError
 from maladist.io.mala.data import anywhere
-from maladist.io.mala.parameters import descriptor_of, energy_grid_of, json_object, number
+from maladist.io.mala.parameters import Parameters, descriptor_of, energy_grid_of, json_object, number
 from maladist.io.mala.pickle import read_scaler, read_weights
 from maladist.io.mala.zip import read_members
 from maladist.io.refused import refuse, refuse_file_names
@@ -99,9 +98,7 @@ def import_mala(path: str | Path, pseudopotentials: Mapping[str, Element] | None
     return model
 
 
-def _assemble(
-    params: Mapping[str, Any], info: Mapping[str, Any], members: Mapping[str, bytes], given: Sequence[str]
-) -> LDOSModel:
+def _assemble(params: Parameters, info: Parameters, members: Mapping[str, bytes], given: Sequence[str]) -> LDOSModel:
     symbols = _symbols(info, given)
     electrons, ecutrho = number(info.get("electrons_per_atom")), number(info.get("ecutrho"))
     voxel = np.asarray(info["voxel"]["array"], dtype=float) if "voxel" in info else None
@@ -121,7 +118,7 @@ def _assemble(
     )
 
 
-def _network(params: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> FeedForward:
+def _network(params: Parameters, weights: Mapping[str, torch.Tensor]) -> FeedForward:
     kind = params.get("nn_type", "feed-forward")
     if kind != "feed-forward":
         came = f"a network of type {kind!r:.40}"
@@ -141,7 +138,7 @@ def _network(params: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> 
     )
 
 
-def _activations(params: Mapping[str, Any], layers: int) -> list[list[str | None]]:
+def _activations(params: Parameters, layers: int) -> list[list[str | None]]:
     """Activation of every layer, in the readings that the parameters allow, the likeliest first."""
     given, flag = params["layer_activations"], "layer_activations_include_output_layer"
     listed = [given] * layers if isinstance(given, str) else list(given)[:layers]
@@ -185,19 +182,19 @@ def _scaler(content: bytes, part: str) -> Scaler:
     return Scaler("standard" if standard else "minmax", wise, low, high if standard else high - low)
 
 
-def _restrict(params: Mapping[str, Any]) -> Restrict:
+def _restrict(params: Parameters) -> Restrict:
     value = params.get("restrict_targets", "zero_out_negative")
     return value if value in ("zero_out_negative", "absolute_values") else "none"
 
 
-def _symbols(info: Mapping[str, Any], given: Sequence[str]) -> list[str]:
+def _symbols(info: Parameters, given: Sequence[str]) -> list[str]:
     """Symbols of the elements that the model was trained on, in alphabetical order; none where nothing tells."""
     if "atoms" in info:
         return sorted({chemical_symbols[int(z)] for z in info["atoms"]["numbers"]})
     return sorted(info.get("pseudopotentials") or given)
 
 
-def _check_electrons(model: LDOSModel, info: Mapping[str, Any]) -> None:
+def _check_electrons(model: LDOSModel, info: Parameters) -> None:
     """Valences must add up to the electrons of the training cell: a wrong pseudopotential is found here."""
     exact = number(info.get("number_of_electrons_exact"))
     if exact is None or "atoms" not in info:

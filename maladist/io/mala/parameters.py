@@ -25,11 +25,14 @@ from maladist.io.mala.zip import read_members
 from maladist.io.paths import plain_file
 from maladist.io.refused import refuse
 
+Parameters = Mapping[str, Any]
+"""What MALA writes of a model or of data, as JSON: names and types are not the same in all of its versions."""
+
 _SIGMA: Final = 0.2 / 0.08099000022712448
 """Width of MALA's atomic density over the largest component of the voxel."""
 
 
-def read_parameters(path: Path) -> dict[str, Any]:
+def read_parameters(path: Path) -> Parameters:
     """Read MALA's parameters from a params.json, or from the zip of a model.
 
     Raises
@@ -51,7 +54,7 @@ def read_parameters(path: Path) -> dict[str, Any]:
     return found
 
 
-def read_energy_grid(path: Path, parameters: Mapping[str, Any]) -> EnergyGrid:
+def read_energy_grid(path: Path, parameters: Parameters) -> EnergyGrid:
     """Energies of the LDOS that parameters belong to.
 
     Raises
@@ -68,7 +71,7 @@ def read_energy_grid(path: Path, parameters: Mapping[str, Any]) -> EnergyGrid:
         raise DataFileError(str(path), came, wanted, remedy) from None
 
 
-def read_descriptor(path: Path, parameters: Mapping[str, Any], symbols: Sequence[str], voxel: Array | None) -> Spec:
+def read_descriptor(path: Path, parameters: Parameters, symbols: Sequence[str], voxel: Array | None) -> Spec:
     """Descriptors that parameters belong to.
 
     Parameters
@@ -90,7 +93,7 @@ def read_descriptor(path: Path, parameters: Mapping[str, Any], symbols: Sequence
         raise DataFileError(str(path), came, "descriptors that this program has") from None
 
 
-def json_object(content: bytes, name: str) -> dict[str, Any]:
+def json_object(content: bytes, name: str) -> Parameters:
     """A JSON object from bytes.
 
     Raises
@@ -112,14 +115,14 @@ def number(value: Any) -> float | None:
     return float(value) if value else None
 
 
-def _first(params: Mapping[str, Any], *names: str) -> Any:
+def _first(params: Parameters, *names: str) -> Any:
     for name in names:
         if name in params:
             return params[name]
     raise ModelError("params.json", f"no {names[0]}", "the parameters of a model that MALA saved")
 
 
-def descriptor_of(params: Mapping[str, Any], symbols: Sequence[str], voxel: Array | None) -> Spec:
+def descriptor_of(params: Parameters, symbols: Sequence[str], voxel: Array | None) -> Spec:
     """Descriptors of MALA's section ``descriptors``.
 
     Raises
@@ -159,7 +162,7 @@ def _element_weights(weights: Sequence[float] | None, symbols: Sequence[str]) ->
     return {symbol: float(w) / max(weights) for symbol, w in zip(symbols, weights, strict=True)}
 
 
-def energy_grid_of(params: Mapping[str, Any]) -> EnergyGrid:
+def energy_grid_of(params: Parameters) -> EnergyGrid:
     """Energies of MALA's section ``targets``.
 
     Raises

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import ase
 import ase.data
@@ -12,14 +11,14 @@ import ase.data
 from maladist.grid import EnergyGrid
 
 
-def _value(value: Any) -> str:
+def _value(value: object) -> str:
     if isinstance(value, bool):
         return ".true." if value else ".false."
     # Fortran reads 1e-10 in single precision, 1d-10 in double.
     return f"'{value}'" if isinstance(value, str) else repr(value).replace("e", "d")
 
 
-def _namelist(name: str, values: Mapping[str, Any]) -> str:
+def _namelist(name: str, values: Mapping[str, object]) -> str:
     return f"&{name}\n" + "".join(f"  {k} = {_value(v)}\n" for k, v in values.items()) + "/\n"
 
 
@@ -27,8 +26,8 @@ def pw_input(
     atoms: ase.Atoms,
     files: Mapping[str, str],
     kpoints: tuple[int, int, int],
-    system: Mapping[str, Any],
-    electrons: Mapping[str, Any],
+    system: Mapping[str, object],
+    electrons: Mapping[str, object],
     pseudo_dir: str,
 ) -> str:
     """Input of a self-consistent calculation.
