@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
+from cyclopts import Parameter
 from rich.table import Table
 
-from maladist.cli.options import AUTO, BlockFlags
+from maladist.cli.options import BlockFlags
 from maladist.cli.output import check_files, write_json
 from maladist.cli.streams import err, out, say
 from maladist.io.targets import check_folder
 
 if TYPE_CHECKING:
     from maladist.evaluation.statistics import Calibration, Evaluated, Statistics
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class EvaluateFlags(BlockFlags):
+    """How the snapshots are predicted, and what beside the energies is compared.
+
+    Parameters
+    ----------
+    spread
+        Of an ensemble: predict with every member too, and say what their spread tells of the error.
+    forces
+        Compare forces and stress too, where the data hold the DFT's; it takes a few times as long.
+    """
+
+    spread: bool = False
+    forces: Annotated[bool, Parameter(negative="--no-forces")] = True
 
 
 def evaluate(
@@ -25,11 +43,9 @@ def evaluate(
     *,
     train: str | None = None,
     pseudopotentials: Path | None = None,
-    blocks: BlockFlags = AUTO,
+    how: EvaluateFlags = EvaluateFlags(),
     json: Path | None = None,
     plots: Path | None = None,
-    spread: bool = False,
-    forces: bool = True,
 ) -> None:
     """Hold a model against DFT: errors of LDOS, DOS, density, N, Fermi level and every energy, by snapshot and in all.
 
@@ -47,10 +63,6 @@ def evaluate(
         Write everything as JSON to this file as well.
     plots
         Folder for parity.png and errors.png, forces.png where forces are compared, and spread.png with --spread.
-    spread
-        Of an ensemble: predict with every member too, and say what their spread tells of the error.
-    forces
-        Compare forces and stress too, where the data hold the DFT's; it takes a few times as long.
     """
     import maladist
     from maladist.cli.console import TerminalObserver
@@ -66,16 +78,16 @@ def evaluate(
     if training is not None:  # refused before all is computed
         held = find_snapshots([data], "data")
         check_training(training, [n for n in (BAND, TOTAL) if all(f"{n}_eV" in s.terms for s in held)])
-    with blocks.connect() as client, TerminalObserver(err) as observer:
+    with how.connect() as client, TerminalObserver(err) as observer:
         evaluated = maladist.evaluate(
             loaded,
             data,
             client=client,
             observer=observer,
-            chunks=blocks.chunks or "auto",
-            spread=spread,
-            forces=forces,
-            **blocks.numerics(),
+            chunks=how.chunks or "auto",
+            spread=how.spread,
+            forces=how.forces,
+            **how.numerics(),
         )
     values: dict[str, object] = {"model": str(loaded), "model_hash": loaded.content_hash}
     values |= {"snapshots": [one.to_dict() for one in evaluated]}
@@ -88,7 +100,7 @@ def evaluate(
         title = f"baselines from {beside.training} training snapshots, meV/atom"
         out.print(_summary(title, beside.summary))
         values["baselines"] = asdict(beside)
-    if spread:
+    if how.spread:
         says = calibration(evaluated)
         out.print(_spread(says))
         values["spread"] = {name: asdict(one) for name, one in says.items()}
@@ -96,7 +108,7 @@ def evaluate(
     if plots is not None:
         from maladist.report.evaluation import write_plots
 
-        for picture in write_plots(evaluated, plots, beside, spread=spread):
+        for picture in write_plots(evaluated, plots, beside, spread=how.spread):
             say(f"picture: {picture}")
 
 

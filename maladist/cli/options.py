@@ -84,9 +84,6 @@ class BlockFlags(NumericsFlags, ClusterFlags):
     chunks: tuple[int, int, int] | None = None
 
 
-AUTO = BlockFlags()
-
-
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(BlockFlags):
