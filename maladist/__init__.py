@@ -1,5 +1,8 @@
 """Electronic structure of large cells at finite temperature from machine-learned local densities of states, on Dask."""
 
+from maladist import interrupt as interrupt  # before what takes seconds
+
+# isort: split
 from importlib.metadata import version
 
 from maladist import accessor as accessor  # registers .maladist on xarray's objects

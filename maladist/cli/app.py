@@ -24,6 +24,7 @@ from maladist.cli.help import complete
 from maladist.cli.stopping import stopped_by_signals, what_is_kept
 from maladist.cli.streams import err, say
 from maladist.errors import AccuracyWarning, BlockError, InputError
+from maladist.interrupt import imports_are_done
 from maladist.io.targets import refusal
 
 app = App(
@@ -61,6 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
         warnings.simplefilter("always", AccuracyWarning)  # what is less certain than it looks is said, as a note
         warnings.showwarning = lambda message, *_, **__: log.warning("%s", message)
     try:
+        imports_are_done()
         with stopped_by_signals():
             app(tokens, exit_on_error=False, print_error=False)
     except (InputError, BlockError, CycloptsError, OSError) as error:
