@@ -21,6 +21,7 @@ import torch
 from packaging.requirements import Requirement
 
 from maladist.cluster import cluster
+from maladist.datasets.dft.scratch import environment
 from maladist.descriptors import BispectrumSpec, evaluate
 from maladist.errors import DependencyError
 from maladist.grid import Grid
@@ -176,7 +177,14 @@ def _espresso(program: str) -> str:
     # Programs of Quantum ESPRESSO leave files where they run.
     with tempfile.TemporaryDirectory() as folder:
         ran = subprocess.run(
-            [path], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False
+            [path],
+            cwd=folder,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
         )
     banner = re.search(r"Program \S+ v\.?(\S+)", ran.stdout)
     if banner is None:

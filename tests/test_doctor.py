@@ -52,6 +52,9 @@ def test_programs_that_are_absent_broken_and_there(tmp_path: Path, monkeypatch: 
     program(tmp_path, "pw.x", "echo '     Program PWSCF v.7.2 starts on today'; exit 1")
     (espresso,) = [f for f in diagnose() if f.name == "pw.x"]
     assert espresso.status == "ok" and espresso.found.startswith("7.2 at")
+    program(tmp_path, "pw.x", 'echo "     Program PWSCF v.$OMPI_MCA_btl starts"')
+    (espresso,) = [f for f in diagnose() if f.name == "pw.x"]
+    assert espresso.found.startswith("^tcp")  # as `dft` starts it: listening to nobody
 
 
 def test_a_requirement_that_is_not_met_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:

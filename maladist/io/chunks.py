@@ -38,6 +38,9 @@ DIGESTS: Final = "digests"
 
 REMEDY: Final = "Copy it again from where it is whole, or make it again."
 
+_FORMAT_2: Final = (".zarray", ".zgroup", ".zattrs", ".zmetadata")
+"""Files of zarr's format 2, whose arrays of objects are pickles: to open one runs what is written there."""
+
 _CHUNK: Final = re.compile(r"(?:(.+)/)?([^/]+)/c((?:/\d+)*)")
 
 
@@ -74,6 +77,8 @@ class ChunkStore(LocalStore):
         self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
         """Read a key; of a sealed array refuse chunks that are lost or whose checksum is wrong."""
+        if self._is_format_2(key):
+            return None
         value = await super().get(key, prototype, byte_range)
         # Part of a chunk has no checksum of its own; zarr asks for parts of sharded chunks only, which we do not write.
         if byte_range is None:
@@ -84,10 +89,19 @@ class ChunkStore(LocalStore):
         self, key: str, *, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
         """As `get`."""
+        if self._is_format_2(key):
+            return None
         value = super().get_sync(key, prototype=prototype, byte_range=byte_range)
         if byte_range is None:
             self._check_chunk(key, value)
         return value
+
+    def _is_format_2(self, key: str) -> bool:
+        """Whether a key is of zarr's format 2, which is then not there for zarr; refused where it is all there is."""
+        folder, _, name = key.rpartition("/")
+        if name in _FORMAT_2:
+            refuse_format_2(self.root / folder)
+        return name in _FORMAT_2
 
     def _check_chunk(self, key: str, value: Buffer | None) -> None:
         # zarr takes a chunk that is not there for one of fill values: NaN or zeros in place of what was lost.
@@ -160,6 +174,19 @@ class ChunkStore(LocalStore):
         # Without a claim nobody may write into a run's store: its blocks would be no longer what its record says.
         elif (self.root / WORK / OWNER).exists():
             raise StoreError("store", f"{self.root} is being written by a run", "to be its only writer")
+
+
+def refuse_format_2(path: Path) -> None:
+    """Refuse a group or an array in zarr's format 2.
+
+    Raises
+    ------
+    StoreError
+        It is one.
+    """
+    if not (path / "zarr.json").exists() and any((path / name).exists() for name in _FORMAT_2):
+        remedy = "Write it with zarr_format=3, from where it can be trusted."
+        raise StoreError(str(path), "a store in zarr format 2", "one in format 3", remedy)
 
 
 def whole(content: bytes) -> bool:

@@ -21,7 +21,7 @@ from maladist.arrays import AnyArray, Array
 from maladist.errors import StoreError
 from maladist.io import stores
 from maladist.io.appearing import appearing
-from maladist.io.chunks import ChunkStore
+from maladist.io.chunks import ChunkStore, refuse_format_2
 from maladist.io.qe.run import DFTRun
 from maladist.io.stores import Where
 from maladist.io.targets import check_place
@@ -99,6 +99,7 @@ def snapshot_groups(path: Path) -> list[Path]:
     StoreError
         There is no store, no finished snapshot, or a store that cannot be read.
     """
+    refuse_format_2(path)
     if not (path / "zarr.json").is_file():
         raise StoreError("data", f"{path} is not a zarr store", "a data set or one of its snapshots")
     if not (path / SNAPSHOTS).is_dir():
@@ -159,6 +160,7 @@ def copy_reference(
 
 def read_reference(group: Path) -> xr.Dataset | None:
     """The group ``reference`` of a snapshot; None where there is none."""
+    refuse_format_2(group / REFERENCE)
     if not (group / REFERENCE / "zarr.json").is_file():
         return None
     return stores.open_dataset(group / REFERENCE, need=None).load()

@@ -26,7 +26,7 @@ from maladist.attributes import check_attributes
 from maladist.errors import StoreError
 from maladist.io import ownership
 from maladist.io.appearing import appearing, remove
-from maladist.io.chunks import DIGESTS, WORK, ChunkStore, digests_of, node_type, read_digests, reading
+from maladist.io.chunks import DIGESTS, WORK, ChunkStore, digests_of, node_type, read_digests, reading, refuse_format_2
 from maladist.io.ownership import Claim
 from maladist.io.targets import check_place
 from maladist.schema import VARIABLES
@@ -301,6 +301,7 @@ def open_dataset(
     if not path.exists():
         raise StoreError("store", f"{path} does not exist", "a zarr store")
     with reading(path):
+        refuse_format_2(path)
         digests = read_digests(path)
         store = ChunkStore(path, read_only=True, sealed=frozenset(digests.arrays))
         dataset = xr.open_zarr(

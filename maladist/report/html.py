@@ -204,7 +204,7 @@ def _tasks(store: Path) -> xr.Dataset | None:
     """When and where each block ran; None where the store does not tell."""
     if not (store / "run").is_dir():
         return None
-    tasks = xr.open_zarr(str(store), group="run", chunks=None, consolidated=False).load()
+    tasks = stores.open_dataset(store / "run", need=None).load()
     return tasks if tasks.sizes.get("task", 0) else None
 
 

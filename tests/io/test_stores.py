@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import xarray as xr
 
 from maladist import schema
 from maladist.errors import OutputError, StoreError
-from maladist.io import stores
+from maladist.io import datasets, stores
 from maladist.io.ownership import Claim
 from maladist.io.stores import ArrayTemplate, field_template
 from tests.conftest import Disk
@@ -287,3 +289,41 @@ def test_a_read_only_disk_is_refused_for_writing_and_read(disk: Disk) -> None:
         stores.check_target(disk.path / "a.zarr", overwrite=True)
     with pytest.raises(OutputError, match="Read-only file system"):
         stores.set_attributes(disk.path / "a.zarr", {"a": 1})
+
+
+class Touches:
+    """Makes a file where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+def write_format_2(path: Path, ran: Path) -> None:
+    """An array of objects as format 2 has them: its filter unpickles what is read."""
+    path.mkdir(parents=True, exist_ok=True)
+    facts = {"zarr_format": 2, "shape": [1], "chunks": [1], "dtype": "|O", "compressor": None, "fill_value": None}
+    (path / ".zarray").write_text(json.dumps({**facts, "order": "C", "filters": [{"id": "pickle", "protocol": 5}]}))
+    (path / "0").write_bytes(pickle.dumps(np.array([Touches(ran)], dtype=object)))
+
+
+def test_pickles_of_format_2_are_refused_and_never_run(store: Claim, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    stores.write_region(store, "density", (...,), np.ones((6, 4, 5)))
+    stores.finish(store)
+    for group in (tmp_path / "old.zarr", Path(store)):
+        write_format_2(group / "dos", ran)
+    (tmp_path / "old.zarr" / ".zgroup").write_text('{"zarr_format": 2}')
+    for path in (tmp_path / "old.zarr", tmp_path / "old.zarr" / "dos"):
+        with pytest.raises(StoreError, match="in zarr format 2; wanted one in format 3"):
+            stores.open_dataset(path)
+    with pytest.raises(StoreError, match="format 2"):
+        datasets.snapshot_groups(tmp_path / "old.zarr")
+    with pytest.raises(StoreError, match="format 2"):
+        stores.read_region(store, "dos")
+    write_format_2(Path(store) / "reference", ran)
+    with pytest.raises(StoreError, match="format 2"):
+        datasets.read_reference(Path(store))
+    assert not ran.exists()

@@ -28,6 +28,14 @@ _ALONE: Final = {
 """A program is one process, whose MPI needs no network: Open MPI would start a daemon and listen on all interfaces."""
 
 
+def environment(threads: int = 1) -> dict[str, str]:
+    """Variables that a program of a DFT code is started with: as one process, which listens to nobody."""
+    # Variables of the launcher that started the worker would make a program's MPI look for
+    # ranks that are not its own.
+    own = {k: v for k, v in os.environ.items() if not k.startswith(_LAUNCHER)}
+    return {**_ALONE, **own, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
+
+
 class Scratch:
     """A folder for a calculation's files; a process of its own keeps it (see `keeper`).
 
@@ -56,18 +64,13 @@ class Scratch:
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix=f"dft-{self.name}-", dir=self.where))
-        # Variables of the launcher that started the worker would make a program's MPI look for
-        # ranks that are not its own.
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(_LAUNCHER)}
-        environment = {**_ALONE, **environment}
-        environment |= {"OMP_NUM_THREADS": str(self.threads), "OPENBLAS_NUM_THREADS": str(self.threads)}
         self._keeper = subprocess.Popen(
             # Isolated and without site-packages: it starts in a hundredth of a second, and no
             # path of the user's can replace it.
             [sys.executable, "-I", "-S", keeper.__file__, str(self.folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=environment,
+            env=environment(self.threads),
             start_new_session=True,  # what a terminal or a scheduler sends goes to the worker, whose end is enough
         )
         return self
