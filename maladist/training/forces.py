@@ -48,12 +48,8 @@ from maladist.learning.outputs import Outputs
 from maladist.learning.scaling import Scaler
 from maladist.neighbors import CellList
 from maladist.parallel import waves
-from maladist.physics.core import core_charge
-from maladist.physics.double_counting import double_counting_potential
-from maladist.physics.ewald import ewald_energy
-from maladist.physics.hartree import hartree_potential
+from maladist.physics.forces import explicit_terms
 from maladist.physics.system import System
-from maladist.physics.xc import xc_potential
 from maladist.training.potential import centred, energetic
 
 DIRECTIONS: Final = 8
@@ -158,8 +154,8 @@ def write_slopes(snapshot: Snapshot, slopes: Slopes, spec: Spec, seed: int, corr
     """Make one snapshot's labels on a worker."""
     system, grid = snapshot.system, coarser(snapshot.system.grid)
     n = torch.as_tensor(stores.read_region(snapshot.path, "density").astype(float, copy=False))
-    u = double_counting_potential(n, system)
-    explicit = explicit_slopes(n, u, system)
+    fixed = explicit_terms(n, system)
+    explicit = sum(term.by_position for term in fixed.terms.values())
     # From the snapshot's name, so that other snapshots in the list do not change its displacements.
     displacements = np.random.default_rng([seed, zlib.crc32(snapshot.name.encode())]).normal(
         size=(DIRECTIONS, system.n_atoms, 3)
@@ -168,7 +164,7 @@ def write_slopes(snapshot: Snapshot, slopes: Slopes, spec: Spec, seed: int, corr
     assert forces is not None
     targets = -(displacements * (forces + explicit)).sum(axis=(1, 2))
     features, along = described_along(displacements, system, grid, spec)
-    potential = centred(u, n, snapshot, slopes.felt, correction=correction, channel=channel).numpy()
+    potential = centred(fixed.u, n, snapshot, slopes.felt, correction=correction, channel=channel).numpy()
     for axis, size in enumerate(grid.shape):
         # By its Fourier series: u is periodic, and the coarser grid's points lie between those of the finer one.
         potential = scipy.signal.resample(potential, size, axis=axis)
@@ -177,28 +173,6 @@ def write_slopes(snapshot: Snapshot, slopes: Slopes, spec: Spec, seed: int, corr
     write_rows(Path(slopes.potential), potential.reshape(-1, 1).astype(np.float32))
     write_rows(Path(slopes.targets), targets.reshape(-1, 1).astype(np.float32))
     return snapshot.name
-
-
-def explicit_slopes(density: Tensor, potential: Tensor, system: System) -> Array:
-    """∂E_ii/∂R + ∫ s ∂n_core/∂R, (n_atoms, 3) float64, eV/Å.
-
-    Parameters
-    ----------
-    density
-        n of the double counting, (Nx, Ny, Nz) float64, 1/Å³.
-    potential
-        u at it, eV.
-    system
-        The cell, with functional and pseudopotentials.
-    """
-    positions = torch.tensor(system.positions, requires_grad=True)
-    total = ewald_energy(positions, torch.as_tensor(system.charges), system.grid.cell_array)
-    core = core_charge(system, positions)
-    if core is not None and system.xc is not None:
-        s = potential + hartree_potential(density, system.grid)
-        s += xc_potential(density + core.detach(), system.grid, system.xc, system.sphere)
-        total = total + (s * core).sum() * system.grid.voxel_volume
-    return np.asarray(torch.autograd.grad(total, positions)[0].numpy())
 
 
 def described_along(

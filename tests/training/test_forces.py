@@ -25,12 +25,7 @@ from maladist.learning.network import FeedForward
 from maladist.learning.outputs import Outputs
 from maladist.learning.scaling import Moments, Scaler
 from maladist.neighbors import CellList
-from maladist.physics.core import core_charge
-from maladist.physics.double_counting import double_counting_potential
-from maladist.physics.ewald import ewald_energy
-from maladist.physics.hartree import hartree_potential
-from maladist.physics.xc import xc_potential
-from maladist.training.forces import ForceLoss, coarser, explicit_slopes, force_labels
+from maladist.training.forces import ForceLoss, coarser, force_labels
 from maladist.training.potential import energetic
 
 PSEUDOPOTENTIALS = Path(__file__).parents[1] / "data" / "pseudopotentials"
@@ -44,28 +39,6 @@ def snapshot(small_data_set: Path) -> Snapshot:
         [Snapshot.read(small_data_set / "snapshots" / "train-0")], elements, "loss.forces", correction=True
     )
     return found[0]
-
-
-def test_explicit_slopes_are_those_of_the_ions_and_of_the_core_charge_in_a_fixed_field(snapshot: Snapshot) -> None:
-    system = snapshot.system
-    n = torch.as_tensor(stores.read_region(snapshot.path, "density").astype(float))
-    u = double_counting_potential(n, system)
-    core = core_charge(system)
-    assert core is not None and system.xc is not None
-    s = u + hartree_potential(n, system.grid) + xc_potential(n + core, system.grid, system.xc, system.sphere)
-
-    def energy(positions: torch.Tensor) -> float:
-        moved = core_charge(system, positions)
-        assert moved is not None
-        ions = ewald_energy(positions, torch.as_tensor(system.charges), system.grid.cell_array)
-        return float(ions + (s * moved).sum() * system.grid.voxel_volume)
-
-    step, at, slopes = 1e-4, torch.tensor(system.positions), explicit_slopes(n, u, system)
-    for atom, axis in ((0, 0), (1, 2)):
-        change = torch.zeros_like(at)
-        change[atom, axis] = step
-        difference = (energy(at + change) - energy(at - change)) / (2 * step)
-        assert slopes[atom, axis] == pytest.approx(difference, rel=1e-6)
 
 
 @pytest.mark.parametrize("channel", [True, False])
