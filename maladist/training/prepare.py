@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +27,7 @@ from maladist.training.data import TrainingData
 from maladist.training.domain import find_domain
 from maladist.training.forces import ForceLoss, Slopes, force_labels
 from maladist.training.potential import potentials
-from maladist.training.samples import Chunk, sample
+from maladist.training.samples import Chunk, Wanted, sample
 from maladist.training.validation import Validation
 
 _SMALL: Final = 0.1  # of torch's usual weights of the last layer, whose spread is larger than that of the scaled LDOS
@@ -197,10 +196,11 @@ def prepare(config: TrainConfig, found: TrainingData, folder: Path, client: Clie
             correction=found.correction,
             channel=learns_density,
         )
-    choose = partial(sample, spec=found.spec, folder=samples, client=client, seed=config.seed, fields=found.fields)
-    chosen = choose(train, points=data.points, shuffled=True, cross=cross)
+    wanted = Wanted(found.spec, data.points, samples, config.seed, shuffled=True, cross=cross, fields=found.fields)
+    chosen = sample(train, wanted, client)
     # In the order of the grid, not shuffled: the validation puts whole fields together.
-    held = choose(validation, points=data.validation_points).chunks if validation else ()
+    whole = replace(wanted, points=data.validation_points, shuffled=False, cross=(False, False))
+    held = sample(validation, whole, client).chunks if validation else ()
     levels = Scaler()
     if "ldos" in found.fields:
         levels = Scaler.fit(chosen.ldos, config.outputs.kind, feature_wise=config.outputs.feature_wise)

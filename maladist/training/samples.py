@@ -114,21 +114,11 @@ class Sampled:
     hashes: tuple[str, ...]
 
 
-def sample(
-    snapshots: Sequence[Snapshot],
-    spec: Spec,
-    points: float,
-    folder: Path,
-    client: Client,
-    *,
-    seed: int = 0,
-    shuffled: bool = False,
-    cross: tuple[bool, bool] = (False, False),
-    fields: tuple[str, ...] = ("ldos",),
-) -> Sampled:
-    """Choose the points of snapshots and make them ready to be read.
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of every snapshot.
 
-    Parameters
+    Attributes
     ----------
     spec
         Descriptor; read where a snapshot holds the same, else computed.
@@ -136,20 +126,34 @@ def sample(
         Points to choose of each snapshot: a fraction up to 1, or a number above.
     folder
         Folder of the rows; files that are there are taken as they are.
+    seed
+        Seed of the choice and of the order.
     shuffled
         Whether kept rows are in random order, else in the order of the grid.
     cross
         Whether the moments of descriptors and of the LDOS need the products of features.
     fields
         Arrays of the snapshots to be learnt.
+    """
+
+    spec: Spec
+    points: float
+    folder: Path
+    seed: int = 0
+    shuffled: bool = False
+    cross: tuple[bool, bool] = (False, False)
+    fields: tuple[str, ...] = ("ldos",)
+
+
+def sample(snapshots: Sequence[Snapshot], wanted: Wanted, client: Client) -> Sampled:
+    """Choose the points of snapshots and make them ready to be read.
 
     Raises
     ------
     BlockError
         A task failed; names its snapshot and chunk.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = _Wanted(spec, points, folder, seed, shuffled, cross, fields)
+    wanted.folder.mkdir(parents=True, exist_ok=True)
     jobs = (job for i, s in enumerate(snapshots) for job in _jobs(i, s, wanted))
     sampled = waves.in_order(client, sample_chunk, jobs, run_key="sample")
     # In the order of the chunks: moments and hashes are the same bits whichever worker was first.
@@ -165,20 +169,7 @@ def number_of_points(points: float, total: int) -> int:
     return max(1, round(points * total)) if points <= 1 else min(int(points), total)
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """What is wanted of every snapshot: the parameters of `sample`."""
-
-    spec: Spec
-    points: float
-    folder: Path
-    seed: int
-    shuffled: bool
-    cross: tuple[bool, bool]
-    fields: tuple[str, ...]
-
-
-def _jobs(number: int, snapshot: Snapshot, wanted: _Wanted) -> Iterator[waves.NamedJob]:
+def _jobs(number: int, snapshot: Snapshot, wanted: Wanted) -> Iterator[waves.NamedJob]:
     spec, seed = wanted.spec, wanted.seed
     grid, stored = snapshot.system.grid, snapshot.stored == spec
     n = number_of_points(wanted.points, grid.n_points)
@@ -223,7 +214,7 @@ def _by_block(chosen: Indices, snapshot: Snapshot) -> dict[int, Indices]:
     return by_block
 
 
-def _key(snapshot: Snapshot, wanted: _Wanted, n: int) -> str:
+def _key(snapshot: Snapshot, wanted: Wanted, n: int) -> str:
     # Trainings of other settings may share the folder: what the rows depend on beside the data is in their names.
     axis = [snapshot.energies.origin, snapshot.zero]
     potential = Path(snapshot.potential).name if snapshot.potential else False

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import torch
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from maladist.configuration import FilePath, Options, Section
 from maladist.learning.network import ACTIVATIONS
@@ -31,6 +32,26 @@ _SCHEDULES: Final = tuple(
 def _tuples(options: dict[str, object]) -> dict[str, object]:
     """YAML has no tuples; torch wants them for betas."""
     return {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+
+
+def _among(names: Sequence[str]) -> AfterValidator:
+    """Refuse a name that is none of these."""
+
+    def checked(value: str) -> str:
+        if value not in names:
+            raise ValueError(f"one of {', '.join(names)}")
+        return value
+
+    return AfterValidator(checked)
+
+
+@contextmanager
+def _options_of(what: str) -> Iterator[None]:
+    """Torch itself says which options a class of it takes: make one, and what it says is the error."""
+    try:
+        yield
+    except (TypeError, ValueError, KeyError) as error:
+        raise ValueError(f"options that {what} takes ({error})") from None
 
 
 def _listed(value: object) -> object:
@@ -121,7 +142,7 @@ class NetworkConfig(Section):
 class OptimiserConfig(Section):
     """A class of torch.optim by name, its learning rate and its further options."""
 
-    name: str = "AdamW"
+    name: Annotated[str, _among(_OPTIMISERS)] = "AdamW"
     lr: float = Field(default=1e-3, gt=0)
     options: Options = Field(default={})
     clip: float | None = Field(default=None, gt=0, description="largest norm of the gradient")
@@ -132,27 +153,18 @@ class OptimiserConfig(Section):
         assert isinstance(made, torch.optim.Optimizer)
         return made
 
-    @field_validator("name")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in _OPTIMISERS:
-            raise ValueError(f"one of {', '.join(_OPTIMISERS)}")
-        return value
-
     @model_validator(mode="after")
     def _makes(self) -> OptimiserConfig:
-        try:
-            # Torch itself says which options it takes; two dimensions, since Muon and the like take matrices only.
+        with _options_of(f"torch.optim.{self.name}"):
+            # Two dimensions, since Muon and the like take matrices only.
             self.make([torch.nn.Parameter(torch.zeros(2, 2))])
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"options that torch.optim.{self.name} takes ({error})") from None
         return self
 
 
 class ScheduleConfig(Section):
     """A class of torch.optim.lr_scheduler and its options; ``total_steps``, ``max_lr`` and ``T_max`` are filled in."""
 
-    name: str = "OneCycleLR"
+    name: Annotated[str, _among(_SCHEDULES)] = "OneCycleLR"
     options: Options = Field(default={})
 
     @property
@@ -171,20 +183,11 @@ class ScheduleConfig(Section):
         assert isinstance(made, torch.optim.lr_scheduler.LRScheduler)
         return made
 
-    @field_validator("name")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in _SCHEDULES:
-            raise ValueError(f"one of {', '.join(_SCHEDULES)}")
-        return value
-
     @model_validator(mode="after")
     def _makes(self) -> ScheduleConfig:
-        try:
+        with _options_of(f"torch.optim.lr_scheduler.{self.name}"):
             # On an optimiser with momentum and betas, which OneCycleLR and CyclicLR move as well.
             self.make(torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=1e-3), 1e-3, 10)
-        except (TypeError, ValueError, KeyError) as error:
-            raise ValueError(f"options that torch.optim.lr_scheduler.{self.name} takes ({error})") from None
         return self
 
 

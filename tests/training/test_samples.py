@@ -17,11 +17,11 @@ from maladist.learning.scaling import Moments
 from maladist.training import samples as module
 from maladist.training.samples import (
     Chunk,
+    Wanted,
     _by_block,
     _choose,
     _jobs,
     _key,
-    _Wanted,
     moments,
     number_of_points,
     sample_chunk,
@@ -37,9 +37,9 @@ def snapshot(small_data_set: Path) -> Snapshot:
     return replace(found, chunks=(4, 5, 7))
 
 
-def wanted(folder: Path, points: float = 50, **more: Any) -> _Wanted:
+def wanted(folder: Path, points: float = 50, **more: Any) -> Wanted:
     values = {"seed": 0, "shuffled": False, "cross": (False, False), "fields": ("ldos",), **more}
-    return _Wanted(SPEC, points, folder, **values)
+    return Wanted(SPEC, points, folder, **values)
 
 
 @pytest.mark.parametrize(
