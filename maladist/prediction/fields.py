@@ -18,6 +18,7 @@ import torch
 from distributed import Client
 from torch import Tensor
 
+from maladist.arrays import Array
 from maladist.grid import Grid
 from maladist.io import stores
 from maladist.io.stores import ArrayTemplate
@@ -37,8 +38,8 @@ Terms = tuple[float | None, ...]
 ONE_TASK_REALS: Final = 14
 """Real numbers a point that the terms in one task hold at their peak (measured, density and core charge included)."""
 
-POTENTIAL_REALS: Final = 45
-"""Real numbers a point that u(r) and the explicit terms of the derivatives hold at their peak, with gradients."""
+POTENTIAL_REALS: Final = 48
+"""Real numbers a point that u(r) and the explicit terms of the derivatives hold at their peak (measured)."""
 
 SLAB_REALS: Final = 24
 """The same for a slab of the distributed form, with the coefficients that are being read and written."""
@@ -90,7 +91,7 @@ def terms_of_store(
         The terms without band energy and entropy; the same at every temperature.
     """
     if distributed:
-        slabs = _Slabs(client, run_key, path, system, room)
+        slabs = Slabs(client, run_key, path, system, room)
         (ewald,), (hartree, xc, xc_potential) = slabs.ewald(), slabs.density_terms()
     else:
         # Two tasks: the ions' sum needs no density and runs beside the rest.
@@ -109,7 +110,7 @@ def _one_task(store: stores.Where | None, system: System) -> Terms:
 
 
 @dataclass(frozen=True)
-class _Slabs:
+class Slabs:
     """The terms by slabs of x and of y, thick enough for ``room`` bytes and no thicker."""
 
     client: Client
@@ -122,41 +123,45 @@ class _Slabs:
     def _grid(self) -> Grid:
         return self.system.grid
 
-    def _ranges(self, axis: int, grid: Grid) -> list[tuple[int, int]]:
+    def ranges(self, axis: int, grid: Grid, reals: int = SLAB_REALS) -> list[tuple[int, int]]:
+        """Ends of the slabs along an axis, for that many real numbers a point."""
         plane = grid.n_points // grid.shape[axis]
         # As thick as fits: each slab reads a piece of all others, so thin ones mean many small reads.
-        thick = max(1, int(self.room // (8 * SLAB_REALS * plane)))
+        thick = max(1, int(self.room // (8 * reals * plane)))
         n = grid.shape[axis]
         return [(a, min(a + thick, n)) for a in range(0, n, thick)]
 
-    def _sum(self, task: Callable[..., Sequence[float]], jobs: Sequence[waves.NamedJob]) -> tuple[float, ...]:
+    def sum(self, task: Callable[..., Sequence[float]], jobs: Sequence[waves.NamedJob]) -> Array:
         """Sums of what the slabs give, in the order of the slabs: they do not depend on who was first."""
         shares = waves.in_order(self.client, task, jobs, run_key=self.run_key)
-        return tuple(map(float, np.array(shares, np.float64).sum(axis=0)))
+        return np.asarray(np.array(shares, np.float64).sum(axis=0))
 
     def density_terms(self) -> Terms:
-        xs, ys = self._ranges(0, self._grid), self._ranges(1, self._grid)
+        """E_H, E_xc and ∫ v_xc n; the coefficients of n and of what XC needs stay in the store."""
+        xs, ys = self.ranges(0, self._grid), self.ranges(1, self._grid)
         store, system = self.path, self.system
-        template = self._template((xs[0][1], ys[0][1]))
+        template = self.template((xs[0][1], ys[0][1]))
         # In the group `work`, which goes with the end of the run: a transform is as large as the density itself.
         stores.add_arrays(self.path, {f"work/g_{name}": template for name in ("density", *_fields(system))})
-        self._sum(_forward, [waves.NamedJob(f"fftx{a}", store, system, a, b) for a, b in xs])
-        (hartree,) = self._sum(_reciprocal, [waves.NamedJob(f"ffty{a}", store, system, a, b) for a, b in ys])
+        self.sum(_forward, [waves.NamedJob(f"fftx{a}", store, system, a, b) for a, b in xs])
+        (hartree,) = self.sum(_reciprocal, [waves.NamedJob(f"ffty{a}", store, system, a, b) for a, b in ys]).tolist()
         if system.functional is None:
             return hartree, None, None
-        return (hartree, *self._sum(_real, [waves.NamedJob(f"xc{a}", store, system, a, b) for a, b in xs]))
+        return (hartree, *self.sum(_real, [waves.NamedJob(f"xc{a}", store, system, a, b) for a, b in xs]).tolist())
 
-    def _template(self, thick: tuple[int, int]) -> ArrayTemplate:
+    def template(self, thick: tuple[int, int]) -> ArrayTemplate:
+        """Coefficients that slabs of x, so thick, write and slabs of y read."""
         nx, ny, nh = half_shape(self._grid)
         return ArrayTemplate((nx, ny, nh), (*thick, nh), ("gx", "gy", "gz"), "complex128")
 
     def ewald(self) -> Terms:
+        """E_ii."""
         if self.system.charges is None:
             return (None,)
         grid = ewald_grid(self._grid.cell_array)
         pairs = waves.NamedJob("ewald-pairs", self.system, None)
-        slabs = [waves.NamedJob(f"ewald{a}", self.system, (grid, a, b)) for a, b in self._ranges(1, grid)]
-        return self._sum(_ewald_share, [pairs, *slabs])
+        slabs = [waves.NamedJob(f"ewald{a}", self.system, (grid, a, b)) for a, b in self.ranges(1, grid)]
+        return tuple(self.sum(_ewald_share, [pairs, *slabs]).tolist())
 
 
 def _fields(system: System) -> tuple[XCField, ...]:
@@ -166,7 +171,7 @@ def _fields(system: System) -> tuple[XCField, ...]:
 
 def _forward(store: stores.Where, system: System, a: int, b: int) -> list[float]:
     """Density of a slab of x -> its transform along y and z, and nothing to be summed."""
-    density = _density(store, system, a, b)
+    density = reference_density_of(store, system, a, b)
     stores.write_region(
         store, "work/g_density", (slice(a, b),), torch.fft.rfftn(density, dim=(1, 2), norm="forward").numpy()
     )
@@ -195,12 +200,17 @@ def _real(store: stores.Where, system: System, a: int, b: int) -> list[float]:
     assert system.functional is not None
 
     def field(wanted: XCField) -> Tensor:
-        part = torch.from_numpy(stores.read_region(store, f"work/g_{wanted}", (slice(a, b),)))
-        return torch.fft.irfftn(part, s=system.grid.shape[1:], dim=(1, 2), norm="forward")
+        return real_field(store, wanted, system, a, b)
 
-    density = _density(store, system, a, b)
+    density = reference_density_of(store, system, a, b)
     shares = xc_share(system.functional, system.has_core, density, field, system.grid.voxel_volume)
     return [float(x) for x in shares]
+
+
+def real_field(store: stores.Where, wanted: XCField, system: System, a: int, b: int) -> Tensor:
+    """A field on a slab of x: the rest of the way back of its coefficients."""
+    part = torch.from_numpy(stores.read_region(store, f"work/g_{wanted}", (slice(a, b),)))
+    return torch.fft.irfftn(part, s=system.grid.shape[1:], dim=(1, 2), norm="forward")
 
 
 def _ewald_share(system: System, slab: tuple[Grid, int, int] | None) -> list[float]:
@@ -213,12 +223,7 @@ def _ewald_share(system: System, slab: tuple[Grid, int, int] | None) -> list[flo
     return [float(reciprocal_energy_of(positions, charges, ReciprocalSlab(grid, (0, a, 0), (nx, b, nh))))]
 
 
-def reference_density_of(store: stores.Where, system: System) -> Tensor:
-    """n₀ of a store, whole, (Nx, Ny, Nz) float64, 1/Å³."""
-    return _density(store, system, 0, system.grid.shape[0])
-
-
-def _density(store: stores.Where, system: System, a: int, b: int) -> Tensor:
-    """n₀ on a slab of x."""
+def reference_density_of(store: stores.Where, system: System, a: int = 0, b: int | None = None) -> Tensor:
+    """n₀ of a store on a slab of x, or whole, (b − a, Ny, Nz) float64, 1/Å³."""
     name, t = reference_density(system)
     return torch.from_numpy(stores.read_region(store, name, (*(() if t is None else (t,)), slice(a, b))))

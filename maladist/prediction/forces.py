@@ -1,6 +1,6 @@
 """The stages of a run that give forces and stress, after those of `run`: fields, a second pass, their sum.
 
-1. One task makes u(r) of the density n₀ and the explicit terms; ū follows from u and what the first pass kept.
+1. u(r) of the density n₀ and the explicit terms: `potential`; ū follows from u and what the first pass kept.
 2. Every block takes the cotangents of its LDOS back to the atoms that it sees, and writes its share as a row.
 3. The rows are added in the order of the blocks, so that a resumed run gives the same bits.
 """
@@ -21,22 +21,19 @@ from maladist.grid import Block
 from maladist.io import stores
 from maladist.io.stores import ArrayTemplate
 from maladist.parallel import waves
-from maladist.parallel.workers import peak_memory, worker_name
+from maladist.parallel.progress import Finished
 from maladist.physics.fermi import FermiState
 from maladist.physics.forces import (
     Cotangents,
     Derivatives,
     check_slope,
     density_slopes,
-    explicit_terms,
     reference_state,
     volume_term,
 )
-from maladist.physics.system import System
-from maladist.prediction.block import Report
 from maladist.prediction.derivatives import BackWork, add_row, derivative_row_length, differentiate_block
-from maladist.prediction.fields import reference_density_of
 from maladist.prediction.passes import Pass, Run, run_pass
+from maladist.prediction.potential import Fields, make_potential
 from maladist.prediction.record import DERIVATIVES, MODES, POTENTIAL
 from maladist.prediction.values import Values
 
@@ -53,13 +50,6 @@ class Electrons(NamedTuple):
     share: float
 
 
-class Fields(NamedTuple):
-    """Of the one task of the whole density: derivatives of the explicit terms by name, and ∫ u n₀, eV."""
-
-    terms: dict[str, Derivatives]
-    overlap: float
-
-
 def find_derivatives(run: Run, electrons: Electrons) -> tuple[Values, dict[str, float]]:
     """Forces and stress as variables of the store; and the seconds that they took.
 
@@ -70,13 +60,10 @@ def find_derivatives(run: Run, electrons: Electrons) -> tuple[Values, dict[str, 
     """
     clock = time.perf_counter()
     setup, system = run.setup, run.setup.system
-    stores.add_arrays(run.path, {POTENTIAL: ArrayTemplate(system.grid.shape, run.plan.block_shape, ("x", "y", "z"))})
     run.observer.stage("potential", 1)
-    (fields,) = waves.in_order(
-        run.client, make_potential, [waves.NamedJob("potential", run.path, system)], run_key=run.key
-    )
+    fields = make_potential(run)
     mean = _mean_potential(run, electrons, fields)
-    run.observer.advance(Report(0, worker_name(), time.time(), time.time(), peak_memory()))
+    run.observer.advance(Finished())
     states = electrons.states[: len(system.temperatures)]
     totals = _second_pass(run, electrons, mean)
     n, dos = float(system.n_electrons or 0.0), torch.as_tensor(electrons.dos)
@@ -85,14 +72,6 @@ def find_derivatives(run: Run, electrons: Electrons) -> tuple[Values, dict[str, 
         total.by_strain[...] += volume_term(state, dos, n, mean, setup.zero)
         derivatives.append(sum(fields.terms.values(), total))
     return _values(run, derivatives), {"forces": time.perf_counter() - clock}
-
-
-def make_potential(store: stores.Where, system: System) -> Fields:
-    """u(r) of the density n₀ in a store, written beside it; runs on a worker that can hold the fields."""
-    density = reference_density_of(store, system)
-    explicit = explicit_terms(density, system)
-    stores.write_region(store, POTENTIAL, (slice(None),) * 3, explicit.u.numpy())
-    return Fields(explicit.terms, float((explicit.u * density).sum()) * system.grid.voxel_volume)
 
 
 def _mean_potential(run: Run, electrons: Electrons, fields: Fields) -> float:

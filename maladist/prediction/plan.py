@@ -75,7 +75,8 @@ class Plan:
         Sentences that the user should read before anything runs: where the cell lies outside of the model's training,
         say.
     potential_bytes
-        Peak of the task that computes what forces and stress need of the whole density; 0 where they are not wanted.
+        Peak of the task that computes what forces and stress need of the whole density, were it one; 0 where they are
+        not wanted.
     seen_atoms
         Most atoms, images apart, that a block sees; 0 alike.
     """
@@ -118,6 +119,11 @@ class Plan:
         return self.fields_bytes > self.room
 
     @property
+    def distributed_potential(self) -> bool:
+        """Whether what forces and stress need of the density is computed by slabs."""
+        return self.potential_bytes > self.room
+
+    @property
     def n_tasks(self) -> int:
         """Tasks of blocks, at most: one for the LDOS and one for the density of each, and one for the forces."""
         return (3 if self.seen_atoms else 2) * len(self.blocks)
@@ -142,7 +148,8 @@ class Plan:
             ("output", f"{size(self.output_bytes)}, and {size(self.work_bytes)} while it runs"),
         ]
         if self.potential_bytes:
-            rows.append(("fields of the forces", f"{size(self.potential_bytes)}, in one task"))
+            how = "distributed" if self.distributed_potential else "in one task"
+            rows.append(("fields of the forces", f"{size(self.potential_bytes)}, {how}"))
         if self.seconds is not None:
             rows.append(("time of the blocks", f"about {self.seconds:.0f} s"))
         return rows + [("note", note) for note in self.notes]
@@ -291,25 +298,14 @@ def expected_modes(setup: Setup) -> int:
 
 
 def check_fits(plan: Plan, workers: Workers, setup: Setup, modes: int) -> None:
-    """Refuse a plan whose block task, or whose fields of the forces, do not fit a worker.
+    """Refuse a plan whose block task does not fit a worker.
 
     Raises
     ------
     WorkerTooSmallError
         Naming the block size, or the worker memory, that would fit.
     """
-    if workers.memory is None:
-        return
-    if plan.potential_bytes > plan.room:
-        needed = (IDLE_BYTES + plan.model_bytes + workers.most_threads * plan.potential_bytes) / 0.85
-        raise WorkerTooSmallError(
-            "forces",
-            f"fields of {plan.grid.n_points} points in {size(workers.memory)} of memory a worker, where they need "
-            f"{size(needed)} in one task",
-            f"{size(needed)} a worker",
-            "Use fewer, larger workers, or leave out forces and stress: energies need no more than there is.",
-        )
-    if plan.task_bytes <= plan.room:
+    if plan.task_bytes <= plan.room or workers.memory is None:
         return
     fits = largest_block(plan.room, setup, modes)
     needed = (IDLE_BYTES + plan.model_bytes + workers.most_threads * plan.task_bytes) / 0.85

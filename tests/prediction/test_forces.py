@@ -13,15 +13,16 @@ from distributed import Client
 
 import maladist
 from maladist import LDOSModel
-from maladist.errors import PhysicsError, WorkerTooSmallError
+from maladist.errors import PhysicsError
+from maladist.grid import Grid
 from maladist.io import stores
 from maladist.learning.model import LDOSModel as Model
-from maladist.parallel.workers import Workers
 from maladist.prediction import forces as stages
-from maladist.prediction.plan import make_plan
+from maladist.prediction.fields import Slabs
+from maladist.prediction.plan import Plan
 from maladist.prediction.record import DERIVATIVES
 from maladist.prediction.setup import setup
-from maladist.testing import Listener, be_atoms, with_density_channel
+from maladist.testing import Listener, be_atoms, be_element, with_density_channel
 from tests.prediction.free_energy import derivatives
 
 GRID = (10, 12, 14)
@@ -97,6 +98,37 @@ def test_a_run_without_forces_that_was_stopped_can_go_on_with_them(
     np.testing.assert_array_equal(again.forces, predict(atoms, model, client).forces)
 
 
+@pytest.mark.parametrize(
+    ("xc", "core", "channel"),
+    [
+        ("pbe", True, False),
+        pytest.param("pw92", True, False, marks=pytest.mark.slow),
+        pytest.param("pbe", False, True, marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:the density channel holds")
+def test_by_slabs_where_no_worker_can_hold_the_fields(
+    xc: str, core: bool, channel: bool, atoms: Atoms, model: LDOSModel, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slabs of a plane or two, with blocks that are thicker: chunks of u are the slabs'."""
+    element = be_element()
+    if not core:
+        element = replace(element, core_radii=None, core_rab=None, core_density=None)
+    model = replace(with_density_channel(model) if channel else model, xc=xc, elements={"Be": element})
+    whole = predict(atoms, model, client, chunks=(4, 12, 5))
+    monkeypatch.setattr(Plan, "distributed_potential", True)
+
+    ranges = Slabs.ranges
+
+    def thin(slabs: Slabs, axis: int, grid: Grid, reals: int = 24) -> list[tuple[int, int]]:
+        return ranges(replace(slabs, room=2 * 8 * reals * grid.n_points // grid.shape[axis]), axis, grid, reals)
+
+    monkeypatch.setattr(Slabs, "ranges", thin)
+    slabs = predict(atoms, model, client, chunks=(4, 12, 5))
+    np.testing.assert_allclose(slabs.forces, whole.forces, atol=1e-11)
+    np.testing.assert_allclose(slabs.stress, whole.stress, atol=1e-12)
+
+
 def test_of_an_ensemble_with_its_spread(atoms: Atoms, model: LDOSModel, client: Client) -> None:
     two = Model.mean_of([model, replace(model, network=maladist.testing.tiny_model(7).network)])
     found = predict(atoms, two, client, spread=True)
@@ -108,10 +140,3 @@ def test_without_pseudopotentials_they_are_refused_before_anything_runs(model: L
     unknown = replace(model, elements={}, electrons_per_atom=2.0)
     with pytest.raises(PhysicsError, match="no pseudopotentials"):
         setup(be_atoms(), unknown, grid=GRID, forces=True)
-
-
-def test_workers_that_cannot_hold_the_fields_are_refused_by_name(model: LDOSModel) -> None:
-    ready = setup(be_atoms(), model, grid=(150, 150, 150), forces=True)
-    small = Workers(count=2, threads=2, most_threads=1, memory=10**9, gpu=False)
-    with pytest.raises(WorkerTooSmallError, match="forces: fields of 3375000 points"):
-        make_plan(ready, small)
