@@ -14,6 +14,10 @@ A description is a YAML file (or a mapping) with a key ``kind`` and that kind's 
 
 The options that batch systems are told as text (``walltime``, ``account``, lines of the job script, ...) are passed on
 as they are written. Options that are not named here go on to the class, which refuses what it does not know.
+
+A description is a program: lines of the job script (``job_script_prologue``, ``job_extra_directives``), commands such
+as ``python`` and ``submit_command_extra``, ``worker_extra_args`` with ``--preload``, and Dask's own ``config`` are run
+as they are, with the rights of whoever names the file. Take one from others only as you would take a shell script.
 """
 
 from __future__ import annotations

@@ -191,6 +191,12 @@ class Outside:
         """Whether the user must hear of it."""
         return self.share > SHARE or self.farthest > FAR
 
+    @property
+    def surely_much(self) -> bool:
+        """Whether a cell of which these points are a random sample is `much` outside, by three standard errors."""
+        error = math.sqrt(self.share / self.points) if self.points else 0.0
+        return self.share - 3 * error > SHARE or self.farthest > FAR
+
     def __str__(self) -> str:
         many = f"{self.outside:,} of {self.points:,} points ({100 * self.share:.3g} %)"
         return f"{many}, the farthest at {self.farthest:.3g} times its limit"

@@ -19,7 +19,6 @@ from maladist.arrays import Floats
 from maladist.descriptors import Spec, evaluate, told_apart
 from maladist.errors import AccuracyWarning
 from maladist.grid import Block, Blocks, Grid
-from maladist.learning.domain import Outside
 from maladist.learning.model import LDOSModel
 from maladist.neighbors import CellList
 from maladist.numerics import Numerics
@@ -27,7 +26,7 @@ from maladist.parallel.blocking import choose_block
 from maladist.prediction.block import Clock, ModelBlob, field_batches
 from maladist.prediction.novelty import OUTSIDE, check_points
 from maladist.prediction.options import Chunks, NumericsOptions, check_chunks
-from maladist.prediction.pilot import pilot_groups, pilot_points
+from maladist.prediction.pilot import sampled
 from maladist.prediction.setup import Setup, announce, grid_of, setup
 
 T = TypeVar("T")
@@ -120,11 +119,7 @@ def ldos(
 
 def _sampled(ready: Setup) -> list[str]:
     """What a few hundred random points tell of the model's training: a field that is lazy cannot count its own."""
-    if ready.model.domain is None:
-        return []
-    groups = pilot_groups(pilot_points(ready.system.grid)[:_SAMPLED], ready.cell_list)
-    features = torch.cat([evaluate(points, seen, ready.model.descriptor) for points, seen in groups])
-    return check_points(Outside.of(ready.model.novelty(features)), strict=False)
+    return [] if ready.model.domain is None else check_points(sampled(ready, _SAMPLED), strict=False)
 
 
 def _any_temperature(model: LDOSModel | str | Path) -> float | None:

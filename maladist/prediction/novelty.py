@@ -59,6 +59,24 @@ def check_points(outside: Outside, strict: bool) -> list[str]:
     return [f"{OUTSIDE}: {outside}; the result may be wrong there (novelty in the store)"]
 
 
+def check_sample(outside: Outside) -> None:
+    """Refuse, before a cell is paid for, what the check of all its points would refuse in the end.
+
+    Parameters
+    ----------
+    outside
+        Of a random sample of its points.
+
+    Raises
+    ------
+    DomainError
+        The sample leaves no doubt; else the check of all points decides.
+    """
+    if outside.surely_much:
+        came = f"{OUTSIDE} at {outside} of a sample"
+        raise DomainError("atoms", came, _TRAINED, "Or leave out --strict. Nothing else was computed.")
+
+
 def outside_attributes(outside: Outside, system: System) -> OutsideAttributes:
     """Figures for a store and ``--json``: points outside, their share, the largest novelty and where it is, Å."""
     grid = system.grid

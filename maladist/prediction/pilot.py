@@ -10,10 +10,13 @@ import torch
 from scipy.spatial import cKDTree
 
 from maladist.arrays import Array
+from maladist.descriptors import evaluate
 from maladist.grid import EnergyGrid, Grid
+from maladist.learning.domain import Outside
 from maladist.neighbors import CellList, LocalAtoms
 from maladist.physics.fermi import fermi_states, number_weights
 from maladist.physics.system import System
+from maladist.prediction.setup import Setup
 
 GROUP: Final = 250
 """Points of one pilot task; the spread between tasks is what tells the error of μ."""
@@ -43,6 +46,21 @@ def pilot_groups(points: Array, atoms: CellList) -> list[tuple[Array, LocalAtoms
         near = np.unique(np.concatenate(tree.query_ball_point(group, atoms.cutoff)).astype(np.int64))
         groups.append((group, LocalAtoms(every.positions[near], every.numbers[near])))
     return groups
+
+
+def sampled(ready: Setup, most: int) -> Outside:
+    """How far a random sample of a cell's points is from the training of a model that knows its own.
+
+    Parameters
+    ----------
+    ready
+        Input of a run, checked.
+    most
+        Number of points, at most; described here, 500 of them in some 10 ms.
+    """
+    groups = pilot_groups(pilot_points(ready.system.grid)[:most], ready.cell_list)
+    features = torch.cat([evaluate(points, seen, ready.model.descriptor) for points, seen in groups])
+    return Outside.of(ready.model.novelty(features))
 
 
 def window(means: Array, energies: EnergyGrid, system: System) -> tuple[float, float]:

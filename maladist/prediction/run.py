@@ -41,10 +41,10 @@ from maladist.physics.limits import check_limits
 from maladist.prediction.block import Report, Work, compute_block, density_blocks, mean_ldos
 from maladist.prediction.fields import terms_of_store
 from maladist.prediction.forces import Electrons, find_derivatives
-from maladist.prediction.novelty import NOVELTY, check_points, outside_attributes
+from maladist.prediction.novelty import NOVELTY, check_points, check_sample, outside_attributes
 from maladist.prediction.options import Chunks
 from maladist.prediction.passes import Pass, Run, run_pass
-from maladist.prediction.pilot import pilot_groups, pilot_points, window
+from maladist.prediction.pilot import pilot_groups, pilot_points, sampled, window
 from maladist.prediction.plan import make_plan
 from maladist.prediction.record import MODES, TALLY, Record, check_record, read_basis
 from maladist.prediction.setup import Setup
@@ -55,6 +55,10 @@ from maladist.prediction.values import result_values, run_attributes, run_values
 _DENSITY_POINTS: Final = 2**18  # points of a task of the density
 _ELECTRONS: Final = 1e-3  # share of the electrons by which a density channel may be off without a word
 _ROWS: Final = 1024  # tallies that the client reads at a time
+
+
+_SAMPLED: Final = 2000
+"""Points that --strict looks at before the run is paid for: a share of 2 % is then known to 0.3 %."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,8 @@ def execute(
         basis = None if record is None else read_basis(path)
         resumed = basis is not None
         if basis is None:  # a new run, or one that died before its first block
+            if setup.strict:
+                check_sample(sampled(setup, _SAMPLED))
             basis = first_window(run)
             claim = make_store(run, basis, target.overwrite or record is not None)
             run = replace(run, path=owned.enter_context(claim))

@@ -83,3 +83,18 @@ def test_a_place_for_the_scheduler_file_is_looked_at_before_workers_start(
     with pytest.raises(ClusterError, match="is no scheduler file"):
         hold("local", file)
     assert file.read_text() == "mine"
+
+
+def test_commands_of_a_description_are_shown_before_they_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def started(*_: Any) -> None:
+        raise ClusterError("cluster", "started", "a test")
+
+    said: list[str] = []
+    monkeypatch.setattr("maladist.cluster.hold.cluster", started)
+    told = {"kind": "slurm", "cores": 1, "memory": "1GB", "interface": "lo", "job_script_prologue": ["module load x"]}
+    with pytest.raises(ClusterError, match="started"):
+        hold({**told, "job_extra_directives": ["--exclusive"]}, tmp_path / "two.json", workers=1, say=said.append)
+    assert said == ["runs what the description says: --exclusive; module load x"]
+    with pytest.raises(ClusterError, match="started"):
+        hold("local", tmp_path / "two.json", say=said.append)
+    assert len(said) == 1  # nothing of a description that tells no commands

@@ -22,7 +22,7 @@ from maladist.prediction.novelty import UNKNOWN
 from maladist.prediction.plan import make_plan
 from maladist.prediction.setup import setup
 from maladist.prediction.tally import Tally, row_length
-from maladist.testing import be_atoms, tiny_model
+from maladist.testing import Listener, be_atoms, tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:broadening correction", "ignore:outside of the model's training")
 GRID = (12, 12, 14)
@@ -80,14 +80,39 @@ def test_a_cell_like_the_trainings_gets_no_word_and_strict_lets_it_pass(cells: C
 
 
 def test_strict_leaves_nothing_that_is_taken_for_whole_and_resume_goes_on(
-    cells: CellRange, client: Client, tmp_path: Path
+    cells: CellRange, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Where the sample of points left a doubt, and all of them do not."""
+    monkeypatch.setattr("maladist.prediction.run.check_sample", lambda _: None)
     model, store = trained(cells, 0.1), tmp_path / "a.zarr"
     with pytest.raises(DomainError, match=r"outside .* points .*--strict\. \d+ of \d+ blocks are kept") as caught:
         maladist.predict(be_atoms(), model, grid=GRID, client=client, store=store, strict=True)
     assert "\n" not in str(caught.value) and not stores.is_complete(store)
     maladist.predict(be_atoms(), model, grid=GRID, client=client, store=store, resume=True)
     assert stores.is_complete(store)
+
+
+def test_strict_refuses_before_the_cell_is_paid_for_where_a_sample_leaves_no_doubt(
+    cells: CellRange, client: Client, tmp_path: Path
+) -> None:
+    heard = Listener()
+    with pytest.raises(DomainError, match=r"outside .* points .* of a sample.*--strict\. Nothing else was computed"):
+        maladist.predict(
+            be_atoms(),
+            trained(cells, 0.1),
+            grid=GRID,
+            client=client,
+            store=tmp_path / "a.zarr",
+            strict=True,
+            observer=heard,
+        )
+    assert not heard.stages and not (tmp_path / "a.zarr").exists()
+
+
+def test_a_sample_refuses_only_what_all_points_would() -> None:
+    assert not Outside(100, 3, 1.1).surely_much  # 3 % of 100 may be 1 % of all
+    assert Outside(2000, 200, 1.1).surely_much and Outside(2000, 1, 1e6).surely_much
+    assert not Outside().surely_much
 
 
 @pytest.mark.parametrize(
