@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
-from cyclopts import Parameter
 from rich.table import Table
 
-from maladist.cli.options import BlockFlags
+from maladist.cli.options import EVALUATE, EvaluateFlags
 from maladist.cli.output import check_files, write_json
 from maladist.cli.streams import err, out, say
 from maladist.io.targets import check_folder
 
 if TYPE_CHECKING:
     from maladist.evaluation.statistics import Calibration, Evaluated, Statistics
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class EvaluateFlags(BlockFlags):
-    """How the snapshots are predicted, and what beside the energies is compared.
-
-    Parameters
-    ----------
-    spread
-        Of an ensemble: predict with every member too, and say what their spread tells of the error.
-    forces
-        Compare forces and stress too, where the data hold the DFT's; it takes a few times as long.
-    """
-
-    spread: bool = False
-    forces: Annotated[bool, Parameter(negative="--no-forces")] = True
 
 
 def evaluate(
@@ -43,7 +25,7 @@ def evaluate(
     *,
     train: str | None = None,
     pseudopotentials: Path | None = None,
-    how: EvaluateFlags = EvaluateFlags(),
+    how: EvaluateFlags = EVALUATE,
     json: Path | None = None,
     plots: Path | None = None,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options that several commands share, and those derived from them: cyclopts finds the types in this file only."""
 
 from __future__ import annotations
 
@@ -82,6 +82,26 @@ class BlockFlags(NumericsFlags, ClusterFlags):
     """
 
     chunks: tuple[int, int, int] | None = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class EvaluateFlags(BlockFlags):
+    """How the snapshots are predicted, and what beside the energies is compared.
+
+    Parameters
+    ----------
+    spread
+        Of an ensemble: predict with every member too, and say what their spread tells of the error.
+    forces
+        Compare forces and stress too, where the data hold the DFT's; it takes a few times as long.
+    """
+
+    spread: bool = False
+    forces: Annotated[bool, Parameter(negative="--no-forces")] = True
+
+
+EVALUATE = EvaluateFlags()
 
 
 @Parameter(name="*")
