@@ -37,7 +37,7 @@ from maladist.descriptors.bispectrum.su2_nodes_adjoint import PAIRS, circle_adjo
 from maladist.descriptors.bispectrum.vector_code import aligned_empty, count_operations, lanes_of
 from maladist.descriptors.spec import Adjoint
 
-_SLAB = 16 * NEIGHBOURS  # neighbours of a tile that are written out at a time: twice those of most points
+_SLAB = 8 * NEIGHBOURS  # neighbours of a tile that are written out at a time; if there are more, once more going back
 _PORTION = 32  # tiles whose gradients are summed by themselves
 _LOCK = Lock()
 
@@ -187,8 +187,10 @@ def tile_adjoint(twojmax: int, lanes: int, version: int) -> Any:
                     k[place, lane] = tables.factors[place] * cotangent[order[tile + lane], place] if inside else 0.0
             norms_adjoint(twojmax, lanes, m, dm, k, 0)
             for batch in range(0, tables.n_pairs, PAIRS):
-                for i in range(min(PAIRS, tables.n_pairs - batch)):
+                n_pairs = min(PAIRS, tables.n_pairs - batch)
+                for i in range(n_pairs):
                     sphere(twojmax, lanes, m, h[i], sphere_of, (batch + i) * sphere_of.shape[1])
+                for i in range(n_pairs):
                     circle(twojmax, lanes, h[i], f, map_, 0)
                     products_adjoint(twojmax, lanes, k, f, map_, 0)
                     circle_adjoint(twojmax, lanes, f, h[i], map_, 0)
