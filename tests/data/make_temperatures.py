@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import ase
@@ -18,7 +17,7 @@ from ase.build import bulk
 from make_small import HERE, pack
 
 import maladist
-from maladist.datasets.dft.setup import DFTSetup
+from maladist.datasets.dft.espresso import Espresso
 
 DEBIAN = Path("/usr/share/espresso/pseudo")
 
@@ -39,7 +38,7 @@ def main() -> None:
         pseudopotentials.mkdir()
         for name in ("Si.pz-vbc.UPF", "C.UPF"):
             shutil.copy(DEBIAN / name, pseudopotentials)
-        of_sic = DFTSetup(
+        of_sic = Espresso(
             temperature=300.0,
             pseudopotentials=str(pseudopotentials),
             ecutwfc=16.0,
@@ -49,20 +48,21 @@ def main() -> None:
             bands=6.0,
             convergence=1e-10,
         )
-        of_be = replace(
-            of_sic,
+        of_be = Espresso(
             temperature=1000.0,
             pseudopotentials=str(HERE / "pseudopotentials"),
             ecutwfc=20.0,
             kpoints=[3, 3, 4],
             energies={"origin": -6.0, "spacing": 0.2, "levels": 126},
+            broadening=0.2,
             bands=4.0,
+            convergence=1e-10,
         )
         runs = [
             ("sic-300K", sic, of_sic),
-            ("sic-5000K", sic, replace(of_sic, temperature=5000.0)),
+            ("sic-5000K", sic, of_sic.model_copy(update={"temperature": 5000.0})),
             ("be8-1000K", be8, of_be),
-            ("be8-10000K", be8, replace(of_be, temperature=10000.0)),
+            ("be8-10000K", be8, of_be.model_copy(update={"temperature": 10000.0})),
         ]
         for name, atoms, setup in runs:
             (outcome,) = maladist.dft([atoms], setup, store, names=[name], client=client)
