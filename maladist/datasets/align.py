@@ -111,7 +111,7 @@ def align(
     InputError
         The data cannot share an axis, the reference is not known or out of the window, or the output exists.
     """
-    found = [_open(g, reference, threshold) for path in data for g in datasets.snapshot_groups(Path(path).resolve())]
+    found = [_open(g, reference, threshold) for path in data for g in datasets.snapshot_groups(Path(path))]
     _check_alike(found)
     output = Path(output).resolve()
     if output.exists():

@@ -100,6 +100,7 @@ def snapshot_groups(path: Path) -> list[Path]:
         There is no store, no finished snapshot, or a store that cannot be read.
     """
     refuse_format_2(path)
+    path = path.resolve()  # workers have other working directories
     if not (path / "zarr.json").is_file():
         raise StoreError("data", f"{path} is not a zarr store", "a data set or one of its snapshots")
     if not (path / SNAPSHOTS).is_dir():
