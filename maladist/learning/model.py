@@ -22,7 +22,7 @@ import copy
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import torch
@@ -42,7 +42,6 @@ _BATCH: Final = {"cpu": 4096}  # larger ones leave the cache: 200 thousand point
 _BATCH_OTHER: Final = 65536
 
 
-@dataclass(frozen=True, eq=False)
 class LDOSModel(ModelParts):
     """A trained map from descriptors to the local density of states, made of the parts of `ModelParts`."""
 
