@@ -90,7 +90,7 @@ def test_commands_of_a_description_are_shown_before_they_run(tmp_path: Path, mon
         raise ClusterError("cluster", "started", "a test")
 
     said: list[str] = []
-    monkeypatch.setattr("maladist.cluster.hold.cluster", started)
+    monkeypatch.setattr(sys.modules["maladist.cluster.hold"], "cluster", started)
     told = {"kind": "slurm", "cores": 1, "memory": "1GB", "interface": "lo", "job_script_prologue": ["module load x"]}
     with pytest.raises(ClusterError, match="started"):
         hold({**told, "job_extra_directives": ["--exclusive"]}, tmp_path / "two.json", workers=1, say=said.append)
