@@ -19,7 +19,7 @@ from ase.data import chemical_symbols
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from maladist.arrays import AnyArray
-from maladist.errors import DataFileError
+from maladist.errors import DataFileError, PhysicsError
 from maladist.grid import Grid
 from maladist.io.fields import raw
 from maladist.io.fields.npy import map_array
@@ -53,6 +53,7 @@ class _Atoms(_Part):
     cell: Annotated[tuple[_Vector, _Vector, _Vector], _Array]
     positions: Annotated[list[_Vector], _Array]
     numbers: Annotated[list[Annotated[int, Field(ge=1, lt=len(chemical_symbols))]], _Array]
+    pbc: Annotated[tuple[bool, bool, bool], _Array] = (True, True, True)
 
 
 class _Info(_Part):
@@ -109,6 +110,11 @@ def read_info(path: Path) -> DFTRun:
     files = info.pseudopotentials or {}
     refuse_file_names(files.values(), path)
     atoms = info.atoms
+    if not all(atoms.pbc):
+        came = f"atoms that are not periodic (pbc = {list(atoms.pbc)})"
+        raise PhysicsError(
+            str(path), came, "a cell that is periodic in all directions", "Ewald and Hartree are of such."
+        )
     if len(atoms.positions) != len(atoms.numbers):
         came = f"{len(atoms.positions)} positions of {len(atoms.numbers)} atoms"
         raise DataFileError(str(path), came, "a position for each atom")

@@ -12,7 +12,7 @@ import pytest
 from ase import Atoms
 
 from maladist import Grid
-from maladist.errors import DataFileError
+from maladist.errors import DataFileError, PhysicsError
 from maladist.io.fields import raw
 from maladist.io.mala.data import (
     check_positions,
@@ -178,3 +178,9 @@ def test_columns_of_positions(tmp_path: Path) -> None:
     for wrong in (places[::-1], places * 1.01, np.full_like(places, np.nan)):
         with pytest.raises(DataFileError, match="another snapshot"):
             check_positions(wrong, GRID, tmp_path)
+
+
+def test_atoms_that_are_not_periodic_are_refused(path: Path) -> None:
+    path.write_text(json.dumps(atoms_with(pbc={"array": [True, True, False]})))
+    with pytest.raises(PhysicsError, match=r"not periodic \(pbc = \[True, True, False\]\)"):
+        read_info(path)
