@@ -55,6 +55,8 @@ def test_from_a_crystal_of_two_elements_to_the_free_energy_of_64_atoms(
         words = shlex.split(command)
         cluster = [] if words[0] == "sample" else ["--cluster", client.scheduler.address]
         status = main([*words, *cluster])
+        if status and words[0] == "dft":  # MPI may fail to start on a machine that is too busy: what is missing is done
+            status = main([*words, *cluster])
         out = capfd.readouterr()
         said[f"{words[0]} {words[1]}"] = out.out + out.err
         print(out.out + out.err)
