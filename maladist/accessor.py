@@ -305,6 +305,7 @@ class DatasetAccessor:
         """n(r), 1/Å³: from the LDOS, at any μ and temperature; the data set's own where neither is given."""
         if mu is None and temperature is None and "density" in self._dataset:
             return self.field("density")._array
+        # D(ε) is stored: μ from it costs nothing, from the LDOS a pass over all of it.
         if mu is None and "dos" in self._dataset:
             mu = self.fermi_energy(temperature=temperature)
         return self.field("ldos").density(mu, temperature)

@@ -302,6 +302,7 @@ def _check_distances(atoms: ase.Atoms, nearest: float = 0.1) -> None:
     # Images within `nearest` of the cell's faces are enough to see a pair across a face.
     scaled = atoms.get_scaled_positions(wrap=True)
     margin = nearest * np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
+    # Copies of the few atoms near a face, axis by axis, so that those at edges and corners are copied too.
     every, owner = scaled, np.arange(len(atoms))
     for axis in range(3):
         low, high = every[:, axis] < margin[axis], every[:, axis] > 1 - margin[axis]

@@ -59,6 +59,7 @@ class TerminalObserver:
         self._memory = 0
 
     def __enter__(self) -> TerminalObserver:
+        # A live line redraws itself: in a file or a log it would be pages of control characters.
         if self.console.is_terminal:
             self._progress = Progress(
                 SpinnerColumn(),
@@ -95,12 +96,14 @@ class TerminalObserver:
         """Count a finished task, and say what it has to say."""
         self._done += 1
         self._memory = max(self._memory, task.peak_memory_bytes)
+        # Whoever watches a bar knows how many are done; a log needs the line.
         if line := task.line(bar=self._progress is not None):
             self.lines.print(line, highlight=False, soft_wrap=True)
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, advance=1, detail=self._detail())
             return
         now = time.monotonic()
+        # Plain lines at intervals: a log of a hundred thousand blocks must stay readable.
         if now - self._said > _EVERY or self._done == self._total:
             self._said = now
             seconds = now - self._began
@@ -117,6 +120,7 @@ class TerminalObserver:
         self.console.print(text, highlight=False, soft_wrap=True)
 
     def _detail(self) -> str:
+        # Asked only where there are many tasks: a question of the scheduler for each of three is a waste.
         workers = len(self._client.nthreads()) if self._client is not None and self._total > 4 else 0
         parts = [f"{workers} workers"] if workers else []
         if self._memory:

@@ -57,6 +57,7 @@ def batch(kind: str, **options: Any) -> Cluster:
         Options that the class does not take; an interface that this machine does not have.
     """
     _job(kind, options)  # a job alone, first: a cluster that fails half-way leaves its pieces behind
+    # A wrong name would be found by the scheduler's own start, with a traceback and pieces left behind.
     _check_interface(kind, options)
     # The user's own come last: they may open the dashboard.
     scheduler = {"dashboard_address": f"{LOOPBACK}:0", **(options.pop("scheduler_options", None) or {})}

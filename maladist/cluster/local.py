@@ -69,6 +69,7 @@ class RevivingCluster(LocalCluster):
                 if nanny.process is not None and nanny.process.process is not None:
                     await nanny.process.process.kill()
 
+        # All at once in the cluster's own loop, where the nannies live.
         self.sync(kill)
         psutil.wait_procs(started, timeout=10)  # programs of tasks, which clean up after their worker
 

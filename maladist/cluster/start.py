@@ -148,6 +148,7 @@ def check_answers(options: Mapping[str, Any]) -> None:
 @contextmanager
 def _started(kind: str, options: dict[str, Any]) -> Iterator[Client]:
     count, adaptive = options.pop("workers", None), options.pop("adaptive", None)
+    # Asked for here: dask_jobqueue would start a scheduler first, and fail with its traceback.
     if kind in BATCH and shutil.which(BATCH[kind][1]) is None:
         raise ClusterError("cluster", f"{BATCH[kind][1]} is not here", f"a machine that submits {kind} jobs")
     # It starts with the least; `adapt` asks for more where there are tasks.
@@ -172,6 +173,7 @@ def _started(kind: str, options: dict[str, Any]) -> Iterator[Client]:
 def _start(kind: str, options: dict[str, Any], count: int | None) -> Cluster:
     if kind == "local":
         return local(count, **options)
+    # Left out where it is not given: the classes have defaults of their own.
     number = {"n_workers": count} if count else {}
     if kind == "cuda":
         made = _optional("dask_cuda", "LocalCUDACluster", "dask-cuda")

@@ -192,6 +192,7 @@ def _window(found: Sequence[_Snapshot], whole: bool, wanted: tuple[float, float]
     low = max((s.energies.origin - s.shift(whole)) / spacing for s in found)
     high = min((float(s.energies.values[-1]) - s.shift(whole)) / spacing for s in found)
     first, last = int(np.ceil(low - 1e-6)), int(np.floor(high + 1e-6))
+    # A level more at either end is rounding of the user's numbers, and no mistake.
     if wanted is not None:
         if wanted[0] < (first - 1) * spacing or wanted[1] > (last + 1) * spacing:
             came, there = f"{wanted[0]:g} to {wanted[1]:g} eV", f"within {first * spacing:g} to {last * spacing:g} eV"
@@ -206,6 +207,7 @@ def _window(found: Sequence[_Snapshot], whole: bool, wanted: tuple[float, float]
 def _align(s: _Snapshot, output: Path, energies: Array, reference: str, whole: bool, client: Client) -> Aligned:
     shift, spacing = s.shift(whole), s.energies.spacing
     begin = (energies[0] + shift - s.energies.origin) / spacing
+    # Made once: the spline of every point's LDOS is a product with this matrix.
     matrix = None if whole else _spline(s.energies, energies + shift)
     group, first = datasets.snapshot_path(output, s.group.name), round(begin)
     levels = slice(first, first + len(energies))
@@ -220,6 +222,7 @@ def _align(s: _Snapshot, output: Path, energies: Array, reference: str, whole: b
     grid = schema.grid_of(s.dataset)
     fields = [n for n in ("ldos", "density", "descriptors") if n in s.dataset]
     chunks = s.dataset["ldos"].encoding["chunks"][:3]
+    # Chunks stay those of the source, so that a block of one is a block of the other.
     templates = {}
     for name in fields:
         wide = {"ldos": (len(energies),), "density": ()}.get(name, s.dataset[name].shape[3:])

@@ -79,6 +79,7 @@ def export(
     ]
     if not fields:
         raise StoreError(str(group), "no ldos, density or descriptors", "DATA.zarr/snapshots/NAME")
+    # These formats have one field a file: which temperature is meant must be said before.
     if "temperature" in dataset.dims:
         raise StoreError(str(group), f"{dataset.sizes['temperature']} temperatures", "a field at one temperature")
     names = _names(group.name, to, fields, dataset.sizes.get("energy", 0))
@@ -120,6 +121,7 @@ def _jobs(group: Path, dataset: xr.Dataset, to: str, fields: Sequence[str], file
         x, y, z = grid.shape
         # MALA keeps densities in double precision.
         shape, dtype = (x, y, z, widths[field]), "float64" if field == "density" else "float32"
+        # Made and given their room here, so that tasks write without a look at one another.
         offsets = (
             openpmd.create(path, shape, field, dtype) if to == "h5" else mala_data.create_field(path, shape, dtype)
         )
@@ -192,6 +194,7 @@ def write_text(group: str, field: str, paths: Sequence[str], first: int, to: str
     if field == "ldos":
         energies = schema.energy_grid_of(dataset)
         titles = [cube.level_title(e, energies.width) for e in energies.values[first : first + len(paths)]]
+        # Programs that read cubes expect Quantum ESPRESSO's units, not ours.
         factor = 1 / LDOS_QE
     levels = array.shape[3] if field == "ldos" else 1
     thick = max(1, _SLAB_BYTES // (4 * levels * grid.n_points // grid.shape[axis]))

@@ -194,6 +194,7 @@ def _compare(
     """The data's D(ε) at the levels, 1/eV, and the sums of the errors over the cell."""
     grid = snapshot.system.grid
     shared = (snapshot.path, str(predicted.store), matrix, levels, _weights(snapshot, predicted))
+    # The blocks' two LDOS are read by the task and never leave the worker: only sums do.
     jobs = (waves.NamedJob(f"block{b.index}", b, *shared) for b in grid.blocks(choose_block(grid, 1, _POINTS)))
     # In the order of the blocks, so that the same data give the same bits of an error.
     total = np.sum(waves.in_order(client, compare_block, jobs, run_key=f"evaluate-{snapshot.name}"), axis=0)

@@ -313,6 +313,7 @@ def calibration(evaluated: Sequence[Evaluated]) -> dict[str, Calibration]:
         Fewer than three snapshots, or no spread.
     """
     names = sorted(set.intersection(*(set(one.spread) for one in evaluated))) if evaluated else []
+    # A correlation of two points is always ±1.
     if len(evaluated) < 3 or not names:
         came = f"{len(evaluated)} snapshots, {'with' if names else 'without'} a spread"
         raise InputError("evaluated", came, "three or more, evaluated with spread")

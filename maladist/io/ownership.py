@@ -238,6 +238,7 @@ def _machine() -> str:
     parts = [socket.gethostname()]
     with suppress(OSError):  # elsewhere than on Linux, the name alone
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+        # Two containers of one machine have processes of the same numbers.
         parts.append(str(Path("/proc/self/ns/pid").readlink()))
     return " ".join(parts)
 
@@ -266,6 +267,7 @@ def hold(claim: Claim) -> None:
     """Give signs of life until the claim is released or this process ends."""
     _held.add(claim)
     if _beating.acquire(blocking=False):  # one thread for all claims, as long as the process lives
+        # A daemon: it must not keep a program alive that has nothing else to do.
         threading.Thread(target=_beat, name="maladist-owner", daemon=True).start()
 
 

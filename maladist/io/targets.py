@@ -42,6 +42,7 @@ def check_file(path: str | Path, name: str = "output", *, overwrite: bool = True
     if path.exists() and not overwrite:
         remedy = "Give --overwrite (overwrite=True) to replace it."
         raise OutputError(name, f"{path} exists", "a new file", remedy)
+    # /dev/stdout lies in a folder that cannot be written, and can be written to itself.
     if not (_is_stream(path) and os.access(path, os.W_OK)):
         check_place(path, name)
     return path
@@ -149,6 +150,7 @@ def whole(paths: Sequence[str | Path], name: str = "output") -> Iterator[list[Pa
         place = str(error.filename or targets[0])
         raise refusal(error, known.get(place, place), name) from error
     finally:
+        # Nothing is left to be done about a folder that cannot be removed: the files themselves are in their places.
         with suppress(OSError):
             shutil.rmtree(hidden.rename(hidden.with_suffix(".removed")))
 

@@ -178,6 +178,7 @@ class Outside:
         return cls(len(novelty), int((novelty > 1).sum()), float(novelty[worst]), worst)
 
     def __add__(self, other: Outside) -> Outside:
+        # ≥ and not >: of equal ones the first in the order of the blocks, whoever was first to finish.
         far = self if self.farthest >= other.farthest else other
         return Outside(self.points + other.points, self.outside + other.outside, far.farthest, far.at)
 

@@ -163,6 +163,7 @@ class Scaler:
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise ModelError("scaler", f"kind {self.kind!r:.40}", f"one of {', '.join(get_args(Kind))}")
+        # Nothing is scaled, so that it cannot be by features: equal scalers then have equal files.
         if self.kind == "none" and self.feature_wise:
             object.__setattr__(self, "feature_wise", False)
         came = f"shift and scale of shapes {tuple(self.shift.shape)} and {tuple(self.scale.shape)}"
@@ -206,6 +207,7 @@ class Scaler:
         if kind == "whiten":
             return cls._whiten(moments)
         m = moments if feature_wise else moments.whole()
+        # n − 1: an estimate from a sample of the points; of one point there is no spread.
         shift, scale = (m.mean, (m.m2 / max(m.count - 1, 1)).sqrt()) if kind == "standard" else (m.low, m.high - m.low)
         varies = scale > _DEGENERATE * torch.maximum(m.low.abs(), m.high.abs())
         return cls(kind, feature_wise, shift, torch.where(varies, scale, 0.0))

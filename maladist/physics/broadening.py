@@ -84,6 +84,7 @@ def aliasing(energy_grid: EnergyGrid) -> float | None:
     x = 2 * math.pi * energy_grid.width / energy_grid.spacing
     if energy_grid.kernel == "gaussian":
         return math.exp(-x * x / 4)
+    # Capped: sinh of more overflows, and the quotient is zero to all digits long before.
     return math.pi * x / math.sinh(min(math.pi * x, 700.0))
 
 

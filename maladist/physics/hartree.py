@@ -25,6 +25,7 @@ def coulomb_kernel(slab: ReciprocalSlab, device: torch.device | str = "cpu") -> 
 def hartree_energy_of(density_g: Tensor, slab: ReciprocalSlab) -> Tensor:
     """Share of the Hartree energy (eV, scalar) that the coefficients of one slab carry; the shares add up."""
     squared = density_g.real.square() + density_g.imag.square()
+    # Coefficients whose −G is not in the half space stand for two.
     weight = coulomb_kernel(slab, density_g.device) * slab.multiplicity(density_g.device)
     return 0.5 * slab.grid.volume * (squared * weight).sum()
 

@@ -50,6 +50,7 @@ def check_limits(dos: torch.Tensor, energies: EnergyGrid, states: Sequence[Fermi
     notes = []
     for state in states:
         top, missing = above(dos, energies, state)
+        # Refused rather than said: the numbers would look like a result.
         if abs(missing) > REFUSED * system.n_atoms:
             came = (
                 f"{state.temperature:g} K, at which the levels above {top:.2f} eV, which the LDOS does not have, count "

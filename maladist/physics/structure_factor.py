@@ -70,6 +70,7 @@ class _StructureFactors(torch.autograd.Function):
         for piece in _pieces(slab):
             # finufft's modes lie around zero: a phase moves the piece there.
             shifted = q * np.exp(-1j * (angles @ piece.centre))
+            # nthreads=1: many such transforms run beside one another, one on each thread of a worker.
             out[piece.slices] = finufft.nufft3d1(
                 *angles.T.copy(), shifted, piece.modes, eps=_PRECISION, isign=-1, nthreads=1
             )
@@ -84,6 +85,7 @@ class _StructureFactors(torch.autograd.Function):
         by_weight, by_position = np.zeros(len(angles)), np.zeros((len(angles), 3))
         integers = np.ix_(*(ctx.slab.integers(axis) for axis in range(3)))
         for piece in _pieces(ctx.slab):
+            # The transform's own shift, undone with the opposite sign: this is its adjoint.
             phase = np.exp(1j * (angles @ piece.centre))
 
             def at_atoms(field: Complex, phase: Complex = phase) -> Array:

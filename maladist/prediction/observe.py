@@ -151,6 +151,7 @@ def _system(dataset: xr.Dataset, known: System, options: ObserveOptions) -> Syst
         came = f"{double_counting!r}, of which the data hold no density"
         wanted = " or ".join(dict.fromkeys(("auto", "ldos", known.double_counting)))
         raise InputError("double_counting", came, wanted)
+    # The DFT's own density where the data hold it: −E_H + E_xc − ∫ v_xc n is of first order in its error.
     convention = known.double_counting if double_counting == "auto" else double_counting
     if convention != "ldos" and schema.reference_density(dataset) is None:
         came = (
@@ -204,6 +205,7 @@ def _observe(dataset: xr.Dataset, system: System, client: Client, path: Path, ov
         reductions = time.perf_counter() - clock
 
         clock = time.perf_counter()
+        # Nothing is shared with the tasks: the density comes from the store.
         room = Workers.of(client).room(0)
         distributed = one_task_bytes(system.grid, system.n_atoms) > room
         terms = terms_of_store(client, store, system, distributed=distributed, room=room, run_key="observe")

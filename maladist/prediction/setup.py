@@ -183,6 +183,7 @@ def _temperatures(temperature: float | Sequence[float] | None, model: LDOSModel)
 
 def known_elements(model: LDOSModel) -> set[str] | None:
     """Symbols that a model was trained on; None where it does not say."""
+    # Elements without a weight cannot be described at all, whatever else the model knows of them.
     weights = getattr(model.descriptor, "weights", None)
     return set(weights) if weights else (set(model.elements) or None)
 

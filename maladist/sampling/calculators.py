@@ -99,6 +99,7 @@ def _lammps(path: Path, atoms: ase.Atoms) -> Iterator[Calculator]:
         try:
             yield calculator
         finally:
+            # LAMMPS holds memory and MPI of its own, which Python does not see.
             calculator.clean()
 
 

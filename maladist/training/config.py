@@ -119,6 +119,7 @@ class TrainConfig(Configuration):
                 kind = torch.device(value).type
             except RuntimeError:
                 raise ValueError("auto, cpu, cuda or another device of torch") from None
+            # Refused here: a cluster that was asked for in vain has cost the user its queue.
             if kind == "cuda" and not torch.cuda.is_available():
                 raise ValueError("a device that is here: torch sees no CUDA")
         return value
@@ -129,6 +130,7 @@ class TrainConfig(Configuration):
             raise InputError("data.validation", "none", "snapshots to stop on where there is early_stopping")
         if self.schedule is not None and self.schedule.name == "ReduceLROnPlateau" and not self.data.validation:
             raise InputError("data.validation", "none", "snapshots to watch for ReduceLROnPlateau")
+        # A CPU has no arithmetic of float16: torch would emulate it, slower than float32.
         if self.amp == "float16" and self.torch_device.type == "cpu":
             raise InputError("amp", "float16 on a CPU", "none or bfloat16")
         if self.density_channel == "only":

@@ -94,6 +94,7 @@ class DataConfig(Section):
     @field_validator("points", "validation_points")
     @classmethod
     def _a_fraction_or_a_number(cls, value: float) -> float:
+        # 1.5 may be meant as 150 % or as a typing mistake of 15: neither is a number of points.
         if value > 1 and value != int(value):
             raise ValueError("a fraction up to 1, or a whole number of points")
         return value

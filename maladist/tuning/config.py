@@ -176,6 +176,7 @@ class TuneConfig(Configuration):
         if self.objective in TRAINED and not first.data.validation:
             came = f"snapshots, for the objective {self.objective}"
             raise InputError(f"{source}: train.data.validation", "none", came)
+        # The mean of many networks costs as many trainings: what is best for one is best for all.
         if first.members > 1:
             why = "Tune one network, then train several."
             raise InputError(f"{source}: train.members", f"{first.members}", "1", why)

@@ -138,6 +138,7 @@ def acsd(descriptors: Floats, ldos: Floats) -> float:
 
 def _cosines(rows: Floats) -> Array:
     unit = rows.astype(np.float64)
+    # A point without neighbours has descriptors of length zero: similar to nothing.
     unit /= np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), np.finfo(float).tiny)
     return np.asarray(unit @ unit.T)
 

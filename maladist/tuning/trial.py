@@ -96,6 +96,7 @@ def run_trial(
         except (InputError, BlockError, RuntimeError, FloatingPointError, np.linalg.LinAlgError) as error:
             return Outcome(None, time.perf_counter() - began, f"{type(error).__name__}: {error}")
         seconds = time.perf_counter() - began
+        # A NaN would be the best value to some samplers, and spoil what they learn.
         if not math.isfinite(value):
             why = f"{objective} is not a finite number, or the data do not tell it"
             return Outcome(None, seconds, why, errors=errors)
@@ -112,6 +113,7 @@ def _trained(config: TrainConfig, prepared: Prepared, objective: str, folder: Cl
         def advance(self, task: Finished) -> None:
             if isinstance(task, EpochReport) and task.validation is not None:
                 worker.log_event(topic, {"epoch": task.epoch, "value": task.validation.metric(objective)})
+            # After the report, so that what this epoch has shown is not lost with the trial.
             if stop.is_set():
                 raise _StoppedError
 

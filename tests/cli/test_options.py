@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
 
 from maladist.cli.app import app
 from maladist.cli.options import BlockFlags, ClusterFlags, RunOptions
+from maladist.prediction.options import Options
 
 
 @pytest.mark.parametrize(
@@ -35,3 +38,12 @@ def test_what_is_not_given_is_left_to_the_function() -> None:
     run = RunOptions(model="m").run()  # type: ignore[arg-type]
     assert run["chunks"] == "auto" and run["temperature"] is None and run["keep"] == ()
     assert BlockFlags().numerics() == {"backend": "auto", "device": "auto", "precision": "float32"}
+
+
+def test_every_option_reaches_predict_under_its_own_name() -> None:
+    given = {f.name for f in fields(RunOptions)} - {"model", "cluster", "workers"}
+    assert set(RunOptions(model="m").run()) == given <= Options.__optional_keys__  # type: ignore[arg-type]
+
+
+def test_fields_to_keep_come_with_commas() -> None:
+    assert RunOptions(model="m", keep="ldos,descriptors").run()["keep"] == ("ldos", "descriptors")  # type: ignore[arg-type]

@@ -93,6 +93,7 @@ def dft(
         raise InputError("names", f"{len(names)} for {len(snapshots)} snapshots", "one different name for each")
     output, observer = Path(output).resolve(), observer or Silent()
     for atoms in snapshots:
+        # All snapshots before the first runs: a mistake in the last must not cost the DFT of the others.
         schema.check_atoms(atoms, code.elements)
     # What an earlier run into this data set settled holds for all its snapshots: energies must be the same in all.
     kept, left_open = datasets.proposed(output), code.needs_survey
@@ -207,6 +208,7 @@ def write_snapshot(group: Claim, calculated: Calculated, code: DFTCode) -> None:
     stores.add_arrays(group, arrays)
     stores.open_array(group, "ldos")[...] = ldos
     stores.open_array(group, "density")[...] = density
+    # As all data sets have them: in the cell.
     wrapped = run.atoms.get_scaled_positions(wrap=True) @ grid.cell_array
     stores.write_values(
         group,

@@ -74,6 +74,7 @@ def _header(stream: NumberStream, path: Path) -> FieldHeader:
     unit = BOHR if shape[0] > 0 else 1.0  # negative numbers of points stand for Å
     n = (abs(shape[0]), abs(shape[1]), abs(shape[2]))
     atoms = header_atoms(path, rows[:, 0], rows[:, 2:] * unit, steps * np.array(n)[:, None] * unit, n)
+    # Whichever of the two lines of the title tells it.
     level = _LEVEL.search(" ".join(title))
     energy, width = (_readable(level[1]), _readable(level[2])) if level else (None, None)
     return FieldHeader(path, atoms, n, 0, energy, width)

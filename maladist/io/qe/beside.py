@@ -38,6 +38,7 @@ def with_scf(run: DFTRun) -> DFTRun:
         remedy = "Run calculation = 'nscf' with a mesh of k-points."
         raise DFTError(str(run.path), "bands along a path (calculation = 'bands')", "an scf or nscf run", remedy)
     fitting = [scf for scf in _beside(run) if _fits(scf, run)]
+    # The LDOS is as good without: only what the scf alone can tell is left out, and said to be.
     if not fitting:
         note = (
             f"{run.path.name} is of a non-self-consistent run (nscf): the terms of the total energy are not in it;"
@@ -46,6 +47,7 @@ def with_scf(run: DFTRun) -> DFTRun:
         return replace(run, notes=(*run.notes, note))
     # All digits before four of them, and the latest of several that would do.
     scf = max(fitting, key=lambda s: (s.full_precision, s.path.stat().st_mtime))
+    # Of the scf only what depends on the density: levels and occupations are the nscf's own.
     terms = dict(run.terms) | {k: v for k, v in scf.terms.items() if k in _OF_DENSITY}
     # Harris' functional, see above: the nscf's E_b − TS in place of the scf's.
     if (change := _bands_and_entropy(run)) is not None and (of_scf := _bands_and_entropy(scf)) is not None:

@@ -64,6 +64,7 @@ def read_runs(path: Path) -> Iterator[DFTRun]:
         text = path.read_text(errors="replace")
     except OSError as error:
         raise DataFileError(str(path), f"cannot be read ({error.strerror})", "the output of pw.x") from error
+    # Restarts append to one file: each begins with pw.x' own name.
     runs = [_START + run for run in text.split(_START)[1:]]
     for run in reversed(runs):
         refuse_output(run, path)
@@ -150,6 +151,7 @@ def _check_charge(text: str, atoms: ase.Atoms, n_electrons: float | None, path: 
     valence = {symbol_of(row.split()[0]): float(row.split()[1]) for row in table[-1].splitlines() if row.strip()}
     if set(valence) >= set(atoms.get_chemical_symbols()):
         each = [valence[s] for s in atoms.get_chemical_symbols()]
+        # Half of the last printed digit, of the sum and, where valences are no whole numbers, of each of them.
         printed = 0.006 if all(v.is_integer() for v in each) else 0.006 * (1 + len(each))  # two decimals
         check_neutral(n_electrons, each, str(path), printed)
 

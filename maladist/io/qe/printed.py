@@ -73,6 +73,7 @@ def last_structure(text: str) -> ase.Atoms:
     else:
         unit, rows = "alat", re.findall(r"\d+\s+(\S+)\s+tau\(\s*\d+\) = \((.*)\)", sites[-1][1])
         species, places = [s for s, _ in rows], np.array([reals(p) for _, p in rows])
+    # What the printed coordinates are multiples of.
     frame = {"angstrom": np.eye(3), "bohr": BOHR * np.eye(3), "alat": alat * BOHR * np.eye(3), "crystal": cell}
     return ase.Atoms([symbol_of(s) for s in species], places @ frame[unit.lower()], cell=cell, pbc=True)
 
@@ -87,6 +88,7 @@ def temperature_printed(text: str) -> tuple[float | None, tuple[str, ...]]:
     if exact is None or not exact > 0:
         return None, ()
     half = 0.5 * 10.0 ** -len(printed.partition(".")[2]) * RYDBERG / BOLTZMANN
+    # A temperature that somebody wrote is a round number within what the printed digits allow.
     rounded = _roundest(exact - half, exact + half)
     # Whichever its author is likelier to have written: a width, or a temperature.
     written = len(printed.replace(".", "").strip("0"))

@@ -1,0 +1,57 @@
+"""Ctrl-C and what is sent in its place: the status of a shell, what is kept, and handlers that come back."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+
+import pytest
+
+from maladist.cli.stopping import Stopped, stopped_by_signals, what_is_kept
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_command_as_ctrl_c_does_and_its_handler_comes_back(number: signal.Signals) -> None:
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        with pytest.raises(KeyboardInterrupt) as caught, stopped_by_signals():
+            signal.raise_signal(number)
+        assert signal.getsignal(number) is signal.SIG_DFL
+        assert logging.root.manager.disable == logging.NOTSET  # silence ends with the command
+    finally:
+        signal.signal(number, before)
+    said, status = what_is_kept(caught.value, "train")
+    assert status == 128 + number
+    assert said == f"stopped by {number.name}; finished epochs are kept: the same command with --resume continues"
+
+
+def test_under_nohup_a_hangup_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stopped_by_signals():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_in_another_thread_no_handler_is_set_and_none_is_missed() -> None:
+    """Only the main thread may set one; a notebook calls commands from others."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            with stopped_by_signals():
+                pass
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert not errors
+
+
+def test_a_command_that_keeps_nothing_says_only_that_it_stopped() -> None:
+    assert what_is_kept(KeyboardInterrupt(), "info") == ("stopped", 130)
+    assert what_is_kept(Stopped(signal.SIGTERM), "info") == ("stopped by SIGTERM", 143)

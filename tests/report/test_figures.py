@@ -1,0 +1,51 @@
+"""Planes of a periodic field: where they lie, what they interpolate, and how they are shaped."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from maladist.grid import Grid
+from maladist.report.figures import plane_across, plane_through
+
+GRID = Grid([[4.0, 0, 0], [1.0, 6.0, 0], [0, 0.5, 9.0]], (8, 9, 10))
+
+
+def wave(axis: int) -> xr.DataArray:
+    """A field that varies along one lattice vector only."""
+    n = GRID.shape[axis]
+    shape = [1, 1, 1]
+    shape[axis] = n
+    values = np.cos(2 * np.pi * np.arange(n) / n).reshape(shape) * np.ones(GRID.shape)
+    return xr.DataArray(values, dims=("x", "y", "z"))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_between_two_planes_of_the_grid_the_field_is_interpolated_across_the_cells_end_too(axis: int) -> None:
+    field, n = wave(axis), GRID.shape[axis]
+    on = plane_across(field, GRID, axis, 3 / n)
+    np.testing.assert_allclose(on.values, np.cos(2 * np.pi * 3 / n), atol=1e-12)
+    between = plane_across(field, GRID, axis, (n - 0.25) / n)  # between the last plane and the first
+    wanted = 0.25 * np.cos(2 * np.pi * (n - 1) / n) + 0.75
+    np.testing.assert_allclose(between.values, wanted, atol=1e-12)
+    assert between.values.shape == tuple(m for i, m in enumerate(GRID.shape) if i != axis)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_plane_keeps_lengths_and_the_angle_of_its_vectors(axis: int) -> None:
+    plane = plane_across(wave(axis), GRID, axis, 0.5)
+    u, v = plane.vectors
+    a, b, c, d, end = plane.corners
+    np.testing.assert_allclose(end, a)
+    assert np.linalg.norm(b - a) == pytest.approx(np.linalg.norm(u))
+    assert np.linalg.norm(d - a) == pytest.approx(np.linalg.norm(v))
+    assert (b - a) @ (d - a) == pytest.approx(u @ v, abs=1e-12)
+    np.testing.assert_allclose(c - b, d - a, atol=1e-12)
+
+
+def test_a_slice_is_through_the_atom_nearest_to_the_middle_wherever_it_was_written() -> None:
+    fractional = np.array([[0.1, 0.2, 0.3], [0.2, 3.55, -0.6], [0.9, 0.9, 0.95]])
+    positions = fractional @ GRID.cell_array
+    assert plane_through(GRID, positions, 2) == pytest.approx(0.4)
+    assert plane_through(GRID, positions, 1) == pytest.approx(0.55)
