@@ -139,6 +139,7 @@ class FieldAccessor:
         atoms = self._atoms if atoms is None else atoms
         array, grid, path = self._field(), self.grid, Path(path)
         units = array.attrs.get("units")
+        # A field in other units would be read as if it were in those of a cube.
         if units not in _IN_CUBES:
             raise StoreError("array", f"units {units!r}", f"one of {', '.join(_IN_CUBES)}")
         if atoms is None:

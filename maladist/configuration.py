@@ -71,7 +71,7 @@ class Section(BaseModel):
         values
             The mapping, as a YAML file holds it.
         source
-            Where it comes from; named in errors.
+            Name of the mapping's source, for errors.
         folder
             Folder that relative paths are taken from; None leaves them as they are.
 

@@ -218,6 +218,7 @@ def _cluster(name: str) -> str:
     with cluster(name) as client:
         wait_for_worker(client, 120)
         known = client.get_versions(check=True)["workers"]
+        # A real computation: a worker that answers may still lack what a block needs.
         got = client.submit(_difference, "cpu", "cpu", pure=False).result(timeout=120)
         if not got <= _AGREE:
             raise RuntimeError(f"a worker's descriptors differ by {got:.1e}")

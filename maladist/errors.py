@@ -14,11 +14,11 @@ class InputError(ValueError):
     argument
         Name of the argument or file.
     came
-        What came.
+        Description of what came.
     wanted
-        What was wanted.
+        Description of what was wanted.
     remedy
-        What to do next; may be empty.
+        Advice on what to do next; may be empty.
     """
 
     def __init__(self, argument: str, came: str, wanted: str, remedy: str = "") -> None:

@@ -246,6 +246,7 @@ class Blocks(Sequence[Block]):
             return [self[i] for i in range(*index.indices(len(self)))]
         if not -len(self) <= index < len(self):
             raise IndexError(index)
+        # As lists have it: −1 is the last block.
         i = int(index) % len(self)
         at = np.unravel_index(i, self.counts)
         start = tuple(int(k) * m for k, m in zip(at, self.block_shape, strict=True))

@@ -112,6 +112,7 @@ class CellList:
         # The rows of all wanted bins one after another, without a loop over bins.
         rows = np.repeat(starts[flat] - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
         shifted = fractional[rows] + np.repeat(image, lengths, axis=0)
+        # Bins are coarser than the region: atoms of its outermost bins may lie outside.
         inside = np.all((shifted >= low) & (shifted <= high), axis=1)
         indices = order[rows[inside]]
         return LocalAtoms(shifted[inside] @ self.cell, self.numbers[indices].astype(np.int16), indices)

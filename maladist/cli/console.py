@@ -43,9 +43,9 @@ class TerminalObserver:
     Parameters
     ----------
     console
-        Where progress and notes go; standard error by default.
+        Console that progress and notes go to; standard error by default.
     lines
-        Where what finished tasks have to say goes; the same by default.
+        Console that the lines of finished tasks go to; the same by default.
     """
 
     def __init__(self, console: Console | None = None, lines: Console | None = None) -> None:

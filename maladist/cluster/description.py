@@ -281,6 +281,7 @@ def describe(cluster: str | Path | Mapping[str, Any], workers: int | None = None
     # A list or a number as kind would otherwise fail as a key of the table.
     if not isinstance(kind, str) or kind not in _KINDS:
         raise ClusterError(source, f"kind {kind!r:.80}", f"one of {', '.join(KINDS)}")
+    # The command line's number stands above the file's.
     if workers is not None:
         if kind == "address":
             raise ClusterError(

@@ -39,7 +39,7 @@ def hold(
     Parameters
     ----------
     description, workers
-        As in `cluster`.
+        Description of the cluster and number of workers, as in `cluster`.
     file
         Scheduler file to write; it is removed in the end.
     say

@@ -82,6 +82,7 @@ def cluster(description: str | Path | Mapping[str, Any] = "local", workers: int 
             with _reach(options) as client:
                 yield client
             return
+        # Where jobs of a batch system write: what a worker said before it died is only there.
         logs = options.get("log_directory") or Path.cwd()
         with _started(kind, options) as client:
             try:

@@ -243,6 +243,7 @@ def _write_rest(s: _Snapshot, group: Where, energies: Array, shift: float, dos: 
     """The small variables and the reference, last: what is complete has them."""
     small = {n: (v.dims, v.values, v.attrs["units"]) for n in ("position", "number") if (v := s.dataset[n]) is not None}
     stores.write_values(group, {"energy": (("energy",), energies, "eV"), "dos": (("energy",), dos, "1/eV"), **small})
+    # Data without a reference stay so: an LDOS alone can be aligned by its edge.
     old = datasets.read_reference(s.group)
     if old is None:
         return

@@ -173,6 +173,7 @@ def _check(group: Path, elements: Mapping[str, Element] | None, tolerances: Tole
             lost, named = str(error), isinstance(error, PhysicsError)
     # What `predict` would do with these data is what they are judged by.
     trusted = "on" if "on" in figures and use_correction("auto", energies)[0] else "off"
+    # NaN where nothing tells: comparisons with it are then no failures.
     n_electrons = float(dataset.attrs.get("n_electrons", np.nan))
     failures = (lost,) if lost else _failures(figures[trusted], n_electrons, tolerances)
     reasons = likely_reasons(dataset, reference, terms, energies) if failures else ()

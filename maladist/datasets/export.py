@@ -185,6 +185,7 @@ def _with_positions(values: AnyArray, field: str, grid: Grid, block: Block) -> A
 
 def write_text(group: str, field: str, paths: Sequence[str], first: int, to: str) -> None:
     """Write consecutive levels of the LDOS, or the density, to cube or xsf files, reading each slab once."""
+    # Opened on the worker: a dataset of many levels is more to send than its path.
     dataset = stores.open_dataset(group)
     grid, atoms = schema.grid_of(dataset), schema.atoms_of(dataset)
     module = cube if to == "cube" else xsf

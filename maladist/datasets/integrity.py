@@ -97,6 +97,7 @@ def _verify(root: Path, array: Path, client: Client) -> Verified:
     with reading(array.parent, array.name):
         chunks = sum(1 for _ in chunk_files(array))
         digest = read_digests(array.parent).arrays.get(array.name)
+    # Some chunks a task: a task for each of millions would cost more than reading it.
     starts = range(0, chunks, _TOGETHER)
     jobs = [waves.NamedJob(f"verify{a}", str(array), a, a + _TOGETHER, digest is not None) for a in starts]
     parts = waves.in_order(client, verify_chunks, jobs, run_key="verify")

@@ -59,6 +59,7 @@ def signs_of_other_physics(
         )
     reasons += _of_the_smearing(differences, terms)
     rest = _beyond_the_terms(differences)
+    # No term of ours differs, and yet the total does: it holds a term that is not ours.
     if rest is not None and abs(rest) > _TRACE:
         reasons.append(
             f"the DFT's total holds {-rest:+.0f} meV/atom beyond its terms: a Hubbard correction (DFT+U), a dispersion"

@@ -200,6 +200,7 @@ def find_snapshots(patterns: Sequence[str], key: str) -> list[Snapshot]:
     for pattern in patterns:
         # Sorted: a file system lists in any order, and the seed of a training must find the same first snapshot.
         matches = sorted(glob.glob(pattern))  # noqa: PTH207  (absolute patterns too)
+        # A snapshot that is being written by another run is not learnt from, and not an error.
         complete = [Path(m).resolve() for m in matches if not _unfinished(Path(m))]
         if not complete:
             came = f"{pattern}, which {'matches nothing finished' if matches else 'matches nothing'}"

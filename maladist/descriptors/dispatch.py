@@ -91,7 +91,7 @@ def adjoint(
     Parameters
     ----------
     points, atoms, spec, device, dtype, threads
-        As for :func:`evaluate`; ``dtype`` is that of the work.
+        Points, atoms and how to compute, as for :func:`evaluate`; ``dtype`` is that of the work.
     cotangent
         c, (n_points, n_features).
     backend
@@ -106,7 +106,7 @@ def adjoint(
     Raises
     ------
     InputError
-        As :func:`evaluate`, and a cotangent of the wrong shape or one that is not finite.
+        For the reasons of :func:`evaluate`, and a cotangent of the wrong shape or one that is not finite.
     """
     request = _request(points, atoms, device, dtype, threads)
     c = torch.as_tensor(cotangent).detach().to(request.device, dtype)

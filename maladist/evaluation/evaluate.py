@@ -91,6 +91,7 @@ def evaluate(
     InputError
         No data match, or they lack a reference, or have other elements or energies than the model.
     """
+    # Read once for all snapshots.
     model = model if isinstance(model, LDOSModel) else load_model(model)
     if pseudopotentials is not None:
         model = model.with_pseudopotentials(read_pseudopotentials(pseudopotentials))

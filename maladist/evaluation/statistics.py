@@ -327,6 +327,7 @@ def calibration(evaluated: Sequence[Evaluated]) -> dict[str, Calibration]:
 
 
 def _error(one: Evaluated, name: str) -> float | None:
+    # These two have units of their own, all others are energies per atom.
     special = {"density": one.density_relative, "fermi_energy": one.fermi_level}
     return special[name] if name in special else one.terms.get(name)
 

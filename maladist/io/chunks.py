@@ -205,7 +205,7 @@ class Digests:
     Attributes
     ----------
     arrays
-        Of each array directly in it the digest of its metadata, and that of its chunks.
+        Digests of the metadata and of the chunks of each array directly in it, by name.
     attributes
         Digest of the group's attributes; empty where nothing is known.
     """

@@ -28,18 +28,18 @@ def refusing(
     path
         The file, as the user named it.
     wanted
-        What the file should be, in words.
+        Description of what the file should be.
     error
         Class of the error to raise.
     remedy
-        What the user can do next.
+        Advice on what to do next.
     argument
         Name of the argument; the file's where it is not given.
 
     Raises
     ------
     InputError
-        Of that class; errors of ours go through as they are.
+        The reader raised anything else; errors of ours go through as they are.
     """
     try:
         yield

@@ -19,7 +19,7 @@ def plain_file(
     path
         Path as the user named it.
     wanted
-        What the file should be, in words.
+        Description of what the file should be.
     argument
         Name of the argument or of what the file is.
     error
@@ -28,7 +28,7 @@ def plain_file(
     Raises
     ------
     InputError
-        Of that class, where nothing is there, or something else than a file.
+        There is nothing, or something else than a file.
     """
     path = Path(path)
     try:

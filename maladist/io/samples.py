@@ -72,6 +72,7 @@ def read_checkpoint(path: Path) -> dict[str, object]:
 
 def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     """Write rows as CSV; the columns are those of all rows, in the order in which they first come."""
+    # Of all rows: an epoch without a validation has fewer columns than the one after it.
     columns = list(dict.fromkeys(name for row in rows for name in row))
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")

@@ -91,12 +91,12 @@ def create(
     Returns
     -------
     Claim
-        To be written through, until `finish` or its ``release``.
+        Claim to write through, until `finish` or its ``release``.
 
     Raises
     ------
     StoreError, OutputError
-        As `check_target`.
+        For the reasons of `check_target`.
     """
     # The claim of the earlier store ends here, so that its owner's file does not refuse us.
     if isinstance(path, Claim):  # of the store that is replaced
@@ -190,6 +190,7 @@ def read_region(path: Where, name: str, region: tuple[slice | int, ...] = ()) ->
     StoreError
         No such array, or a chunk that is lost or garbled.
     """
+    # With its digests known: what is lost is told, and not read as NaN.
     array = open_array(path, name, "r")
     with reading(path, name):
         return np.asarray(array[region or ...])
@@ -253,6 +254,7 @@ def seal(path: Where, group: str = "", **more: object) -> None:
     more
         Attributes that it will have.
     """
+    # From what lies on the disk now, not from what was meant to be written.
     digests = digests_of(Path(path) / group, {**attributes(path, group), **more})
     add_group(path, f"{group}/{DIGESTS}".lstrip("/"), digests)
 

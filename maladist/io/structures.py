@@ -115,7 +115,7 @@ def read_crystal(name: str, repeat: tuple[int, int, int] = (1, 1, 1)) -> ase.Ato
     Raises
     ------
     AtomsError
-        As `read_atoms`; an element without a usual crystal; not periodic; fewer than one cell.
+        For the reasons of `read_atoms`; or the element has no usual crystal, it is not periodic, or less than a cell.
     """
     if min(repeat) < 1:
         raise AtomsError("repeat", str(repeat), "three numbers of one or more")
@@ -158,7 +158,7 @@ def write_frames(frames: Sequence[ase.Atoms], path: str | Path) -> None:
     Raises
     ------
     OutputError
-        As `check_writable`.
+        For the reasons of `check_writable`.
     """
     check_writable(path)
     # Results and constraints of the source would be taken for those of the atoms in the file.

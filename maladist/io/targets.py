@@ -163,6 +163,7 @@ def write_whole(path: str | Path, content: bytes | str, name: str = "output") ->
     OutputError
         A place that is full, read-only or forbidden.
     """
+    # In bytes: the same text gives the same file on every system.
     path, data = Path(path), content.encode() if isinstance(content, str) else content
     if _is_stream(path):
         with explained(path, name):

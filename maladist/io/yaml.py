@@ -82,7 +82,7 @@ def read_yaml(path: str | Path, argument: str = "config", error: type[InputError
     Raises
     ------
     InputError
-        Of the class ``error``: a path that is not such a file; text that is not YAML; a key that is given twice; values
+        Raised as ``error``: a path that is not such a file; text that is not YAML; a key that is given twice; values
         that are too many, too deep, or of another type.
     """
     path = Path(path)

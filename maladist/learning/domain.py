@@ -290,6 +290,7 @@ def fit_domain(cells: CellRange, train: torch.Tensor, held_out: torch.Tensor, in
 def _whitening(rows: torch.Tensor) -> Scaler:
     """Whitening in which no direction is blind: in one that the training does not fill, the least step is large."""
     scaler = Scaler.fit(Moments.of(rows, cross=True), "whiten", feature_wise=True)
+    # A direction of no variance would make every step along it infinitely far.
     least = math.sqrt(_FLOOR) * float(scaler.scale.max())
     return Scaler("whiten", True, scaler.shift, scaler.scale.clamp(min=least), scaler.rotation)
 

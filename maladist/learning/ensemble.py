@@ -102,6 +102,7 @@ def network_from_config(config: dict[str, Any], weights: dict[str, torch.Tensor]
         mine = {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
         members.append(FeedForward.from_config(one, mine))
     known = sum(len(network.state_dict()) for network in members)
+    # Weights that no member takes would be lost without a word.
     if known != len(weights):
         raise ModelError("network", f"{len(weights)} weights", f"the {known} of {len(members)} members")
     return EnsembleNetwork(members)

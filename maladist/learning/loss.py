@@ -167,6 +167,7 @@ class LDOSLoss:
         self.config, self.levels, self.outputs = config, energies.levels, outputs.to(device)
         self.terms = torch.tensor([getattr(config, name) for name in TERMS], device=device)
         self.weights: Tensor | None = None
+        # Where no term needs them, a snapshot may tell none.
         felt = [s for s in sensitivities if s is not None]
         if config.integrals and felt:
             nothing = torch.zeros(1, energies.levels).double()

@@ -71,6 +71,7 @@ def _read_metadata(content: bytes) -> dict[str, object]:
     size = int.from_bytes(content[:8], "little")
     if len(content) < 9 or content[8:9] != b"{":
         raise ModelError("model", "a file of another kind", "a model file of maladist or MALA's zip")
+    # Told apart from damage: a copy that was interrupted only needs to be made again.
     if 8 + size > len(content):
         raise ModelError(
             "model", f"a file that ends after {len(content)} bytes", "a whole model file", "Copy it again."

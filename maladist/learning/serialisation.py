@@ -80,6 +80,7 @@ def _metadata_of_domain(domain: Domain) -> Metadata:
 def parts_of(metadata: Metadata, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     """Arguments that make the model again: the inverse of the two above."""
     weights = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
+    # JSON has lists where a model has tuples.
     spacing = metadata["spacing_A"]
     return dict(
         network=network_from_config(metadata["network"], weights),

@@ -18,6 +18,7 @@ def choose_block(grid: Grid, n_threads: int, fits: int, target: int = TARGET_POI
     """
     # Two blocks a thread at least: where one is slower than the others, its worker is not the only one left at the end.
     most = max(1, min(target, fits, math.ceil(grid.n_points / max(1, 2 * n_threads))))
+    # Counts and not edges are what grows: pieces of one direction then stay equal.
     counts = [1, 1, 1]
 
     def edges() -> list[int]:

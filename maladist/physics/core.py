@@ -121,7 +121,8 @@ def core_derivatives_of(system: System, slab: ReciprocalSlab, field_g: Tensor) -
     Returns
     -------
     tuple
-        By the positions, (n_atoms, 3), eV/Å, and by a strain, (3, 3), eV; float64, on the device of the field.
+        Derivatives by the positions, (n_atoms, 3), eV/Å, and by a strain, (3, 3), eV; float64, on the device of the
+        field.
     """
     device = field_g.device
     positions = torch.as_tensor(system.positions, device=device).requires_grad_()

@@ -90,11 +90,11 @@ class Potentials(NamedTuple):
     Attributes
     ----------
     u
-        By the density, (Nx, Ny, Nz) float64, eV.
+        Derivative by the density, (Nx, Ny, Nz) float64, eV.
     s_g
         Coefficients of that by the core charge, on the half space, eV.
     strain
-        By a strain at fixed n(r) and n_c(r), (3, 3) float64, eV.
+        Derivative by a strain at fixed n(r) and n_c(r), (3, 3) float64, eV.
     """
 
     u: Tensor
@@ -119,6 +119,7 @@ def potentials(density: Tensor, system: System) -> Potentials:
     PseudopotentialError
         The pseudopotential of an element is not known.
     """
+    # Without the functional there is no K_xc, and nothing that could stand for it.
     if system.xc is None:
         raise InputError("xc", "none", "the functional of the DFT")
     n, grid, device = density.detach(), system.grid, density.device

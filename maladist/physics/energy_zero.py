@@ -50,6 +50,7 @@ def zero_of_energy(coefficients: Mapping[str, float], symbols: Sequence[str], vo
     InputError
         An element has no coefficient where others have one.
     """
+    # No zeros were given: energies are the DFT's own.
     if not coefficients:
         return 0.0
     if missing := sorted(set(symbols) - set(coefficients)):

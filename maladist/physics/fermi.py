@@ -179,7 +179,7 @@ def fermi_states(dos: Tensor, energy_grid: EnergyGrid, system: System) -> list[F
     InputError
         The number of electrons is not known.
     EnergyWindowError
-        As :func:`fermi_level`.
+        The DOS cannot hold the electrons: see :func:`fermi_level`.
     """
     if system.n_electrons is None:
         raise InputError("n_electrons", "none", "the number of electrons in the cell")
@@ -212,7 +212,7 @@ def window_modes(
     mu_low, mu_high
         Ends of the window, eV.
     correction
-        As in :func:`fermi_weights`.
+        Whether to correct for the broadening, as in :func:`fermi_weights`.
 
     Returns
     -------

@@ -120,7 +120,7 @@ def check_known(system: System) -> Array:
     Raises
     ------
     PhysicsError
-        As said.
+        The total free energy is not known.
     """
     charges = system.charges
     if charges is None or system.functional is None:
@@ -158,7 +158,7 @@ def check_slope(slope: float, n_electrons: float) -> None:
     Raises
     ------
     PhysicsError
-        As said.
+        The number of electrons does not grow with the Fermi level.
     """
     if not slope > _GAP * n_electrons:
         came = f"an LDOS whose number of electrons changes by {slope:.2g} per eV of the Fermi level: a gap"

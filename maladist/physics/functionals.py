@@ -109,6 +109,7 @@ def integrate(
     """
     fields = [density, valence, *([sigma, overlap] if sigma is not None and overlap is not None else [])]
     total = torch.zeros(2, dtype=torch.float64, device=density.device)
+    # A batch at a time: autograd keeps some ten arrays of what it differentiates.
     for rho, n, *gradients in zip(*(f.detach().reshape(-1).split(_BATCH) for f in fields), strict=True):
         energy, by_density, by_sigma = derivatives(functional, rho, gradients[0] if gradients else None)
         potential = by_density * n

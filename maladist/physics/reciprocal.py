@@ -102,6 +102,7 @@ class ReciprocalSlab:
         """
         n = self.grid.shape[2]
         index = np.arange(self.start[2], self.stop[2])
+        # On these two planes −G is in the half space itself.
         once = (index == 0) | (2 * index == n)
         return torch.tensor(np.where(once, 1.0, 2.0)[None, None, :], device=device)
 

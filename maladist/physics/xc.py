@@ -134,6 +134,7 @@ def xc_share(
     Tensor
         (2,) float64, eV.
     """
+    # n and n_core meet in E_xc only; everything else takes n alone.
     rho = density + field(XCField("core")) if has_core else density
     if not needs_gradient(functional):
         return integrate(functional, rho, density) * voxel_volume

@@ -150,6 +150,7 @@ def compute_block(block: Block, atoms: LocalAtoms, blob: ModelBlob, work: Work) 
         if new is not None:
             novelty[rows] = new.cpu().float()
         clock.lap("reductions")
+        # Kept in float32, as the data contract has them.
         for name, values in (("ldos", ldos), ("descriptors", features)):
             if name in work.keep:
                 whole = kept.setdefault(name, np.empty((block.n_points, values.shape[1]), np.float32))

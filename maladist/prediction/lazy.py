@@ -86,7 +86,7 @@ def ldos(
     Parameters
     ----------
     atoms, model, grid, chunks
-        As in `predict`.
+        Atoms, model, grid and blocks, as in `predict`.
     numerics
         Backend, device and precision as in `predict`.
 

@@ -33,6 +33,7 @@ def check_cell(model: LDOSModel, system: System, strict: bool) -> list[str]:
     DomainError
         Such a cell, or a model that does not know where it has been trained, if ``strict``.
     """
+    # MALA's models and old files know no domain: that is said, and refused only where it was asked for.
     if model.domain is None:
         if strict:
             raise DomainError("strict", UNKNOWN, "a model that knows it", "Leave out --strict.")

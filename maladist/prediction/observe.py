@@ -102,6 +102,7 @@ def _open(ldos: xr.DataArray | xr.Dataset | str | Path) -> xr.Dataset:
         source = str(ldos)
     else:
         source = "ldos"
+        # A DataArray tells of its grid in attributes of its own.
         dataset = ldos if isinstance(ldos, xr.Dataset) else ldos.to_dataset(name="ldos").assign_attrs(ldos.attrs)
     schema.validate(dataset, ("ldos", "energy", "cell"), source)
     sizes = dataset.sizes

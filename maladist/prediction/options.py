@@ -61,7 +61,7 @@ def check_names(given: Iterable[str], known: frozenset[str] = Options.__optional
     Raises
     ------
     TypeError
-        As Python's own of an unexpected keyword argument.
+        A keyword is none of these, as Python's own error of an unexpected argument.
     """
     if unknown := sorted(set(given) - known):
         raise TypeError(

@@ -88,7 +88,8 @@ class Pass:
     function
         ``function(block, *arguments(block))`` on a worker; writes the block's fields and then its row of the record.
     arguments
-        What a block's task is given beside the block; futures for what all of them share (`waves.share`).
+        Function that gives what a block's task takes beside the block; futures for what all of them share
+        (`waves.share`).
     record
         Array of the store with a row for each block, of finite numbers where the block is done.
     fields

@@ -224,7 +224,7 @@ def plan(
     Raises
     ------
     InputError
-        As `predict`, before anything is computed; WorkerTooSmallError where a block cannot fit.
+        For the reasons of `predict`, before anything is computed; WorkerTooSmallError where a block cannot fit.
     """
     ready = setup(atoms, model, **options)
     with client_or_local(client) as connected:

@@ -51,7 +51,7 @@ def predict(
     overwrite
         Replace ``store`` if it exists.
     observer
-        Is told of progress, and what the user should know; where None that is warned of.
+        Observer that is told of progress, and what the user should know; where None that is warned of.
     spread
         Predict with each member of an ensemble too, and give the standard deviations of density, DOS, Fermi level and
         energies beside the mean's, under their names with ``_std``. Takes the time of k + 1 predictions.

@@ -158,6 +158,7 @@ def naming_what_is_kept(path: Path, client: Client, temporary: bool) -> Iterator
 
     try:
         yield
+    # Made anew: the message of an exception cannot be added to, and its cause must stay.
     except BlockError as error:
         raise BlockError(error.block, error.cause, what()) from error.__cause__
     except ClusterError as error:

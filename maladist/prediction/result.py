@@ -70,6 +70,7 @@ class Prediction:
         StoreError
             There is no such store, it is unfinished, or it lacks a density and energies.
         """
+        # Opened lazily: a density of gigabytes is read only where it is asked for.
         dataset = stores.open_dataset(store)
         of_ldos = ("dos", "fermi_energy_eV") if "energy" in dataset or "dos" in dataset else ()
         schema.validate(dataset, ("density", *of_ldos, "position", "number"), str(store))

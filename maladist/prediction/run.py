@@ -174,6 +174,7 @@ def _fill_store(run: Run, basis: Array, resumed: bool, began: float) -> None:
         basis = np.linalg.qr(number_rows(spectrum.states).T)[0]
         reset_work(run, basis)
         spectrum = sum_blocks(run, basis, resumed=False)
+        # Both passes are part of what the run took.
         reports, weights = reports + spectrum.reports, spectrum.weights(setup)
 
     # Checked before the density is made: what is refused here has cost the blocks, and nothing more.
@@ -282,6 +283,7 @@ def _count_electrons(setup: Setup, tally: Tally) -> Counted:
     wanted = setup.system.n_electrons
     if not setup.model.has_density_channel or wanted is None:
         return Counted(1.0, [])
+    # A channel of no electrons cannot be scaled to any number; NaN is caught as well.
     if not tally.electrons > 0:
         raise InputError("model", f"a density channel of {tally.electrons:g} electrons in this cell", f"{wanted:g}")
     share = wanted / tally.electrons

@@ -23,6 +23,7 @@ def make_store(run: Run, basis: Array, overwrite: bool) -> Claim:
     shape, chunks, nt = system.grid.shape, plan.block_shape, len(system.temperatures)
     # Made before any block runs: a store that could not be made costs no computing.
     arrays = {"density": field_template("density", shape, chunks, nt if nt > 1 else 0)}
+    # Only where a novelty can be told: a store of NaN would look damaged.
     if model.domain is not None:
         arrays[NOVELTY] = field_template(NOVELTY, shape, chunks)
     for name, width in (("ldos", model.energy_grid.levels), ("descriptors", model.descriptor.n_features)):

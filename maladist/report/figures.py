@@ -122,6 +122,7 @@ def draw_plane(
 ) -> QuadMesh:
     """Draw a plane in its true geometry, and circles where atoms lie within 0.4 Å of it."""
     low, high = limits or (None, None)
+    # True geometry: a skewed cell is drawn skewed.
     x, y, values = in_plane(plane.values, *plane.vectors)
     mesh = ax.pcolormesh(x, y, values, shading="nearest", cmap="viridis", rasterized=True, vmin=low, vmax=high)
     ax.plot(*plane.corners.T, color="0.25", lw=1.0)

@@ -44,6 +44,7 @@ def _templates() -> Environment:
     made = Environment(
         loader=PackageLoader("maladist.report"),
         autoescape=True,
+        # A misspelt name in a template is an error, not an empty place in a page.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

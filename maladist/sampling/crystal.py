@@ -24,7 +24,7 @@ def displaced(
     crystal
         Atoms on their lattice sites, the whole supercell.
     count
-        How many configurations.
+        Number of configurations.
     displacement
         Standard deviation of each Cartesian coordinate, Å: Einstein's independent oscillators.
     strain
@@ -46,6 +46,7 @@ def displaced(
     """
     if count < 1:
         raise InputError("count", str(count), "one configuration or more")
+    # NaN is neither below nor above zero: it must be asked for by its own name.
     for name, value in {"displacement": displacement, "strain": strain}.items():
         if not (np.isfinite(value) and value >= 0):
             raise InputError(name, str(value), "zero or a positive number")

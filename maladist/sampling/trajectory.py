@@ -202,6 +202,7 @@ def statistical_inefficiency(series: Array) -> float:
     columns = series.reshape(n, -1)
     apart = columns - columns.mean(axis=0)
     variance = float(np.sum(apart**2)) / n
+    # Relative to the values themselves: rounding of a constant is no fluctuation.
     if variance <= 1e-15 * float(np.sum(columns**2)) / n:
         return float(n)  # a constant says nothing but once
     # Padded to twice the length, so that the end of the series does not correlate with its beginning.

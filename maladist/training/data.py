@@ -82,6 +82,7 @@ def find_data(config: TrainConfig) -> TrainingData:
     for snapshot in train:
         if (n := number_of_points(data.points, snapshot.system.grid.n_points)) < config.batch.points:
             raise InputError("batch.points", f"{config.batch.points}", f"at most {n}, the points of {snapshot.name}")
+    # Decided once, from the data: every weight of the loss and every energy of the validation follows it.
     correction, why = use_correction(config.loss.broadening_correction, train[0].energies)
     if not correction and config.density_channel != "only" and (config.loss.integrals or validation):
         notes.append(f"broadening correction off: {why}")

@@ -40,6 +40,7 @@ def find_domain(
     rows = _rows(chunks)
     if not held_out:
         observer.note("no data.validation: the limit of the model's domain is made from its own training")
+    # Of the training only: a cell of the validation is one that the network has not learnt.
     cells = CellRange.of_all([snapshot.system for snapshot in train])
     return fit_domain(cells, rows, _rows(held_out) if held_out else rows, inputs)
 

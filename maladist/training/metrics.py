@@ -86,6 +86,7 @@ class Metrics:
     def write(self) -> None:
         """Write the table of all epochs so far."""
         write_table(self.path, self.rows)
+        # Written out now: whoever watches a training does not wait for its end.
         if self._board is not None:
             self._board.flush()
 

@@ -245,6 +245,7 @@ def sample_chunk(
     cross: tuple[bool, bool],
 ) -> SampledChunk:
     """Make one chunk's rows ready, and measure them."""
+    # Kept by an earlier training: their names tell that they are the same.
     if chunk.features and Path(chunk.features).exists() and Path(chunk.targets).exists():
         features, targets = chunk.read()
     else:

@@ -187,6 +187,7 @@ class TrainingState:
         if state["data"] != list(self.prepared.hashes):
             came = "snapshots that are not those that the training began with"
             raise InputError("data.train", came, "the same data", "Take another output folder to begin again.")
+        # What a run needs beside these follows from the configuration and the number of the epoch.
         self.epoch, self.stopped, self.best = state["epoch"], state["stopped"], state["best"]
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
@@ -209,6 +210,7 @@ class TrainingState:
 
     def _provenance(self) -> dict[str, object]:
         prepared, rows = self.prepared, [] if self.metrics is None else self.metrics.rows
+        # The weights that are kept, not those of the last epoch, are what the errors stand for.
         best = self.best["epoch"] if self.best["weights"] is not None else self.epoch
         # Without the paths of the machine that it was trained on: model files are given to others.
         settings = {k: v for k, v in self.config.to_dict().items() if k != "data"}

@@ -188,7 +188,7 @@ def fit(
     Parameters
     ----------
     config, output, resume, observer
-        As in `train`; only rank 0 writes and tells.
+        Configuration, folder and observer, as in `train`; only rank 0 writes and tells.
     prepared
         Data of the training, ready to be read.
     rank

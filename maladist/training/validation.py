@@ -143,6 +143,7 @@ class Validation:
             chunks = [c for c in self.chunks if c.snapshot == number]
             mean, dos = self._averages(model, chunks)
             averages.append(mean)
+            # A warning for each snapshot and epoch would bury all else that is said.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", AccuracyWarning)  # of a network that has hardly begun to learn
                 errors.append(self._energies(model, snapshot, chunks, dos))

@@ -57,7 +57,7 @@ class Axis(Section):
     log
         Whether the range is even in the logarithm.
     levels
-        How many values of a range a grid or an orthogonal array takes, where there is no step.
+        Number of values of a range that a grid or an orthogonal array takes, where there is no step.
     """
 
     choices: list[object] | None = Field(default=None, min_length=2)
@@ -144,8 +144,8 @@ class TuneConfig(Configuration):
     parallel
         Number of trials at a time; none for as many as there are workers.
     attempts
-        How often a trial whose worker dies is begun, beyond what Dask itself repeats; a training goes on at its last
-        checkpoint.
+        Number of times that a trial whose worker dies is begun, beyond what Dask itself repeats; a training goes on at
+        its last checkpoint.
     storage
         'sqlite' or 'journal': the file in the output folder that Optuna keeps its trials in.
     points

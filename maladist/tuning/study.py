@@ -101,6 +101,7 @@ class Study:
         """Note what came of a trial."""
         states = self.optuna.trial.TrialState
         trial.set_user_attr("seconds", outcome.seconds)
+        # Optuna keeps no reason of its own: without it a failed trial says nothing.
         trial.set_user_attr("reason", outcome.reason)
         trial.set_user_attr("errors", dict(outcome.errors))
         if outcome.stopped:
@@ -179,7 +180,7 @@ def check_output(config: TuneConfig, output: Path, resume: bool) -> Path:
     Raises
     ------
     DependencyError, InputError
-        As `Study`.
+        For the reasons of `Study`.
     """
     optuna = _optuna()
     if config.sampler.name in _OWN_LOOP:

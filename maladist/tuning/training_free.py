@@ -189,6 +189,7 @@ def principal(rows: Floats, components: int) -> Array:
     # A constant column has a deviation of rounding only, which standardised would be noise of unit variance.
     varies = deviation > 1e-12 * np.abs(values).max(0)
     u, s, _ = np.linalg.svd(centred[:, varies] / deviation[varies], full_matrices=False)
+    # Components of rounding would have unit variance like all others, and be counted as information.
     kept = min(components, int((s > 1e-6 * s[0]).sum())) if len(s) else 0
     return np.asarray(u[:, :kept] * np.sqrt(len(rows)))
 
@@ -229,6 +230,7 @@ def orthogonal_array(levels: list[int]) -> Indices:
     # The levels must form a field for any two columns to be independent; whole numbers modulo a prime do.
     while any(s % p == 0 for p in range(2, s)):
         s += 1
+    # Vectors of two entries at least: with one there would be no two factors.
     n = 2
     while (s**n - 1) // (s - 1) < len(levels):
         n += 1

@@ -267,12 +267,14 @@ class _Search:
 
     def _finish(self, trial: OptunaTrial, outcome: Outcome) -> None:
         """Keep what came of a trial."""
+        # A search that was taken over meanwhile must not write into the other's file.
         self.folder.check()
         self.study.tell(trial, outcome)
         trials = self.trials()
         # After every trial, so that whoever looks into the folder, or ends the search, has the best so far.
         write_table(self.output / TRIALS, [t.to_dict() for t in trials])
         if (best := trials[0]).state == "complete":
+            # As a comment of YAML: the file stays one that `train` takes.
             text = f"# {self.config.objective} {best.value:.6g}: trial {best.number}, the best of {len(trials)}\n"
             plain = yaml_text(self._config(best).to_dict())
             write_whole(self.output / BEST, (text + plain).encode())

@@ -98,6 +98,7 @@ def convert(
     InputError
         Files are truncated or do not belong together, or their integrals contradict the calculation.
     """
+    # All headers first: what does not belong together is refused before a cluster is asked for.
     ready, observer = prepare(source), observer or Silent()
     if spec is not None and source.descriptors is None:
         spec = spec.for_elements(ready.run.atoms.get_chemical_symbols())
@@ -200,6 +201,7 @@ class _Conversion:
             check_belongs(field_format(path).read_header(path), self.ready.run.atoms, self.ready.grid)
         elif array_shape(path)[:3] != self.ready.grid.shape:
             raise DataFileError(str(path), f"a grid of {array_shape(path)[:3]}", f"{self.ready.grid.shape}")
+        # One task: a text file cannot be read from its middle.
         job = waves.NamedJob("density", str(path), self.store, self.blocks, factor)
         return float(self._run("density", store_density, [job])[0]) * self.ready.grid.voxel_volume
 

@@ -86,7 +86,7 @@ class DFTCode(Protocol):
         values
             Plain values by setting, which the data set keeps; empty where nothing was left open.
         told
-            What to say of them, in lines.
+            Lines to say of them.
         """
 
     def survey(self, atoms: ase.Atoms, scratch: Scratch) -> dict[str, object]:
@@ -104,7 +104,7 @@ class DFTCode(Protocol):
         Raises
         ------
         InputError
-            What was proposed does not fit the other settings.
+            A proposed value does not fit the other settings.
         """
 
     def check(self, atoms: ase.Atoms) -> None:

@@ -79,6 +79,7 @@ class Scratch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._keeper.stdin is not None and self._keeper.stdout is not None
+        # The end of its input is what tells the keeper that nobody needs it any more.
         self._keeper.stdin.close()
         self._keeper.wait()
         self._keeper.stdout.close()

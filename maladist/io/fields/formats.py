@@ -34,6 +34,7 @@ def field_format(path: Path) -> FieldFormat:
     DataFileError
         A name that ends in something else.
     """
+    # x.cube.gz is a cube.
     suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     formats: dict[str, FieldFormat] = {".cube": cube, ".cub": cube, ".xsf": xsf}
     if suffix.lower() not in formats:

@@ -27,6 +27,7 @@ def allocate(path: Path, size: int) -> None:
     OSError
         There is no room on the disk.
     """
+    # Also of a file that has a header already: only its length changes.
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         if hasattr(os, "posix_fallocate"):

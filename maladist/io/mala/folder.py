@@ -29,7 +29,7 @@ class SnapshotFiles:
     Attributes
     ----------
     run
-        What the DFT calculation told: MALA's .info.json, or pw.x's output NAME.out.
+        File of the DFT calculation: MALA's .info.json, or pw.x's output NAME.out.
     ldos, density, dos, descriptors
         The fields; all but the LDOS may be None.
     """

@@ -69,6 +69,7 @@ def import_mala(path: str | Path, pseudopotentials: Mapping[str, Element] | None
         content = path.read_bytes()
     except OSError as error:
         raise ModelError("model", f"{path}: {error.strerror or error}", "a file that can be read") from None
+    # From the bytes that were hashed: a file that changes meanwhile cannot be another one.
     members = read_members(content, path.name)
     params, info = json_object(members["params"], "params.json"), json_object(members.get("info", b"{}"), "info.json")
     names = info.get("pseudopotentials") or {}

@@ -77,7 +77,7 @@ def read_descriptor(path: Path, parameters: Parameters, symbols: Sequence[str], 
     Parameters
     ----------
     symbols
-        Of the elements, in alphabetical order.
+        Symbols of the elements, in alphabetical order.
     voxel
         Rows a/Nx, b/Ny, c/Nz, Å, where the width of atomic densities follows from them.
 

@@ -79,6 +79,7 @@ class _Unpickler(pickle._Unpickler):
         def ordered_dict() -> dict[str, object]:
             return OrderedDict()
 
+        # Classes of this one reading: what the pickle sets on them is gone with it.
         self.scaler = DataScaler
         self.known: dict[tuple[str, str], Callable[..., object]] = {
             ("mala.datahandling.data_scaler", "DataScaler"): DataScaler,

@@ -52,6 +52,7 @@ def has_parameters(path: Path) -> bool:
 
 
 def _find(archive: zipfile.ZipFile, name: str) -> dict[str, zipfile.ZipInfo]:
+    # By their endings: MALA puts the run's own name in front.
     members: dict[str, zipfile.ZipInfo] = {}  # by ending
     for member in archive.infolist():
         # Nothing is unpacked, so no name can do harm here; but a zip with such names was not written by MALA.

@@ -38,6 +38,7 @@ def functional_of(name: str, source: str | Path) -> Functional | None:
     PhysicsError
         A functional that this program does not have.
     """
+    # Sources write SLA+PW+PBX+PBC, sla-pw-pbx-pbc and the like.
     words = name.upper().replace("+", " ").replace("-", " ").split()
     if not words:
         return None

@@ -104,6 +104,7 @@ def _run(text: str, path: Path, n_runs: int) -> DFTRun:
     notes = [f"{path.name} holds {n_runs} runs: the last was read"] if n_runs > 1 else []
     if "JOB DONE" not in text:
         notes.append(f"{path.name} breaks off: its last finished step was read")
+    # The structure that stands before the energies is the one that they are of.
     atoms = last_structure(step.before)
     # Of dynamics pw.x prints the next structure after the energies: a density of this one would
     # have the headers of that.

@@ -53,6 +53,7 @@ def read_upf(path: str | Path) -> Element:
     if path.exists() and not path.is_file():  # a pipe would never end
         raise PseudopotentialError(str(path), "is not a file", _WANTED)
     try:
+        # Once: the hash must be that of the text that was read.
         raw = path.read_bytes()
     except OSError as error:
         raise PseudopotentialError(str(path), f"cannot be read ({error.strerror})", _WANTED) from error

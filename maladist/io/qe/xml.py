@@ -95,6 +95,7 @@ def _run(path: Path, root: ET.Element, out: ET.Element) -> DFTRun:
     )
     if bands is None or grid is None:
         raise KeyError("no band structure")
+    # Of dynamics pw.x writes the next structure as the output's: the density is of the last step's.
     if last is not None and last.findtext("total_energy/etot") == out.findtext("total_energy/etot"):
         check_at_rest(atoms, _atoms(last), path)  # else the last calculation is not a step's, but one at its end
     eigenvalues, weights = _bands(bands)
@@ -125,6 +126,7 @@ def _run(path: Path, root: ET.Element, out: ET.Element) -> DFTRun:
         stress=_stress(out) if "dispersion_eV" not in terms else None,
         calculation=calculation,
         converged=calculation in NOT_SELF_CONSISTENT or _converged(root, out),
+        # pw.x writes it in Hartree, and per cell.
         threshold=None if not threshold else 2 * _real(threshold) / len(atoms),
         ultrasoft=_flag(out, "algorithmic_info/uspp"),
         pools=None if not pools else int(pools),
