@@ -105,6 +105,7 @@ class Cotangents:
 
     def of_channel(self, u: Tensor) -> Tensor:
         """∂A/∂c at points with these u, (n,) eV: (n,)."""
+        # The channel is scaled to N electrons, so that a constant in u changes nothing: ū is taken off.
         return self.voxel_volume * self.share * (u - self.mean)
 
 

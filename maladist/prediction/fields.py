@@ -209,6 +209,7 @@ def _real(store: stores.Where, system: System, a: int, b: int) -> list[float]:
 
 def real_field(store: stores.Where, wanted: XCField, system: System, a: int, b: int) -> Tensor:
     """A field on a slab of x: the rest of the way back of its coefficients."""
+    # Along x it is in real space already: the slab of y has gone that part of the way back.
     part = torch.from_numpy(stores.read_region(store, f"work/g_{wanted}", (slice(a, b),)))
     return torch.fft.irfftn(part, s=system.grid.shape[1:], dim=(1, 2), norm="forward")
 

@@ -76,12 +76,14 @@ def by_slabs(slabs: Slabs, chunk: tuple[int, int]) -> Fields:
     """
     store, system = slabs.path, slabs.system
     xs, ys = (slabs.ranges(axis, system.grid, SLAB_REALS) for axis in (0, 1))
+    # Other slabs than the energies': the sources are several fields at once, and a task holds them all.
     template = slabs.template((xs[0][1], ys[0][1]))
     stores.add_arrays(store, {_place(name): template for name in (*_names(system), "total")})
     stores.add_arrays(store, {POTENTIAL: ArrayTemplate(system.grid.shape, (xs[0][1], *chunk), ("x", "y", "z"))})
     of_xc = slabs.sum(_sources, [waves.NamedJob(f"source{a}", store, system, a, b) for a, b in xs])
     together = slabs.sum(_together, [waves.NamedJob(f"together{a}", store, system, a, b) for a, b in ys])
     (overlap,) = slabs.sum(_back, [waves.NamedJob(f"u{a}", store, system, a, b) for a, b in xs])
+    # These terms know the atoms only through n₀ and the core charge, and the core's share is a term of its own.
     none = np.zeros((system.n_atoms, 3))
     terms = {"double_counting": Derivatives(none, (of_xc + together[:9]).reshape(3, 3))}
     if system.has_core:
@@ -124,6 +126,7 @@ def _sources(store: stores.Where, system: System, a: int, b: int) -> list[float]
     def field(charge: str, axis: int | None = None) -> Tensor:
         return real_field(store, XCField(charge, axis), system, a, b)  # type: ignore[arg-type]
 
+    # Only a functional with gradients asks for them: three fields each, read from the store and transformed.
     by_rho = by_n = None
     if needs_gradient(system.functional):
         by_rho = torch.stack([field("all", axis) for axis in range(3)])
@@ -151,6 +154,7 @@ def _together(store: stores.Where, system: System, a: int, b: int) -> list[float
         return coefficients(_place(field)) + divergence_of(flux, slab, sphere)
 
     n_g = coefficients("work/g_density")
+    # The band energy counts Hartree's twice, so that E_H is subtracted from it: in u stands −v_H.
     u_g = gathered("u") - n_g * coulomb_kernel(slab)
     half_way = torch.fft.ifft(u_g, dim=0, norm="forward")
     stores.write_region(store, _place("total"), (slice(None), slice(a, b)), half_way.numpy())

@@ -101,6 +101,7 @@ def predict(
         A block failed on a worker; what was finished is kept in the store.
     """
     began = time.perf_counter()
+    # Before a client is asked for: bad input must not first start a cluster.
     ready = setup(atoms, model, **options)
     announce(ready.system.notes, observer)
     members = member_setups(ready) if spread else []

@@ -68,6 +68,7 @@ class Constants:
     def of(cls, twojmax: int, device: torch.device, dtype: torch.dtype) -> Constants:
         """Constants for a twojmax."""
         t = tables(twojmax, str(dtype).removeprefix("torch."))
+        # The products of a j1 are a table (j2 ≤ j1, j ≥ j1), and the tables lie one after the other.
         before = [sum((i + 1) * (twojmax + 1 - i) for i in range(j1)) for j1 in range(twojmax + 1)]
         places = [before[j1] + j2 * (twojmax + 1 - j1) + j - j1 for j1, j2, j in t.components]
         factors = [j + 1 for *_, j in t.components]
