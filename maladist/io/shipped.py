@@ -1,7 +1,8 @@
 """The models that come with the package: every folder of ``maladist/data`` that has a model file and its card.
 
-A folder may also have ``held-out.extxyz``, a cell that the model has never seen with the DFT's energies in its info,
-and the recipe (``dft.yaml``, ``train.yaml``). Nothing else lists the models: a folder more is a model more.
+A folder may also have ``held-out.extxyz``, a cell that the model has never seen with the DFT's energies in its info and
+its forces as ``dft_forces``, and the recipe (``dft.yaml``, ``train.yaml``). Nothing else lists the models: a folder
+more is a model more.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ class Card(Section):
     temperature: float = Field(description="electronic temperature of its data, K")
     errors: dict[str, float] = Field(
         default={}, description="largest error that is expected of the held-out cell, by term, meV/atom"
+    )
+    forces: float | None = Field(
+        default=None, description="the same of its forces: root mean square error over the DFT's root mean square"
     )
 
 
