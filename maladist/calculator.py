@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import ClassVar, Unpack
 
@@ -10,7 +11,9 @@ import ase
 from ase.calculators.calculator import Calculator, all_changes
 from distributed import Client
 
+from maladist.cluster import client_or_local
 from maladist.errors import InputError
+from maladist.io.model_file import load_model
 from maladist.learning.model import LDOSModel
 from maladist.prediction.options import Options, check_names
 from maladist.prediction.predict import predict
@@ -30,10 +33,16 @@ class Maladist(Calculator):
     model
         A model, or a path of a model file or of a zip that MALA wrote.
     client
-        A Dask client that is used for every calculation; without one a local cluster is started each time, which is
-        slow.
+        A Dask client that is used for every calculation. Without one a local cluster starts with the first calculation
+        and stays for the next ones, until :meth:`close`, the end of a ``with`` block, or that of the process.
     options
         The parameters of `maladist.predict` that say what is computed, and how: temperature, grid, chunks, backend, ...
+
+    Examples
+    --------
+    >>> with Maladist("be-1000K") as calculator:  # doctest: +SKIP
+    ...     atoms.calc = calculator
+    ...     FIRE(atoms).run(fmax=0.01)
 
     Raises
     ------
@@ -49,8 +58,25 @@ class Maladist(Calculator):
     ) -> None:
         check_names(options)
         super().__init__()
-        self.model, self.client, self.options = model, client, options
+        self.model = model if isinstance(model, LDOSModel) else load_model(model)  # read once, not at every step
+        self.client, self.options = client, options
         self.prediction: Prediction | None = None
+        self._own: AbstractContextManager[Client] | None = None
+
+    def __enter__(self) -> Maladist:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the last prediction's store, and the cluster that was started here, if any."""
+        if self.prediction is not None:
+            self.prediction.close()
+            self.prediction = None
+        if self._own is not None:
+            own, self._own, self.client = self._own, None, None
+            own.__exit__(None, None, None)
 
     def calculate(
         self,
@@ -62,6 +88,9 @@ class Maladist(Calculator):
         super().calculate(atoms, properties, system_changes)
         both = not {"forces", "stress"}.isdisjoint(properties)
         options: Options = {**self.options, "forces": True, "stress": True} if both else self.options
+        if self.client is None:
+            own = client_or_local(None)
+            self.client, self._own = own.__enter__(), own
         if self.prediction is not None:
             self.prediction.close()
         self.prediction = predict(self.atoms, self.model, client=self.client, **options)

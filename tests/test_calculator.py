@@ -33,8 +33,22 @@ def test_the_calculator_gives_a_and_keeps_up_with_the_atoms() -> None:
         both = maladist.predict(atoms, model, client=client, forces=True, stress=True)
         np.testing.assert_array_equal(forces, both.forces)
         np.testing.assert_array_equal(stress, both.stress)
+        assert client.status == "running"  # the caller's, which the calculator leaves open
         with pytest.raises(PropertyNotImplementedError, match="dipole"):
             atoms.get_dipole_moment()
         bare = Maladist(replace(model, elements={"Be": Element("Be", 2.0)}), client=client)
         with pytest.raises(InputError, match="no total free energy"):
             bare.get_potential_energy(atoms)
+
+
+def test_a_calculator_of_its_own_keeps_one_cluster_and_closes_it() -> None:
+    atoms = be_atoms()
+    with Maladist(tiny_model(), grid=(6, 6, 8)) as calculator:
+        atoms.calc = calculator
+        first, client = atoms.get_potential_energy(), calculator.client
+        assert client is not None
+        atoms.positions[0, 0] += 0.1
+        assert atoms.get_potential_energy() != first and calculator.client is client
+        store = calculator.prediction.store if calculator.prediction is not None else None
+    assert client.status == "closed" and calculator.client is None
+    assert store is not None and not store.exists()

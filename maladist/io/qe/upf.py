@@ -129,6 +129,8 @@ def _header(text: str, path: Path) -> tuple[str, float, bool, int, Functional | 
     # By hand and not by an XML parser, which many of these files would not pass: see the module's head.
     fields = {k: v for k, _, v in re.findall(r"""(\w+)\s*=\s*(["'])(.*?)\2""", header, re.DOTALL)}
     fields = fields or _header_of_version_1(header, text)
+    if re.search(r"<PP_PAW\b", text):  # a header edited by hand, or written by a program that forgot it
+        fields["is_paw"] = "true"
     refuse("upf", fields.get, path)
     try:
         symbol = fields["element"].strip().capitalize()

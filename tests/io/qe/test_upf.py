@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maladist.errors import PseudopotentialError
+from maladist.errors import PhysicsError, PseudopotentialError
 from maladist.io.qe.upf import read_pseudopotentials, read_upf
 from maladist.units import BOHR
 
@@ -125,6 +125,14 @@ def test_a_file_that_contradicts_itself_is_refused(tmp_path: Path, old: str, new
     assert old in text
     path.write_text(text.replace(old, new))
     with pytest.raises(PseudopotentialError, match=what):
+        read_upf(path)
+
+
+def test_paw_whose_header_denies_it_is_refused(tmp_path: Path, own_data: Path) -> None:
+    text = (own_data / "pseudopotentials" / "Be.own-pbe-nc-nlcc.UPF").read_text()
+    path = tmp_path / "Be.UPF"
+    path.write_text(text.replace("</UPF>", "<PP_PAW paw_data_format='2'>\n</PP_PAW>\n</UPF>"))
+    with pytest.raises(PhysicsError, match="PAW"):
         read_upf(path)
 
 
