@@ -18,7 +18,15 @@ import torch
 from maladist.arrays import Array
 from maladist.errors import DataFileError, InputError, PhysicsError
 from maladist.io.qe.functionals import functional_of
-from maladist.io.qe.printed import REAL, last_real, last_structure, reals, temperature_printed
+from maladist.io.qe.printed import (
+    REAL,
+    last_real,
+    last_structure,
+    printed_forces,
+    printed_stress,
+    reals,
+    temperature_printed,
+)
 from maladist.io.qe.run import DFTRun, check_at_rest, symbol_of, without_dispersion
 from maladist.io.refused import refuse_output
 from maladist.physics.broadening import occupation_sums
@@ -78,10 +86,11 @@ def read_runs(path: Path) -> Iterator[DFTRun]:
 
 
 class _Step(NamedTuple):
-    """The last calculation of a run: what was printed before its end, and after."""
+    """The last calculation of a run: what was printed before its end, after it up to the verdict, and then."""
 
     before: str
     after: str
+    slopes: str
     self_consistent: bool
     converged: bool
 
@@ -92,10 +101,11 @@ def _last_step(text: str, path: Path) -> _Step:
     for i in range(len(ends) - 1, -1, -1):
         after = text[ends[i].end() : ends[i + 1].start() if i + 1 < len(ends) else len(text)]
         if ends[i][1] == "band structure":
-            return _Step(text[: ends[i].start()], after, self_consistent=False, converged=True)
+            return _Step(text[: ends[i].start()], after, "", self_consistent=False, converged=True)
         if verdict := re.search(r"convergence (has been achieved|NOT achieved)", after):
             converged = verdict[1] != "NOT achieved"
-            return _Step(text[: ends[i].start()], after[: verdict.start()], self_consistent=True, converged=converged)
+            before, terms, slopes = text[: ends[i].start()], after[: verdict.start()], after[verdict.end() :]
+            return _Step(before, terms, slopes, self_consistent=True, converged=converged)
     raise DataFileError(str(path), "no total energy: it breaks off before", "the output of a calculation that ended")
 
 
@@ -135,6 +145,8 @@ def _run(text: str, path: Path, n_runs: int) -> DFTRun:
         terms=terms,
         eigenvalues=eigenvalues,
         weights=weights,
+        forces=None if dispersion else printed_forces(step.slopes, len(atoms)),
+        stress=None if dispersion else printed_stress(step.slopes),
         calculation="scf" if step.self_consistent else "nscf" if "fermi_energy_eV" in terms else "bands",
         converged=step.converged,
         threshold=None if threshold is None else threshold / len(atoms),

@@ -7,6 +7,7 @@ from typing import Final
 
 import ase
 import numpy as np
+from ase.stress import full_3x3_to_voigt_6_stress
 
 from maladist.arrays import Array
 from maladist.io.fields.numbers import fortran_numbers
@@ -76,6 +77,33 @@ def last_structure(text: str) -> ase.Atoms:
     # What the printed coordinates are multiples of.
     frame = {"angstrom": np.eye(3), "bohr": BOHR * np.eye(3), "alat": alat * BOHR * np.eye(3), "crystal": cell}
     return ase.Atoms([symbol_of(s) for s in species], places @ frame[unit.lower()], cell=cell, pbc=True)
+
+
+def printed_forces(text: str, n_atoms: int) -> Array | None:
+    """Forces on the atoms, (n_atoms, 3), eV/Å; None where the text has none.
+
+    Raises
+    ------
+    ValueError
+        Fewer than there are atoms, or what is no number: they are whole or not there.
+    """
+    table = re.search(r"Forces acting on atoms.*\n\s*\n((?:\s*atom\s+\d+ type.*\n)+)", text)
+    if table is None:
+        return None
+    rows = [reals(row) for row in re.findall(r"force =(.*)", table[1])]
+    if [len(row) for row in rows] != [3] * n_atoms:
+        raise ValueError(f"forces of {len(rows)} atoms where there are {n_atoms}")
+    return np.array(rows) * (RYDBERG / BOHR)
+
+
+def printed_stress(text: str) -> Array | None:
+    """Stress in ASE's sign and order, (6,), eV/Å³; None where the text has none."""
+    table = re.search(r"total\s+stress\s+\(Ry/bohr\*\*3\).*\n((?:.*\n){3})", text)
+    if table is None:
+        return None
+    # Three columns of the stress, three of the same in kbar, with two digits.
+    matrix = reals(table[1]).reshape(3, 6)[:, :3]
+    return -full_3x3_to_voigt_6_stress(matrix) * (RYDBERG / BOHR**3)
 
 
 def temperature_printed(text: str) -> tuple[float | None, tuple[str, ...]]:

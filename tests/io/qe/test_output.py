@@ -28,6 +28,20 @@ def test_it_says_what_the_xml_says(name: str, qe_file: FileOf) -> None:
     assert {"total_free_energy_eV", "fermi_energy_eV", "band_energy_eV", "n_electrons"} <= set(out.terms)
     for term, value in out.terms.items():
         assert value == pytest.approx(xml.terms[term], abs=2e-4), term
+    for ours, theirs in ((out.forces, xml.forces), (out.stress, xml.stress)):
+        assert (ours is None) == (theirs is None)
+        if ours is not None and theirs is not None:
+            np.testing.assert_allclose(ours, theirs, atol=1e-6)  # eight decimals of Ry/bohr
+
+
+def test_forces_are_whole_or_refused(qe_file: FileOf) -> None:
+    text = qe_file("vc-relax", "out").read_text()
+    at = text.rindex("Forces acting")
+    cut = text[:at] + text[at:].replace("atom    2 type  1   force", "atom    2 typ", 1)
+    path = qe_file("vc-relax", "out", to="cut.out")
+    path.write_text(cut)
+    with pytest.raises(DataFileError, match="forces of 1 atoms where there are 2"):
+        read_qe_output(path)
 
 
 def test_a_run_that_did_not_converge_is_told_as_such(qe_file: FileOf) -> None:
