@@ -18,7 +18,7 @@
 # DFT would need the whole supercell at the price of its cube; here it costs two predictions, linear in the atoms.
 #
 # It takes a model that has learnt from vacancies. The one that comes with maladist has seen seventeen cells of 15 atoms
-# with one, few enough that its energies there are off by tenths of an eV an atom (its card says by how much): read the
+# with one, few enough that its energies there are off by tens of meV an atom (its card says by how much): read the
 # pictures as pictures.
 
 # %%
