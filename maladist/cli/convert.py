@@ -133,6 +133,8 @@ def convert(
     from maladist.datasets.convert.folder import convert_folder
     from maladist.errors import InputError
 
+    if not run.exists():
+        raise InputError("run", f"{run}, no such file or folder", "the files of a calculation")
     whole_folder = run.is_dir() and not (run / "data-file-schema.xml").is_file()
     if (name is None) != whole_folder:
         wanted = "none: snapshots of a folder have the names of their files" if whole_folder else "one for the snapshot"

@@ -153,6 +153,7 @@ def mixed_workers(folder: Path) -> Iterator[Client]:
             process.wait()
 
 
+@pytest.mark.slow
 def test_blocks_go_to_workers_that_declare_a_gpu_and_one_at_a_time(tmp_path: Path) -> None:
     model = with_accident(tiny_model(), seconds=1.5)
     with mixed_workers(tmp_path) as client:
@@ -252,6 +253,7 @@ def test_a_frame_that_fails_is_named_and_the_others_are_kept(workers: Client, tm
 # -- a cluster that is held open -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_held_cluster_serves_others_and_ends_cleanly(tmp_path: Path) -> None:
     (tmp_path / "two.yaml").write_text(yaml.safe_dump({"kind": "local", "workers": 2}))
     file = tmp_path / "two.json"

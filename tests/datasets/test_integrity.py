@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from maladist.datasets.integrity import verify, verify_chunks
 from maladist.errors import StoreError
 from maladist.io import datasets, stores
 from maladist.io.stores import field_template
+from tests.conftest import changeable
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_changed_metadata_and_attributes_are_told(data: Path, client: Client) ->
 
 
 def test_what_has_no_digest_is_decoded(small_data_set: Path, tmp_path: Path, client: Client) -> None:
-    group = shutil.copytree(small_data_set / "snapshots/train-0", tmp_path / "a.zarr")
+    group = changeable(small_data_set / "snapshots/train-0", tmp_path / "a.zarr")
     found = {one.name: one for one in verify(group, client)}
     assert not found["ldos"].sealed and not any(one.damage for one in found.values())
     chunk = next(p for p in (group / "ldos/c").rglob("*") if p.is_file())

@@ -248,7 +248,7 @@ def test_a_chunk_that_is_missing_when_a_store_is_finished_is_not_sealed(store: C
 def test_stores_of_zarr_2_are_refused(tmp_path: Path) -> None:
     # Their codecs include pickle, which would run what is in a chunk.
     xr.Dataset({"a": ("i", [1, 2])}).to_zarr(tmp_path / "2.zarr", zarr_format=2, consolidated=False)
-    with pytest.raises(StoreError, match="version 3"):
+    with pytest.raises(StoreError, match="zarr format 2; wanted one in format 3"):
         stores.open_dataset(tmp_path / "2.zarr")
 
 

@@ -73,6 +73,7 @@ def test_a_hundred_thousand_blocks_pass_at_flat_scheduler_memory(client: Client)
     assert many - few < 150 * 2**20
 
 
+@pytest.mark.slow
 def test_blocks_of_half_a_second_lose_less_than_five_percent_to_the_scheduler(client: Client) -> None:
     # Asleep, not computing: what is measured is the way from one block to the next, not the cores of this machine.
     threads, n = sum(client.nthreads().values()), 24

@@ -233,6 +233,7 @@ print(sum(sum(s.cache_misses.values()) for s in stats), time.process_time() - be
 """
 
 
+@pytest.mark.slow
 def test_a_second_process_compiles_nothing_and_descriptors_alone_need_none_of_it(tmp_path: Path) -> None:
     def start() -> tuple[int, float]:
         environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
