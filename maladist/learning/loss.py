@@ -170,10 +170,9 @@ class LDOSLoss:
         # Where no term needs them, a snapshot may tell none.
         felt = [s for s in sensitivities if s is not None]
         if config.integrals and felt:
-            nothing = torch.zeros(1, energies.levels).double()
             # The scaler is affine: its linear part, put into the weights, takes errors of the
             # scaled LDOS straight to energies.
-            linear = outputs.ldos.inverse(torch.eye(energies.levels).double()) - outputs.ldos.inverse(nothing)
+            linear = outputs.ldos.of_differences.inverse(torch.eye(energies.levels).double())
             known = torch.stack([s.weights(energies, correction=correction) for s in felt])
             self.weights = (linear @ known).float().to(device)
             self.volumes = torch.tensor([s.volume_per_atom for s in felt], device=device)

@@ -22,7 +22,7 @@ the value that it always had. A network cannot have learnt anything from it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, get_args
 
@@ -232,6 +232,11 @@ class Scaler:
             return None
         squares = (self.rotation**2).sum(1)
         return self.rotation.T * torch.where(squares > 0, 1 / squares, 0.0)
+
+    @property
+    def of_differences(self) -> Scaler:
+        """The scaler without its shift: what it does to differences and to slopes."""
+        return replace(self, shift=torch.zeros_like(self.shift))
 
     @property
     def n_features(self) -> int | None:

@@ -172,13 +172,12 @@ def _numbered(
             if n % limit == 0:
                 limit = in_flight(client)  # workers join and leave
             flying.update([submit(*job) for job in islice(numbered, max(0, limit - len(under_way)))])
-    except Exception:
+    except BaseException as error:
+        _let_go(flying, list(under_way), client)
         # Not after Ctrl-C, nor where the caller only stops early: these should be quick.
-        _let_go(flying, list(under_way), client)
-        _wait_for_the_end(call, client)
+        if isinstance(error, Exception):
+            _wait_for_the_end(call, client)
         raise
-    finally:
-        _let_go(flying, list(under_way), client)
 
 
 def _let_go(flying: as_completed, keys: list[object], client: Client) -> None:

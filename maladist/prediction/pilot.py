@@ -14,8 +14,12 @@ from maladist.descriptors import evaluate
 from maladist.grid import EnergyGrid, Grid
 from maladist.learning.domain import Outside
 from maladist.neighbors import CellList, LocalAtoms
-from maladist.physics.fermi import fermi_states, number_weights
+from maladist.parallel import waves
+from maladist.physics.fermi import fermi_states, number_weights, window_modes
+from maladist.physics.limits import check_limits
 from maladist.physics.system import System
+from maladist.prediction.block import mean_ldos
+from maladist.prediction.passes import Run
 from maladist.prediction.setup import Setup
 
 GROUP: Final = 250
@@ -46,6 +50,27 @@ def pilot_groups(points: Array, atoms: CellList) -> list[tuple[Array, LocalAtoms
         near = np.unique(np.concatenate(tree.query_ball_point(group, atoms.cutoff)).astype(np.int64))
         groups.append((group, LocalAtoms(every.positions[near], every.numbers[near])))
     return groups
+
+
+def first_window(run: Run) -> Array:
+    """Basis of the Fermi weights over the window of μ that a random sample of the points gives, (levels, modes).
+
+    No modes where n(r) does not need the LDOS.
+    """
+    system, energies = run.setup.system, run.setup.model.energy_grid
+    if not run.setup.needs_modes:
+        return np.empty((energies.levels, 0))
+    groups = pilot_groups(pilot_points(system.grid), run.setup.cell_list)
+    jobs = [
+        waves.NamedJob(f"pilot{i}", points, seen, run.model, run.setup.numerics)
+        for i, (points, seen) in enumerate(groups)
+    ]
+    means = np.array(run.stage("first Fermi level", mean_ldos, jobs, len(jobs)))
+    dos = torch.as_tensor(means.mean(axis=0) * system.grid.volume)
+    # A temperature that the energies cannot hold is refused now, not when all the blocks are done.
+    check_limits(dos, energies, fermi_states(dos, energies, replace(system, correction=False)), system)
+    low, high = window(means, energies, system)
+    return window_modes(energies, system.solved_temperatures, low, high, correction=system.correction).numpy()
 
 
 def sampled(ready: Setup, most: int) -> Outside:

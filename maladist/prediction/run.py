@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from distributed import Client
 
 from maladist.arrays import Array
 from maladist.attributes import Attributes
-from maladist.errors import InputError, StoreError
+from maladist.errors import StoreError
 from maladist.grid import Block
 from maladist.io import stores
 from maladist.io.appearing import take_over
@@ -35,16 +35,17 @@ from maladist.parallel import waves
 from maladist.parallel.progress import Finished, Observer
 from maladist.parallel.workers import Workers
 from maladist.physics.energies import Energies
-from maladist.physics.fermi import FermiState, fermi_states, number_rows, window_modes
+from maladist.physics.fermi import FermiState, fermi_states, number_rows
 from maladist.physics.forces import check_stationary
 from maladist.physics.limits import check_limits
-from maladist.prediction.block import Report, Work, compute_block, density_blocks, mean_ldos
+from maladist.prediction.block import Report, Work, compute_block, density_blocks
+from maladist.prediction.channel import Counted, coefficients, count_electrons
 from maladist.prediction.fields import terms_of_store
 from maladist.prediction.forces import Electrons, find_derivatives
 from maladist.prediction.novelty import NOVELTY, check_points, check_sample, outside_attributes
 from maladist.prediction.options import Chunks
 from maladist.prediction.passes import Pass, Run, run_pass
-from maladist.prediction.pilot import pilot_groups, pilot_points, sampled, window
+from maladist.prediction.pilot import first_window, sampled
 from maladist.prediction.plan import make_plan
 from maladist.prediction.record import MODES, TALLY, Record, check_record, read_basis
 from maladist.prediction.setup import Setup
@@ -53,7 +54,6 @@ from maladist.prediction.template import make_store, reset_work
 from maladist.prediction.values import result_values, run_attributes, run_values, worker_seconds
 
 _DENSITY_POINTS: Final = 2**18  # points of a task of the density
-_ELECTRONS: Final = 1e-3  # share of the electrons by which a density channel may be off without a word
 _ROWS: Final = 1024  # tallies that the client reads at a time
 
 
@@ -178,11 +178,11 @@ def _fill_store(run: Run, basis: Array, resumed: bool, began: float) -> None:
         reports, weights = reports + spectrum.reports, spectrum.weights(setup)
 
     # Checked before the density is made: what is refused here has cost the blocks, and nothing more.
-    counted = _count_electrons(setup, spectrum.tally)
+    counted = count_electrons(setup, spectrum.tally)
     notes = _check(setup, spectrum, counted)
     for note in notes:
         run.observer.note(note)
-    densities = make_density(run, _coefficients(setup, weights @ basis, counted))
+    densities = make_density(run, coefficients(setup, weights @ basis, counted))
     # From the density in the store: no worker has all of it in memory, and neither has the client.
     terms, seconds = find_energies(run)
     electrons = Electrons(spectrum.tally.dos, spectrum.states, basis, counted.share)
@@ -227,27 +227,6 @@ def _begin(setup: Setup, path: stores.Where, client: Client, observer: Observer,
     return Run(setup, plan, path, client, key, priority, observer, model)
 
 
-def first_window(run: Run) -> Array:
-    """Basis of the Fermi weights over the window of μ that a random sample of the points gives, (levels, modes).
-
-    No modes where n(r) does not need the LDOS.
-    """
-    system, energies = run.setup.system, run.setup.model.energy_grid
-    if not run.setup.needs_modes:
-        return np.empty((energies.levels, 0))
-    groups = pilot_groups(pilot_points(system.grid), run.setup.cell_list)
-    jobs = [
-        waves.NamedJob(f"pilot{i}", points, seen, run.model, run.setup.numerics)
-        for i, (points, seen) in enumerate(groups)
-    ]
-    means = np.array(run.stage("first Fermi level", mean_ldos, jobs, len(jobs)))
-    dos = torch.as_tensor(means.mean(axis=0) * system.grid.volume)
-    # A temperature that the energies cannot hold is refused now, not when all the blocks are done.
-    check_limits(dos, energies, fermi_states(dos, energies, replace(system, correction=False)), system)
-    low, high = window(means, energies, system)
-    return window_modes(energies, system.solved_temperatures, low, high, correction=system.correction).numpy()
-
-
 # -- the stages ------------------------------------------------------------------------------------------------------
 
 
@@ -269,34 +248,6 @@ def sum_blocks(run: Run, basis: Array, resumed: bool) -> Spectrum:
         return Spectrum(tally, [], reports)
     states = fermi_states(torch.as_tensor(tally.dos), setup.model.energy_grid, setup.system)
     return Spectrum(tally, states, reports)
-
-
-class Counted(NamedTuple):
-    """Electrons of a density channel: the factor that makes them N, and what the user should know of it."""
-
-    share: float
-    notes: list[str]
-
-
-def _count_electrons(setup: Setup, tally: Tally) -> Counted:
-    """Hold the electrons of the density channel, where there is one, against those of the cell."""
-    wanted = setup.system.n_electrons
-    if not setup.model.has_density_channel or wanted is None:
-        return Counted(1.0, [])
-    # A channel of no electrons cannot be scaled to any number; NaN is caught as well.
-    if not tally.electrons > 0:
-        raise InputError("model", f"a density channel of {tally.electrons:g} electrons in this cell", f"{wanted:g}")
-    share = wanted / tally.electrons
-    if abs(share - 1) <= _ELECTRONS:
-        return Counted(share, [])
-    return Counted(share, [f"the density channel holds {tally.electrons:.6g} electrons, not {wanted:g}: scaled"])
-
-
-def _coefficients(setup: Setup, of_modes: Array, counted: Counted) -> Array:
-    """What makes n(r) of the projections, (temperatures, modes); a density channel comes last."""
-    if not setup.model.has_density_channel:
-        return of_modes
-    return np.concatenate([of_modes, np.full((len(of_modes), 1), counted.share)], axis=1)
 
 
 def _check(setup: Setup, spectrum: Spectrum, counted: Counted) -> list[str]:

@@ -20,7 +20,6 @@ of all 3N components; so the loss is their mean square whatever the cell's size,
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,7 +49,7 @@ from maladist.neighbors import CellList
 from maladist.parallel import waves
 from maladist.physics.forces import explicit_terms
 from maladist.physics.system import System
-from maladist.training.potential import centred, energetic
+from maladist.training.potential import centred, energetic, file_stem
 
 DIRECTIONS: Final = 8
 """Displacements of a snapshot whose slopes are learnt."""
@@ -60,31 +59,34 @@ _STEP: Final = 3e-4  # Å, of the largest component; the bispectrum's switch is 
 
 @dataclass(frozen=True)
 class Slopes:
-    """Files of one snapshot's labels.
+    """One snapshot's labels; their rows are in files.
 
     Attributes
     ----------
-    features, slopes
-        Descriptors, (points, features), and their slopes, (directions · points, features); float32.
-    potential
-        u(r) at the points, less the constant that makes its first-order effect right, (points, 1) float32, eV.
-    targets
-        What the network's share of v·∂A/∂R should be, (directions, 1) float32, eV.
+    stem
+        Path of the files without their endings: 'features', descriptors (points, features); 'slopes', theirs
+        (directions · points, features); 'potential', u(r) at the points less the constant that makes its first-order
+        effect right, (points, 1), eV; 'targets', what the network's share of v·∂A/∂R should be, (directions, 1), eV.
     voxel_volume
         Ω over the number of points, Å³.
     components
-        Number of components of its forces.
+        Number of components of the snapshot's forces.
     felt
-        Weights of the LDOS at the DFT's Fermi level.
+        What N and E_b feel of the LDOS at the DFT's Fermi level.
     """
 
-    features: str
-    slopes: str
-    potential: str
-    targets: str
+    stem: str
     voxel_volume: float
     components: int
     felt: Sensitivity
+
+    def file(self, what: str) -> Path:
+        """File of some rows, by their name."""
+        return Path(f"{self.stem}.force-{what}.npy")
+
+    def read(self, what: str, device: torch.device) -> Tensor:
+        """Rows by their name, float32."""
+        return torch.from_numpy(read_rows(self.file(what))).to(device)
 
 
 def force_labels(
@@ -126,20 +128,11 @@ def force_labels(
         if datasets.read_forces(Path(s.path)) is None:
             remedy = "`maladist dft` keeps them; or leave loss.forces at 0."
             raise InputError("loss.forces", f"{s.name} without forces of the DFT", "forces in its reference", remedy)
-        how = f"{s.path} {spec.to_dict()} {seed} {channel} {correction} {s.energies.origin} {s.zero}"
-        stem = f"{folder / s.name}-{hashlib.sha256(how.encode()).hexdigest()[:12]}"
-        slopes = Slopes(
-            f"{stem}.force-features.npy",
-            f"{stem}.slopes.npy",
-            f"{stem}.force-potential.npy",
-            f"{stem}.force-targets.npy",
-            s.system.grid.volume / coarser(s.system.grid).n_points,
-            3 * s.system.n_atoms,
-            felt,
-        )
-        labels.append(slopes)
-        if not Path(slopes.targets).exists():  # which is written last
-            jobs.append(waves.NamedJob(f"{s.name} (snapshot {i})", s, slopes, spec, seed, correction, channel))
+        stem = str(folder / file_stem(s, spec.to_dict(), seed, channel, correction))
+        volume = s.system.grid.volume / coarser(s.system.grid).n_points
+        labels.append(Slopes(stem, volume, 3 * s.system.n_atoms, felt))
+        if not labels[-1].file("targets").exists():  # which is written last
+            jobs.append(waves.NamedJob(f"{s.name} (snapshot {i})", s, labels[-1], spec, seed, correction, channel))
     waves.in_order(client, write_slopes, jobs, run_key="forces")
     return labels
 
@@ -168,10 +161,10 @@ def write_slopes(snapshot: Snapshot, slopes: Slopes, spec: Spec, seed: int, corr
     for axis, size in enumerate(grid.shape):
         # By its Fourier series: u is periodic, and the coarser grid's points lie between those of the finer one.
         potential = scipy.signal.resample(potential, size, axis=axis)
-    write_rows(Path(slopes.features), features)
-    write_rows(Path(slopes.slopes), along.reshape(-1, spec.n_features))
-    write_rows(Path(slopes.potential), potential.reshape(-1, 1).astype(np.float32))
-    write_rows(Path(slopes.targets), targets.reshape(-1, 1).astype(np.float32))
+    write_rows(slopes.file("features"), features)
+    write_rows(slopes.file("slopes"), along.reshape(-1, spec.n_features))
+    write_rows(slopes.file("potential"), potential.reshape(-1, 1).astype(np.float32))
+    write_rows(slopes.file("targets"), targets.reshape(-1, 1).astype(np.float32))
     return snapshot.name
 
 
@@ -210,9 +203,7 @@ class ForceLoss:
     def __init__(self, labels: Sequence[Slopes], weights: Tensor, inputs: Scaler, outputs: Outputs) -> None:
         self.labels, self.inputs, self.outputs = labels, inputs, outputs
         levels = weights.shape[1]
-        linear = outputs.ldos.inverse(torch.eye(levels).double()) - outputs.ldos.inverse(
-            torch.zeros(1, levels).double()
-        )
+        linear = outputs.ldos.of_differences.inverse(torch.eye(levels).double())
         per_volume = torch.tensor([s.voxel_volume / s.felt.volume_per_atom for s in labels]).double()
         self.weights = (linear @ weights * per_volume[:, None, None]).float()
 
@@ -227,14 +218,8 @@ class ForceLoss:
             Number of the snapshot.
         """
         labels, device = self.labels[snapshot], next(network.parameters()).device
-        features = torch.from_numpy(read_rows(labels.features)).to(device)
-        along = torch.from_numpy(read_rows(labels.slopes)).to(device)
-        potential = torch.from_numpy(read_rows(labels.potential))[:, 0].to(device)
-        targets = torch.from_numpy(read_rows(labels.targets))[:, 0].to(device)
-        # The scaler's linear part, in float64: its shift is much larger than a slope.
-        along = self.inputs.transform(along.double()) - self.inputs.transform(
-            along.new_zeros(1, along.shape[1]).double()
-        )
+        features, along = labels.read("features", device), labels.read("slopes", device)
+        potential, targets = labels.read("potential", device)[:, 0], labels.read("targets", device)[:, 0]
         weights, levels = self.weights[snapshot].to(device), self.weights.shape[1]
         with torch.enable_grad():
             x = self.inputs.transform(features).requires_grad_()
@@ -246,5 +231,9 @@ class ForceLoss:
             total = (of_ldos[:, 2] + potential * electrons).sum()
             # With its graph: the loss is a function of this gradient, and is differentiated by the weights in turn.
             (gradient,) = torch.autograd.grad(total, x, create_graph=True)
-        slopes = (along.float().reshape(len(targets), *x.shape) * gradient).sum(dim=(1, 2))
+        # Scaled are the gradient and not the slopes, which are many times as many; in float64, for whitened directions
+        # differ by orders of magnitude.
+        scaling = self.inputs.of_differences.transform(torch.eye(x.shape[1], dtype=torch.float64, device=device))
+        by_features = (gradient.double() @ scaling.T).float()
+        slopes = along.reshape(len(targets), -1) @ by_features.reshape(-1)
         return (slopes - targets).square().mean() / labels.components

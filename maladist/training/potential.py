@@ -56,15 +56,19 @@ def potentials(
     folder.mkdir(parents=True, exist_ok=True)
     with_potential, jobs = [], []
     for i, (s, felt) in enumerate(energetic(snapshots, elements, "loss.mean_total", correction=correction)):
-        pseudopotentials = sorted((e.symbol, e.sha256) for e in s.system.elements.values())
-        how = f"{s.path} {channel} {correction} {s.energies.origin} {s.zero} {pseudopotentials}"
-        key = hashlib.sha256(how.encode()).hexdigest()[:12]
-        path = folder / f"{s.name}-{key}.potential.npy"
+        path = folder / f"{file_stem(s, channel, correction)}.potential.npy"
         with_potential.append(replace(snapshots[i], potential=str(path)))
         if not path.exists():
             jobs.append(waves.NamedJob(f"{s.name} (snapshot {i})", s, str(path), felt, correction, channel))
     waves.in_order(client, write_potential, jobs, run_key="potential")
     return with_potential
+
+
+def file_stem(snapshot: Snapshot, *how: object) -> str:
+    """Name of what is kept of a snapshot, without its ending: another for each way ``how`` and each pseudopotential."""
+    pseudopotentials = sorted((e.symbol, e.sha256) for e in snapshot.system.elements.values())
+    made = f"{snapshot.path} {how} {snapshot.energies.origin} {snapshot.zero} {pseudopotentials}"
+    return f"{snapshot.name}-{hashlib.sha256(made.encode()).hexdigest()[:12]}"
 
 
 def energetic(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -72,3 +76,21 @@ def direct_bispectrum(points: Array, atoms: LocalAtoms, spec: BispectrumSpec) ->
         f = [weights @ u for u in gegenbauer(inner, 1, spec.twojmax)]
         rows.append([(j + 1) * np.sum(constants.weights * f[j1] * f[j2] * f[j]) for j1, j2, j in constants.components])
     return np.array(rows)
+
+
+def assert_compiled_once(code: str, cache: Path) -> None:
+    """Run a program that prints how often it compiled and its CPU seconds, twice: first for two precisions, then not.
+
+    Under a second of CPU time, where compiling takes several.
+    """
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(cache)}
+
+    def start() -> tuple[int, float]:
+        command = [sys.executable, "-c", code]
+        printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+        return int(printed[0]), float(printed[1])
+
+    assert start()[0] == 2
+    misses, seconds = start()
+    assert misses == 0
+    assert seconds < 1.0

@@ -109,6 +109,16 @@ def test_a_single_point_can_be_fitted() -> None:
     assert (scaler.transform(data(1)) == 0).all()
 
 
+@pytest.mark.parametrize("kind", ["none", "standard", "minmax", "whiten"])
+def test_differences_are_scaled_without_the_shift(kind: Kind) -> None:
+    x = data()
+    scaler = Scaler.fit(Moments.of(x, cross=True), kind, feature_wise=True)
+    there = scaler.transform(x[1:]) - scaler.transform(x[:-1])
+    # The mean of 1e4 takes four of float64's sixteen digits from the differences on the left.
+    torch.testing.assert_close(scaler.of_differences.transform(x[1:] - x[:-1]), there, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(scaler.of_differences.inverse(there), x[1:] - x[:-1], rtol=1e-9, atol=1e-9)
+
+
 def test_scaling_is_differentiable() -> None:
     x = data(5)
     scaler = Scaler.fit(Moments.of(x), "standard", feature_wise=True)

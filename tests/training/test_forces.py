@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import zlib
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from maladist.training.forces import ForceLoss, coarser, force_labels
 from maladist.training.potential import energetic
 
 PSEUDOPOTENTIALS = Path(__file__).parents[1] / "data" / "pseudopotentials"
+CPU = torch.device("cpu")
 SPEC = BispectrumSpec(twojmax=2, cutoff=3.5)
 
 
@@ -50,7 +53,7 @@ def test_the_loss_is_the_square_of_what_displacements_change(
         [snapshot], SPEC, snapshot.system.elements, tmp_path, client, seed=3, correction=True, channel=channel
     )
     torch.manual_seed(0)
-    levels, features = snapshot.energies.levels, torch.from_numpy(read_rows(labels.features))
+    levels, features = snapshot.energies.levels, labels.read("features", CPU)
     network = FeedForward([SPEC.n_features, 12, levels + channel], ["SiLU"]).double()
     inputs = Scaler.fit(Moments.of(features, cross=True), "whiten", feature_wise=True)
     ldos = Scaler("standard", False, torch.tensor([0.03]), torch.tensor([0.07]))
@@ -60,7 +63,7 @@ def test_the_loss_is_the_square_of_what_displacements_change(
 
     grid, system = coarser(snapshot.system.grid), snapshot.system
     points = grid.points(next(iter(grid.blocks(grid.shape))))
-    u = torch.from_numpy(read_rows(labels.potential))[:, 0].double()
+    u = labels.read("potential", CPU)[:, 0].double()
 
     @torch.no_grad()
     def total(positions: np.ndarray[Any, Any]) -> float:
@@ -72,12 +75,25 @@ def test_the_loss_is_the_square_of_what_displacements_change(
 
     rng = np.random.default_rng([3, zlib.crc32(snapshot.name.encode())])
     displacements = rng.normal(size=(8, system.n_atoms, 3))
-    targets, step = read_rows(labels.targets)[:, 0], 1e-4
+    targets, step = read_rows(labels.file("targets"))[:, 0], 1e-4
     slopes = [
         (total(system.positions + step * v) - total(system.positions - step * v)) / (2 * step) for v in displacements
     ]
     wanted = np.mean((np.array(slopes) - targets) ** 2) / (3 * system.n_atoms)
     assert float(loss(network.float(), 0).detach()) == pytest.approx(wanted, rel=1e-4)  # float32
+
+
+def test_labels_of_another_pseudopotential_are_others(snapshot: Snapshot, tmp_path: Path, client: Client) -> None:
+    """Their explicit terms have its core charge: files of the first would be wrong and not be missed."""
+    made = partial(force_labels, folder=tmp_path, client=client, seed=0, correction=True, channel=True)
+    (first,) = made([snapshot], SPEC, snapshot.system.elements)
+    (again,) = made([snapshot], SPEC, snapshot.system.elements)
+    be = snapshot.system.elements["Be"]
+    assert be.core_density is not None
+    other = replace(be, sha256="0" * 64, core_density=1.1 * be.core_density)
+    (second,) = made([snapshot], SPEC, {"Be": other})
+    assert again.stem == first.stem and second.stem != first.stem
+    assert not np.allclose(read_rows(second.file("targets")), read_rows(first.file("targets")), atol=1e-3)
 
 
 def test_the_coarser_grid_has_the_cell(snapshot: Snapshot) -> None:

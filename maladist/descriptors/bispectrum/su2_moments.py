@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -95,6 +95,28 @@ def sin_cos(code: Code, t: Vector) -> tuple[Vector, Vector]:
     return sin * t, cos
 
 
+class Angle(NamedTuple):
+    """A neighbour's vector and element weight, 1/r, the share of the range that r is at, and θ0/π."""
+
+    vector: tuple[Vector, Vector, Vector]
+    element: Vector
+    inverse: Vector
+    fraction: Vector
+    turn: Vector
+
+    @classmethod
+    def load(cls, code: Code, near: ir.Value, at: ir.Value, map_: tuple[Vector, Vector, Vector]) -> Angle:
+        """Neighbour ``at`` of what `neighbours` wrote; ``map_`` is rmin0, 1/(r_c − rmin0) and rfac0. r is never 0."""
+        rmin0, scale, rfac0 = map_
+        x, y, z, element = (code.load(near, code.at(at, 4, i)) for i in range(4))
+        square = code.fma(x, x, code.fma(y, y, z * z))
+        inverse = 1.0 / code.call("sqrt", square)
+        fraction = (square * inverse - rmin0) * scale
+        turn = rfac0 * fraction
+        turn = turn - code.call("floor", turn * (1 - 2.0**-20))  # keeps a rounded r = r_c at θ0 = π
+        return cls((x, y, z), element, inverse, fraction, turn)
+
+
 def _quaternion(code: Code, near: ir.Value, at: ir.Value, map_: ir.Value) -> tuple[Vector, Complex, Complex]:
     """Weight, a and b of a neighbour from its vector and element weight.
 
@@ -102,12 +124,7 @@ def _quaternion(code: Code, near: ir.Value, at: ir.Value, map_: ir.Value) -> tup
     has the period π in θ0. r is never 0.
     """
     rmin0, scale, rfac0, switch = (code.splat(map_, i) for i in range(4))
-    x, y, z, weight = (code.load(near, code.at(at, 4, i)) for i in range(4))
-    square = code.fma(x, x, code.fma(y, y, z * z))
-    inverse = 1.0 / code.call("sqrt", square)
-    fraction = (square * inverse - rmin0) * scale
-    turn = rfac0 * fraction
-    turn = turn - code.call("floor", turn * (1 - 2.0**-20))  # keeps a rounded r = r_c at θ0 = π
+    (x, y, z), weight, inverse, fraction, turn = Angle.load(code, near, at, (rmin0, scale, rfac0))
     sin, cos = sin_cos(code, math.pi * (turn - 0.5))  # of θ0 − π/2: −cos θ0 and sin θ0
     per_length = cos * inverse
     inside = code.call("maxnum", code.call("minnum", fraction, 1.0), 0.0)

@@ -21,6 +21,7 @@ from llvmlite import ir
 from maladist.descriptors.bispectrum.su2 import components
 from maladist.descriptors.bispectrum.su2_moments import (
     NEIGHBOURS,
+    Angle,
     Complex,
     jacobi,
     kappa,
@@ -89,12 +90,7 @@ class _Neighbour:
     def load(cls, code: Code, near: ir.Value, at: ir.Value, map_: ir.Value) -> _Neighbour:
         """Neighbour ``at`` of what `neighbours` wrote; ``map_`` as for `powers`, and its remarks on signs."""
         rmin0, scale, rfac0, switch = (code.splat(map_, i) for i in range(4))
-        x, y, z, element = (code.load(near, code.at(at, 4, i)) for i in range(4))
-        square = code.fma(x, x, code.fma(y, y, z * z))
-        inverse = 1.0 / code.call("sqrt", square)
-        fraction = (square * inverse - rmin0) * scale
-        turn = rfac0 * fraction
-        turn = turn - code.call("floor", turn * (1 - 2.0**-20))
+        (x, y, z), element, inverse, fraction, turn = Angle.load(code, near, at, (rmin0, scale, rfac0))
         half_sin, half_cos = sin_cos(code, 0.5 * math.pi * turn)
         sin, cos = 2.0 * half_sin * half_cos, 1.0 - 2.0 * half_sin * half_sin
         inside = code.call("maxnum", code.call("minnum", fraction, 1.0), 0.0)

@@ -5,9 +5,6 @@ A point's numbers must be the same to the last bit however points are grouped, o
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +22,15 @@ from maladist.descriptors.bispectrum.spec import CPU_TWOJMAX
 from maladist.errors import InputError
 from maladist.grid import Grid
 from maladist.neighbors import CellList, LocalAtoms
-from tests.descriptors.systems import SKEWED, around, cluster, direct_bispectrum, random_system, relative_error
+from tests.descriptors.systems import (
+    SKEWED,
+    around,
+    assert_compiled_once,
+    cluster,
+    direct_bispectrum,
+    random_system,
+    relative_error,
+)
 
 F64, F32 = torch.float64, torch.float32
 
@@ -295,14 +300,4 @@ print(sum(sum(s.cache_misses.values()) for s in stats), time.process_time() - be
 
 def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
     """Also from a folder that cannot be written, where NUMBA_CACHE_DIR names another; under 1 s of CPU time."""
-
-    def start() -> tuple[int, float]:
-        environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
-        command = [sys.executable, "-c", SECOND_START]
-        printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
-        return int(printed[0]), float(printed[1])
-
-    assert start()[0] == 2
-    misses, seconds = start()
-    assert misses == 0
-    assert seconds < 1.0
+    assert_compiled_once(SECOND_START, tmp_path)

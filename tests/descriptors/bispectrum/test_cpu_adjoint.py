@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,7 @@ from maladist.descriptors.bispectrum.spec import CPU_TWOJMAX
 from maladist.errors import InputError
 from maladist.grid import Grid
 from maladist.neighbors import CellList, LocalAtoms
-from tests.descriptors.systems import SKEWED, cluster, random_system
+from tests.descriptors.systems import SKEWED, assert_compiled_once, cluster, random_system
 
 Array = npt.NDArray[np.float64]
 
@@ -235,13 +232,4 @@ print(sum(sum(s.cache_misses.values()) for s in stats), time.process_time() - be
 
 @pytest.mark.slow
 def test_a_second_process_compiles_nothing_and_descriptors_alone_need_none_of_it(tmp_path: Path) -> None:
-    def start() -> tuple[int, float]:
-        environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
-        command = [sys.executable, "-c", START]
-        printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
-        return int(printed[0]), float(printed[1])
-
-    assert start()[0] == 2
-    misses, seconds = start()
-    assert misses == 0
-    assert seconds < 1.0
+    assert_compiled_once(START, tmp_path)
