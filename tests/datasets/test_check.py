@@ -17,7 +17,7 @@ from maladist.datasets.convert.convert import convert
 from maladist.datasets.convert.source import Source
 from maladist.io import stores
 from maladist.testing import sic_elements
-from tests.datasets.convert.test_convert import own_source
+from tests.datasets.convert.conftest import own_source
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from maladist.datasets.export import export
 from maladist.errors import InputError, OutputError
 from maladist.io.stores import open_dataset
 from tests.conftest import Disk
-from tests.datasets.convert.test_convert import own_source
+from tests.datasets.convert.conftest import own_source
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from maladist.training.batches import Batch
 from maladist.training.metrics import EpochReport
 from maladist.training.prepare import Prepared
 from maladist.training.train import CHECKPOINT
-from tests.training.test_train import config_of, metrics, weights
+from tests.training.common import config_of, metrics, weights
 
 
 class Joined:

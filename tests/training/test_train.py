@@ -1,13 +1,8 @@
-"""Training: repeats itself to the bit, survives being killed, learns, and reports what `predict` would give."""
+"""Training: repeats itself to the bit, learns, and reports what `predict` would give."""
 
 from __future__ import annotations
 
-import csv
 import json
-import shutil
-import subprocess
-import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,55 +13,19 @@ import zarr
 from distributed import Client
 
 import maladist
-from maladist import LDOSModel, TrainConfig, load_model, train
+from maladist import load_model, train
 from maladist.cli.app import main
 from maladist.datasets.convert.tasks import compute_descriptors
 from maladist.datasets.snapshots import Snapshot, find_snapshots
 from maladist.descriptors import BispectrumSpec
-from maladist.errors import BlockError, DataFileError, InputError, OutputError, StoreError
-from maladist.io import ownership, stores
-from maladist.io.ownership import take
-from maladist.learning.loss import TERMS
+from maladist.errors import BlockError, InputError, StoreError
+from maladist.io import stores
 from maladist.neighbors import CellList
-from maladist.physics.energies import total_free_energy
-from maladist.physics.fermi import fermi_states
 from maladist.testing import Listener
-from maladist.training.data import find_data
 from maladist.training.metrics import EpochReport
-from maladist.training.prepare import prepare
-from maladist.training.train import CHECKPOINT, MODEL, fit
-from tests.conftest import Disk, changeable
-
-PSEUDOPOTENTIALS = Path(__file__).parents[1] / "data" / "pseudopotentials"
-SMALL: dict[str, Any] = {
-    "descriptor": {"family": "bispectrum", "twojmax": 2, "cutoff": 3.5},
-    "network": {"hidden": [16, 16]},
-    "batch": {"snapshots": 2, "points": 32},
-    "optimiser": {"name": "AdamW", "lr": 5e-3},
-    "epochs": 4,
-    "validate_every": 2,
-    "device": "cpu",
-}
-
-
-def config_of(store: Path, points: float = 100, validation: bool = True, **more: Any) -> TrainConfig:
-    where: dict[str, Any] = {"train": str(store / "snapshots/train-*"), "points": points}
-    if validation:
-        where |= {"validation": str(store / "snapshots/valid-0"), "pseudopotentials": str(PSEUDOPOTENTIALS)}
-    where |= more.pop("data", {})
-    return TrainConfig.of({"data": where, **SMALL, **more})
-
-
-def weights(model: LDOSModel) -> dict[str, torch.Tensor]:
-    return dict(model.network.state_dict())
-
-
-def metrics(output: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader((output / "metrics.csv").read_text().splitlines()))
-
-
-def equal(a: LDOSModel, b: LDOSModel) -> bool:
-    return all(torch.equal(x, weights(b)[name]) for name, x in weights(a).items())
+from maladist.training.train import CHECKPOINT, MODEL
+from tests.conftest import changeable
+from tests.training.common import config_of, equal, metrics
 
 
 def test_the_loss_falls_and_all_is_written_down(small_data_set: Path, tmp_path: Path, client: Client) -> None:
@@ -113,54 +72,6 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not(
     other = train(config_of(small_data_set, seed=1, **settings), tmp_path / "3", client=client)
     assert equal(one, two) and one.content_hash == two.content_hash
     assert not equal(one, other)
-
-
-KILLED = """
-import os, signal, sys
-import maladist
-from maladist.parallel.progress import Silent
-
-class Killer(Silent):
-    def advance(self, task):
-        if task.epoch == 4:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-if __name__ == "__main__":
-    config = maladist.TrainConfig.read(sys.argv[1])
-    with maladist.cluster(sys.argv[3]) as client:
-        maladist.train(config, sys.argv[2], client=client, observer=Killer())
-"""
-
-
-def test_a_killed_run_goes_on_to_the_same_numbers(small_data_set: Path, tmp_path: Path, client: Client) -> None:
-    """Killed with -9 before the checkpoint of its fourth epoch; every kind of state is in use."""
-    config = config_of(
-        small_data_set,
-        network={"hidden": [16], "dropout": 0.1},
-        epochs=7,
-        average=0.9,
-        early_stopping={"metric": "band_energy", "patience": 50},
-        loss={"ldos": 1.0, "mean_band": 0.01},
-    )
-    (tmp_path / "c.yaml").write_text(json.dumps(config.to_dict()))
-    (tmp_path / "killed.py").write_text(KILLED)
-    arguments = [str(tmp_path / "c.yaml"), str(tmp_path / "out"), client.scheduler.address]
-    ended = subprocess.run([sys.executable, str(tmp_path / "killed.py"), *arguments], capture_output=True, timeout=120)
-    assert ended.returncode == -9, ended.stderr.decode()
-    assert torch.load(tmp_path / "out" / CHECKPOINT, weights_only=True)["epoch"] == 3
-
-    whole = train(config, tmp_path / "whole", client=client)
-    told = Listener()
-    resumed = train(config, tmp_path / "out", client=client, resume=True, observer=told)
-    assert [r.epoch for r in told.tasks if isinstance(r, EpochReport)] == [4, 5, 6, 7]
-    assert equal(resumed, whole)
-    tables = [
-        [{k: v for k, v in row.items() if k != "seconds"} for row in metrics(tmp_path / name)]
-        for name in ("out", "whole")
-    ]
-    assert tables[0] == tables[1]
-    again = train(config, tmp_path / "out", client=client, resume=True)
-    assert equal(again, whole), "a finished run that is resumed is what it was"
 
 
 @pytest.mark.filterwarnings("ignore:the density channel holds")  # of a network that has hardly learnt
@@ -387,25 +298,6 @@ def test_snapshots_with_other_energies_are_refused(small_data_set: Path, tmp_pat
         train(config_of(data), tmp_path / "out", client=client)
 
 
-def test_an_output_is_resumed_only_by_its_own_configuration(
-    small_data_set: Path, tmp_path: Path, client: Client
-) -> None:
-    config = config_of(small_data_set, validation=False, epochs=2, schedule=None)
-    train(config, tmp_path / "out", client=client)
-    with pytest.raises(InputError, match=r"output: .* holds a training.*--resume"):
-        train(config, tmp_path / "out", client=client)
-    other = config_of(small_data_set, validation=False, epochs=2, schedule=None, network={"hidden": [8]})
-    with pytest.raises(InputError, match=r"network: .*the same configuration"):
-        train(other, tmp_path / "out", client=client, resume=True)
-    longer = config_of(small_data_set, validation=False, epochs=3, schedule=None)
-    train(longer, tmp_path / "out", client=client, resume=True)
-    straight = train(longer, tmp_path / "straight", client=client)
-    assert equal(load_model(tmp_path / "out" / MODEL), straight)
-    (tmp_path / "out" / CHECKPOINT).write_bytes(b"PK\x03\x04 not a checkpoint")
-    with pytest.raises(DataFileError, match="a checkpoint"):
-        train(longer, tmp_path / "out", client=client, resume=True)
-
-
 def test_the_command_trains_and_a_bad_file_is_one_line(
     small_data_set: Path, tmp_path: Path, client: Client, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -422,143 +314,3 @@ def test_the_command_trains_and_a_bad_file_is_one_line(
     assert main(["train", str(tmp_path / "bad.yaml"), *cluster]) == 2
     said = capsys.readouterr().err.strip()
     assert "epoch: is not a key" in said and "\n" not in said
-
-
-def test_the_density_channel_is_learnt_where_the_data_hold_a_density(
-    small_data_set: Path, tmp_path: Path, client: Client
-) -> None:
-    told = Listener()
-    model = train(
-        config_of(small_data_set, epochs=30, density_channel="auto"), tmp_path / "on", client=client, observer=told
-    )
-    assert model.density_scaler is not None
-    reports = [r for r in told.tasks if isinstance(r, EpochReport)]
-    channel = TERMS.index("channel")
-    assert reports[-1].terms[channel] < 0.3 * reports[0].terms[channel]
-
-    off = config_of(small_data_set, epochs=1, density_channel="off")
-    assert not train(off, tmp_path / "off", client=client).has_density_channel
-
-
-def test_a_model_of_the_density_alone_is_trained_without_the_ldos(
-    small_data_set: Path, tmp_path: Path, client: Client
-) -> None:
-    told = Listener()
-    config = config_of(small_data_set, epochs=30, density_channel="only", inputs={"kind": "whiten"})
-    model = train(config, tmp_path / "n", client=client, observer=told)
-    assert not model.has_ldos and model.network.n_outputs == 1 and "Density model" in str(model)
-    reports = [r for r in told.tasks if isinstance(r, EpochReport)]
-    first, last = (r.validation.mean("density") for r in (reports[1], reports[-1]) if r.validation is not None)
-    # The density varies by 40 % over a cell; what the network gives is held against the DFT at every point.
-    assert last < 0.05 and last < 0.5 * first
-    assert reports[-1].validation is not None and reports[-1].validation.mean("band_energy") is None
-    snapshot = Snapshot.read(small_data_set / "snapshots" / "valid-0")
-    found = maladist.predict(snapshot.system.atoms, model, grid=snapshot.system.grid, client=client, observer=told)
-    dft = stores.read_region(snapshot.path, "density")
-    assert float(np.abs(found.density.values - dft).mean() / dft.mean()) == pytest.approx(last, rel=0.02)
-
-
-def test_a_channel_without_data_is_refused_or_left_out(small_data_set: Path, tmp_path: Path, client: Client) -> None:
-    without = tmp_path / "data.zarr"
-    changeable(small_data_set, without)
-    shutil.rmtree(without / "snapshots" / "train-1" / "density")
-    with pytest.raises(InputError, match=r"density_channel.*train-1"):
-        train(config_of(without, density_channel="on"), tmp_path / "on", client=client)
-    assert not train(
-        config_of(without, epochs=1, density_channel="auto"), tmp_path / "auto", client=client
-    ).has_density_channel
-
-
-@pytest.mark.parametrize("channel", ["on", "off"])
-def test_the_total_energys_term_is_the_slope_of_the_total_energy(
-    channel: str, small_data_set: Path, tmp_path: Path, client: Client
-) -> None:
-    """Along the line from the DFT's fields to the network's, A begins as steeply as the loss says.
-
-    To 2 %: u belongs to the DFT's density, the line without a channel begins at that of the broadened LDOS.
-    """
-    weights = {"mean_total": 1.0, "mean_band": 0.5}
-    config = config_of(small_data_set, epochs=5, density_channel=channel, loss=weights)
-    prepared = prepare(config, find_data(config), tmp_path, client, Listener())
-    validation, model = prepared.checked_on(config), fit(config, prepared, take(tmp_path))
-    assert validation is not None
-    snapshot, chunks = prepared.data.validation[0], validation.chunks
-    first_order = float(validation._averages(model, chunks)[0][-1])
-
-    system = replace(snapshot.system, elements=prepared.data.elements, correction=prepared.data.correction)
-    levels, grid = snapshot.energies.levels, system.grid
-    data = np.concatenate([c.read()[1] for c in chunks])
-    with torch.no_grad():
-        ldos, density = model.fields(torch.from_numpy(np.concatenate([c.read()[0] for c in chunks])))
-    order = np.argsort(
-        np.concatenate([np.arange(grid.n_points).reshape(grid.shape)[c.block.slices].ravel() for c in chunks])
-    )
-
-    def total(share: float) -> float:
-        d = torch.from_numpy(data[:, :levels]).double()
-        d = d + share * (ldos.double() - d)
-        dos = d.sum(0) * grid.voxel_volume
-        w = fermi_states(dos, snapshot.energies, system)[0][-1]
-        n = d @ w.number
-        if density is not None:
-            n0 = torch.from_numpy(data[:, levels]).double()
-            n = n0 + share * (density.double() - n0)
-            n *= system.n_electrons / (n.sum() * grid.voxel_volume)
-        found = total_free_energy(float(w.band @ dos), float(w.entropy @ dos), n[order].reshape(grid.shape), system)
-        assert found.total is not None
-        return found.total / system.n_atoms
-
-    slope = (total(0.01) - total(-0.01)) / 0.02
-    assert abs(slope) > 0.01  # eV/atom: a network that has hardly learnt is wrong enough to measure by
-    assert first_order == pytest.approx(slope, rel=0.02)
-
-
-# -- one writer, full disks ------------------------------------------------------------------------------------------
-
-
-def test_of_two_trainings_in_one_folder_the_second_is_told_and_the_first_goes_on(
-    small_data_set: Path, tmp_path: Path, client: Client
-) -> None:
-    """At every epoch of one, another begins in its folder, anew and to go on."""
-    config, said = config_of(small_data_set, epochs=3), []
-
-    class Intruder(Listener):
-        def advance(self, task: object) -> None:
-            super().advance(task)
-            for resume in (False, True):
-                with pytest.raises(StoreError, match=r"out is being written by another run \(process") as caught:
-                    train(config, tmp_path / "out", client=client, resume=resume)
-                said.append(str(caught.value))
-
-    model = train(config, tmp_path / "out", client=client, observer=Intruder())
-    assert equal(model, train(config, tmp_path / "alone", client=client)) and len(said) >= 6
-    assert not any("\n" in line for line in said)
-
-
-def test_a_training_whose_folder_was_taken_over_writes_no_checkpoint(
-    small_data_set: Path, tmp_path: Path, client: Client
-) -> None:
-    """As one on another machine, thought dead, that wakes up."""
-
-    class Thief(Listener):
-        def advance(self, task: object) -> None:
-            super().advance(task)
-            ownership.write_owner(ownership.new_claim(tmp_path / "out"))
-
-    with pytest.raises(StoreError, match="now belongs to another run"):
-        train(config_of(small_data_set, epochs=3), tmp_path / "out", client=client, observer=Thief())
-    assert not (tmp_path / "out" / CHECKPOINT).exists() and not (tmp_path / "out" / MODEL).exists()
-
-
-@pytest.mark.disks
-@pytest.mark.parametrize("room", [8_000, 120_000])
-def test_a_training_on_a_full_disk_ends_in_one_line_and_goes_on_with_room(
-    room: int, small_data_set: Path, disk: Disk, client: Client
-) -> None:
-    config, output = config_of(small_data_set), disk.path / "out"
-    disk.leave(room)
-    with pytest.raises(OutputError, match="No space left on device") as caught:
-        train(config, output, client=client)
-    assert "\n" not in str(caught.value) and not (output / MODEL).exists()
-    disk.free()
-    assert train(config, output, client=client, resume=True).provenance["epochs"] == 4
