@@ -292,10 +292,14 @@ class _Search:
         """Samples and scalers; the same for all trials that differ in nothing that they depend on."""
         plain = config.to_dict()
         # Rates, sizes and epochs are not among them: most searches sample once.
-        parts = ("data", "descriptor", "inputs", "outputs", "energy_zero", "seed")
-        key = json.dumps(
-            {**{p: plain[p] for p in parts}, "correction": plain["loss"]["broadening_correction"]}, sort_keys=True
-        )
+        parts = ("data", "descriptor", "inputs", "outputs", "energy_zero", "density_channel", "seed")
+        # Of these weights only whether there are any: u(r), which is a column of the samples, and labels of forces.
+        loss = {
+            "correction": config.loss.broadening_correction,
+            "potential": config.loss.mean_total > 0,
+            "labels": config.loss.forces > 0,
+        }
+        key = json.dumps({**{p: plain[p] for p in parts}, **loss}, sort_keys=True)
         if key not in self.ready:
             if self.config.objective not in TRAINED:
                 # A measure without training needs no validation points, which would cost their descriptors.

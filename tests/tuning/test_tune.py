@@ -18,7 +18,7 @@ from maladist.cli.app import main
 from maladist.errors import InputError, OutputError, StoreError
 from maladist.parallel.progress import Finished, Silent
 from maladist.testing import Listener
-from maladist.tuning.tune import BEST, TRIALS, Trial
+from maladist.tuning.tune import BEST, TRIALS, Trial, _Search
 from tests.conftest import Disk
 
 pytest.importorskip("optuna")
@@ -69,6 +69,30 @@ def test_what_optuna_does_not_have_is_refused_at_once(
     with pytest.raises(InputError, match=said):
         tune(search(small_data_set, **more), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_trials_share_samples_only_where_these_are_the_same(
+    small_data_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The samples hold u(r), densities and labels of forces only for a trial that learns them."""
+    made: list[TrainConfig] = []
+    monkeypatch.setattr("maladist.tuning.tune.find_data", lambda config: config)
+    monkeypatch.setattr("maladist.tuning.tune.prepare", lambda config, *_: made.append(config) or object())
+    config = search(small_data_set)
+    trials = _Search(config, tmp_path, None, None, None)  # type: ignore[arg-type]
+
+    def prepared(**more: Any) -> Any:
+        return trials._prepared(TrainConfig.of(training(small_data_set, **more)))
+
+    loss = {"forces": 0.0, "mean_total": 0.0}
+    first = prepared(loss=loss)
+    different = [{"loss": {**loss, key: 0.1}} for key in loss] + [{"density_channel": "off"}]
+    for number, more in enumerate(different, start=2):
+        assert prepared(**more) is not first
+        assert len(made) == number
+    assert prepared(loss=loss, epochs=9) is first
+    assert prepared(loss={**loss, "forces": 0.1}) is prepared(loss={**loss, "forces": 1.0})
+    assert len(made) == 1 + len(different)
 
 
 # -- searches ---------------------------------------------------------------------------------------------------------
