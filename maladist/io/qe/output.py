@@ -122,7 +122,7 @@ def _run(text: str, path: Path, n_runs: int) -> DFTRun:
         check_at_rest(last_structure(text), atoms, path)
     temperature, said = temperature_printed(step.before)
     eigenvalues, weights, omitted = _bands(step)
-    terms, dispersion = _terms(step, path)
+    terms, about_terms = _terms(step, path)
     terms |= _sums(step.after, eigenvalues, weights, temperature)
     grid = re.findall(r"Dense +grid:.*FFT dimensions:\s*\(\s*(\d+),\s*(\d+),\s*(\d+)\)", step.before)
     n_electrons = last_real(step.before, r"number of electrons\s*=\s*" + REAL)
@@ -145,14 +145,15 @@ def _run(text: str, path: Path, n_runs: int) -> DFTRun:
         terms=terms,
         eigenvalues=eigenvalues,
         weights=weights,
-        forces=None if dispersion else printed_forces(step.slopes, len(atoms)),
-        stress=None if dispersion else printed_stress(step.slopes),
+        # As in the XML: those of a dispersion correction are not told apart from the rest.
+        forces=None if "dispersion_eV" in terms else printed_forces(step.slopes, len(atoms)),
+        stress=None if "dispersion_eV" in terms else printed_stress(step.slopes),
         calculation="scf" if step.self_consistent else "nscf" if "fermi_energy_eV" in terms else "bands",
         converged=step.converged,
         threshold=None if threshold is None else threshold / len(atoms),
         ultrasoft=any("Ultrasoft" in k for k in kinds) if kinds else None,
         pools=None if pools is None else int(pools),
-        notes=(*notes, *said, *omitted, *dispersion),
+        notes=(*notes, *said, *omitted, *about_terms),
     )
 
 

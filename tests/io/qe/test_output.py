@@ -162,3 +162,16 @@ def test_a_term_that_cannot_be_read_is_told(qe_file: FileOf) -> None:
     run = read_qe_output(qe_file("plain", "out", ("xc contribution           =", "xc contribution           = ****")))
     assert "xc_eV" not in run.terms
     assert any("xc contribution" in note for note in run.notes)
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_forces_are_kept_where_a_term_cannot_be_read(lost: bool, qe_file: FileOf) -> None:
+    """They are dropped where dispersion was taken out of the energy, and for nothing else that is said of the terms."""
+    path = qe_file("vc-relax", "out")
+    label = "xc contribution           ="
+    text = path.read_text()
+    assert label in text
+    path.write_text(text.replace(label, f"{label} ****") if lost else text)
+    run = read_qe_output(path)
+    assert ("xc_eV" in run.terms) != lost
+    assert run.forces is not None and run.stress is not None
