@@ -70,9 +70,9 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         refused = refusal(error) if isinstance(error, OSError) else error
         # soft_wrap: one error is one line, whatever the width of the terminal, so that programs can read it.
-        err.print(f"maladist: {refused}", style="red", highlight=False, markup=False, soft_wrap=True)
+        say(f"maladist: {refused}", err, style="red")
         for note in getattr(error, "__notes__", ()):
-            err.print(f"  {note}", highlight=False, markup=False, soft_wrap=True)
+            say(f"  {note}", err)
         status = 2
     except KeyboardInterrupt as stopped:
         said, status = what_is_kept(stopped, tokens[0] if tokens else "")

@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from maladist.cli.streams import err
+from maladist.cli.streams import err, say
 from maladist.parallel.progress import Finished
 from maladist.reprs import size
 
@@ -34,7 +34,7 @@ class Notes(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Say it in a line."""
-        self.console.print(f"note: {record.getMessage()}", highlight=False, markup=False, soft_wrap=True)
+        say(f"note: {record.getMessage()}", self.console)
 
 
 class TerminalObserver:
@@ -63,12 +63,12 @@ class TerminalObserver:
         if self.console.is_terminal:
             self._progress = Progress(
                 SpinnerColumn(),
-                TextColumn("{task.description:<18}"),
+                TextColumn("{task.description:<18}", markup=False),
                 BarColumn(bar_width=28),
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[detail]}"),
+                TextColumn("{task.fields[detail]}", markup=False),
                 console=self.console,
             )
             self._progress.start()
@@ -98,7 +98,7 @@ class TerminalObserver:
         self._memory = max(self._memory, task.peak_memory_bytes)
         # Whoever watches a bar knows how many are done; a log needs the line.
         if line := task.line(bar=self._progress is not None):
-            self.lines.print(line, highlight=False, soft_wrap=True)
+            say(line, self.lines)
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, advance=1, detail=self._detail())
             return
@@ -117,7 +117,7 @@ class TerminalObserver:
         self._say(f"note: {text}")
 
     def _say(self, text: str) -> None:
-        self.console.print(text, highlight=False, soft_wrap=True)
+        say(text, self.console)
 
     def _detail(self) -> str:
         # Asked only where there are many tasks: a question of the scheduler for each of three is a waste.

@@ -56,9 +56,7 @@ def dft(
         outcomes = run_dft(frames, ready, output, names=called, client=client, scratch=scratch, observer=observer)
     failed = [o for o in outcomes if o.reason]
     there = len(frames) - len(failed)
-    out.print(
-        f"{output}: {there} of {len(frames)} snapshots, {len(outcomes) - len(failed)} of them new", highlight=False
-    )
+    say(f"{output}: {there} of {len(frames)} snapshots, {len(outcomes) - len(failed)} of them new")
     if failed:
         names = ", ".join(o.name for o in failed)
         # An exit status that a script sees, after all that could be done has been.
@@ -108,7 +106,7 @@ def check(
             say(f"  {text}")
     bad = [one.name for one in checked if not one.good]
     good = len(checked) - len(bad)
-    out.print(f"{good} of {len(checked)} snapshots within the tolerances", highlight=False)
+    say(f"{good} of {len(checked)} snapshots within the tolerances")
     write_json(json, [asdict(one) for one in checked])
     if bad:
         raise SystemExit(1)

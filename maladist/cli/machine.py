@@ -62,8 +62,8 @@ def doctor(*, cluster: str | None = None, json: bool = False) -> None:
         if not json:
             style = {"ok": "green", "absent": "dim", "broken": "bold red"}[finding.status]
             out.print(f"{finding.status:<7}", style=style, end="")
-            out.print(f" {finding.name}: {finding.found}", highlight=False, markup=False, soft_wrap=True)
-            out.print(f"        for: {finding.purpose}", style="dim", highlight=False, markup=False, soft_wrap=True)
+            say(f" {finding.name}: {finding.found}")
+            say(f"        for: {finding.purpose}", style="dim")
     if json:
         print(dumps([asdict(f) for f in findings], indent=1))
     if any(f.status == "broken" for f in findings):

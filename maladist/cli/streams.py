@@ -6,10 +6,12 @@ from typing import Final
 
 from rich.console import Console
 
-out: Final = Console()
-err: Final = Console(stderr=True)
+# Without markup and emoji, in tables too: in `span[hosts=1]` or `a:x:b` nothing is meant for the terminal.
+out: Final = Console(markup=False, emoji=False)
+err: Final = Console(stderr=True, markup=False, emoji=False)
 
 
 def say(text: str, console: Console = out, style: str | None = None) -> None:
-    """Print a line as it is: paths and numbers are not coloured, and a line is not broken at the terminal's width."""
-    console.print(text, style=style, highlight=False, soft_wrap=True)
+    """Print a line as it is: nothing is taken for markup, coloured, or broken at the terminal's width."""
+    # On any console, and so not left to the settings of the two above.
+    console.print(text, style=style, markup=False, emoji=False, highlight=False, soft_wrap=True)
