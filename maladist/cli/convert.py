@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from maladist.cli.console import TerminalObserver
 from maladist.cli.options import LOCAL, ClusterFlags
 from maladist.cli.streams import err, say
+from maladist.errors import InputError
 
 if TYPE_CHECKING:
     from maladist import BispectrumSpec
@@ -128,10 +130,8 @@ def convert(
     name
         Name of the snapshot; those of a folder have the names of their files.
     """
-    from maladist.cli.console import TerminalObserver
     from maladist.datasets.convert.convert import convert as convert_one
     from maladist.datasets.convert.folder import convert_folder
-    from maladist.errors import InputError
 
     if not run.exists():
         raise InputError("run", f"{run}, no such file or folder", "the files of a calculation")

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 from rich.table import Table
 
+from maladist.cli.console import TerminalObserver
 from maladist.cli.options import LOCAL, ClusterFlags
 from maladist.cli.output import check_files, write_json
 from maladist.cli.streams import err, out, say
+from maladist.errors import DFTError
 from maladist.io.targets import check_folder
 
 if TYPE_CHECKING:
@@ -44,10 +46,8 @@ def dft(
     scratch
         Folder for the calculations' files on the workers.
     """
-    from maladist.cli.console import TerminalObserver
     from maladist.datasets.dft.dft import dft as run_dft
     from maladist.datasets.dft.espresso import Espresso
-    from maladist.errors import DFTError
     from maladist.io.structures import read_frames
 
     frames, ready = read_frames(snapshots), Espresso.read(setup)
@@ -88,7 +88,6 @@ def check(
     json
         Write the figures as JSON to this file as well.
     """
-    from maladist.cli.console import TerminalObserver
     from maladist.datasets.check import Tolerances
     from maladist.datasets.check import check as run_check
 
@@ -172,7 +171,6 @@ def align(
     interpolate
         Move by parts of a level, with splines along the energy. Default: whole levels, the LDOS as it was.
     """
-    from maladist.cli.console import TerminalObserver
     from maladist.datasets.align import align as run_align
 
     with where.connect() as client, TerminalObserver(err) as observer:
@@ -212,7 +210,6 @@ def export(
     output
         Folder; made if it is not there.
     """
-    from maladist.cli.console import TerminalObserver
     from maladist.datasets.export import export as run_export
 
     # Before a cluster is asked for.

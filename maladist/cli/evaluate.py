@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 
+import maladist
+from maladist.cli.console import TerminalObserver
 from maladist.cli.options import EVALUATE, EvaluateFlags
 from maladist.cli.output import check_files, write_json
 from maladist.cli.streams import err, out, say
@@ -46,8 +48,6 @@ def evaluate(
     plots
         Folder for parity.png and errors.png, forces.png where forces are compared, and spread.png with --spread.
     """
-    import maladist
-    from maladist.cli.console import TerminalObserver
     from maladist.datasets.snapshots import find_snapshots
     from maladist.evaluation.statistics import BAND, TOTAL, baselines, calibration, check_training, summary
     from maladist.io.model_file import load_model

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+import maladist
+from maladist.cli.console import TerminalObserver
 from maladist.cli.options import LOCAL, ClusterFlags
 from maladist.cli.streams import err, out, say
 
@@ -36,8 +38,6 @@ def train(
     resume
         Go on where an earlier run was interrupted.
     """
-    import maladist
-    from maladist.cli.console import TerminalObserver
     from maladist.parallel.progress import Finished
     from maladist.training.data import find_data
     from maladist.training.metrics import EpochReport

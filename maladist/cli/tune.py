@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 
+import maladist
+from maladist.cli.console import TerminalObserver
 from maladist.cli.options import LOCAL, ClusterFlags
 from maladist.cli.streams import err, out, say
 
@@ -33,8 +35,6 @@ def tune(
     resume
         Go on where an earlier run was interrupted, or with more trials.
     """
-    import maladist
-    from maladist.cli.console import TerminalObserver
     from maladist.training.data import check_known, find_data
     from maladist.tuning.config import TRAINED
     from maladist.tuning.study import check_output
