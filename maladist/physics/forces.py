@@ -111,8 +111,7 @@ class Cotangents:
 
 def reference_state(states: Sequence[FermiState], system: System) -> FermiState:
     """The electrons at T₀."""
-    (state,) = (s for s in states if s.temperature == system.reference_temperature)
-    return state
+    return states[system.reference_index]
 
 
 def check_known(system: System) -> Array:

@@ -114,6 +114,12 @@ class System:
         return self.temperatures if t0 is None or t0 in self.temperatures else (*self.temperatures, t0)
 
     @property
+    def reference_index(self) -> int:
+        """Index of T₀, which must be known, among the solved temperatures, and so among the Fermi states."""
+        assert self.reference_temperature is not None
+        return self.solved_temperatures.index(self.reference_temperature)
+
+    @property
     def sphere(self) -> float:
         """Kinetic energy of the sphere of n_core, of the gradient and of XC, eV: the cutoff, or what the grid holds."""
         return largest_cutoff(self.grid) if self.density_cutoff is None else self.density_cutoff

@@ -195,7 +195,7 @@ def _observe(dataset: xr.Dataset, system: System, client: Client, path: Path, ov
     if reference_density(system)[0] == REFERENCE:
         arrays[REFERENCE] = field_template("density", system.grid.shape, block)
     densities = _densities(
-        field.data.rechunk((*block, -1)), states, system.reference_temperature, _reference(dataset, system, block)
+        field.data.rechunk((*block, -1)), states, system.reference_index, _reference(dataset, system, block)
     )
     n = len(system.temperatures)
     sources = [da.stack(densities[:n]) if several else densities[0], *densities[n:]]
@@ -231,12 +231,9 @@ def _reference(dataset: xr.Dataset, system: System, block: tuple[int, ...]) -> d
     return None if held is None else da.asarray(held.data).astype(np.float64).rechunk(block)
 
 
-def _densities(
-    field: da.Array, states: Sequence[FermiState], t0: float | None, reference: da.Array | None
-) -> list[da.Array]:
+def _densities(field: da.Array, states: Sequence[FermiState], at_t0: int, reference: da.Array | None) -> list[da.Array]:
     """n(r) at the temperature of each state, (x, y, z) float64, lazy: w·d, or n₀ + (w − w₀)·d where n₀ is held."""
     number = number_rows(states)
-    at_t0 = [state.temperature == t0 for state in states].index(True)
     # Of the LDOS only what changes from T₀ counts: n₀ itself is the data's.
     if reference is not None:
         number = number - number[at_t0]

@@ -3,7 +3,7 @@
 1. A pilot of random points gives a first μ and the window that the real one will lie in.
 2. Every block computes its LDOS once, and keeps its share of D(ε) and its projections on the span of the Fermi weights.
 3. D(ε) is summed in the order of the blocks' index, so a resumed run gives the same bits; μ follows. Where it lies
-   outside of the window after all, the blocks are computed once more, for the weights at this μ.
+   outside of the window after all, the blocks are computed once more, for this μ alone: `spectrum`.
 4. n(r) follows per block from the projections; the energies from D and n₀, the n(r) at the temperature of the data.
 5. Forces and stress, where they are asked for, take a second pass: `forces`.
 
@@ -35,7 +35,7 @@ from maladist.parallel import waves
 from maladist.parallel.progress import Finished, Observer
 from maladist.parallel.workers import Workers
 from maladist.physics.energies import Energies
-from maladist.physics.fermi import FermiState, fermi_states, number_rows
+from maladist.physics.fermi import fermi_states
 from maladist.physics.forces import check_stationary
 from maladist.physics.limits import check_limits
 from maladist.prediction.block import Report, Work, compute_block, density_blocks
@@ -49,6 +49,7 @@ from maladist.prediction.pilot import first_window, sampled
 from maladist.prediction.plan import make_plan
 from maladist.prediction.record import MODES, TALLY, Record, check_record, read_basis
 from maladist.prediction.setup import Setup
+from maladist.prediction.spectrum import Spectrum
 from maladist.prediction.tally import Tally, add_up
 from maladist.prediction.template import make_store, reset_work
 from maladist.prediction.values import result_values, run_attributes, run_values, worker_seconds
@@ -78,38 +79,6 @@ class Target:
     path: Path
     resume: bool = False
     overwrite: bool = False
-
-
-@dataclass(frozen=True)
-class Spectrum:
-    """What the pass over the blocks gives.
-
-    Attributes
-    ----------
-    tally
-        Sum over the blocks: D(ε), and what else they add up to.
-    states
-        State of the electrons at each temperature, that of the double counting's density among them.
-    reports
-        Reports of the tasks, in the order of the blocks.
-    """
-
-    tally: Tally
-    states: list[FermiState]
-    reports: list[Report]
-
-    def weights(self, setup: Setup) -> Array:
-        """The weights of an LDOS in n(r) at each temperature, (temperatures, levels).
-
-        With a density channel n(r, T) = n₀ + [w(T) − w(T₀)] · d: of the LDOS only the change from T₀ counts.
-        """
-        if not setup.model.has_ldos:
-            return np.empty((1, 0))
-        rows = number_rows(self.states)
-        if not setup.model.has_density_channel:
-            return rows
-        (at,) = (i for i, s in enumerate(self.states) if s.temperature == setup.system.reference_temperature)
-        return rows - rows[at]
 
 
 def execute(
@@ -165,24 +134,21 @@ def _fill_store(run: Run, basis: Array, resumed: bool, began: float) -> None:
     setup = run.setup
     spectrum = sum_blocks(run, basis, resumed)
     reports = spectrum.reports
-    weights = spectrum.weights(setup)
-    if not _in_span(weights, basis):
-        run.observer.note(
-            "the Fermi level lies outside the window of the first pass: computing the blocks a second time"
-        )
-        # For these weights alone: μ is known now, so that no window is needed a second time.
-        basis = np.linalg.qr(number_rows(spectrum.states).T)[0]
+    if lacks := spectrum.lacks(basis, setup):
+        run.observer.note(f"{lacks}: computing the blocks a second time")
+        # For this μ alone: it is known now, so that no window is needed a second time.
+        basis = spectrum.basis(setup)
         reset_work(run, basis)
         spectrum = sum_blocks(run, basis, resumed=False)
         # Both passes are part of what the run took.
-        reports, weights = reports + spectrum.reports, spectrum.weights(setup)
+        reports = reports + spectrum.reports
 
     # Checked before the density is made: what is refused here has cost the blocks, and nothing more.
     counted = count_electrons(setup, spectrum.tally)
     notes = _check(setup, spectrum, counted)
     for note in notes:
         run.observer.note(note)
-    densities = make_density(run, coefficients(setup, weights @ basis, counted))
+    densities = make_density(run, coefficients(setup, spectrum.weights(setup) @ basis, counted))
     # From the density in the store: no worker has all of it in memory, and neither has the client.
     terms, seconds = find_energies(run)
     electrons = Electrons(spectrum.tally.dos, spectrum.states, basis, counted.share)
@@ -272,15 +238,6 @@ def _result_attributes(run: Run, tally: Tally, notes: list[str]) -> Attributes:
         "blocks": len(plan.blocks),
         "block_shape": list(plan.block_shape),
     }
-
-
-def _in_span(weights: Array, basis: Array) -> bool:
-    """Whether the weights at μ can be had from projections on the basis; where not, μ has left the window."""
-    if not weights.size:  # n₀ is all that is wanted
-        return True
-    # Relative to the largest weight: what is missed is then a billionth of the density.
-    missed = np.abs((weights @ basis) @ basis.T - weights)
-    return bool(missed.max() <= 1e-9 * np.abs(weights).max())
 
 
 def _total(run: Run) -> Tally:

@@ -98,6 +98,51 @@ def test_a_run_without_forces_that_was_stopped_can_go_on_with_them(
     np.testing.assert_array_equal(again.forces, predict(atoms, model, client).forces)
 
 
+@pytest.fixture
+def far_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window of the first pass that μ lies outside of, so that the blocks are computed for the solved μ."""
+    monkeypatch.setattr("maladist.prediction.pilot.window", lambda *_: (-4.0, -3.9))
+
+
+def _assert_close(found: maladist.Prediction, expected: maladist.Prediction) -> None:
+    # The basis of the solved μ holds d_F exactly, that of a window to 5e-10 at its ends.
+    for name in ("forces", "stress"):
+        one, other = getattr(found, name), getattr(expected, name)
+        np.testing.assert_allclose(one, other, atol=1e-8 * np.abs(other).max())
+
+
+def test_a_fermi_level_outside_of_the_window_leaves_them_right(
+    atoms: Atoms, model: LDOSModel, client: Client, request: pytest.FixtureRequest
+) -> None:
+    """The basis for the solved μ alone must hold d_F, the slope of the weights, and not the weights only."""
+    whole = predict(atoms, model, client)
+    request.getfixturevalue("far_window")
+    listener = Listener()
+    far = predict(atoms, model, client, observer=listener)
+    assert any("outside the window" in note for note in listener.notes)
+    _assert_close(far, whole)
+
+
+def test_a_stopped_run_without_forces_outside_of_the_window_goes_on_with_them(
+    atoms: Atoms, model: LDOSModel, client: Client, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Its projections hold the density and not d_F: the blocks are computed once more, and the user is told why."""
+    whole = predict(atoms, model, client)
+    request.getfixturevalue("far_window")
+    path = tmp_path / "stopped.zarr"
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("maladist.prediction.run.find_energies", stop)
+        predict(atoms, model, client, store=path, forces=False, stress=False)
+    listener = Listener()
+    again = predict(atoms, model, client, store=path, resume=True, observer=listener)
+    assert any("forces need more" in note for note in listener.notes)
+    _assert_close(again, whole)
+
+
 @pytest.mark.parametrize(
     ("xc", "core", "channel"),
     [

@@ -30,7 +30,7 @@ def test_a_fermi_level_outside_of_the_window_is_announced_and_still_right(
         def note(self, text: str) -> None:
             notes.append(text)
 
-    monkeypatch.setattr("maladist.prediction.run.window", lambda *_: (-4.0, -3.9))
+    monkeypatch.setattr("maladist.prediction.pilot.window", lambda *_: (-4.0, -3.9))
     far = maladist.predict(atoms, model, client=client, chunks=(6, 7, 9), observer=Notes(), **DOUBLE)
     assert any("second time" in text for text in notes)
     assert_same(far, whole)
