@@ -38,7 +38,7 @@ from maladist.physics.energy_zero import resampling
 from maladist.physics.fermi import number_weights
 from maladist.prediction.options import Chunks, NumericsOptions, check_chunks
 from maladist.prediction.predict import predict
-from maladist.prediction.result import Prediction
+from maladist.prediction.result import Prediction, discard, temporary_store
 from maladist.prediction.setup import known_elements
 
 _POINTS: Final = 16384  # of a comparison's task
@@ -108,6 +108,8 @@ def evaluate(
         observer.stage("snapshots", len(snapshots))
         for one in pool.map(lambda s: _evaluate(s, model, connected, chunks, spread, forces, numerics), snapshots):
             errors.append(one)
+            if one.forces_refused:
+                observer.note(f"{one.name}: no forces and stress are compared: {one.forces_refused}")
             observer.advance(one)
         return errors
 
@@ -128,11 +130,11 @@ def _check(snapshot: Snapshot, model: LDOSModel) -> None:
     # With a zero of energy the model's levels move with the cell, so that only their spacing and width must agree.
     a, b = ([e.spacing, e.width, *([] if model.energy_zero else [e.origin, e.levels])] for e in (ours, theirs))
     if ours.kernel != theirs.kernel or not np.allclose(a, b, atol=1e-9):
-        raise InputError("data", f"{name} with the energies {_short(theirs)}", f"the model's, {_short(ours)}")
+        raise InputError("data", f"{name} with the energies {_told(theirs)}", f"the model's, {_told(ours)}")
 
 
-def _short(e: EnergyGrid) -> str:
-    return f"{e.origin:g} to {e.values[-1]:g} eV, {e.levels} levels, {e.kernel} {e.width:g} eV"
+def _told(energies: EnergyGrid) -> str:
+    return f"{energies}, {energies.kernel} {energies.width:g} eV"
 
 
 def _evaluate(
@@ -145,9 +147,10 @@ def _evaluate(
     numerics: NumericsOptions,
 ) -> Evaluated:
     reference = datasets.read_reference(Path(snapshot.path))
-    held = {str(n) for n in reference.data_vars} if forces and reference is not None else set()
+    held = {str(n) for n in reference.data_vars} & {"forces", "stress"} if forces and reference is not None else set()
+    store = temporary_store()
 
-    def predicted_with(held: set[str]) -> Prediction:
+    def predicted_with(held: set[str], *, resume: bool = False) -> Prediction:
         # The snapshot's own grid, cutoff and temperature: what is left between the two is the model's error alone.
         return predict(
             snapshot.system.atoms,
@@ -157,6 +160,8 @@ def _evaluate(
             density_cutoff=snapshot.system.density_cutoff,
             keep=("ldos",),
             client=client,
+            store=store,
+            resume=resume,
             observer=Silent(),
             chunks=chunks,
             spread=spread,
@@ -166,19 +171,25 @@ def _evaluate(
         )
 
     try:
-        predicted = predicted_with(held)
-    except PhysicsError:  # a poor model, whose A is not stationary in μ: its energies can be compared all the same
-        predicted = predicted_with(set())
-    try:
+        refused = ""
+        try:
+            predicted = predicted_with(held)
+        except PhysicsError as error:
+            if not held:
+                raise
+            # A poor model, whose A is not stationary in μ: its energies can be compared all the same, from the blocks
+            # that are computed.
+            refused = str(error)
+            predicted = predicted_with(set(), resume=True)
         placed = model.placed(snapshot.system.symbols, snapshot.system.grid.volume).energy_grid
         levels = _inside(placed, snapshot.energies) if model.energy_zero else slice(0, placed.levels)
         matrix = resampling(snapshot.energies, placed).numpy()[:, levels] if model.energy_zero else None
         dos, sums = _compare(snapshot, predicted, matrix, levels, client)
-        errors = _errors(snapshot, model, predicted, dos, sums, levels)
+        errors = replace(_errors(snapshot, model, predicted, dos, sums, levels), forces_refused=refused)
         return errors if reference is None else replace(errors, **_derivatives(predicted, reference))
     finally:
-        # The store of the predicted LDOS is the largest thing here; it goes also where the comparison fails.
-        predicted.close()
+        # The store of the predicted LDOS is the largest thing here; it goes also where anything fails.
+        discard(store)
 
 
 def _inside(energies: EnergyGrid, window: EnergyGrid) -> slice:

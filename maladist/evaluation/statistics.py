@@ -58,6 +58,8 @@ class Evaluated(Finished):
         Stress of the model and of the DFT in ASE's order and sign, eV/Å³; None where they were not compared.
         The model's follows energies at a fixed cutoff of plane waves, the DFT's is that at a fixed number of them: they
         differ by Pulay's stress.
+    forces_refused
+        Why the model gives no forces and stress where the data hold the DFT's; else empty.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Evaluated(Finished):
     reference_forces: Rows | None = None
     stress: list[float] | None = None
     reference_stress: list[float] | None = None
+    forces_refused: str = ""
 
     @property
     def force_errors(self) -> dict[str, float]:

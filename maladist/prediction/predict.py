@@ -15,7 +15,7 @@ from maladist.learning.model import LDOSModel
 from maladist.parallel.progress import Observer, Silent
 from maladist.prediction.options import Options
 from maladist.prediction.record import naming_what_is_kept
-from maladist.prediction.result import Prediction, discard, temporary_store
+from maladist.prediction.result import Prediction, discard, is_temporary, temporary_store
 from maladist.prediction.run import Target, execute
 from maladist.prediction.setup import announce, later_notes, setup
 from maladist.prediction.spread import member_setups, write_spread
@@ -107,19 +107,21 @@ def predict(
     members = member_setups(ready) if spread else []
     path = temporary_store() if store is None else Path(store).resolve()
     stores.check_target(path, overwrite or resume, "output")
-    with client_or_local(client) as connected, naming_what_is_kept(path, connected, store is None):
+    with client_or_local(client) as connected, naming_what_is_kept(path, connected, is_temporary(path)):
         apart = [temporary_store() for _ in members]
-        for member, its in zip(members, apart, strict=True):  # first: a store that is finished has its spread
-            execute(member, Target(its), connected, Silent(), began=began)
+        try:
+            for member, its in zip(members, apart, strict=True):  # first: a store that is finished has its spread
+                execute(member, Target(its), connected, Silent(), began=began)
 
-        def last(path: stores.Where) -> None:
-            if members:
-                write_spread(connected, path, apart)
+            def last(path: stores.Where) -> None:
+                if members:
+                    write_spread(connected, path, apart)
 
-        target = Target(path, resume, overwrite)
-        execute(ready, target, connected, observer or Silent(), began=began, last=last)
-        for its in apart:
-            discard(its)
+            target = Target(path, resume, overwrite)
+            execute(ready, target, connected, observer or Silent(), began=began, last=last)
+        finally:
+            for its in apart:
+                discard(its)
     prediction = Prediction.open(path)
     if observer is None:  # which the run has told already
         announce(later_notes(prediction, ready), None)

@@ -36,6 +36,11 @@ def temporary_store() -> Path:
     return path
 
 
+def is_temporary(path: Path) -> bool:
+    """Whether a store is one that is removed when the process ends, or before."""
+    return path in _temporary
+
+
 def discard(path: Path) -> None:
     """Remove a temporary store; do nothing to others."""
     folder = _temporary.pop(path, None)

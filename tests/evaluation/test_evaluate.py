@@ -14,12 +14,15 @@ from ase import Atoms
 from distributed import Client
 
 from maladist import LDOSModel, Prediction, evaluate, predict
+from maladist.arrays import Array
 from maladist.cli.app import main
-from maladist.errors import InputError
+from maladist.errors import InputError, PhysicsError
 from maladist.io import datasets, stores
 from maladist.io.model_file import save_model
+from maladist.prediction.passes import Run
+from maladist.prediction.pilot import first_window
 from maladist.report.evaluation import write_plots
-from maladist.testing import be_atoms, tiny_model
+from maladist.testing import Listener, be_atoms, tiny_model
 
 GRID = (10, 9, 14)
 SINGLE = 1e-7  # the LDOS is kept in float32
@@ -94,6 +97,36 @@ def test_forces_and_stress_are_compared_where_the_data_hold_them(
     assert picture.stat().st_size > 10_000
     (without,) = evaluate(model, group, client=client, forces=False)
     assert without.forces is None and without.force_errors == {} and without.terms == pytest.approx(one.terms)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("where", ["run.check_stationary", "forces.check_slope"])
+def test_a_model_whose_forces_are_refused_is_compared_without_and_says_so(
+    where: str, made: Callable[..., Path], model: LDOSModel, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The blocks are computed once, nothing stays on the disk, and the reason is told."""
+    group = made()
+    stores.write_values(group, {"reference/forces": (("atom", "xyz"), np.zeros((2, 3)), "eV/Å")})
+    stores.seal(group, "reference")
+    begun: list[Path] = []
+
+    def refuse(*_: object) -> None:
+        raise PhysicsError("forces", "a gap", "no gap")
+
+    def counted(run: Run) -> Array:
+        begun.append(Path(run.path))
+        return first_window(run)
+
+    monkeypatch.setattr(f"maladist.prediction.{where}", refuse)
+    monkeypatch.setattr("maladist.prediction.run.first_window", counted)
+    heard = Listener()
+    (one,) = evaluate(model, group, client=client, observer=heard)
+    assert one.forces is None and one.forces_refused == "forces: a gap; wanted no gap."
+    assert heard.notes == ["a.zarr: no forces and stress are compared: forces: a gap; wanted no gap."]
+    (store,) = begun
+    assert not store.exists()
+    (without,) = evaluate(model, group, client=client, forces=False)
+    assert not without.forces_refused and without.figures() == one.figures()
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
