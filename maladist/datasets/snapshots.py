@@ -52,6 +52,8 @@ class Snapshot:
         D(ε), 1/eV; None where it is not stored.
     has_density
         Whether the DFT's n(r) is stored.
+    has_forces
+        Whether its reference holds the DFT's forces.
     potential
         File of the potential of the double counting on its grid, where a training's loss needs it; else empty.
     """
@@ -66,6 +68,7 @@ class Snapshot:
     terms: Mapping[str, float]
     dos: Array | None
     has_density: bool
+    has_forces: bool
     potential: str = ""
 
     @property
@@ -158,7 +161,7 @@ class Snapshot:
         """
         dataset = stores.open_dataset(group)
         schema.validate(dataset, ("ldos", "energy", "position", "number", "cell"), str(group))
-        spec = dataset.attrs.get("descriptor_spec")
+        spec, reference = dataset.attrs.get("descriptor_spec"), datasets.read_reference(group)
         return cls(
             path=str(group),
             system=schema.read_system(dataset, {}, source=str(group)),
@@ -167,9 +170,10 @@ class Snapshot:
             resampling=None,
             chunks=_chunks(dataset),
             stored=spec_from_dict(spec) if spec is not None and "descriptors" in dataset else None,
-            terms=datasets.reference_terms(datasets.read_reference(group)),
+            terms=datasets.reference_terms(reference),
             dos=np.asarray(dataset["dos"].values, dtype=float) if "dos" in dataset else None,
             has_density="density" in dataset,
+            has_forces=reference is not None and "forces" in reference,
         )
 
 

@@ -16,6 +16,8 @@ from maladist.physics.broadening import wide_note
 from maladist.physics.energy_zero import fit_energy_zero
 from maladist.physics.fermi import use_correction
 from maladist.training.config import TrainConfig
+from maladist.training.forces import with_forces
+from maladist.training.potential import energetic
 from maladist.training.samples import number_of_points
 
 
@@ -89,6 +91,11 @@ def find_data(config: TrainConfig) -> TrainingData:
     elements = {} if data.pseudopotentials is None else read_pseudopotentials(data.pseudopotentials)
     if config.early_stopping is not None:
         check_known(config.early_stopping.metric, "early_stopping.metric", config, validation, elements)
+    # What would else be found missing on a cluster that was started for it, and after hours of other labels.
+    if config.loss.mean_total:
+        energetic([*train, *validation], elements, "loss.mean_total", correction=correction)
+    if config.loss.forces:
+        with_forces(train, elements, correction=correction)
     return TrainingData(
         train,
         validation,

@@ -124,10 +124,7 @@ def force_labels(
     """
     folder.mkdir(parents=True, exist_ok=True)
     labels, jobs = [], []
-    for i, (s, felt) in enumerate(energetic(snapshots, elements, "loss.forces", correction=correction)):
-        if datasets.read_forces(Path(s.path)) is None:
-            remedy = "`maladist dft` keeps them; or leave loss.forces at 0."
-            raise InputError("loss.forces", f"{s.name} without forces of the DFT", "forces in its reference", remedy)
+    for i, (s, felt) in enumerate(with_forces(snapshots, elements, correction=correction)):
         stem = str(folder / file_stem(s, spec.to_dict(), seed, channel, correction))
         volume = s.system.grid.volume / coarser(s.system.grid).n_points
         labels.append(Slopes(stem, volume, 3 * s.system.n_atoms, felt))
@@ -135,6 +132,23 @@ def force_labels(
             jobs.append(waves.NamedJob(f"{s.name} (snapshot {i})", s, labels[-1], spec, seed, correction, channel))
     waves.in_order(client, write_slopes, jobs, run_key="forces")
     return labels
+
+
+def with_forces(
+    snapshots: Sequence[Snapshot], elements: Mapping[str, Element], *, correction: bool
+) -> list[tuple[Snapshot, Sensitivity]]:
+    """Snapshots with their pseudopotentials, and what their energies feel of the LDOS, where all have forces.
+
+    Raises
+    ------
+    InputError
+        A snapshot lacks its forces, density, functional, pseudopotentials or Fermi level.
+    """
+    for s in snapshots:
+        if not s.has_forces:
+            remedy = "`maladist dft` keeps them; or leave loss.forces at 0."
+            raise InputError("loss.forces", f"{s.name} without forces of the DFT", "forces in its reference", remedy)
+    return energetic(snapshots, elements, "loss.forces", correction=correction)
 
 
 def coarser(grid: Grid) -> Grid:

@@ -63,7 +63,8 @@ class Validated:
     Attributes
     ----------
     loss
-        Loss as in training, of the model as it is used.
+        Loss as in training, of the model as it is used; without the term of the forces, whose slopes are found of the
+        training's snapshots alone.
     snapshots
         Errors by snapshot.
     """

@@ -156,6 +156,30 @@ def test_early_stopping_on_what_does_not_exist_is_refused_at_the_start(
         find_data(config)
 
 
+@pytest.mark.parametrize(
+    ("term", "gone", "words"),
+    [
+        ("mean_total", "train-1/density", "train-1 without a density"),
+        ("mean_total", "valid-0/density", "valid-0 without a density"),
+        ("mean_total", "", "train-0 without pseudopotentials"),
+        ("forces", "train-1/density", "train-1 without a density"),
+        ("forces", "train-1/reference/forces", "train-1 without forces of the DFT"),
+        ("forces", "", "train-0 without pseudopotentials"),
+    ],
+)
+def test_a_loss_that_the_data_cannot_give_is_refused_at_the_start(
+    term: str, gone: str, words: str, bare: Path, own_data: Path
+) -> None:
+    """A cluster would be started, and potentials made of all snapshots, before it was found missing."""
+    values = config_of(bare, loss={term: 1.0})
+    values["data"]["validation"] = str(bare / "snapshots/valid-0")
+    if gone:
+        shutil.rmtree(bare / "snapshots" / gone)
+        values["data"]["pseudopotentials"] = str(own_data / "pseudopotentials")
+    with pytest.raises(InputError, match=rf"loss\.{term}: {words}"):
+        find_data(TrainConfig.of(values))
+
+
 def test_snapshots_of_which_some_tell_no_functional_are_learnt_from_together(bare: Path) -> None:
     """Those converted without their pseudopotentials tell neither functional nor cutoff; that contradicts nobody."""
     attrs = zarr.open_group(str(bare / "snapshots" / "train-0"), mode="r+").attrs

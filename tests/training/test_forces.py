@@ -145,12 +145,16 @@ def test_training_on_forces_makes_them_better(small_data_set: Path, tmp_path: Pa
     assert errors[1.0] < 0.5 * errors[0.0] and errors[1.0] < 0.3 * rms
 
 
-def test_data_without_forces_are_refused_by_name(small_data_set: Path, tmp_path: Path, client: Client) -> None:
+def test_data_without_forces_are_refused_by_name_before_a_cluster_is_started(
+    small_data_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("maladist.training.train.client_or_local")
     shutil.copytree(small_data_set, store := tmp_path / "d.zarr")
     shutil.rmtree(store / "snapshots/train-1/reference/forces")
     stores.seal(store / "snapshots/train-1", "reference")
     with pytest.raises(InputError, match=r"loss\.forces: train-1 without forces of the DFT"):
-        train(config_of(store, loss={"forces": 1.0}), tmp_path / "out", client=client)
+        train(config_of(store, loss={"forces": 1.0}), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_several_ranks_are_refused(small_data_set: Path, tmp_path: Path, client: Client) -> None:
