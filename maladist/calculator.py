@@ -104,5 +104,6 @@ class Maladist(Calculator):
             "density": self.prediction.density.values,
             "dos": self.prediction.dos.values,
         }
-        if both:
-            self.results |= {"forces": self.prediction.forces, "stress": self.prediction.stress}
+        # What is there, whoever asked: options may have forces made with every energy.
+        derivatives = {"forces": self.prediction.forces, "stress": self.prediction.stress}
+        self.results |= {name: value for name, value in derivatives.items() if value is not None}

@@ -41,6 +41,18 @@ def test_the_calculator_gives_a_and_keeps_up_with_the_atoms() -> None:
             bare.get_potential_energy(atoms)
 
 
+def test_forces_that_the_options_ask_for_come_with_the_energy_and_are_not_computed_again() -> None:
+    atoms = be_atoms()
+    with Maladist(tiny_model(), grid=(6, 6, 8), forces=True) as calculator:
+        atoms.calc = calculator
+        atoms.get_potential_energy()
+        first = calculator.prediction
+        forces = atoms.get_forces()
+        assert calculator.prediction is first and first is not None
+        np.testing.assert_array_equal(forces, first.forces)
+        assert "stress" not in calculator.results
+
+
 def test_a_calculator_of_its_own_keeps_one_cluster_and_closes_it() -> None:
     atoms = be_atoms()
     with Maladist(tiny_model(), grid=(6, 6, 8)) as calculator:

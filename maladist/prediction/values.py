@@ -62,7 +62,8 @@ def result_values(
     if energy_grid.levels:
         values["energy"] = (("energy",), energy_grid.values, "eV")
         values["dos"] = ((*dims, "energy"), np.tile(dos, (len(rows), 1)) if several else dos, "1/eV")
-    for name in rows[0].keys() & set(schema.SCALARS):
+    # In the order of the schema: that of a set of names is another in every process.
+    for name in (name for name in schema.SCALARS if name in rows[0]):
         # A store has no None; NaN is read back as not known.
         column = np.array([np.nan if row[name] is None else row[name] for row in rows], dtype=np.float64)
         values[name] = (dims, column if several else column[0], "1" if name == "n_electrons" else "eV")

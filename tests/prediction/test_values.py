@@ -32,7 +32,7 @@ def test_at_one_temperature_scalars_have_no_dim_and_unknown_terms_are_nan() -> N
     assert values["hartree_eV"][0] == () and float(values["hartree_eV"][1]) == 1.5
     assert np.isnan(values["xc_eV"][1]) and np.isnan(values["total_free_energy_eV"][1])
     assert float(values["n_electrons"][1]) == pytest.approx(4.0, abs=1e-9)
-    assert set(schema.SCALARS) <= set(values)
+    assert [name for name in values if name in schema.SCALARS] == list(schema.SCALARS)
 
 
 def test_at_several_temperatures_every_scalar_has_one_value_for_each() -> None:
