@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import ase.data
 import numpy as np
@@ -15,7 +16,13 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from maladist.arrays import Array, Indices, Numbers
-from maladist.grid import Block, Grid
+from maladist.grid import Block, Blocks, Grid
+
+_FINE: Final = 8
+"""Bins in a cutoff where atoms are only counted."""
+
+_MOST_BINS: Final = 128
+"""Of these bins, along a direction: 16 MiB together."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +128,26 @@ class CellList:
         """Atoms that the points of a block can see."""
         shape = np.array(grid.shape)
         return self.around(np.array(block.start) / shape, (np.array(block.stop) - 1) / shape)
+
+    def most_near(self, blocks: Blocks) -> int:
+        """Atoms, images apart, that the points of any block can see at most: a bound from above, for every block.
+
+        Atoms are counted in bins much narrower than the cutoff. A block's widened parallelepiped touches bins that are
+        a product of those along each direction, so all blocks together cost three products of small matrices.
+        """
+        bins = np.clip(np.ceil(_FINE / self._reach), 1, _MOST_BINS).astype(np.int64)
+        at = np.minimum((self._sorted[0] * bins).astype(np.int64), bins - 1)
+        counts = np.bincount(np.ravel_multi_index(tuple(at.T), tuple(bins)), minlength=bins.prod())
+        found = counts.reshape(bins).astype(float)
+        for n, size, reach, b in zip(blocks.grid.shape, blocks.block_shape, self._reach, bins, strict=True):
+            starts = np.arange(0, n, size)
+            # Wider by a rounding: where `around` takes an atom at the very edge, its bin is counted.
+            low, high = starts / n - reach - 1e-9, (np.minimum(starts + size, n) - 1) / n + reach + 1e-9
+            first, last = np.floor(low * b).astype(np.int64), np.floor(high * b).astype(np.int64)
+            # Of all images of a bin the first that is not below the region: it is touched if it is not above.
+            image = first[:, None] + (np.arange(b) - first[:, None]) % b
+            found = np.tensordot(found, image <= last[:, None], axes=(0, 1))
+        return int(found.max())
 
 
 def nearest_distances(cell: Array, positions: Array, numbers: Numbers, within: float) -> dict[str, float]:

@@ -57,3 +57,25 @@ def test_atoms_on_the_cells_faces_are_found_on_both_sides() -> None:
     cell = np.diag([6.0, 6.0, 6.0])
     seen = CellList(cell, np.array([[0.0, 3.0, 3.0], [6.0 - 1e-17, 1.0, 1.0]]), np.array([1, 2], np.int16), 2.0)
     assert {round(float(x), 6) for x in seen.around([0, 0, 0], [1, 1, 1]).positions[:, 0]} == {0.0, 6.0}
+
+
+@pytest.mark.parametrize("name", CELLS)
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10**6), cutoff=st.floats(0.5, 5.0), edge=st.integers(1, 8))
+def test_no_block_sees_more_atoms_than_the_bound(name: str, seed: int, cutoff: float, edge: int) -> None:
+    rng, cell = np.random.default_rng(seed), CELLS[name]
+    # Some on planes of the grid, where roundings decide.
+    fractional = np.concatenate([rng.uniform(-1.5, 2.5, (30, 3)), rng.integers(0, 8, (10, 3)) / 8])
+    atoms = CellList(cell, fractional @ cell, np.full(40, 4, np.int16), cutoff)
+    blocks = Grid(cell.tolist(), (8, 7, 6)).blocks((edge, 2, 3))
+    seen = [len(np.unique(atoms.near_block(blocks.grid, block).indices)) for block in blocks]
+    assert max(seen) <= atoms.most_near(blocks) <= 40
+
+
+def test_the_bound_of_a_large_cell_is_close_to_what_a_block_sees() -> None:
+    """A bin, an eighth of the cutoff, more at either end: 27 Å in place of 26 Å, a volume 1.12 times as large."""
+    cell = np.diag([60.0, 60.0, 60.0])
+    atoms = CellList(cell, np.random.default_rng(0).uniform(0, 60, (8000, 3)), np.full(8000, 4, np.int16), 4.0)
+    blocks = Grid(cell.tolist(), (30, 30, 30)).blocks((10, 10, 10))
+    seen = max(len(np.unique(atoms.near_block(blocks.grid, block).indices)) for block in blocks)
+    assert seen <= atoms.most_near(blocks) <= 1.15 * seen

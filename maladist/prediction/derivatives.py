@@ -135,6 +135,18 @@ def differentiate_block(block: Block, atoms: LocalAtoms, blob: ModelBlob, work: 
     return Report(block.index, worker_name(), start, time.time(), peak_memory(), clock.seconds)
 
 
+def time_derivatives(points: Array, atoms: LocalAtoms, blob: ModelBlob, numerics: Numerics, temperatures: int) -> float:
+    """Seconds that the second pass over points takes here, at a number of temperatures; nothing is kept."""
+    here = numerics.here()
+    model = worker_model(blob, here)
+    # Zeros take as long as any other cotangents.
+    none = np.zeros(model.energy_grid.levels)
+    cotangents = Cotangents(np.tile(none, (temperatures, 1)), none, share=0.0, mean=0.0, voxel_volume=1.0)
+    start = time.perf_counter()
+    derivatives_of_points(points, np.zeros(len(points)), atoms, model, cotangents, here, Clock())
+    return time.perf_counter() - start
+
+
 def row_of(share: Share, atoms: LocalAtoms, width: int) -> Array:
     """A share as a row of the record: virials, then index (−1 where there is none) and gradient of each atom.
 

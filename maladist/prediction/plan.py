@@ -8,13 +8,12 @@ hold at one time and are held against a worker's peak in a test.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Unpack
 
 import ase
-import numpy as np
 from distributed import Client
 
 from maladist.cluster import client_or_local
@@ -27,7 +26,7 @@ from maladist.parallel.blocking import choose_block
 from maladist.parallel.workers import IDLE_BYTES, Workers
 from maladist.physics.fermi import window_modes
 from maladist.prediction.block import time_ldos
-from maladist.prediction.derivatives import derivative_row_length
+from maladist.prediction.derivatives import derivative_row_length, time_derivatives
 from maladist.prediction.fields import one_task_bytes, potential_bytes
 from maladist.prediction.options import Chunks, Options
 from maladist.prediction.setup import Setup, setup
@@ -35,7 +34,6 @@ from maladist.prediction.tally import row_length
 from maladist.reprs import html_table, size
 
 _ADJOINT_BYTES: Final = 256 * 2**20  # what autograd holds of descriptors, for a batch
-_FEW_ATOMS: Final = 512  # up to which a row of the second pass has room for all
 _KERNEL_BYTES: Final = 24 * 2**20  # what descriptors hold of their own, for a batch
 
 
@@ -78,7 +76,7 @@ class Plan:
         Peak of the task that computes what forces and stress need of the whole density, were it one; 0 where they are
         not wanted.
     seen_atoms
-        Most atoms, images apart, that a block sees; 0 alike.
+        Atoms, images apart, that a block sees at most, bounded from above; 0 alike.
     """
 
     grid: Grid
@@ -176,7 +174,7 @@ def make_plan(setup: Setup, workers: Workers, chunks: Chunks = "auto") -> Plan:
     kept = 4 * (int(model.domain is not None) + sum(n for name, n in widths.items() if name in setup.keep))
     # The middle block stands for all: what it sees is what a block sees on the average.
     seen = setup.cell_list.near_block(grid, blocks[len(blocks) // 2])
-    seen_atoms = most_atoms(setup, blocks) if setup.derivatives else 0
+    seen_atoms = setup.cell_list.most_near(blocks) if setup.derivatives else 0
     plan = Plan(
         grid=grid,
         block_shape=shape,
@@ -236,15 +234,22 @@ def plan(
 
 
 def _forecast(ready: Setup, planned: Plan, client: Client) -> float:
-    """Wall seconds: the middle block's, warmed up, times the number of blocks over the number of threads."""
+    """Wall seconds: the middle block's in each pass, warmed up, times the number of blocks over that of the threads."""
     block = planned.blocks[len(planned.blocks) // 2]
     seen = ready.cell_list.near_block(planned.grid, block).without_indices()
     arguments = (planned.grid.points(block), seen, ready.blob, ready.numerics)
-    # Twice: the first compiles the kernel and decodes the model, which a run does once.
-    for i in range(2):
-        jobs = [waves.NamedJob(f"calibration{i}", *arguments)]
-        (seconds,) = waves.run(client, time_ldos, jobs, run_key="plan", resources=planned.resources)
-    return float(seconds) * len(planned.blocks) / max(1, min(planned.n_threads, len(planned.blocks)))
+
+    def timed(name: str, task: Callable[..., float], *more: object) -> float:
+        # Twice: the first compiles the kernel and decodes the model, which a run does once.
+        for i in range(2):
+            jobs = [waves.NamedJob(f"{name}{i}", *arguments, *more)]
+            (seconds,) = waves.run(client, task, jobs, run_key="plan", resources=planned.resources)
+        return float(seconds)
+
+    seconds = timed("calibration", time_ldos)
+    if ready.derivatives:
+        seconds += timed("calibration of forces ", time_derivatives, len(planned.temperatures))
+    return seconds * len(planned.blocks) / max(1, min(planned.n_threads, len(planned.blocks)))
 
 
 def task_bytes(n_points: int, model: LDOSModel, n_modes: int, keep: Sequence[str], itemsize: int) -> int:
@@ -272,14 +277,6 @@ def most_bytes(n_points: int, setup: Setup, n_modes: int) -> int:
     """Peak memory of any task of a block of n_points."""
     first = task_bytes(n_points, setup.model, n_modes, setup.keep, setup.numerics.itemsize)
     return max(first, back_bytes(n_points, setup)) if setup.derivatives else first
-
-
-def most_atoms(setup: Setup, blocks: Blocks) -> int:
-    """Most atoms of the cell, images apart, that a block sees; of a small cell all."""
-    n_atoms, cells, grid = setup.system.n_atoms, setup.cell_list, setup.system.grid
-    if n_atoms <= _FEW_ATOMS:
-        return n_atoms
-    return max(len(np.unique(np.asarray(cells.near_block(grid, block).indices))) for block in blocks)
 
 
 def expected_modes(setup: Setup) -> int:

@@ -19,7 +19,7 @@ from maladist.io.samples import write_rows
 from maladist.learning.loss import Sensitivity
 from maladist.parallel import waves
 from maladist.physics.double_counting import double_counting_potential
-from maladist.physics.fermi import fermi_weights
+from maladist.physics.fermi import number_slopes
 
 
 def potentials(
@@ -125,13 +125,7 @@ def centred(
 
 def density_by_fermi_level(snapshot: Snapshot, felt: Sensitivity, correction: bool) -> torch.Tensor:
     """∂n/∂μ from the LDOS at the DFT's Fermi level, (Nx, Ny, Nz) float64, 1/(Å³ eV)."""
-    # A central difference: the weights are smooth on the scale of k_B T, some 25 meV at room temperature.
-    step = 1e-3  # eV
-    high, low = (
-        fermi_weights(snapshot.energies, felt.fermi_energy + s, felt.temperature, correction=correction).number
-        for s in (step, -step)
-    )
-    weights = ((high - low) / (2 * step)).numpy()
+    weights = number_slopes(snapshot.energies, felt.fermi_energy, felt.temperature, correction=correction).numpy()
     if snapshot.resampling is not None:
         # Weights of the levels on disk, so that the LDOS itself need not be resampled point by point.
         weights = snapshot.resampling.astype(float) @ weights

@@ -90,6 +90,18 @@ def test_a_calibrated_plan_tells_the_time(atoms: Atoms, model: LDOSModel, client
     assert dict(planned.rows())["time of the blocks"].startswith("about")
 
 
+def test_the_forecast_of_a_run_with_forces_has_their_pass(
+    atoms: Atoms, model: LDOSModel, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each pass is given its own seconds here: real ones of so small a block are noise."""
+    monkeypatch.setattr("maladist.prediction.plan.time_ldos", lambda *_: 1.0)
+    plain = maladist.plan(atoms, model, client=client, chunks=(6, 7, 9)).seconds
+    real = maladist.plan(atoms, model, client=client, chunks=(6, 7, 9), forces=True).seconds
+    assert plain is not None and real is not None and real > plain
+    monkeypatch.setattr("maladist.prediction.plan.time_derivatives", lambda *_: 3.0)
+    assert maladist.plan(atoms, model, client=client, chunks=(6, 7, 9), stress=True).seconds == 4 * plain
+
+
 def test_a_block_that_fails_in_the_calibration_is_named(atoms: Atoms, model: LDOSModel, client: Client) -> None:
     with pytest.raises(BlockError, match="block calibration0 failed: RuntimeError: Expected one of cpu"):
         maladist.plan(atoms, model, client=client, device="nonsense")
