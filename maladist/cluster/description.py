@@ -16,12 +16,14 @@ The options that batch systems are told as text (``walltime``, ``account``, line
 as they are written. Options that are not named here go on to the class, which refuses what it does not know.
 
 A description is a program: lines of the job script (``job_script_prologue``, ``job_extra_directives``), commands such
-as ``python`` and ``submit_command_extra``, ``worker_extra_args`` with ``--preload``, and Dask's own ``config`` are run
-as they are, with the rights of whoever names the file. Take one from others only as you would take a shell script.
+as ``python`` and ``submit_command_extra``, ``worker_extra_args`` with ``--preload``, Dask's own ``config`` and whatever
+else is marked `RUNS` below are run as they are, with the rights of whoever names the file. Take one from others only as
+you would take a shell script; `commands` lists them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal
@@ -43,6 +45,10 @@ BATCH: Final = {
 }
 """Batch systems: the class of dask_jobqueue and the command that submits."""
 
+RUNS: Final = "a program, part of one, or what loads one"
+"""Mark of a field whose value is run as it is."""
+
+_IN_A_SHELL: Final = re.compile(r"[;&|<>`\n]|\$\(")  # what begins another command, or writes a file, in a job script
 _SMALLEST_WORKER: Final = 10**8  # bytes that no worker starts with: a smaller bare number was meant in another unit
 
 
@@ -111,7 +117,7 @@ class Description(Section):
 
     kind: str
     security: bool | dict[str, bool | Text] | None = None
-    config: Options = Field(default={})
+    config: Annotated[Options, RUNS] = Field(default={})
 
 
 class Running(Description):
@@ -180,8 +186,8 @@ class Kubernetes(Started):
     kind: Literal["kubernetes"]
     name: Text | None = None
     namespace: Text | None = None
-    env: dict[str, Text] | list[object] | None = None
-    custom_cluster_spec: dict[str, object] | None = None
+    env: Annotated[dict[str, Text] | list[object] | None, RUNS] = None
+    custom_cluster_spec: Annotated[dict[str, object] | None, RUNS] = None
 
 
 class Batch(Started):
@@ -208,17 +214,17 @@ class Batch(Started):
     local_directory: Text | None = None
     log_directory: Text | None = None
     shared_temp_directory: Text | None = None
-    python: Text | None = None
-    shebang: Text | None = None
-    worker_command: Text | None = None
+    python: Annotated[Text | None, RUNS] = None
+    shebang: Annotated[Text | None, RUNS] = None
+    worker_command: Annotated[Text | None, RUNS] = None
     death_timeout: int | float | Text | None = None
-    worker_extra_args: Texts | None = None
-    job_extra_directives: Texts | dict[str, bool | Text] | None = None
-    job_script_prologue: Texts | None = None
+    worker_extra_args: Annotated[Texts | None, RUNS] = None
+    job_extra_directives: Annotated[Texts | dict[str, bool | Text] | None, RUNS] = None
+    job_script_prologue: Annotated[Texts | None, RUNS] = None
     job_directives_skip: Texts | None = None
-    submit_command_extra: Texts | None = None
-    cancel_command_extra: Texts | None = None
-    scheduler_options: dict[str, Option] | None = None
+    submit_command_extra: Annotated[Texts | None, RUNS] = None
+    cancel_command_extra: Annotated[Texts | None, RUNS] = None
+    scheduler_options: Annotated[dict[str, Option] | None, RUNS] = None
 
     @model_validator(mode="after")
     def _directives_fit(self) -> Batch:
@@ -292,6 +298,20 @@ def describe(cluster: str | Path | Mapping[str, Any], workers: int | None = None
         values.pop("adaptive", None)
     # Only what was given goes on: the defaults are those of the kind's class, and of Dask's own configuration.
     return _KINDS[kind].of(values, source).model_dump(exclude_unset=True)
+
+
+def commands(description: Mapping[str, Any]) -> dict[str, object]:
+    """What a description from `describe` has run, by its key.
+
+    These are the fields marked `RUNS`; options that are not named here, since the kind's class may run them (as a
+    LocalCluster does ``preload``); and texts that a job script's shell would take for more than a word.
+    """
+    fields = _KINDS[description["kind"]].model_fields
+    return {
+        key: value
+        for key, value in description.items()
+        if value is not None and (key not in fields or RUNS in fields[key].metadata or _IN_A_SHELL.search(str(value)))
+    }
 
 
 def _given(cluster: str | Path | Mapping[str, Any]) -> tuple[Mapping[Any, object], str]:

@@ -9,22 +9,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
 
 from distributed import Client
 
-from maladist.cluster.description import describe
+from maladist.cluster.description import commands, describe
 from maladist.cluster.start import check_answers, cluster
 from maladist.errors import ClusterError
-
-_RUN: Final = ("python", "submit_command_extra", "job_extra_directives", "job_script_prologue", "worker_extra_args")
-"""Keys of a description that are commands or parts of such, run as they are."""
-
-
-def _listed(value: object) -> list[object]:
-    if isinstance(value, Mapping):
-        return [f"{key} = {one}" for key, one in value.items()]
-    return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]
 
 
 def hold(
@@ -54,8 +44,9 @@ def hold(
     if told["kind"] == "address":
         raise ClusterError("cluster", "a cluster that is running", "the description of one to start")
     _check_free(Path(file))
-    if lines := [str(line) for key in _RUN for line in _listed(told.get(key))]:
-        say(f"runs what the description says: {'; '.join(lines)}")
+    for key, value in commands(told).items():
+        lines = value if isinstance(value, list) else [value]
+        say(f"runs what the description says, {key}: {'; '.join(map(str, lines))}")
     with _until_stopped() as stopped, cluster(description, workers) as client, scheduler_file(client, file):
         # Said only now: by the time that a user reads it, the file is there and workers answer.
         say(f"scheduler {client.scheduler.address}, dashboard {client.dashboard_link}")

@@ -85,16 +85,45 @@ def test_a_place_for_the_scheduler_file_is_looked_at_before_workers_start(
     assert file.read_text() == "mine"
 
 
-def test_commands_of_a_description_are_shown_before_they_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+SLURM = {"kind": "slurm", "cores": 1, "memory": "1GB", "interface": "lo", "queue": "short", "walltime": "04:00:00"}
+LOCAL, PODS = {"kind": "local", "threads_per_worker": 2}, {"kind": "kubernetes", "name": "two"}
+
+
+@pytest.mark.parametrize(
+    ("told", "key", "value", "shown"),
+    [
+        (SLURM, "python", "/opt/python", "/opt/python"),
+        (SLURM, "shebang", "#!/bin/zsh", "#!/bin/zsh"),
+        (SLURM, "worker_command", "my.worker", "my.worker"),
+        (SLURM, "worker_extra_args", ["--preload", "x.py"], "--preload; x.py"),
+        (SLURM, "job_extra_directives", ["--exclusive"], "--exclusive"),
+        ({**SLURM, "kind": "htcondor"}, "job_extra_directives", {"executable": "x.sh"}, "{'executable': 'x.sh'}"),
+        (SLURM, "job_script_prologue", ["module load x", "y"], "module load x; y"),
+        (SLURM, "submit_command_extra", ["--wrap", "x"], "--wrap; x"),
+        (SLURM, "cancel_command_extra", ["--me"], "--me"),
+        (SLURM, "scheduler_options", {"preload": "x.py"}, "{'preload': 'x.py'}"),
+        (SLURM, "config", {"distributed.worker.preload": "x.py"}, "{'distributed.worker.preload': 'x.py'}"),
+        (SLURM, "queue", "short\nrm -r x", "short\nrm -r x"),
+        (SLURM, "local_directory", "$(x.sh)", "$(x.sh)"),
+        (LOCAL, "preload", "x.py", "x.py"),
+        (LOCAL, "worker_class", "x.Worker", "x.Worker"),
+        (LOCAL, "config", {"distributed.nanny.preload": "x.py"}, "{'distributed.nanny.preload': 'x.py'}"),
+        (PODS, "custom_cluster_spec", {"spec": {}}, "{'spec': {}}"),
+        (PODS, "image", "x", "x"),
+        (PODS, "env", {"PYTHONPATH": "x"}, "{'PYTHONPATH': 'x'}"),
+    ],
+)
+def test_what_a_description_has_run_is_shown_before_it_runs(
+    told: dict[str, object], key: str, value: object, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def started(*_: Any) -> None:
         raise ClusterError("cluster", "started", "a test")
 
     said: list[str] = []
     monkeypatch.setattr(sys.modules["maladist.cluster.hold"], "cluster", started)
-    told = {"kind": "slurm", "cores": 1, "memory": "1GB", "interface": "lo", "job_script_prologue": ["module load x"]}
     with pytest.raises(ClusterError, match="started"):
-        hold({**told, "job_extra_directives": ["--exclusive"]}, tmp_path / "two.json", workers=1, say=said.append)
-    assert said == ["runs what the description says: --exclusive; module load x"]
+        hold(told, tmp_path / "two.json", workers=1, say=said.append)
+    assert said == []  # nothing of a description that tells no commands
     with pytest.raises(ClusterError, match="started"):
-        hold("local", tmp_path / "two.json", say=said.append)
-    assert len(said) == 1  # nothing of a description that tells no commands
+        hold({**told, key: value}, tmp_path / "two.json", workers=1, say=said.append)
+    assert said == [f"runs what the description says, {key}: {shown}"]
