@@ -86,6 +86,8 @@ def _foreign(path: Path, shown: str, given: str, default: str) -> list[ase.Atoms
     index = string2index(given or default)
     limit = _SECONDS + path.stat().st_size / _BYTES_PER_SECOND
     wanted = "a file of atoms in a format that ASE knows, undamaged"
+    if path.suffix == ".traj":  # ASE goes to a frame without reading the others
+        wanted += f" (of one that was cut, {shown}@:N takes the first N frames)"
     # ASE warns where it guesses: such doubts are passed on with the file's name, or refused.
     caught = warnings.catch_warnings(record=True)
     with refusing(shown, wanted, AtomsError, argument="atoms"), deadline(limit), caught as doubts:

@@ -85,6 +85,8 @@ def molecular_dynamics(
     ------
     InputError
         The trajectory exists, or the atoms flew apart.
+    OutputError
+        The trajectory cannot be written, or not any further: the frames that it holds are kept.
     """
     trajectory = Path(trajectory)
     if trajectory.exists():
@@ -111,10 +113,26 @@ def molecular_dynamics(
         with Trajectory(trajectory) as reader:
             return list(reader)
     except OSError as error:
-        with suppress(OSError):
-            trajectory.unlink()  # else the same command would find it there
+        kept, remedy = _whole_frames(trajectory), ""
+        if kept:
+            remedy = (
+                f"Its {kept} whole frames are kept: maladist sample trajectory '{trajectory}@:{kept}' takes of them."
+            )
+        else:
+            with suppress(OSError):
+                trajectory.unlink()  # else the same command would find it there
         came = f"{trajectory} cannot be written ({error.strerror or error})"
-        raise OutputError("trajectory", came, "a place that can be written to and has room") from error
+        raise OutputError("trajectory", came, "a place that can be written to and has room", remedy) from error
+
+
+def _whole_frames(trajectory: Path) -> int:
+    """How many frames of a trajectory can be read: all that its header tells but those that the file was cut in."""
+    with suppress(OSError, ValueError, IndexError), Trajectory(trajectory) as reader:
+        for count in range(len(reader), 0, -1):
+            with suppress(OSError, ValueError, KeyError, IndexError):
+                _ = reader[count - 1]
+                return count
+    return 0
 
 
 def _frames(step: Langevin, moving: ase.Atoms, count: int, every: int, writer: TrajectoryWriter) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from ase.build import bulk
 from ase.io import read
+from ase.io.trajectory import TrajectoryWriter
 
 from maladist.cli.app import main
-from maladist.errors import InputError
+from maladist.errors import AtomsError, InputError, OutputError
+from maladist.io.structures import read_frames
 from maladist.sampling.calculators import calculator_of
-from maladist.sampling.dynamics import Dynamics, molecular_dynamics
+from maladist.sampling.dynamics import Dynamics, _whole_frames, molecular_dynamics
 
 ALUMINIUM = bulk("Al", cubic=True) * (2, 2, 2)
 
@@ -39,6 +43,47 @@ def test_a_seed_gives_the_same_trajectory_and_a_file_is_never_replaced(tmp_path:
     assert np.abs(first - run(2, "c.traj")).max() > 1e-3
     with pytest.raises(InputError, match="exists"):
         run(1, "a.traj")
+
+
+@pytest.mark.parametrize("room", [0, 4])
+def test_a_disk_that_fills_leaves_the_frames_that_were_written(
+    room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, write = tmp_path / "al.traj", TrajectoryWriter.write
+
+    def full(writer: TrajectoryWriter) -> None:
+        if path.stat().st_size > size:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(writer)
+
+    monkeypatch.setattr(TrajectoryWriter, "write", full)
+    thermal = Dynamics(temperature=300, steps=20, every=2)
+    size = np.inf
+    with calculator_of("emt", ALUMINIUM) as emt:
+        frames = molecular_dynamics(ALUMINIUM, emt, thermal, path)
+    size = path.stat().st_size * (room - 0.5) / len(frames)
+    path.unlink()
+    with calculator_of("emt", ALUMINIUM) as emt, pytest.raises(OutputError, match="No space left") as error:
+        molecular_dynamics(ALUMINIUM, emt, thermal, path)
+    if room == 0:
+        assert not path.exists() and "kept" not in str(error.value)
+        return
+    kept = read(path, ":")
+    assert len(kept) == room and f"Its {room} whole frames are kept" in str(error.value)
+    for a, b in zip(kept, frames, strict=False):
+        np.testing.assert_array_equal(a.positions, b.positions)
+
+
+def test_a_trajectory_whose_end_was_lost_is_read_up_to_there(tmp_path: Path) -> None:
+    path = tmp_path / "al.traj"
+    with calculator_of("emt", ALUMINIUM) as emt:
+        molecular_dynamics(ALUMINIUM, emt, Dynamics(temperature=300, steps=20, every=2), path)
+    assert _whole_frames(path) == 10
+    os.truncate(path, path.stat().st_size - 100)
+    assert _whole_frames(path) == 9
+    with pytest.raises(AtomsError, match=r"al\.traj@:N takes the first N frames"):
+        read_frames(str(path))
+    assert len(read_frames(f"{path}@:9")) == 9
 
 
 @pytest.mark.parametrize(
