@@ -1,14 +1,12 @@
-"""`make model-domain`: where the shipped model has been trained, from the seeds of its data alone; no DFT is needed.
+"""How well the shipped model's distance, and others, tell cells like its training's from others; no DFT is needed.
 
-The cells of `model_data.py` are drawn again and described at as many random points as the training took of each. The
-weights of the model stay as they are. With --table, instead: how well it, and others, tell cells from one another.
+The cells of `model_data.py` are drawn again, from their seeds, and described at as many random points as the training
+took of each. It prints the table of `maladist.learning.domain`.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -20,7 +18,6 @@ import maladist
 from maladist import LDOSModel
 from maladist.descriptors import evaluate
 from maladist.grid import Grid
-from maladist.io.shipped import shipped_models
 from maladist.learning.domain import MARGIN, TAIL, CellRange, fit_domain
 from maladist.neighbors import CellList
 from maladist.physics.system import System, wrapped
@@ -51,9 +48,7 @@ def described(cells: Iterable[Atoms], model: LDOSModel, points: int, seed: int) 
 
 
 def main() -> None:
-    """Fit the domain and write it into the shipped model, or print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--table", action="store_true")
+    """Print the table."""
     model = maladist.load_model(NAME)
     cells, trained_on = snapshots(), model.provenance["trained on"]
     train = [atoms for name, atoms in cells.items() if name in trained_on]
@@ -63,12 +58,7 @@ def main() -> None:
     off = model.input_scaler.transform(rows.double()).mean(0).abs().max()
     print(f"mean of the whitened descriptors: {off:.3f} of their spread at most, where the training's is 0")
     assert off < 0.02, "these are not the cells that the model was trained on"
-    if parser.parse_args().table:
-        table(model, rows, held_rows)
-        return
-    domain = fit_domain(CellRange.of_all([system_of(a, model) for a in train]), rows, held_rows, model.input_scaler)
-    path = maladist.save_model(replace(model, domain=domain), shipped_models()[NAME].file)
-    print(f"{path}: {domain.cells}; limit {domain.limit:.3f}")
+    table(model, rows, held_rows)
 
 
 def table(model: LDOSModel, rows: torch.Tensor, held: torch.Tensor) -> None:

@@ -31,7 +31,7 @@ def evaluate(
     json: Path | None = None,
     plots: Path | None = None,
 ) -> None:
-    """Hold a model against DFT: errors of LDOS, DOS, density, N, Fermi level and every energy, by snapshot and in all.
+    """Hold a model against DFT: errors of LDOS, DOS, density, N, Fermi level, every energy and forces, by snapshot.
 
     Parameters
     ----------

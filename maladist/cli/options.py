@@ -124,8 +124,8 @@ class RunOptions(BlockFlags):
     keep
         Fields to keep in the store: ldos, descriptors, or both with a comma.
     strict
-        Refuse a cell outside of the model's training: before the blocks where its volume, distances or temperature
-        tell, else after them; the store is then left unfinished.
+        Refuse a cell outside of the model's training: before the blocks where its volume, distances, temperature or a
+        sample of its points tell, else after them; the store is then left unfinished.
     forces
         Forces on the atoms, by a second pass over the blocks.
     stress

@@ -16,7 +16,7 @@ product with eight columns.
 
 **Why this one.** Percent of the points outside, all limits made alike from the ten validation cells of be-1000K: the
 highest of 270 new cells like the training's, the lowest of 20 with a vacancy in 16 or 54 sites, of 10 cells with
-displacements of 0.2 Å, and of bcc and fcc of the same density (`notebooks/model_domain.py --table`). Of a slab's points
+displacements of 0.2 Å, and of bcc and fcc of the same density (`notebooks/model_domain.py`). Of a slab's points
 each puts the 63 to 66 % outside that see the vacuum; of 0.6 Å, and of twice the volume, all or nearly.
 
     distance                    like the training's  vacancy, 16  vacancy, 54  0.2 Å  bcc  fcc

@@ -4,7 +4,9 @@ A hundred thousand blocks put into the scheduler at once would cost it hundreds 
 flat. A task whose worker dies is given to another by Dask, and after `allowed-failures` deaths (3 of Dask's) once more
 by us: where workers come and go, some task is always unlucky. One whose workers keep dying, or that raises, ends the
 run with the block's name, and everything that was finished stays in the store. The error leaves `run` when the run's
-other tasks have come to their end, so that whoever cleans up after it is alone with the files.
+other tasks have come to their end, so that whoever cleans up after it is alone with the files. Not so an error of the
+caller's own loop over the results, which `run` never sees: its tasks are cancelled, and those that run go on to their
+end while the error is on its way.
 
 What a task refuses (`InputError`, `OSError`) comes back as its answer: it is told once, where the run was called, and
 Dask's workers, who print the traceback of every task that raises, have nothing to print.

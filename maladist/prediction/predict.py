@@ -77,8 +77,9 @@ def predict(
     keep
         Fields to be kept in the store: any of 'ldos' and 'descriptors'.
     strict
-        Whether to refuse a cell outside of the model's training, in place of a warning. What its volume, distances and
-        temperature do not tell is known when the blocks are computed: the store is then left unfinished.
+        Whether to refuse a cell outside of the model's training, in place of a warning. What its volume, distances,
+        temperature and a sample of its points do not tell is known when the blocks are computed: the store is then left
+        unfinished.
     forces
         Forces −∂A/∂R, ``forces`` (atom, xyz) in eV/Å, by a second pass over the blocks.
     stress
