@@ -14,7 +14,7 @@ import pytest
 import torch
 from distributed import Client
 
-from maladist import TrainConfig, train
+from maladist import TrainConfig, predict, train
 from maladist.datasets.snapshots import Snapshot, find_snapshots
 from maladist.descriptors import BispectrumSpec
 from maladist.descriptors.dispatch import evaluate
@@ -27,8 +27,10 @@ from maladist.learning.network import FeedForward
 from maladist.learning.outputs import Outputs
 from maladist.learning.scaling import Moments, Scaler
 from maladist.neighbors import CellList
+from maladist.testing import be_atoms, tiny_model, with_density_channel
 from maladist.training.forces import ForceLoss, coarser, force_labels
 from maladist.training.potential import energetic
+from tests.prediction.free_energy import solve
 
 PSEUDOPOTENTIALS = Path(__file__).parents[1] / "data" / "pseudopotentials"
 CPU = torch.device("cpu")
@@ -81,6 +83,39 @@ def test_the_loss_is_the_square_of_what_displacements_change(
     ]
     wanted = np.mean((np.array(slopes) - targets) ** 2) / (3 * system.n_atoms)
     assert float(loss(network.float(), 0).detach()) == pytest.approx(wanted, rel=1e-4)  # float32
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("channel", [True, False])
+def test_a_model_has_no_error_against_forces_that_it_predicts(channel: bool, tmp_path: Path, client: Client) -> None:
+    """`predict`, whose forces are differences of its A, knows nothing of labels: signs, u(r) and its grid are held.
+
+    The forces are of 2.0 eV/Å. What is left, measured: 8e-5 eV/Å with a channel, 5e-5 without, by the coarser grid of
+    the labels (7e-4 and 2e-4 on 18×20×28 points). A core term of the wrong sign leaves 0.5, u(r) of the wrong sign or
+    none 0.02 to 0.05, one voxel of the coarser grid beside it 0.006 to 0.02, taken at the nearest point 0.003 to 0.004.
+    """
+    model, grid = tiny_model(), (24, 24, 36)
+    if channel:
+        # The loss takes the channel as it is: this one holds N electrons, as one that has learnt does.
+        model = with_density_channel(model)
+        share, learnt = solve(be_atoms(), model, grid=grid).share, model.density_scaler
+        assert learnt is not None
+        model = replace(model, density_scaler=replace(learnt, shift=learnt.shift * share, scale=learnt.scale * share))
+    store = tmp_path / "own.zarr"
+    found = predict(
+        be_atoms(), model, grid=grid, client=client, store=store, keep=("ldos",), precision="float64", forces=True
+    )
+    assert found.forces is not None and np.sqrt(np.mean(found.forces**2)) > 1.5
+    level = ((), np.array(found.fermi_energy), "eV")
+    datasets.copy_reference(store, {}, {"fermi_energy_eV": level, "forces": (("atom", "xyz"), found.forces, "eV/Å")})
+    stores.seal(store, "reference")
+    own, correction = Snapshot.read(store), bool(found.dataset.attrs["broadening_correction"])
+    (labels,) = force_labels(
+        [own], model.descriptor, model.elements, tmp_path, client, seed=0, correction=correction, channel=channel
+    )
+    felt = labels.felt.weights(own.energies, correction=correction)[None]
+    loss = ForceLoss([labels], felt, model.input_scaler, Outputs(model.output_scaler, model.density_scaler))
+    assert float(loss(model.network, 0).detach()) ** 0.5 < 2e-4  # eV/Å
 
 
 def test_labels_of_another_pseudopotential_are_others(snapshot: Snapshot, tmp_path: Path, client: Client) -> None:
@@ -142,7 +177,9 @@ def test_training_on_forces_makes_them_better(small_data_set: Path, tmp_path: Pa
         loss = ForceLoss(labels, felt, model.input_scaler, Outputs(model.output_scaler, model.density_scaler))
         errors[weight] = float(np.mean([float(loss(model.network, i).detach()) for i in range(3)])) ** 0.5
     rms = float(np.sqrt(np.mean([datasets.read_forces(Path(s.path)) ** 2 for s in snapshots])))  # type: ignore[operator]
-    assert errors[1.0] < 0.5 * errors[0.0] and errors[1.0] < 0.3 * rms
+    # Measured: 1.67 eV/Å without, more than no forces at all (0.74); 0.068 with. Twice that for the rounding of another
+    # processor, which 20 epochs amplify; a loss that misses a term or its scale ends at the size of the forces.
+    assert errors[1.0] < 0.1 * errors[0.0] and errors[1.0] < 0.2 * rms
 
 
 def test_data_without_forces_are_refused_by_name_before_a_cluster_is_started(
