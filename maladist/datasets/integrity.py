@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +13,17 @@ from distributed import Client
 
 from maladist.errors import StoreError
 from maladist.io import stores
-from maladist.io.chunks import DIGESTS, WORK, chunk_files, mark, node_type, read_digests, reading, whole
+from maladist.io.chunks import (
+    DIGESTS,
+    WORK,
+    chunk_counts,
+    chunk_files,
+    mark_of,
+    node_type,
+    read_digests,
+    reading,
+    whole,
+)
 from maladist.parallel import waves
 
 _TOGETHER: Final = 64  # chunks of a task
@@ -95,7 +105,7 @@ def _arrays(group: Path) -> list[Path]:
 
 def _verify(root: Path, array: Path, client: Client) -> Verified:
     with reading(array.parent, array.name):
-        chunks = sum(1 for _ in chunk_files(array))
+        chunks = math.prod(chunk_counts(array))
         digest = read_digests(array.parent).arrays.get(array.name)
     # Some chunks a task: a task for each of millions would cost more than reading it.
     starts = range(0, chunks, _TOGETHER)
@@ -116,17 +126,19 @@ def _verify(root: Path, array: Path, client: Client) -> Verified:
 def verify_chunks(array: str, first: int, last: int, sealed: bool) -> _Part:
     """Read some chunks of an array, one after the other."""
     path, marks, size, damage = Path(array), [], 0, []
-    for file in islice(chunk_files(path), first, last):
+    for file in chunk_files(path, first, last):
         index = file.relative_to(path / "c").parts
         which = f"chunk {', '.join(index)}" if index else "the value"
         if not file.exists():
             damage += [f"{which} is lost"] if sealed else []  # an unsealed one may never have been written
-        elif sealed:
-            marks.append(mark(file))
-            damage += [] if whole(file.read_bytes()) else [f"{which} is garbled"]
+            continue
+        size += file.stat().st_size
+        if sealed:
+            content = file.read_bytes()
+            marks.append(mark_of(content))
+            damage += [] if whole(content) else [f"{which} is garbled"]
         else:
             damage += _decoding(path, index, which)
-        size += file.stat().st_size if file.exists() else 0
     return _Part(b"".join(marks), size, tuple(damage))
 
 

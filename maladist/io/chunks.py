@@ -11,17 +11,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
 import os
 import re
 import uuid
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
 import google_crc32c
+import numpy as np
 from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore
@@ -259,13 +260,25 @@ def node_type(path: Path) -> str:
     return str(_json(file).get("node_type", "")) if file.is_file() else ""
 
 
-def chunk_files(array: Path) -> Iterator[Path]:
-    """Files of an array's chunks, in C order, whether they are there or not."""
+def chunk_counts(array: Path) -> tuple[int, ...]:
+    """Numbers of an array's chunks along its axes."""
     facts = _json(array / "zarr.json")
     sizes = facts["chunk_grid"]["configuration"]["chunk_shape"]
-    counts = [-(-n // m) for n, m in zip(facts["shape"], sizes, strict=True)]
-    for index in product(*map(range, counts)):
-        yield array.joinpath("c", *map(str, index))
+    return tuple(-(-n // m) for n, m in zip(facts["shape"], sizes, strict=True))
+
+
+def chunk_files(array: Path, first: int = 0, last: int | None = None) -> Iterator[Path]:
+    """Files of an array's chunks, or of those of a range of numbers, in C order, whether they are there or not."""
+    counts = chunk_counts(array)
+    total = math.prod(counts)
+    # By number: a task of the last of millions need not go through all before it.
+    for number in range(first, total if last is None else min(last, total)):
+        yield array.joinpath("c", *map(str, np.unravel_index(number, counts) if counts else ()))
+
+
+def mark_of(content: bytes) -> bytes:
+    """The mark of a chunk that has been read, as `mark`."""
+    return len(content).to_bytes(8, "little") + content[-4:]
 
 
 def mark(file: Path) -> bytes:

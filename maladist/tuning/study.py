@@ -49,7 +49,7 @@ class Study:
         self.optuna = _optuna()
         self.config = config
         self.distributions = {key: self._distribution(axis) for key, axis in config.search.items()}
-        file = output / f"study.{config.storage}"
+        file = _file(output, config.storage)
         begun = file.exists()
         self.study = self.optuna.create_study(
             storage=self._storage(file),
@@ -174,8 +174,8 @@ class Study:
         return {key: json.loads(v) if key in listed else v for key, v in params.items()}
 
 
-def check_output(config: TuneConfig, output: Path, resume: bool) -> Path:
-    """The study's file; refuses what Optuna does not have, and a folder that another search used.
+def check_output(config: TuneConfig, output: Path, resume: bool) -> None:
+    """Refuse what Optuna does not have, and a folder that another search used.
 
     Raises
     ------
@@ -189,14 +189,16 @@ def check_output(config: TuneConfig, output: Path, resume: bool) -> Path:
     _make(optuna.pruners, config.pruner, "pruner")
     check_folder(output)
     refuse_living(output)
-    file = output / f"study.{config.storage}"
     # A search of the other storage in this folder would share its trials' folders.
-    other = output / ("study.journal" if config.storage == "sqlite" else "study.sqlite")
+    other = _file(output, "journal" if config.storage == "sqlite" else "sqlite")
     if other.exists():
         raise InputError("storage", f"{config.storage}, where {output} holds a search in {other.name}", "the same")
-    if file.exists() and not resume:
+    if _file(output, config.storage).exists() and not resume:
         raise InputError("output", f"{output} holds a search", "a new folder", "Give --resume to go on with it.")
-    return file
+
+
+def _file(output: Path, storage: str) -> Path:
+    return output / f"study.{storage}"
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +50,20 @@ def test_damage_is_told_by_array_and_chunk(data: Path, how: str, client: Client)
     found = {one.name: one.damage for one in verify(data, client)}
     wanted = "chunks are not those that were written" if how == "changed" else f"chunk 150, 0, 0 is {how}"
     assert found == {"snapshots/a/density": (wanted,), "snapshots/a/reference/ewald_eV": ()}
+
+
+def test_a_task_reads_its_own_chunks_once_and_no_others(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    read = Path.open
+
+    def noted(path: Path, *how: Any, **more: Any) -> Any:
+        opened.append(str(path))
+        return read(path, *how, **more)
+
+    monkeypatch.setattr(Path, "open", noted)
+    array = data / "snapshots/a/density"
+    assert not verify_chunks(str(array), 100, 103, sealed=True).damage
+    assert [f for f in opened if "/c/" in f] == [str(array / "c" / str(i) / "0/0") for i in (100, 101, 102)]
 
 
 def test_changed_metadata_and_attributes_are_told(data: Path, client: Client) -> None:

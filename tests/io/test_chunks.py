@@ -9,7 +9,7 @@ import google_crc32c
 import pytest
 
 from maladist.errors import GridError, StoreError
-from maladist.io.chunks import ChunkStore, chunk_files, chunks_digest, mark, metadata_digest, reading, whole
+from maladist.io.chunks import ChunkStore, chunk_files, chunks_digest, mark, mark_of, metadata_digest, reading, whole
 
 
 def sealed(content: bytes) -> bytes:
@@ -39,12 +39,14 @@ def test_a_checksum_finds_every_flipped_bit() -> None:
 def test_chunks_come_in_the_order_of_c_ragged_ones_too(array: Path) -> None:
     names = [str(f.relative_to(array)) for f in chunk_files(array)]
     assert names == ["c/0/0", "c/0/1", "c/1/0", "c/1/1", "c/2/0", "c/2/1"]
+    assert [str(f.relative_to(array)) for f in chunk_files(array, 2, 5)] == names[2:5]
+    assert [str(f.relative_to(array)) for f in chunk_files(array, 5, 99)] == names[5:]
 
 
 def test_a_mark_is_the_length_and_the_checksum(array: Path) -> None:
     first = next(iter(chunk_files(array)))
     content = first.read_bytes()
-    assert mark(first) == len(content).to_bytes(8, "little") + content[-4:]
+    assert mark(first) == mark_of(content) == len(content).to_bytes(8, "little") + content[-4:]
     first.unlink()
     with pytest.raises(StoreError, match="cannot be read"):
         mark(first)

@@ -87,11 +87,11 @@ def test_what_is_searched_cannot_change_and_how_it_is_run_can(tmp_path: Path) ->
 
 
 def test_a_folder_of_another_search_is_refused(tmp_path: Path) -> None:
-    file = check_output(config_of(), tmp_path, resume=False)
-    file.write_text("")
+    check_output(config_of(), tmp_path, resume=False)
+    (tmp_path / "study.journal").write_text("")
     with pytest.raises(InputError, match=r"holds a search; wanted a new folder\. Give --resume"):
         check_output(config_of(), tmp_path, resume=False)
-    assert check_output(config_of(), tmp_path, resume=True) == file
+    check_output(config_of(), tmp_path, resume=True)
     with pytest.raises(InputError, match=r"storage: sqlite, where .* holds a search in study\.journal"):
         check_output(config_of(storage="sqlite"), tmp_path, resume=True)
 
