@@ -27,6 +27,7 @@ from threadpoolctl import threadpool_limits
 from maladist.arrays import Array
 from maladist.descriptors import BispectrumSpec, adjoint, evaluate
 from maladist.descriptors.bispectrum.cpu import operations
+from maladist.descriptors.bispectrum.cpu_adjoint import adjoint_operations
 from maladist.descriptors.bispectrum.lammps import lammps_adjoint
 from maladist.descriptors.bispectrum.su2 import quadrature
 from maladist.errors import DependencyError
@@ -102,15 +103,20 @@ def _rate(backend: str, n_points: int, function: Callable[[], Any]) -> float | N
         return None
 
 
-def flops(backend: str, twojmax: int, precision: str, n: int = 3) -> float:
+def flops(backend: str, twojmax: int, precision: str) -> float:
     """Operations for a point of 'cpu' or 'torch'; of torch the products with constant matrices and over the nodes."""
-    points, seen = block(n, _EDGE[backend])
-    neighbours = np.mean(cKDTree(seen.positions).query_ball_point(points, CUTOFF, return_length=True))
     if backend == "cpu":
-        return operations(twojmax, float(neighbours), np.dtype(precision))
+        return operations(twojmax, _neighbours(backend), np.dtype(precision))
+    neighbours = _neighbours(backend)
     n_moments = sum((j + 1) ** 2 for j in range(twojmax + 1))
     n_products = sum((j1 + 1) * (twojmax + 1 - j1) for j1 in range(twojmax + 1))
     return float(2 * neighbours * n_moments + 2 * len(quadrature(twojmax).weights) * (n_moments + n_products))
+
+
+def _neighbours(backend: str) -> float:
+    """Mean number of atoms in the cutoff of a point."""
+    points, seen = block(3, _EDGE[backend])
+    return float(np.mean(cKDTree(seen.positions).query_ball_point(points, CUTOFF, return_length=True)))
 
 
 def gemm_rate(precision: str) -> float:
@@ -166,10 +172,14 @@ def descriptor_rates(twojmax: int) -> list[dict[str, object]]:
 
 
 def _adjoint_figures(backend: str, twojmax: int, precision: str, speed: float | None) -> dict[str, Any]:
-    """Rate of the adjoint, and its time over that of the descriptors."""
+    """Rate of the adjoint, its time over that of the descriptors, and of 'cpu' the rate of its operations."""
     back = adjoint_rate(backend, twojmax, precision)
     ratio = None if speed is None or back is None else speed / back
-    return {"adjoint_points_per_second": back, "adjoint_over_descriptors": ratio}
+    figures = {"adjoint_points_per_second": back, "adjoint_over_descriptors": ratio}
+    if backend != "cpu" or back is None:
+        return figures
+    counted = adjoint_operations(twojmax, _neighbours(backend), np.dtype(precision))
+    return figures | {"adjoint_flops_per_second": back * counted}
 
 
 def measure(twojmax: Sequence[int]) -> dict[str, Any]:
@@ -240,10 +250,15 @@ def show(found: dict[str, Any], console: Console) -> None:
 
 def _adjoint_table(rows: Sequence[dict[str, Any]]) -> Table:
     table = Table(title="its adjoint: gradients by the atoms")
-    for column in ("twojmax", "precision", "backend", "points/s", "time / descriptors'"):
+    for column in ("twojmax", "precision", "backend", "points/s", "time / descriptors'", "Gflop/s"):
         table.add_column(column, justify="right")
     for row in rows:
         speed, ratio = row["adjoint_points_per_second"], row["adjoint_over_descriptors"]
-        figures = ("absent" if speed is None else f"{speed:,.0f}", "" if ratio is None else f"{ratio:.1f}")
+        done = row.get("adjoint_flops_per_second")
+        figures = (
+            "absent" if speed is None else f"{speed:,.0f}",
+            "" if ratio is None else f"{ratio:.1f}",
+            "" if done is None else f"{done / 1e9:.0f}",
+        )
         table.add_row(str(row["twojmax"]), row["precision"], row["backend"], *figures)
     return table

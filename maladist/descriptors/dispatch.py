@@ -193,7 +193,6 @@ def _by_autograd(kernel: Kernel, request: Request, cotangent: torch.Tensor) -> A
     Σ_k G_k ⊗ R_k + Σ_r G_r ⊗ r with the gradients by atoms and points. Their sum is zero: any origin will do, and the
     middle of the points keeps the two terms, which cancel in part, small.
     """
-    # Any origin gives the same virial but for rounding: see above.
     middle = request.points.mean(axis=0)
     variables = [torch.from_numpy(v - middle).requires_grad_() for v in (request.points, request.positions)]
     with torch.enable_grad():

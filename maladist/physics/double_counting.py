@@ -92,13 +92,13 @@ class Potentials(NamedTuple):
     u
         Derivative by the density, (Nx, Ny, Nz) float64, eV.
     s_g
-        Coefficients of that by the core charge, on the half space, eV.
+        Coefficients of that by the core charge, on the half space, eV; None where there is none.
     strain
         Derivative by a strain at fixed n(r) and n_c(r), (3, 3) float64, eV.
     """
 
     u: Tensor
-    s_g: Tensor
+    s_g: Tensor | None
     strain: Tensor
 
 
@@ -134,12 +134,13 @@ def potentials(density: Tensor, system: System) -> Potentials:
     by_rho = by_n if core_g is None or by_n is None else by_n + gradient(core_g)
     sources = xc_sources(system.xc, n, None if core_g is None else to_real(core_g, grid), by_n, by_rho)
     hartree = n_g * coulomb_kernel(slab, device)
-    u_g, s_g = (
-        to_reciprocal(scalar) + (0 if flux is None else divergence_of(map(to_reciprocal, flux), slab, sphere))
-        for scalar, flux in ((sources.u, sources.u_flux), (sources.s, sources.s_flux))
-    )
+
+    def gathered(scalar: Tensor, flux: Tensor | None) -> Tensor:
+        return to_reciprocal(scalar) + (0 if flux is None else divergence_of(map(to_reciprocal, flux), slab, sphere))
+
+    s_g = None if core_g is None else gathered(sources.s, sources.s_flux)
     strain = sources.strain * grid.voxel_volume - hartree_strain_of(n_g, slab)
-    return Potentials(to_real(u_g - hartree, grid), s_g, strain)
+    return Potentials(to_real(gathered(sources.u, sources.u_flux) - hartree, grid), s_g, strain)
 
 
 def divergence_of(flux_g: Iterable[Tensor], slab: ReciprocalSlab, sphere: Tensor) -> Tensor:

@@ -77,12 +77,17 @@ def reciprocal_energy_of(
     positions: Tensor, charges: Tensor, slab: ReciprocalSlab, smearing: float = SMEARING
 ) -> Tensor:
     """Share (eV) of the reciprocal sum that one slab of :func:`ewald_grid` carries; the shares add up."""
+    return _reciprocal_summands(positions, charges, slab, smearing).sum()
+
+
+def _reciprocal_summands(positions: Tensor, charges: Tensor, slab: ReciprocalSlab, smearing: float) -> Tensor:
+    """Each G's part (eV) of the reciprocal sum, (slab.shape); 0 at G = 0."""
     g2 = slab.squared(positions.device)
     # The inner `where` keeps 1/0 out of the gradient, in which the outer one would make NaN of it.
     kernel = torch.where(g2 > 0, torch.exp(-0.5 * smearing**2 * g2) / torch.where(g2 > 0, g2, 1.0), 0.0)
     s = structure_factors(positions, charges, slab)
     weighted = kernel * slab.multiplicity(positions.device) * (s.real.square() + s.imag.square())
-    return 2 * math.pi * COULOMB / slab.grid.volume * weighted.sum()
+    return 2 * math.pi * COULOMB / slab.grid.volume * weighted
 
 
 def real_space_energy(positions: Tensor, charges: Tensor, cell: npt.ArrayLike, smearing: float = SMEARING) -> Tensor:
@@ -121,15 +126,12 @@ def reciprocal_derivatives_of(
     """
     r = positions.detach().requires_grad_()
     with torch.enable_grad():
-        energy = reciprocal_energy_of(r, charges, slab, smearing)
-        (by_position,) = torch.autograd.grad(energy, r)
-    g2 = slab.squared(r.device)
-    safe = torch.where(g2 > 0, g2, 1.0)
-    s = structure_factors(r.detach(), charges, slab)
-    squared = (s.real.square() + s.imag.square()) * slab.multiplicity(r.device)
-    kernel = torch.where(g2 > 0, torch.exp(-0.5 * smearing**2 * g2) / safe * (smearing**2 + 2 / safe), 0.0)
-    volume = energy.detach() * torch.eye(3, dtype=torch.float64, device=r.device)
-    stretched = 2 * math.pi * COULOMB / slab.grid.volume * slab.outer_sum(kernel * squared)
+        summands = _reciprocal_summands(r, charges, slab, smearing)
+        (by_position,) = torch.autograd.grad(summands.sum(), r)
+    summands, g2 = summands.detach(), slab.squared(r.device)
+    # Whatever stands at G = 0 is multiplied by a summand that is zero.
+    stretched = slab.outer_sum(summands * (smearing**2 + 2 / torch.where(g2 > 0, g2, 1.0)))
+    volume = summands.sum() * torch.eye(3, dtype=torch.float64, device=r.device)
     return IonDerivatives(by_position, stretched - volume)
 
 

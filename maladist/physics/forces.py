@@ -201,7 +201,7 @@ def explicit_terms(density: Tensor, system: System) -> Explicit:
     found = potentials(density, system)
     none = np.zeros((system.n_atoms, 3))
     terms = {"double_counting": Derivatives(none, found.strain.cpu().numpy())}
-    if system.has_core:
+    if found.s_g is not None:
         core = core_derivatives_of(system, ReciprocalSlab.whole(system.grid), found.s_g)
         terms["core"] = Derivatives(*(x.cpu().numpy() for x in core))
     ions = ewald_derivatives(torch.as_tensor(system.positions), torch.from_numpy(charges), system.grid.cell_array)

@@ -53,6 +53,12 @@ class ReciprocalSlab:
         """The whole half space of a grid."""
         return cls(grid, (0, 0, 0), half_shape(grid))
 
+    @classmethod
+    def of_y(cls, grid: Grid, start: int, stop: int) -> ReciprocalSlab:
+        """The slab of the half space between two indices along its second axis, and all of the others."""
+        nx, _, nh = half_shape(grid)
+        return cls(grid, (0, start, 0), (nx, stop, nh))
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Number of coefficients along each axis."""

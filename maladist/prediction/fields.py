@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import torch
@@ -31,6 +31,11 @@ from maladist.physics.reciprocal import ReciprocalSlab, half_shape
 from maladist.physics.system import System
 from maladist.physics.xc import XCField, xc_fields, xc_share
 from maladist.prediction.record import REFERENCE
+
+T = TypeVar("T")
+
+ReciprocalRange = tuple[Grid, int, int]
+"""Grid of the reciprocal sum, and the ends of a slab of y."""
 
 Terms = tuple[float | None, ...]
 """Terms of Hartree, XC and XC's potential, or of the ions' energy, eV; None where not known."""
@@ -158,10 +163,14 @@ class Slabs:
         """E_ii."""
         if self.system.charges is None:
             return (None,)
+        return tuple(self.of_ions(_ewald_share, "ewald", SLAB_REALS).tolist())
+
+    def of_ions(self, task: Callable[..., Sequence[float]], name: str, reals: int) -> Array:
+        """Sum over both parts of Ewald's sum: the pairs, and the slabs of the reciprocal one; see `share_of_ions`."""
         grid = ewald_grid(self._grid.cell_array)
-        pairs = waves.NamedJob("ewald-pairs", self.system, None)
-        slabs = [waves.NamedJob(f"ewald{a}", self.system, (grid, a, b)) for a, b in self.ranges(1, grid)]
-        return tuple(self.sum(_ewald_share, [pairs, *slabs]).tolist())
+        pairs = waves.NamedJob(f"{name}-pairs", self.system, None)
+        slabs = [waves.NamedJob(f"{name}{a}", self.system, (grid, a, b)) for a, b in self.ranges(1, grid, reals)]
+        return self.sum(task, [pairs, *slabs])
 
 
 def _fields(system: System) -> tuple[XCField, ...]:
@@ -180,8 +189,7 @@ def _forward(store: stores.Where, system: System, a: int, b: int) -> list[float]
 
 def _reciprocal(store: stores.Where, system: System, a: int, b: int) -> list[float]:
     """A slab of y: transform along x, Hartree's share, and the fields that XC needs, half way back."""
-    nx, _, nh = half_shape(system.grid)
-    slab = ReciprocalSlab(system.grid, (0, a, 0), (nx, b, nh))
+    slab = ReciprocalSlab.of_y(system.grid, a, b)
     mixed = torch.from_numpy(stores.read_region(store, "work/g_density", (slice(None), slice(a, b))))
     n_g = torch.fft.fft(mixed, dim=0, norm="forward")
     # The largest arrays of this task: not two of them at a time longer than needed.
@@ -214,14 +222,17 @@ def real_field(store: stores.Where, wanted: XCField, system: System, a: int, b: 
     return torch.fft.irfftn(part, s=system.grid.shape[1:], dim=(1, 2), norm="forward")
 
 
-def _ewald_share(system: System, slab: tuple[Grid, int, int] | None) -> list[float]:
+def _ewald_share(system: System, slab: ReciprocalRange | None) -> list[float]:
     """A slab's share of the ions' energy in reciprocal space; without a slab that of the pairs in real space."""
+    return [float(share_of_ions(system, slab, real_space_energy, reciprocal_energy_of))]
+
+
+def share_of_ions(system: System, slab: ReciprocalRange | None, near: Callable[..., T], far: Callable[..., T]) -> T:
+    """What ``far`` gives of the charges and a slab of G; without a slab what ``near`` gives of them and the cell."""
     positions, charges = torch.as_tensor(system.positions), torch.as_tensor(system.charges)
     if slab is None:
-        return [float(real_space_energy(positions, charges, system.grid.cell_array))]
-    grid, a, b = slab
-    nx, _, nh = half_shape(grid)
-    return [float(reciprocal_energy_of(positions, charges, ReciprocalSlab(grid, (0, a, 0), (nx, b, nh))))]
+        return near(positions, charges, system.grid.cell_array)
+    return far(positions, charges, ReciprocalSlab.of_y(*slab))
 
 
 def reference_density_of(store: stores.Where, system: System, a: int = 0, b: int | None = None) -> Tensor:

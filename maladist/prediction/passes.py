@@ -1,8 +1,9 @@
 """What the stages of a run have in common, and a pass: one function mapped over the blocks, with a record of its own.
 
 A task of a pass writes what its block gives and, last, its row of the record; so a block is whole or absent, and a run
-that was stopped goes on where it was. `predict` makes one pass, from atoms to what D(ε) and n(r) need. Another one (a
-derivative of every block, given a field at every point) is a `Pass` with a function, arguments and a record of its own.
+that was stopped goes on where it was. `predict` makes one pass, from atoms to what D(ε) and n(r) need, and for forces a
+second, which takes u(r) at every point back to the atoms: each is a `Pass` with a function, arguments and a record of
+its own.
 """
 
 from __future__ import annotations

@@ -14,20 +14,19 @@ import torch
 from torch import Tensor
 
 from maladist.arrays import Array
-from maladist.grid import Grid
 from maladist.io import stores
 from maladist.io.stores import ArrayTemplate
 from maladist.parallel import waves
 from maladist.physics.core import core_derivatives_of
 from maladist.physics.double_counting import Sources, divergence_of, xc_sources
-from maladist.physics.ewald import ewald_grid, real_space_derivatives, reciprocal_derivatives_of
+from maladist.physics.ewald import real_space_derivatives, reciprocal_derivatives_of
 from maladist.physics.forces import Derivatives, explicit_terms
 from maladist.physics.functionals import needs_gradient
 from maladist.physics.hartree import coulomb_kernel, hartree_strain_of
-from maladist.physics.reciprocal import ReciprocalSlab, half_shape
+from maladist.physics.reciprocal import ReciprocalSlab
 from maladist.physics.system import System
 from maladist.physics.xc import XCField
-from maladist.prediction.fields import Slabs, real_field, reference_density_of
+from maladist.prediction.fields import ReciprocalRange, Slabs, real_field, reference_density_of, share_of_ions
 from maladist.prediction.passes import Run
 from maladist.prediction.record import POTENTIAL
 
@@ -88,10 +87,7 @@ def by_slabs(slabs: Slabs, chunk: tuple[int, int]) -> Fields:
     terms = {"double_counting": Derivatives(none, (of_xc + together[:9]).reshape(3, 3))}
     if system.has_core:
         terms["core"] = _derivatives(together[9:])
-    grid = ewald_grid(system.grid.cell_array)
-    pairs = waves.NamedJob("ion-pairs", system, None)
-    far = [waves.NamedJob(f"ions{a}", system, (grid, a, b)) for a, b in slabs.ranges(1, grid, SLAB_REALS)]
-    terms["ewald"] = _derivatives(slabs.sum(_ions, [pairs, *far]))
+    terms["ewald"] = _derivatives(slabs.of_ions(_ions, "ions", SLAB_REALS))
     return Fields(terms, float(overlap))
 
 
@@ -141,8 +137,7 @@ def _sources(store: stores.Where, system: System, a: int, b: int) -> list[float]
 
 def _together(store: stores.Where, system: System, a: int, b: int) -> list[float]:
     """A slab of y: transform along x; u, half way back; shares of Hartree's strain and of the core charge."""
-    nx, _, nh = half_shape(system.grid)
-    slab = ReciprocalSlab(system.grid, (0, a, 0), (nx, b, nh))
+    slab = ReciprocalSlab.of_y(system.grid, a, b)
     sphere, names = slab.sphere(system.sphere), _names(system)
 
     def coefficients(array: str) -> Tensor:
@@ -173,13 +168,7 @@ def _back(store: stores.Where, system: System, a: int, b: int) -> list[float]:
     return [float((u * reference_density_of(store, system, a, b)).sum()) * system.grid.voxel_volume]
 
 
-def _ions(system: System, slab: tuple[Grid, int, int] | None) -> list[float]:
+def _ions(system: System, slab: ReciprocalRange | None) -> list[float]:
     """A slab's share of the ions' derivatives in reciprocal space; without a slab that of the pairs."""
-    positions, charges = torch.as_tensor(system.positions), torch.as_tensor(system.charges)
-    if slab is None:
-        found = real_space_derivatives(positions, charges, system.grid.cell_array)
-    else:
-        grid, a, b = slab
-        nx, _, nh = half_shape(grid)
-        found = reciprocal_derivatives_of(positions, charges, ReciprocalSlab(grid, (0, a, 0), (nx, b, nh)))
+    found = share_of_ions(system, slab, real_space_derivatives, reciprocal_derivatives_of)
     return [float(x) for part in (found.by_strain, found.by_position) for x in part.ravel()]

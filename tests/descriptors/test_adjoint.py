@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -13,8 +11,12 @@ from maladist.descriptors import BispectrumSpec, GaussianSpec, Spec, adjoint, ev
 from maladist.errors import InputError
 from maladist.neighbors import LocalAtoms
 from tests.descriptors.systems import SKEWED, cluster, random_system
+from tests.physics.differences import difference
 
 Array = npt.NDArray[np.float64]
+
+STEP = 1e-4
+"""Å, half of it of a strain: short, since the switch has a kink of the second derivative."""
 
 SPECS = [
     BispectrumSpec(twojmax=3, cutoff=3.0),
@@ -30,12 +32,6 @@ def system() -> tuple[Array, LocalAtoms]:
 
 def cotangent_for(spec: Spec, n_points: int = 12) -> Array:
     return np.random.default_rng(1).normal(size=(n_points, spec.n_features))
-
-
-def difference(value: Callable[[float], float], h: float = 2e-4) -> float:
-    """Richardson's central difference: the switch has a kink of the second derivative, so steps are short."""
-    one, two = ((value(s) - value(-s)) / (2 * s) for s in (h, h / 2))
-    return (4 * two - one) / 3
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: f"{s.family} {s.n_features}")
@@ -54,14 +50,15 @@ def test_gradient_and_virial_are_finite_differences_of_the_descriptors(spec: Spe
         for axis in range(3):
             step = np.zeros_like(atoms.positions)
             step[k, axis] = 1.0
-            by_difference = difference(lambda h, step=step: value(points, atoms.positions + h * step))
+            by_difference = difference(lambda h, step=step: value(points, atoms.positions + h * step), STEP)
             assert abs(found.gradient[k, axis] - by_difference) < 1e-7 * largest  # rounding of values: 1e-16/h
     for a, b in ((0, 0), (0, 1), (1, 0), (2, 1)):
         strain = np.zeros((3, 3))
         strain[a, b] = 1.0  # r_a += ε r_b
         by_difference = difference(
-            lambda h, e=strain: value(points + h * points @ e.T, atoms.positions + h * atoms.positions @ e.T), 1e-4
+            lambda h, e=strain: value(points + h * points @ e.T, atoms.positions + h * atoms.positions @ e.T), STEP / 2
         )
+        # A strain moves an atom by its distance, some Å: more of them come near the kink.
         assert abs(found.virial[a, b] - by_difference) < 1e-6 * np.abs(found.virial).max()
 
 
@@ -72,6 +69,7 @@ def test_float32_is_float64_to_its_rounding(spec: Spec) -> None:
     wide, narrow = (adjoint(points, atoms, spec, c, dtype=t, threads=1) for t in (torch.float64, torch.float32))
     for one, other in zip(wide, narrow, strict=True):
         assert one.dtype == other.dtype == np.float64
+        # Measured below 2e-6: some ten roundings of 1e-7, of the largest since terms of either sign cancel.
         np.testing.assert_allclose(other, one, rtol=0, atol=2e-5 * np.abs(one).max())
 
 
@@ -83,6 +81,7 @@ def test_the_place_of_the_origin_does_not_matter() -> None:
     far = np.array([900.0, -700.0, 400.0])
     moved = LocalAtoms(atoms.positions + far, atoms.numbers)
     there = adjoint(points + far, moved, spec, c, dtype=torch.float64, threads=1)
+    # Coordinates of 1000 Å are rounded to 1e-13 Å: measured 6e-14. A virial about another origin is off by its share.
     np.testing.assert_allclose(there.virial, here.virial, atol=1e-9 * np.abs(here.virial).max())
 
 

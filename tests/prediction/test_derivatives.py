@@ -127,6 +127,7 @@ def test_forces_of_a_supercell_are_the_cells_and_its_stress_too() -> None:
     model = sensitive()
     (one,) = derivatives(be_atoms(), model, grid=GRID)
     (two,) = derivatives(be_atoms((1, 2, 1)), model, grid=(12, 24, 16))
+    # The same sums over twice the points: rounding of terms of some 10 eV/Å.
     np.testing.assert_allclose(two.forces, np.tile(one.forces, (2, 1)), atol=1e-10)
     np.testing.assert_allclose(two.stress(2 * 17.0), one.stress(17.0), atol=1e-11)
 
@@ -137,6 +138,7 @@ def test_a_shift_of_all_atoms_by_a_grid_point_changes_nothing_and_their_sum_is_t
     (here,) = derivatives(atoms, model, grid=GRID)
     shift = atoms.cell.array[0] / GRID[0] - atoms.cell.array[2] / GRID[2]
     (there,) = derivatives(moved(atoms, atoms.positions + shift), model, grid=GRID)
+    # The same points seen from another origin: positions of some Å are rounded to 1e-15 Å.
     np.testing.assert_allclose(there.forces, here.forces, atol=1e-10)
     (fine,) = derivatives(atoms, model, grid=(24, 24, 36))
     assert np.abs(fine.forces.sum(0)).max() < 0.5 * np.abs(here.forces.sum(0)).max()

@@ -42,13 +42,14 @@ def test_they_are_those_of_one_process_at_every_temperature_and_in_many_blocks(
     temperatures = [1500.0, 6000.0]
     found = predict(atoms, model, client, temperature=temperatures, chunks=(4, 12, 5))
     expected = derivatives(atoms, model, grid=GRID, temperature=temperatures)
+    # Sums in another order, and projections of the density that are right to 1e-10.
     for t, wanted in zip(temperatures, expected, strict=True):
         at = found.at(t)
         np.testing.assert_allclose(at.forces, wanted.forces, atol=1e-8 * np.abs(wanted.forces).max())
         stress = wanted.stress(atoms.get_volume())
         np.testing.assert_allclose(at.stress, stress, atol=1e-8 * np.abs(stress).max())
     written = json.loads(found.to_json())["results"][1]
-    np.testing.assert_allclose(written["forces_eV_per_A"], expected[1].forces, atol=1e-7)
+    np.testing.assert_allclose(written["forces_eV_per_A"], expected[1].forces, atol=1e-7)  # as above, of some eV/Å
     assert len(written["stress_eV_per_A3"]) == 6
 
 
@@ -170,6 +171,7 @@ def test_by_slabs_where_no_worker_can_hold_the_fields(
 
     monkeypatch.setattr(Slabs, "ranges", thin)
     slabs = predict(atoms, model, client, chunks=(4, 12, 5))
+    # The same transforms in other pieces: roundings of fields, 1e-15 of some eV.
     np.testing.assert_allclose(slabs.forces, whole.forces, atol=1e-11)
     np.testing.assert_allclose(slabs.stress, whole.stress, atol=1e-12)
 
@@ -178,6 +180,7 @@ def test_of_an_ensemble_with_its_spread(atoms: Atoms, model: LDOSModel, client: 
     two = Model.mean_of([model, replace(model, network=maladist.testing.tiny_model(7).network)])
     found = predict(atoms, two, client, spread=True)
     members = [predict(atoms, m, client).forces for m in two.members()]
+    # The same numbers: once in the prediction, once here.
     np.testing.assert_allclose(found.dataset["forces_std"], np.std(members, axis=0, ddof=1), atol=1e-12)
 
 
