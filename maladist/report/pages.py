@@ -56,7 +56,7 @@ def _templates() -> Environment:
 
 def _indices(label: str) -> Markup:
     """Text with what follows a "_" as an index."""
-    return Markup(re.sub(r"_(\w+)", r"<sub>\1</sub>", escape(label)))  # noqa: S704  (escaped)
+    return Markup(re.sub(r"_(\w+)", r"<sub>\1</sub>", str(escape(label))))  # noqa: S704  (escaped)
 
 
 def _own(name: str) -> Markup:

@@ -8,7 +8,7 @@ import re
 import pytest
 from jinja2 import UndefinedError
 
-from maladist.report.pages import html_page, json_for_script
+from maladist.report.pages import _indices, html_page, json_for_script
 
 BAD = "</script><script>alert(1)</script>"
 
@@ -16,6 +16,10 @@ BAD = "</script><script>alert(1)</script>"
 def test_a_text_is_escaped_wherever_it_stands() -> None:
     page = html_page("isosurface.html", BAD, {"volume": BAD}, viewer=False)
     assert BAD not in page and page.count("&lt;/script&gt;&lt;script&gt;alert(1)") == 2
+
+
+def test_an_index_is_an_index_and_what_stands_around_it_is_escaped() -> None:
+    assert str(_indices("E_xc & v_H")) == "E<sub>xc</sub> &amp; v<sub>H</sub>"
 
 
 def test_json_in_a_script_element_cannot_end_it_and_stays_what_it_was() -> None:
