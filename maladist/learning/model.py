@@ -50,6 +50,7 @@ class LDOSModel(ModelParts):
         layers, members = "-".join(map(str, self.network.layer_sizes)), len(self.members())
         layers = layers if members == 1 else f"{members} × {layers}"
         energies = str(grid) if not self.has_ldos else f"{grid.origin:g} to {grid.values[-1]:g} eV"
+        energies += " from the cell's zero of energy" if self.energy_zero else ""
         energies += ", density channel" if self.has_density_channel and self.has_ldos else ""
         kind = "LDOS" if self.has_ldos else "Density"
         at = "" if self.temperature is None else f", trained at {self.temperature:g} K"
