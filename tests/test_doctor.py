@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from maladist import doctor
-from maladist.cli.app import main
 from maladist.doctor import Finding, diagnose
 
 
@@ -62,25 +60,3 @@ def test_a_requirement_that_is_not_met_is_broken(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(doctor, "version", lambda name: "0.1" if name == "zarr" else real(name))
     (packages,) = [f for f in diagnose() if f.name == "packages"]
     assert packages.status == "broken" and "zarr is 0.1, wanted >=3.1" in packages.found
-
-
-def test_a_cluster_computes(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))  # no program that may be broken here
-    main(["doctor", "--cluster", "local", "--json"])
-    found = {f["name"]: f for f in json.loads(capsys.readouterr().out)}
-    assert found["cluster local"]["status"] == "ok" and "one computed" in found["cluster local"]["found"]
-
-
-def test_exit_status_is_one_for_broken_only(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    fine = [Finding("a", "ok", "1.0", "x"), Finding("b", "absent", "not on PATH", "y")]
-    monkeypatch.setattr(doctor, "diagnose", lambda cluster: iter(fine))
-    assert main(["doctor"]) == 0
-    assert "absent  b: not on PATH" in capsys.readouterr().out
-    monkeypatch.setattr(doctor, "diagnose", lambda cluster: iter([*fine, Finding("c", "broken", "no", "z")]))
-    with pytest.raises(SystemExit) as left:
-        main(["doctor"])
-    assert left.value.code == 1

@@ -10,7 +10,6 @@ import pytest
 import zarr
 from distributed import Client
 
-from maladist.cli.app import main
 from maladist.datasets.align import align, lower_edge
 from maladist.datasets.check import Tolerances, check
 from maladist.errors import EnergyWindowError, InputError, StoreError
@@ -122,14 +121,3 @@ def test_what_cannot_share_an_axis_is_refused(apart: Path, tmp_path: Path, clien
         align([apart, other], tmp_path / "a.zarr", client=client)
     with pytest.raises(StoreError, match="exists"):
         align([apart], other, client=client)
-
-
-def test_the_command_says_how_each_snapshot_moved(
-    apart: Path, tmp_path: Path, client: Client, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["align", str(apart), "--output", str(tmp_path / "a.zarr"), "--reference", "fermi"]
-    arguments += ["--cluster", client.scheduler.address]
-    assert main(arguments) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in said] == list(NAMES) and "fermi at" in said[0]
-    assert main(arguments) == 2

@@ -53,17 +53,6 @@ def test_a_wrong_width_is_noticed(own_data: Path, tmp_path: Path, client: Client
     assert not found.good
 
 
-def test_the_command_ends_with_status_1(
-    own_data: Path, tmp_path: Path, client: Client, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source = own_source(own_data, tmp_path, width=0.4)
-    convert(source, tmp_path / "d.zarr", name="wide", client=client)
-    with pytest.raises(SystemExit) as caught:
-        main(["check", str(tmp_path / "d.zarr"), "--cluster", client.scheduler.address])
-    assert caught.value.code == 1
-    assert "0 of 1 snapshots within the tolerances" in capsys.readouterr().out
-
-
 def test_a_snapshot_that_cannot_be_checked_is_named_and_the_others_are_checked(
     good: Path, tmp_path: Path, client: Client, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,10 +70,6 @@ def test_a_snapshot_that_cannot_be_checked_is_named_and_the_others_are_checked(
     assert "1 of 2 snapshots within the tolerances" in said
     by_name = {one["name"]: one for one in json.loads((tmp_path / "c.json").read_text())}
     assert by_name["be2"]["figures"] and not by_name["a-cold-one"]["figures"]
-
-
-def test_what_is_not_a_data_set_is_status_2(tmp_path: Path, client: Client) -> None:
-    assert main(["check", str(tmp_path), "--cluster", client.scheduler.address]) == 2
 
 
 def test_the_error_of_the_ldos_own_density_is_seen_by_itself(temperatures: Path, client: Client) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from distributed import Client
 
-from maladist.cli.app import main
 from maladist.datasets.integrity import verify, verify_chunks
 from maladist.errors import StoreError
 from maladist.io import datasets, stores
@@ -83,13 +82,3 @@ def test_what_has_no_digest_is_decoded(small_data_set: Path, tmp_path: Path, cli
     chunk.write_bytes(chunk.read_bytes()[:100])
     (damage,) = verify_chunks(str(group / "ldos"), 0, 10**6, sealed=False).damage
     assert "cannot be read" in damage and "\n" not in damage
-
-
-def test_the_command_says_what_is_damaged(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["info", str(data), "--verify", "--workers", "1"]) == 0
-    assert "as it was written" in capsys.readouterr().out
-    (data / "snapshots/a/density/c/3/0/0").unlink()
-    assert main(["info", str(data), "--verify", "--workers", "1"]) == 2
-    said = capsys.readouterr()
-    assert "chunk 3, 0, 0 is lost" in said.out
-    assert "damage in snapshots/a/density" in said.err and said.err.strip().count("\n") == 0

@@ -13,29 +13,18 @@ import pytest
 from ase import Atoms
 from distributed import Client
 
-from maladist import LDOSModel, Prediction, evaluate, predict
+from maladist import LDOSModel, evaluate, predict
 from maladist.arrays import Array
-from maladist.cli.app import main
 from maladist.errors import InputError, PhysicsError
-from maladist.io import datasets, stores
-from maladist.io.model_file import save_model
+from maladist.io import stores
 from maladist.prediction.passes import Run
 from maladist.prediction.pilot import first_window
 from maladist.report.evaluation import write_plots
-from maladist.testing import Listener, be_atoms, tiny_model
+from maladist.testing import Listener, be_atoms
+from tests.evaluation.common import as_snapshot
 
 GRID = (10, 9, 14)
 SINGLE = 1e-7  # the LDOS is kept in float32
-
-
-def as_snapshot(prediction: Prediction, shift: float = 0.0, without: str = "") -> Path:
-    """The prediction with a reference: its own energies, moved by so many eV."""
-    values = {n: (v + shift if n.endswith("_eV") else v) for n, v in prediction._scalars().items() if v is not None}
-    values.pop(without, None)
-    reference = stores.create(prediction.store / datasets.REFERENCE, {}, {})
-    stores.write_values(reference, {n: ((), np.float64(v), "eV") for n, v in values.items()})
-    stores.finish(reference)
-    return prediction.store
 
 
 @pytest.fixture
@@ -207,37 +196,3 @@ def test_data_that_the_model_cannot_be_held_against_are_refused_in_a_line(
         evaluate(replace(model, elements={"Al": known}, descriptor=model.descriptor), other, client=client)
     with pytest.raises(InputError, match="matches nothing"):
         evaluate(model, tmp_path / "absent-*", client=client)
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning")
-def test_the_command_writes_all_figures_and_pictures(
-    made: Callable[..., Path], model: LDOSModel, client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name, stretch in (("s0", 1.0), ("s1", 1.02), ("s2", 0.98)):
-        atoms = be_atoms()
-        atoms.set_cell(atoms.cell * stretch, scale_atoms=True)
-        made(name, atoms)
-    save_model(model, tmp_path / "be.maladist")
-    wanted, address = tmp_path / "all.json", client.scheduler.address
-    arguments = ["evaluate", str(tmp_path / "be.maladist"), str(tmp_path / "s*.zarr"), "--cluster", address]
-    arguments += ["--train", str(tmp_path / "s*.zarr"), "--json", str(wanted), "--plots", str(tmp_path / "plots")]
-    assert main(arguments) == 0
-    values = json.loads(wanted.read_text())
-    assert [s["name"] for s in values["snapshots"]] == ["s0.zarr", "s1.zarr", "s2.zarr"]
-    assert values["summary"]["all"]["total_free_energy_meV_per_atom"]["count"] == 3
-    assert set(values["baselines"]["errors"]) >= {"A: mean of training", "A: linear", "E_b: linear"}
-    assert all((tmp_path / "plots" / f"{n}.png").stat().st_size > 10_000 for n in ("parity", "errors"))
-    assert "snapshots: 3 of 3" in capsys.readouterr().err
-    assert main([*arguments[:2], str(tmp_path / "none"), "--cluster", address]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
-
-
-def test_too_few_training_snapshots_are_refused_before_anything_is_computed(
-    small_data_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Refused afterwards, they took --json and --plots of a long computation along."""
-    save_model(tiny_model(), tmp_path / "m.maladist")
-    data, one = (str(small_data_set / "snapshots" / name) for name in ("valid-0", "train-0"))
-    nowhere = ["--cluster", "tcp://127.0.0.1:9"]  # a cluster that does not answer
-    assert main(["evaluate", str(tmp_path / "m.maladist"), data, "--train", one, *nowhere]) == 2
-    assert "train: 1 snapshots; wanted three or more" in capsys.readouterr().err

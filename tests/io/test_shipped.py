@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from maladist.cli.app import main
 from maladist.errors import ModelError
 from maladist.io import shipped
 from maladist.io.shipped import ShippedModel, shipped_models
@@ -42,11 +41,3 @@ def test_a_folder_with_a_model_file_and_a_card_is_a_model(tmp_path: Path, monkey
 def test_a_card_that_says_nothing_is_refused_by_its_path(tmp_path: Path, card: str, words: str) -> None:
     with pytest.raises(ModelError, match=f"README.md.*{words}"):
         _ = ShippedModel(folder(tmp_path / "a", card)).card
-
-
-def test_info_without_a_file_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["info"]) == 0
-    out = capsys.readouterr().out
-    assert all(name in out and one.card.summary in out for name, one in shipped_models().items())
-    assert main(["info", "--verify"]) == 2
-    assert "a store" in capsys.readouterr().err

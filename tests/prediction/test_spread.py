@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from distributed import Client
 
-from maladist import LDOSModel, evaluate, predict, save_model
-from maladist.cli.app import main
+from maladist import LDOSModel, evaluate, predict
 from maladist.errors import InputError
-from maladist.io import datasets, stores
 from maladist.testing import RECUT, be_atoms, tiny_model
+from tests.evaluation.common import as_snapshot
 
 GRID = (8, 9, 12)
 
@@ -49,10 +47,7 @@ def test_the_spread_is_that_of_predictions_one_by_one(
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_evaluate_gives_the_spread_beside_the_error(ensemble: LDOSModel, client: Client, tmp_path: Path) -> None:
     made = predict(be_atoms(), ensemble, grid=GRID, store=tmp_path / "a.zarr", keep=("ldos",), client=client)
-    reference = stores.create(made.store / datasets.REFERENCE, {}, {})
-    values = {n: ((), np.float64(v), "eV") for n, v in made._scalars().items() if v is not None}
-    stores.write_values(reference, values)
-    stores.finish(reference)
+    as_snapshot(made)
     (one,) = evaluate(ensemble, made.store, client=client, spread=True)
     (plain,) = evaluate(ensemble, made.store, client=client)
     spread = predict(be_atoms(), ensemble, grid=GRID, client=client, spread=True).dataset
@@ -62,22 +57,6 @@ def test_evaluate_gives_the_spread_beside_the_error(ensemble: LDOSModel, client:
     assert one.spread["density"] == pytest.approx(float(spread["density_std"].mean() / spread["density"].mean()))
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
-def test_the_command_writes_the_spread_and_refuses_a_single_network(
-    ensemble: LDOSModel, client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from ase.io import write
-
-    write(tmp_path / "be.extxyz", be_atoms())
-    save_model(ensemble, tmp_path / "three.maladist")
-    save_model(tiny_model(), tmp_path / "one.maladist")
-    common = ["--output", str(tmp_path / "a.zarr"), "--cluster", client.scheduler.address, "--spread"]
-    common += ["--json", str(tmp_path / "a.json"), "--grid", *map(str, GRID)]
-    assert main(["predict", str(tmp_path / "be.extxyz"), "--model", str(tmp_path / "three.maladist"), *common]) == 0
-    assert json.loads((tmp_path / "a.json").read_text())["total_free_energy_eV_std"] > 0
-    capsys.readouterr()
-    one = ["predict", str(tmp_path / "be.extxyz"), "--model", str(tmp_path / "one.maladist"), *common, "--overwrite"]
-    assert main(one) == 2
-    assert "one network" in capsys.readouterr().err
+def test_the_spread_of_a_single_network_is_refused(client: Client) -> None:
     with pytest.raises(InputError, match="an ensemble"):
         predict(be_atoms(), tiny_model(), grid=GRID, client=client, spread=True)

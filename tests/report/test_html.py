@@ -17,10 +17,8 @@ from ase import Atoms
 from distributed import Client
 
 import maladist
-from maladist.cli.app import main
 from maladist.errors import InputError
 from maladist.grid import Grid
-from maladist.io import stores
 from maladist.learning.domain import CellRange, Domain
 from maladist.report.charts import lanes
 from maladist.report.html import report
@@ -108,37 +106,16 @@ def test_what_a_store_does_not_hold_is_said(result: maladist.Prediction, tmp_pat
     assert "holds no density" in text and 'id="volume"' not in text
 
 
-def test_an_unfinished_or_foreign_store_is_refused_in_one_line(
-    result: maladist.Prediction, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_unfinished_or_foreign_store_is_refused_in_one_line(result: maladist.Prediction, tmp_path: Path) -> None:
     unfinished, foreign = tmp_path / "unfinished.zarr", tmp_path / "foreign.zarr"
     result.dataset.drop_vars("density").assign_attrs(complete=False).to_zarr(unfinished, consolidated=False)
     xr.Dataset({"a": ("i", [1, 2])}).to_zarr(foreign, consolidated=False)
     for path, why in ((unfinished, "unfinished"), (foreign, "neither density nor DOS"), (tmp_path / "no", "not exist")):
-        assert main(["report", str(path)]) == 2
-        said = capsys.readouterr().err.strip()
-        assert why in said and "\n" not in said
+        with pytest.raises(InputError, match=why) as caught:
+            report(path)
+        assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="is not a folder"):
         report(result, tmp_path / "nowhere" / "a.html")
-
-
-def test_predict_writes_a_report_too(tmp_path: Path, client: Client) -> None:
-    be_atoms().write(tmp_path / "be.extxyz")
-    maladist.save_model(tiny_model(), tmp_path / "m.maladist")
-    arguments = [
-        "predict",
-        str(tmp_path / "be.extxyz"),
-        "--model",
-        str(tmp_path / "m.maladist"),
-        "--grid",
-        "9",
-        "9",
-        "12",
-    ]
-    out = ["--output", str(tmp_path / "o.zarr"), "--report", str(tmp_path / "r.html")]
-    assert main([*arguments, *out, "--cluster", client.scheduler.address]) == 0
-    assert "total free energy" in (tmp_path / "r.html").read_text()
-    assert stores.is_complete(tmp_path / "o.zarr")
 
 
 def test_coarse_samples_are_means_and_keep_the_electrons() -> None:

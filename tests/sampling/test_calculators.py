@@ -9,7 +9,6 @@ import pytest
 from ase.build import bulk
 from ase.calculators.lj import LennardJones
 
-from maladist.cli.app import main
 from maladist.errors import InputError
 from maladist.sampling.calculators import calculator_of, pair_commands
 from maladist.sampling.dynamics import Dynamics, molecular_dynamics
@@ -96,17 +95,6 @@ def test_a_line_that_could_run_code_or_write_is_refused_before_lammps_sees_it(li
     with pytest.raises(InputError, match=r"^calculator: ar\.lmp, line 3: ") as caught:
         pair_commands(path)
     assert "\n" not in str(caught.value)
-
-
-def test_the_command_refuses_it_in_one_line_and_runs_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("ar.lmp").write_text("shell touch PWNED\npair_style lj/cut 8.0\npair_coeff 1 1 0.0104 3.4\n")
-    arguments = ["--temperature", "40", "--steps", "20", "--output", "out.extxyz"]
-    assert main(["sample", "md", "Ar", "--calculator", "ar.lmp", *arguments]) == 2
-    assert "ar.lmp, line 1: the command shell; wanted one of pair_style" in capsys.readouterr().err
-    assert [p.name for p in tmp_path.iterdir()] == ["ar.lmp"]
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:

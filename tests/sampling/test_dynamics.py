@@ -12,7 +12,6 @@ from ase.build import bulk
 from ase.io import read
 from ase.io.trajectory import TrajectoryWriter
 
-from maladist.cli.app import main
 from maladist.errors import AtomsError, InputError, OutputError
 from maladist.io.structures import read_frames
 from maladist.sampling.calculators import calculator_of
@@ -94,56 +93,6 @@ def test_a_trajectory_whose_end_was_lost_is_read_up_to_there(tmp_path: Path) -> 
         ({"timestep": 0}, "timestep"),
     ],
 )
-def test_a_wrong_argument_is_named(
-    change: dict[str, float], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    options = {"temperature": 300, "steps": 20, **change}
+def test_a_wrong_argument_is_named(change: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Dynamics(**options)  # type: ignore[arg-type]
-    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    output = tmp_path / "x.extxyz"
-    assert main(["sample", "md", "Al", "--calculator", "emt", *words, "--output", str(output)]) == 2
-    assert message in capsys.readouterr().err and not list(tmp_path.iterdir())
-
-
-# -- the command -----------------------------------------------------------------------------------------------------
-
-
-def test_the_command_draws_around_a_crystal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    output = tmp_path / "x.extxyz"
-    arguments = [
-        "sample",
-        "crystal",
-        "Be",
-        "--repeat",
-        "2",
-        "2",
-        "1",
-        "--vacancies",
-        "1",
-        "--count",
-        "3",
-        "--seed",
-        "4",
-    ]
-    assert main([*arguments, "--output", str(output)]) == 0
-    assert [len(a) for a in read(output, ":")] == [7, 7, 7]
-    assert main([*arguments, "--output", str(output)]) == 2
-    assert main([*arguments, "--output", str(tmp_path / "x.nonsense")]) == 2
-    assert main(["sample", "crystal", "H", "--count", "1", "--output", str(tmp_path / "h.xyz")]) == 2
-    said = capsys.readouterr().err
-    assert "exists" in said and "an ending of a format" in said and len(said.splitlines()) == 3
-
-
-def test_the_command_runs_md_and_takes_from_its_trajectory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    output, again = tmp_path / "md.extxyz", tmp_path / "again.extxyz"
-    arguments = ["--calculator", "emt", "--temperature", "500", "--steps", "400", "--every", "4", "--timestep", "4"]
-    assert main(["sample", "md", "Al", "--repeat", "2", "2", "2", *arguments, "--output", str(output)]) == 0
-    trajectory = str(output) + ".md.traj"
-    assert len(read(trajectory, ":")) == 100
-    assert main(["sample", "trajectory", trajectory, "--output", str(again)]) == 0
-    chosen = read(output, ":")
-    assert 2 <= len(chosen) < 60
-    for a, b in zip(chosen, read(again, ":"), strict=True):
-        np.testing.assert_allclose(a.positions, b.positions, atol=1e-7)
-    assert "equilibrated from frame" in capsys.readouterr().out
+        Dynamics(**{"temperature": 300, "steps": 20, **change})  # type: ignore[arg-type]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from distributed import Client
 
 import maladist
 from maladist import load_model, train
-from maladist.cli.app import main
 from maladist.datasets.convert.tasks import compute_descriptors
 from maladist.datasets.snapshots import Snapshot, find_snapshots
 from maladist.descriptors import BispectrumSpec
@@ -296,21 +294,3 @@ def test_snapshots_with_other_energies_are_refused(small_data_set: Path, tmp_pat
     other["energy"][...] = np.asarray(other["energy"]) + 0.1
     with pytest.raises(InputError, match=r"data\.train: train-1 with an energy grid .* as train-0 has"):
         train(config_of(data), tmp_path / "out", client=client)
-
-
-def test_the_command_trains_and_a_bad_file_is_one_line(
-    small_data_set: Path, tmp_path: Path, client: Client, capsys: pytest.CaptureFixture[str]
-) -> None:
-    config = config_of(small_data_set, epochs=1)
-    (tmp_path / "c.yaml").write_text(json.dumps(config.to_dict()))
-    cluster = ["--cluster", client.scheduler.address]
-    assert main(["train", str(tmp_path / "c.yaml"), "--output", str(tmp_path / "out"), *cluster]) == 0
-    shown = capsys.readouterr()
-    assert "network 5-16-16-67" in shown.out and "valid-0" in shown.out
-    assert "epoch 1 of 1: loss" in shown.err
-    assert main(["info", str(tmp_path / "out" / MODEL)]) == 0
-    capsys.readouterr()
-    (tmp_path / "bad.yaml").write_text("data: {train: x.zarr}\nepoch: 3\n")
-    assert main(["train", str(tmp_path / "bad.yaml"), *cluster]) == 2
-    said = capsys.readouterr().err.strip()
-    assert "epoch: is not a key" in said and "\n" not in said

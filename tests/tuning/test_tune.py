@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -14,29 +13,14 @@ import pytest
 from distributed import Client
 
 from maladist import TrainConfig, TuneConfig, cluster, tune
-from maladist.cli.app import main
 from maladist.errors import InputError, OutputError, StoreError
 from maladist.parallel.progress import Finished, Silent
 from maladist.testing import Listener
 from maladist.tuning.tune import BEST, TRIALS, Trial, _Search
 from tests.conftest import Disk
+from tests.tuning.common import training
 
 pytest.importorskip("optuna")
-
-
-def training(store: Path, **more: Any) -> dict[str, Any]:
-    where = {"train": str(store / "snapshots/train-*"), "points": 64}
-    where |= {"validation": str(store / "snapshots/valid-0"), "validation_points": 64}
-    return {
-        "data": where,
-        "descriptor": {"family": "bispectrum", "twojmax": 2, "cutoff": 3.5},
-        "network": {"hidden": [8]},
-        "batch": {"snapshots": 2, "points": 32},
-        "epochs": 2,
-        "validate_every": 1,
-        "device": "cpu",
-        **more,
-    }
 
 
 LR = {"optimiser.lr": {"low": 1e-5, "high": 1e-2, "log": True}}
@@ -233,23 +217,6 @@ def test_measures_without_training_rank_without_training(
     assert not list((tmp_path / "out").glob("trial-*"))
     twice = tune(config, tmp_path / "again", client=client)
     assert [t.value for t in twice.trials] == [first, second]
-
-
-def test_the_command_searches_and_a_bad_file_is_one_line(
-    small_data_set: Path, tmp_path: Path, client: Client, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "train.yaml").write_text(json.dumps(training(small_data_set)))
-    told = {"train": "train.yaml", "search": {"network.hidden": {"choices": [[4], [8]]}}, "method": "grid"}
-    (tmp_path / "t.yaml").write_text(json.dumps(told))
-    run = ["--output", str(tmp_path / "out"), "--cluster", client.scheduler.address]
-    assert main(["tune", str(tmp_path / "t.yaml"), *run]) == 0
-    shown = capsys.readouterr()
-    assert "2 best of 2 trials" in shown.out and "best.yaml" in shown.out
-    assert "trial 1: complete" in shown.err and "from the data's LDOS" in shown.err
-    (tmp_path / "t.yaml").write_text(json.dumps({**told, "search": {"optimiser.lrr": {"choices": [1, 2]}}}))
-    assert main(["tune", str(tmp_path / "t.yaml"), *run]) == 2
-    said = capsys.readouterr().err.strip()
-    assert "optimiser.lrr: is not a key" in said and "\n" not in said
 
 
 # -- one writer, full disks ------------------------------------------------------------------------------------------

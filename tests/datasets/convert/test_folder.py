@@ -12,7 +12,6 @@ from ase import Atoms
 from distributed import Client
 
 from maladist import BispectrumSpec, Grid
-from maladist.cli.app import main
 from maladist.datasets.convert.folder import convert_folder
 from maladist.datasets.convert.source import Source
 from maladist.errors import DataFileError, InputError
@@ -90,19 +89,3 @@ def test_descriptors_that_nothing_tells_are_left_out_with_a_note(tmp_path: Path,
     (group,) = convert_folder(source, tmp_path / "d.zarr", client=client, observer=heard)
     assert "descriptors" not in open_dataset(group)
     assert any("s0.in.npy is left out" in note for note in heard.notes)
-
-
-def test_the_command_takes_the_folder_alone(
-    tmp_path: Path, shared_data: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    small = ["--cluster", str(tmp_path / "threads.yaml"), "--workers", "1"]
-    (tmp_path / "threads.yaml").write_text("kind: local\nprocesses: false\n")
-    output = tmp_path / "be.zarr"
-    assert main(["convert", str(shared_data / "be2"), "--output", str(output), *small]) == 0
-    for name in ("Be_snapshot0", "Be_snapshot1"):
-        data = open_dataset(output / "snapshots" / name)
-        assert data.energy.values[[0, -1]].tolist() == [-5.0, 20.0]
-        assert np.array_equal(data.ldos.values, np.load(shared_data / "be2" / f"{name}.out.npy"))
-    for wrong in (["--name", "s"], ["--ldos", "a.npy"]):
-        assert main(["convert", str(shared_data / "be2"), "--output", str(output), *wrong, *small]) == 2
-        assert wrong[0][2:] in capsys.readouterr().err

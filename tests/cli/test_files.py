@@ -1,0 +1,67 @@
+"""`info` and `import-mala` on the command line: tables, damage by its place, nothing replaced unasked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from maladist import load_model
+from maladist.io import datasets, stores
+from maladist.io.shipped import shipped_models
+from maladist.io.stores import field_template
+from tests.cli.conftest import Command
+
+
+def test_info_says_what_is_damaged(tmp_path: Path, command: Command) -> None:
+    data = tmp_path / "d.zarr"
+    datasets.open_data_set(data)
+    group = stores.create(
+        datasets.snapshot_path(data, "a"), {"density": field_template("density", (20, 2, 2), (1, 2, 2))}, {}
+    )
+    stores.write_region(group, "density", (...,), np.random.default_rng(0).random((20, 2, 2)))
+    datasets.copy_reference(group, {"converged": True}, {})
+    stores.finish(group)
+    (tmp_path / "threads.yaml").write_text("kind: local\nprocesses: false\n")
+    there = ("--cluster", tmp_path / "threads.yaml", "--workers", 1)
+    status, out, _ = command("info", data, "--verify", *there)
+    assert status == 0 and "as it was written" in out
+    (data / "snapshots/a/density/c/3/0/0").unlink()
+    status, out, err = command("info", data, "--verify", *there)
+    assert status == 2 and "chunk 3, 0, 0 is lost" in out
+    assert "damage in snapshots/a/density" in err and err.strip().count("\n") == 0
+
+
+def test_info_without_a_file_lists_the_models_that_come_with_the_package(command: Command) -> None:
+    status, out, _ = command("info")
+    assert status == 0 and all(name in out and one.card.summary in out for name, one in shipped_models().items())
+    status, _, err = command("info", "--verify")
+    assert status == 2 and "a store" in err
+
+
+def test_info_of_a_file_shows_its_rows_and_what_is_no_file_is_a_line(folder: Path, command: Command) -> None:
+    status, out, _ = command("info", folder / "model.maladist")
+    assert status == 0 and "bispectrum" in out and "2000 K" in out
+    status, _, err = command("info", folder / "nothing")
+    assert status == 2 and err.count("\n") == 1
+
+
+def test_import_writes_beside_the_zip_the_same_model_and_replaces_only_when_told(
+    own_data: Path, tmp_path: Path, command: Command
+) -> None:
+    archive, made = tmp_path / "Be.zip", tmp_path / "Be.maladist"
+    archive.write_bytes((own_data / "mala_small.zip").read_bytes())
+    status, out, _ = command("import-mala", archive)
+    assert status == 0 and out.startswith(f"{made}: ")
+    assert load_model(made).content_hash == load_model(archive).content_hash
+    made.write_text("mine")
+    status, _, err = command("import-mala", archive)
+    assert status == 2 and "exists" in err and made.read_text() == "mine"
+    with_files = ("--pseudopotentials", own_data / "pseudopotentials", "--overwrite")
+    assert command("import-mala", archive, *with_files).status == 0
+    assert load_model(made).elements["Be"].pseudopotential != load_model(archive).elements["Be"].pseudopotential
+
+
+def test_a_place_for_the_model_is_looked_at_before_the_zip_is_read(tmp_path: Path, command: Command) -> None:
+    status, _, err = command("import-mala", tmp_path / "none.zip", "--output", tmp_path / "nowhere" / "a.maladist")
+    assert status == 2 and "none.zip" not in err and "nowhere" in err
