@@ -163,19 +163,6 @@ def test_an_owner_file_that_nobody_wrote_blocks_nobody(content: str, tmp_path: P
     assert take_over(tmp_path / "a.zarr").holds()
 
 
-def test_what_a_killed_removal_left_is_cleaned_up_at_the_next_start(tmp_path: Path) -> None:
-    left = [tmp_path / f".a.zarr.{'0123456789abcdef' * 2}.{end}" for end in ("removed", "new")]
-    other = tmp_path / f".b.zarr.{'0123456789abcdef' * 2}.removed"
-    mine = tmp_path / ".a.zarr.notes.removed"
-    for folder in (*left, other, mine):
-        folder.mkdir()
-        os.utime(folder, (1.0, 1.0))
-    fresh = tmp_path / f".a.zarr.{'0' * 32}.new"  # of a run that begins just now
-    fresh.mkdir()
-    make(tmp_path / "a.zarr")
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([mine.name, other.name, fresh.name, "a.zarr"])
-
-
 @pytest.mark.parametrize("left", [[], ["density/c/0/0"], ["work", "run/block"]])
 def test_what_is_left_of_a_store_can_be_replaced(left: list[str], tmp_path: Path) -> None:
     path = tmp_path / "a.zarr"

@@ -85,17 +85,6 @@ def test_scalars_and_vectors_are_replaced_when_written_again(store: Claim) -> No
     assert float(dataset["ewald_eV"]) == 2.5 and (dataset["dos"] == 2.5).all()
 
 
-def test_replacing_that_was_interrupted_leaves_a_path_that_can_be_used(
-    store: Claim, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as broken:
-        broken.setattr("shutil.rmtree", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
-        with pytest.raises(KeyboardInterrupt):
-            stores.create(store, {}, {}, overwrite=True)
-    stores.create(store, {}, {})
-    assert stores.attributes(store)["complete"] is False
-
-
 # -- damage ----------------------------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,6 @@ from maladist.io.fields.formats import field_format
 from maladist.io.mala import data as mala_data
 from maladist.io.stores import Where
 from maladist.neighbors import LocalAtoms
-from maladist.parallel.workers import peak_memory
 
 TEXT: Final = (".cube", ".cub", ".xsf", ".gz")
 """Endings of text files: one level each, read through once."""
@@ -96,8 +95,3 @@ def compute_descriptors(block: Block, grid: Grid, atoms: LocalAtoms, spec: Spec,
         values[rows] = features.numpy()
     stores.write_region(store, "descriptors", block.slices, values.reshape(*block.shape, -1))
     return block.index
-
-
-def peak_of_worker() -> int:
-    """Largest resident size of this process so far, bytes."""
-    return peak_memory()

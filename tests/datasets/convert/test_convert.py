@@ -14,11 +14,11 @@ from distributed import Client, LocalCluster
 from maladist import BispectrumSpec, Grid
 from maladist.datasets.convert.convert import convert
 from maladist.datasets.convert.source import Source
-from maladist.datasets.convert.tasks import peak_of_worker
 from maladist.errors import DataFileError, OutputError, StoreError
 from maladist.io.fields import openpmd
 from maladist.io.qe.run import DFTRun
 from maladist.io.stores import open_dataset
+from maladist.parallel.workers import peak_memory
 from tests.conftest import Disk
 from tests.datasets.convert.conftest import GRID, own_source, run_of, write_text
 
@@ -158,7 +158,7 @@ def test_an_ldos_of_four_times_the_memory_of_a_worker(tmp_path: Path, crystal: A
     ):
         run = DFTRun(Path("made-up"), crystal, grid.shape)
         group = convert(Source(run, [path], energies=(-1, 0.1)), tmp_path / "d.zarr", name="s", client=small)
-        peak = max(small.run(peak_of_worker).values())
+        peak = max(small.run(peak_memory).values())
     assert peak < limit
     data = open_dataset(group)
     assert np.array_equal(data.ldos[37].values, plane)

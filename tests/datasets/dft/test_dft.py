@@ -9,28 +9,20 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import ase.io
 import numpy as np
 import pytest
-import torch
 from ase import Atoms
 from ase.build import bulk
 from distributed import Client, LocalCluster
 
-from maladist.datasets.dft.code import Calculated
 from maladist.datasets.dft.dft import dft, run_snapshot
 from maladist.datasets.dft.espresso import Espresso
-from maladist.datasets.dft.scratch import Scratch
-from maladist.datasets.dft.setup import DFTSetup
-from maladist.errors import AtomsError, DependencyError, DFTError, InputError
+from maladist.errors import AtomsError, DependencyError, InputError
 from maladist.io.datasets import open_data_set, read_reference, snapshot_path
-from maladist.io.qe.run import DFTRun
 from maladist.io.stores import create, is_complete, open_dataset
 from maladist.io.yaml import yaml_text
-from maladist.parallel.progress import Silent
-from maladist.physics.broadening import broadened_dos
 
 qe = [
     pytest.mark.qe,
@@ -42,22 +34,6 @@ def needs_qe(test):
     for mark in qe:
         test = mark(test)
     return test
-
-
-@pytest.fixture
-def be2() -> Atoms:
-    return Atoms(
-        "Be2", [[0.02, 0.03, -0.01], [0.01, 1.3, 1.8]], cell=[[2.26, 0, 0], [-1.13, 1.957, 0], [0, 0, 3.57]], pbc=True
-    )
-
-
-@pytest.fixture
-def setup(own_data: Path) -> Espresso:
-    energies = {"origin": -6.0, "spacing": 0.5, "levels": 39}
-    files = str(own_data / "pseudopotentials")
-    return Espresso(
-        temperature=1000, pseudopotentials=files, ecutwfc=18, kpoints=(2, 2, 1), energies=energies, broadening=0.5
-    )
 
 
 @needs_qe
@@ -186,89 +162,3 @@ def test_a_cell_without_its_mesh_or_pseudopotential_is_refused_before_anything_r
     with pytest.raises(AtomsError, match="Cu"):
         dft([bulk("Cu")], setup, tmp_path / "d.zarr")
     assert not (tmp_path / "d.zarr").exists()
-
-
-class MadeUp(DFTSetup):
-    """A code that needs no program: an LDOS that is the same everywhere, from eigenvalues that are given."""
-
-    @property
-    def program(self) -> str:
-        return "true"
-
-    def check(self, atoms: Atoms) -> None:
-        if len(atoms) > 2:
-            raise InputError("atoms", f"{len(atoms)}", "at most two")
-
-    def calculate(self, atoms: Atoms, scratch: Scratch) -> Calculated:
-        (scratch.folder / "in").touch()
-        if atoms.info.get("fails"):
-            raise DFTError("true", "it failed", "that it does not")
-        eigenvalues, weights, shape = np.array([[-1.0, 2.0, 8.0]]), np.array([2.0]), (3, 4, 5)
-        dos = broadened_dos(torch.from_numpy(eigenvalues), torch.from_numpy(weights), self.energy_grid).numpy()
-        ldos = np.broadcast_to(dos / atoms.get_volume(), (*shape, len(dos))).astype(np.float32)
-        density = np.full(shape, 4.0 / atoms.get_volume())
-        run = DFTRun(Path("made-up"), atoms, shape, 1000.0, 4.0, "pbe", eigenvalues=eigenvalues, weights=weights)
-        return Calculated(run, density, ldos)
-
-
-def test_any_code_will_do(tmp_path: Path, be2: Atoms, setup: Espresso, client: Client) -> None:
-    names = set(DFTSetup.model_fields)
-    code = MadeUp.of({k: v for k, v in setup.to_dict().items() if k in names})
-    bad = be2.copy()
-    bad.info["fails"] = True
-    done = dft([be2, bad], code, tmp_path / "d.zarr", names=["a", "b"], client=client, scratch=tmp_path)
-    assert [o.reason for o in done] == ["", "true: it failed; wanted that it does not."]
-    data = open_dataset(snapshot_path(tmp_path / "d.zarr", "a"))
-    assert data.attrs["source"] == "true" and data.ldos.shape == (3, 4, 5, 39)
-    assert [p.name for p in tmp_path.iterdir()] == ["d.zarr"]
-    with pytest.raises(InputError, match="at most two"):
-        dft([be2.repeat((2, 1, 1))], code, tmp_path / "d.zarr", client=client)
-
-
-class Proposing(MadeUp):
-    """The same with energies of its own, by the volume of what it was asked for."""
-
-    def survey(self, atoms: Atoms, scratch: Scratch) -> dict[str, Any]:
-        assert scratch.folder.is_dir()
-        window = {"origin": -6.0, "spacing": 0.3, "levels": 20 + int(atoms.get_volume())}
-        return {"energies": {**window, "broadening": self.broadening, "temperature": self.temperature}}
-
-
-class Notes(Silent):
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.texts.append(text)
-
-
-def test_energies_are_proposed_once_and_kept_for_all_that_comes_later(
-    tmp_path: Path, be2: Atoms, setup: Espresso, client: Client
-) -> None:
-    output, notes, larger = tmp_path / "d.zarr", Notes(), be2.copy()
-    larger.set_cell(be2.cell * 1.1, scale_atoms=True)
-    values = {k: v for k, v in setup.to_dict().items() if k in DFTSetup.model_fields} | {"energies": "auto"}
-    with pytest.raises(DFTError, match="This code proposes none"):
-        dft([be2], MadeUp.of(values), output, client=client)
-    code = Proposing.of(values)
-    (done,) = dft([be2], code, output, names=["a"], client=client, observer=notes)
-    (later,) = dft([larger], code, output, names=["b"], client=client, observer=notes)
-    assert (done.reason, later.reason) == ("", "")
-    levels = 20 + int(be2.get_volume())
-    assert [open_dataset(snapshot_path(output, n)).sizes["energy"] for n in "ab"] == [levels, levels]
-    first, second = (text for text in notes.texts if text.startswith("energies"))
-    assert first.startswith("energies from a calculation of a: -6 to") and f"{levels} levels" in first
-    assert second.startswith("energies as the data set has them") and f"{levels} levels" in second
-    assert sum("δ of 0.5 eV is 6 k_BT" in text for text in notes.texts) == 2  # once a run
-    with pytest.raises(InputError, match=r"energies: auto, for δ 0\.6 eV"):
-        dft([be2], Proposing.of(values | {"broadening": 0.6}), output, names=["c"], client=client)
-
-
-def test_proposed_energies_are_those_of_the_snapshots_that_are_there(
-    tmp_path: Path, be2: Atoms, setup: Espresso, client: Client
-) -> None:
-    values = {k: v for k, v in setup.to_dict().items() if k in DFTSetup.model_fields}
-    for name, code in (("a", Proposing.of(values)), ("b", Proposing.of(values | {"energies": "auto"}))):
-        (done,) = dft([be2], code, tmp_path / "d.zarr", names=[name], client=client)
-        assert done.reason == ""
-        assert open_dataset(snapshot_path(tmp_path / "d.zarr", name)).sizes["energy"] == 39

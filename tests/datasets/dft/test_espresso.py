@@ -17,7 +17,6 @@ from maladist.datasets.dft import setup as module
 from maladist.datasets.dft.dft import dft
 from maladist.datasets.dft.espresso import Espresso, ldos_of_pp, run_program
 from maladist.datasets.dft.scratch import Scratch
-from maladist.datasets.dft.setup import check_covers
 from maladist.errors import DFTError, InputError
 from maladist.io.datasets import read_reference, snapshot_path
 from maladist.io.qe.upf import read_pseudopotentials
@@ -169,29 +168,6 @@ def test_a_program_that_fails_is_named(text: str, status: int, words: str, tmp_p
     run_program(Ended(tmp_path, "JOB DONE.", 0), "pw.x", "scf")
 
 
-def test_a_window_that_does_not_cover_is_refused(values: dict[str, Any]) -> None:
-    setup = Espresso.of(values)
-    check_covers(-2.9, 13.0, 7.0, setup)
-    with pytest.raises(DFTError, match=r"bands up to 11\.00 eV"):
-        check_covers(-2.9, 11.0, 7.0, setup)
-    with pytest.raises(DFTError, match=r"a window of -6.00 to 13.00 eV"):
-        check_covers(-2.9, 13.0, 10.0, setup)
-    with pytest.raises(DFTError, match=r"wanted -6.50 to"):
-        check_covers(-4.5, 13.0, 7.0, setup)
-
-
-def test_proposed_energies_cover_what_is_needed_wherever_in_the_gap_the_fermi_level_is(values: dict[str, Any]) -> None:
-    code = Espresso.of({**values, "energies": "auto"})
-    eigenvalues = np.array([[-3.0, 1.0, 9.0], [-2.0, 2.0, 8.0]])
-    for mu in (2.1, 7.9):
-        settled = code.model_copy(update={"energies": code.window(eigenvalues, mu)})
-        # Bands that a strain has moved by one eV, either way, and a Fermi level at the top of the gap.
-        check_covers(-4.0, 99.0, 8.0, settled)
-        check_covers(-2.0, 99.0, 9.0, settled)
-        assert settled.energy_grid.spacing == pytest.approx(0.75 * 0.5)
-        assert settled.energy_grid.levels < 70
-
-
 def test_meshes_of_other_sizes_are_proposed_and_told(values: dict[str, Any]) -> None:
     be2 = bulk("Be", "hcp", a=2.29, c=3.58)
     be8, be16, taken = be2.repeat((2, 2, 1)), be2.repeat((2, 2, 2)), list[int]()
@@ -230,30 +206,13 @@ def test_a_mesh_that_was_proposed_stays_and_one_that_is_given_wins(values: dict[
         assert code.mesh(be8) == mesh and code.propose([be8], iter(())) == ({}, [])
 
 
-def test_energies_that_were_proposed_are_taken_for_no_other_broadening_nor_hotter_electrons(
-    values: dict[str, Any],
-) -> None:
-    code = Espresso.of({**values, "energies": "auto"})
+def test_bands_are_those_that_a_proposal_has_told(values: dict[str, Any]) -> None:
     kept = {"origin": -6.0, "spacing": 0.4, "levels": 50, "broadening": 0.5, "temperature": 1000.0, "states": 5.0}
-    settled = code.settled({"energies": kept})
-    assert not settled.needs_survey and settled.energy_grid.levels == 50
-    be2 = bulk("Be", "hcp", a=2.29, c=3.58)
-    assert settled.n_bands(be2) == 13  # ten and a tenth more, and two
-    assert Espresso.of(values).settled({"energies": kept}) == Espresso.of(values)
-    with pytest.raises(InputError, match=r"energies: auto, for δ 0\.5 eV at 1000 K; wanted .*δ 0\.3 eV, 1000 K"):
-        code.settled({"energies": {**kept, "broadening": 0.3}})
-    with pytest.raises(InputError, match=r"energies: auto, .* 500 K"):
-        code.settled({"energies": {**kept, "temperature": 500.0}})
+    settled = Espresso.of({**values, "energies": "auto"}).settled({"energies": kept})
+    assert settled.n_bands(bulk("Be", "hcp", a=2.29, c=3.58)) == 13  # ten and a tenth more, and two
 
 
 # -- with pw.x ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def be2() -> Atoms:
-    return Atoms(
-        "Be2", [[0.02, 0.03, -0.01], [0.01, 1.3, 1.8]], cell=[[2.26, 0, 0], [-1.13, 1.957, 0], [0, 0, 3.57]], pbc=True
-    )
 
 
 @pytest.mark.qe
