@@ -12,7 +12,7 @@ What a task refuses (`InputError`, `OSError`) comes back as its answer: it is to
 Dask's workers, who print the traceback of every task that raises, have nothing to print.
 
 A worker runs as many tasks as it has threads, so a task begins with torch on one thread; one that has the worker to
-itself sets their number.
+itself sets their number. Its process keeps the memory of freed arrays for the next ones.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from itertools import count, islice
 from types import TracebackType
 from typing import Final, Protocol, TypeVar
 
-import torch
 from distributed import Client, Future, KilledWorker, Worker, as_completed
 from distributed.client import FutureCancelledError
 
 from maladist.errors import BlockError, ClusterError, InputError, OutputError, StoreError
+from maladist.parallel.workers import begin_task
 
 R = TypeVar("R")
 
@@ -218,8 +218,7 @@ class _Refused:
 
 
 def _attempt(function: Callable[..., R], *arguments: object) -> R | _Refused:
-    # For each task and not once a worker: a task that had the worker to itself may have raised the number.
-    torch.set_num_threads(1)
+    begin_task()
     try:
         return function(*arguments)
     except (InputError, OSError) as error:

@@ -11,7 +11,6 @@ import ase
 import dask
 import dask.array as da
 import numpy as np
-import torch
 import xarray as xr
 
 from maladist import schema
@@ -23,6 +22,7 @@ from maladist.learning.model import LDOSModel
 from maladist.neighbors import CellList
 from maladist.numerics import Numerics
 from maladist.parallel.blocking import choose_block
+from maladist.parallel.workers import begin_task
 from maladist.prediction.block import Clock, ModelBlob, field_batches
 from maladist.prediction.novelty import OUTSIDE, check_points
 from maladist.prediction.options import Chunks, NumericsOptions, check_chunks
@@ -153,7 +153,7 @@ def _one_block(
 ) -> Floats:
     at = block_info[None]["chunk-location"][:3]
     block = blocks[int(np.ravel_multi_index(at, blocks.counts))]
-    torch.set_num_threads(1)  # a worker runs as many tasks as it has threads
+    begin_task()
     return np.asarray(function(blocks.grid, block, *shared)).reshape(*block.shape, -1)
 
 
