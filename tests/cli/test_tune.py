@@ -34,7 +34,7 @@ def test_a_search_shows_its_trials_and_what_train_takes(
     ("change", "words"),
     [
         ({"search": {"optimiser.lrr": {"choices": [1, 2]}}}, "optimiser.lrr: is not a key"),
-        ({"objective": "forces_relative"}, "objective"),
+        ({"objective": "total_energy"}, "total_energy, where valid-0 has no "),
     ],
 )
 def test_a_search_that_cannot_be_is_one_line_before_anything_is_made(

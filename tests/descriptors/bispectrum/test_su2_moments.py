@@ -1,33 +1,34 @@
-"""Parts of the compiled bispectrum that can be checked by themselves."""
+"""The basis on SU(2) and the stages of moments and norms, each against its formula."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.special import eval_jacobi
+from scipy.special import eval_chebyu, eval_jacobi
 
 from maladist.descriptors.bispectrum.su2 import components, quadrature
-from maladist.descriptors.bispectrum.su2_moments import jacobi, kappa, moment_places, self_moments
-from maladist.descriptors.bispectrum.su2_nodes import h_places, n_angles, product_plan, sphere_constants, sphere_terms
-
-
-def _elements(twojmax: int, nodes: np.ndarray) -> dict[tuple[int, int, int], np.ndarray]:
-    """E_npq on unit quaternions, by the formula of the module's docstring."""
-    a, b = nodes[:, 0] + 1j * nodes[:, 3], nodes[:, 1] + 1j * nodes[:, 2]
-    t = abs(a) ** 2 - abs(b) ** 2
-    keys = {key[:3] for key in moment_places(twojmax)}
-    return {
-        (n, p, q): a**p * (b**q if q >= 0 else b.conj() ** -q) * eval_jacobi((n - p - abs(q)) // 2, abs(q), p, t)
-        for n, p, q in keys
-    }
+from maladist.descriptors.bispectrum.su2_moments import (
+    NEIGHBOURS,
+    jacobi,
+    kappa,
+    moment_places,
+    moments,
+    norms,
+    powers,
+    powers_size,
+    self_moments,
+    sin_cos,
+)
+from maladist.descriptors.bispectrum.vector_code import Vector
+from tests.descriptors.bispectrum.interpreted import LANES, Interpreted, elements, moments_of, neighbours, run
 
 
 def test_the_basis_is_orthogonal_and_its_norms_are_known() -> None:
     """Two elements make a polynomial of degree 8, which the quadrature for twojmax 4 (degree 12) integrates exactly."""
     rule = quadrature(4)
-    elements = _elements(4, rule.nodes)
-    for first, x in elements.items():
-        for second, y in elements.items():
+    basis = elements(4, rule.nodes)
+    for first, x in basis.items():
+        for second, y in basis.items():
             overlap = np.sum(rule.weights * x * y.conj())
             if (first[0] - second[0]) % 2:
                 continue  # odd polynomials vanish over SU(2), not over its half
@@ -36,10 +37,9 @@ def test_the_basis_is_orthogonal_and_its_norms_are_known() -> None:
 
 
 @pytest.mark.parametrize("twojmax", range(17))
-def test_there_are_as_many_moments_as_matrix_elements(twojmax: int) -> None:
+def test_there_are_as_many_moments_as_matrixelements(twojmax: int) -> None:
     assert len(moment_places(twojmax)) == sum((n + 1) ** 2 for n in range(twojmax + 1))
-    assert len(h_places(twojmax)) == (twojmax + 1) * (twojmax + 2) // 2
-    at_the_identity = _elements(twojmax, np.array([[1.0, 0, 0, 0]]))
+    at_the_identity = elements(twojmax, np.array([[1.0, 0, 0, 0]]))
     for (n, p, q, part), place in moment_places(twojmax).items():
         value = at_the_identity[n, p, q][0]
         assert self_moments(twojmax)[place] == pytest.approx((value.real, value.imag)[part], abs=1e-13)
@@ -53,23 +53,49 @@ def test_jacobi_polynomials_are_scipys() -> None:
     assert jacobi(t, 1, 1, 0) == [1.0]
 
 
-@pytest.mark.parametrize("twojmax", range(17))
-def test_every_component_is_made_of_a_pair_and_a_third(twojmax: int) -> None:
-    plan = product_plan(twojmax, 20)
-    assert all(len(group) <= 20 for group in plan)
-    made = [c for group in plan for *_, c in group]
-    assert sorted(made) == sorted(c for c in components(twojmax) if c[1] > 0)
-    assert all(sorted((*pair, third)) == sorted(c) for group in plan for pair, third, c in group)
+@pytest.mark.parametrize("twojmax", [0, 1, 4, 7])
+@pytest.mark.parametrize(("rmin0", "rfac0", "switch"), [(0.0, 1.0, 1.0), (0.6, 0.99363, 1.0), (1.4, 0.7, 0.0)])
+def test_moments_are_the_sums_of_the_basis_over_the_neighbours(
+    twojmax: int, rmin0: float, rfac0: float, switch: float
+) -> None:
+    """A neighbour at r is the quaternion of θ0 = rfac0 π (r − rmin0)/(r_c − rmin0), fades out, counts by element."""
+    cutoff, rng = 4.0, np.random.default_rng(twojmax)
+    vectors = rng.normal(size=(2 * NEIGHBOURS, LANES, 3))
+    r = rng.uniform(0.5, cutoff, (2 * NEIGHBOURS, LANES))
+    vectors *= (r / np.linalg.norm(vectors, axis=-1))[..., None]
+    element = rng.uniform(-1, 2, r.shape)
+    near = np.concatenate([np.moveaxis(vectors, -1, 1), element[:, None]], axis=1)
+    buffer = np.empty((NEIGHBOURS * powers_size(twojmax), LANES))
+    sums = np.zeros((len(moment_places(twojmax)), LANES))
+    for first in (0, NEIGHBOURS):
+        run(powers, twojmax, near, buffer, np.array([rmin0, 1 / (cutoff - rmin0), rfac0, switch]), first=first)
+        run(moments, twojmax, buffer, sums)
+    share = (r - rmin0) / (cutoff - rmin0)
+    theta = np.pi * rfac0 * share
+    fade = 0.5 * (np.cos(np.pi * np.clip(share, 0, 1)) + 1) if switch else 1.0
+    # θ0 has the period π: where r < rmin0 makes it negative, the quaternion is the opposite one, as LAMMPS has it.
+    sign = np.where(theta < 0, -1.0, 1.0)
+    quaternion = np.concatenate([np.cos(theta)[..., None], np.sin(theta)[..., None] * vectors / r[..., None]], axis=-1)
+    wanted = moments_of(twojmax, element * fade, sign[..., None] * quaternion)
+    np.testing.assert_allclose(sums, wanted, rtol=0, atol=1e-12 * np.abs(wanted).max())
 
 
-def test_few_pairs_serve_all_products() -> None:
-    assert len({pair for group in product_plan(10, 20) for pair, *_ in group}) <= 24
+def test_norms_are_integrals_of_the_expansions_square() -> None:
+    """B_j0j = (j+1) f_0 ∫ f_j², where f_j is U_j of the inner products with the neighbours, by quadrature."""
+    weights, x = neighbours(5, seed=1)
+    target, rule = np.zeros((len(components(4)), LANES)), quadrature(4)
+    run(norms, 4, moments_of(4, weights, x), target)
+    inner = np.clip(np.einsum("klx,gx->klg", x, rule.nodes), -1, 1)
+    for place, (j, j2, _) in enumerate(components(4)):
+        f = np.einsum("kl,klg->lg", weights, eval_chebyu(j, inner))
+        wanted = weights.sum(axis=0) * (rule.weights * f**2).sum(axis=1) if j2 == 0 else 0.0
+        np.testing.assert_allclose(target[place], wanted, rtol=1e-12)
 
 
-@pytest.mark.parametrize("twojmax", range(17))
-def test_the_nodes_of_the_sphere_carry_the_whole_weight(twojmax: int) -> None:
-    """h_00 is the cube root of the weight where M_00 = 1; each pair stands for two points at all angles."""
-    constants = sphere_constants(twojmax)
-    assert constants.shape[1] == 2 * len(sphere_terms(twojmax))
-    assert 2 * n_angles(twojmax) * np.sum(constants[:, 0] ** 3) == pytest.approx(1.0, abs=1e-13)
-    assert n_angles(twojmax) % 2 == 0 and n_angles(twojmax) > 3 * twojmax // 2
+@pytest.mark.parametrize(("itemsize", "tolerance"), [(8, 2e-16), (4, 1e-7)])
+def test_sine_and_cosine_are_exact_to_the_last_place_of_either_precision(itemsize: int, tolerance: float) -> None:
+    code = Interpreted()
+    code.itemsize = itemsize
+    for t in np.linspace(-np.pi / 2, np.pi / 2, 101):
+        sin, cos = (x.value[0] for x in sin_cos(code, Vector(code, np.full(LANES, t))))
+        assert abs(sin - np.sin(t)) < tolerance and abs(cos - np.cos(t)) < tolerance
