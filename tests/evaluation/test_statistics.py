@@ -12,16 +12,7 @@ import pytest
 from maladist.datasets.snapshots import find_snapshots
 from maladist.errors import InputError
 from maladist.evaluation.statistics import Evaluated, Statistics, _linear, baselines, calibration, summary
-from maladist.report.evaluation import write_plots
-
-
-def evaluated(name: str, n: int, error: float, volume: float = 8.0, ewald: float = -40.0, **rest: object) -> Evaluated:
-    """Made up: A and E_b are linear in volume and Ewald, the model's A is off by so many meV/atom."""
-    energy = 1.0 + 0.3 * volume + 0.2 * ewald
-    dft = {"total_free_energy": energy, "band_energy": -energy}
-    ours = {k: v + error / 1e3 for k, v in dft.items()}
-    figures = (0.1, 0.2, 0.01, 0.02, 0.001, 0.01, 1.0, 0.01, 0.0, 1.0)
-    return Evaluated(name, name, n, volume, ewald, *figures, ours, dft, **rest)  # type: ignore[arg-type]
+from tests.evaluation.common import evaluated
 
 
 def test_the_summary_is_by_size_too_and_names_bias_and_spread() -> None:
@@ -55,7 +46,7 @@ def test_the_linear_baseline_is_exact_where_the_energies_are_linear(small_data_s
         baselines([evaluated("a", 8, 3.0)], training[:2], {})
 
 
-def test_the_spread_of_an_ensemble_that_knows_its_error_says_so(tmp_path: Path) -> None:
+def test_the_spread_of_an_ensemble_that_knows_its_error_says_so() -> None:
     """Errors drawn with the spread as their σ; and errors that the spread does not know of."""
     rng = np.random.default_rng(1)
     sigma = rng.uniform(1, 20, 300)
@@ -74,8 +65,6 @@ def test_the_spread_of_an_ensemble_that_knows_its_error_says_so(tmp_path: Path) 
     ignorant = calibration(ensemble(np.full(300, 50.0)))["total_free_energy"]
     assert abs(ignorant.spearman) < 0.2  # of 300 independent pairs, 0.06 is σ
     assert ignorant.ratio > 3
-    pictures = write_plots(ensemble(sigma)[:30], tmp_path / "p", spread=True)
-    assert [p.name for p in pictures] == ["parity.png", "errors.png", "spread.png"]
     with pytest.raises(InputError, match="without a spread"):
         calibration([evaluated("a", 8, 1.0)] * 3)
 

@@ -13,10 +13,8 @@ from ase import Atoms
 
 from maladist.descriptors import BispectrumSpec, GaussianSpec, Spec
 from maladist.elements import Element
-from maladist.errors import PhysicsError
 from maladist.learning.model import LDOSModel
 from maladist.learning.scaling import Scaler
-from maladist.physics.forces import check_slope, check_stationary
 from maladist.testing import be_atoms, be_element, tiny_model, with_density_channel
 from tests.physics.differences import difference, freeze_sphere
 from tests.prediction.free_energy import Array, derivatives, free_energies, moved, solve, strained
@@ -142,13 +140,3 @@ def test_a_shift_of_all_atoms_by_a_grid_point_changes_nothing_and_their_sum_is_t
     np.testing.assert_allclose(there.forces, here.forces, atol=1e-10)
     (fine,) = derivatives(atoms, model, grid=(24, 24, 36))
     assert np.abs(fine.forces.sum(0)).max() < 0.5 * np.abs(here.forces.sum(0)).max()
-
-
-def test_an_unbalanced_fermi_level_and_a_gap_are_refused() -> None:
-    s = solve(be_atoms(), sensitive(), grid=GRID)
-    check_stationary(s.states, s.dos, 4.0)
-    with pytest.raises(PhysicsError, match="forces: 4"):
-        check_stationary(s.states, s.dos, 4.001)
-    check_slope(1.0, 4.0)
-    with pytest.raises(PhysicsError, match="gap"):
-        check_slope(-0.1, 4.0)

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import xarray as xr
-from ase import Atoms
 from distributed import Client
 
 import maladist
 from maladist.errors import InputError
-from maladist.grid import Grid
 from maladist.learning.domain import CellRange, Domain
-from maladist.report.charts import lanes
 from maladist.report.html import report
-from maladist.report.volume import coarse_shape, coarsen, volume_json
 from maladist.testing import be_atoms, tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:broadening correction")
@@ -116,37 +109,3 @@ def test_an_unfinished_or_foreign_store_is_refused_in_one_line(result: maladist.
         assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="is not a folder"):
         report(result, tmp_path / "nowhere" / "a.html")
-
-
-def test_coarse_samples_are_means_and_keep_the_electrons() -> None:
-    rng = np.random.default_rng(0)
-    field = xr.DataArray(rng.random((24, 18, 35)), dims=("x", "y", "z"))
-    coarse = coarsen(field, (12, 6, 7))
-    np.testing.assert_allclose(coarse, field.values.reshape(12, 2, 6, 3, 7, 5).mean(axis=(1, 3, 5)), rtol=1e-13)
-    ragged = coarsen(field, (7, 18, 35))  # bricks of three and of four points
-    np.testing.assert_allclose(ragged[0], field.values[:3].mean(axis=0), rtol=1e-13)
-
-
-def test_samples_and_atoms_stay_together(result: maladist.Prediction) -> None:
-    """A Gaussian around an atom has its largest sample where the viewer draws the atom."""
-    grid = Grid(be_atoms().cell.array.tolist(), (48, 48, 64))
-    centre = np.array([0.30, 0.70, 0.25])
-    f = grid.points() @ np.linalg.inv(grid.cell_array) - centre
-    r2 = (((f + 0.5) % 1 - 0.5) @ grid.cell_array) ** 2
-    field = xr.DataArray(np.exp(-r2.sum(axis=1) / 0.18).reshape(grid.shape), dims=("x", "y", "z"))
-    said = json.loads(volume_json(field, grid, Atoms("H", [centre @ grid.cell_array]), most=20**3))
-    samples = np.frombuffer(base64.b64decode(said["samples"]), "<u2").reshape(said["shape"])
-    top = np.array(np.unravel_index(samples.argmax(), samples.shape)) / samples.shape
-    off = np.abs((top - said["atoms"][0][0] + 0.5) % 1 - 0.5) * said["shape"]
-    assert off.max() <= 0.5 + 1e-3  # no farther than half a sample: the maximum is the nearest one
-
-
-def test_few_samples_of_any_grid() -> None:
-    long = Grid([[90.0, 0, 0], [0, 5.0, 0], [0, 0, 5.0]], (720, 40, 40))
-    shape = coarse_shape(long, 20**3)
-    assert np.prod(shape) <= 1.1 * 20**3 and shape[0] / shape[1] == pytest.approx(18, rel=0.1)
-    assert coarse_shape(Grid(np.eye(3).tolist(), (8, 8, 8))) == (8, 8, 8)
-
-
-def test_tasks_that_overlap_get_lanes_of_their_own() -> None:
-    assert lanes([0, 1, 2, 3.5], [2, 3, 4, 5]).tolist() == [0, 1, 0, 1]

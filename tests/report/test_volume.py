@@ -13,6 +13,7 @@ from ase import Atoms
 from maladist.grid import Grid
 from maladist.report import volume
 from maladist.report.volume import coarse_shape, coarsen, volume_json
+from maladist.testing import be_atoms
 
 CELL = [[4.0, 0, 0], [1.0, 6.0, 0], [0, 0.5, 9.0]]
 
@@ -64,3 +65,17 @@ def test_a_constant_field_does_not_divide_by_zero() -> None:
     grid = Grid(CELL, (4, 4, 4))
     told = json.loads(volume_json(xr.DataArray(np.full((4, 4, 4), 2.0), dims=("x", "y", "z")), grid))
     assert told["low"] == told["high"] == 2.0 and told["atoms"] == []
+
+
+def test_samples_and_atoms_stay_together_in_a_skewed_cell() -> None:
+    """A Gaussian around an atom has its largest sample where the viewer draws the atom."""
+    grid = Grid(be_atoms().cell.array.tolist(), (48, 48, 64))
+    centre = np.array([0.30, 0.70, 0.25])
+    f = grid.points() @ np.linalg.inv(grid.cell_array) - centre
+    r2 = (((f + 0.5) % 1 - 0.5) @ grid.cell_array) ** 2
+    field = xr.DataArray(np.exp(-r2.sum(axis=1) / 0.18).reshape(grid.shape), dims=("x", "y", "z"))
+    said = json.loads(volume_json(field, grid, Atoms("H", [centre @ grid.cell_array]), most=20**3))
+    samples = np.frombuffer(base64.b64decode(said["samples"]), "<u2").reshape(said["shape"])
+    top = np.array(np.unravel_index(samples.argmax(), samples.shape)) / samples.shape
+    off = np.abs((top - said["atoms"][0][0] + 0.5) % 1 - 0.5) * said["shape"]
+    assert off.max() <= 0.5 + 1e-3  # no farther than half a sample: the maximum is the nearest one

@@ -1,0 +1,108 @@
+"""Pictures of a report: drawn where the store holds what they show, the same bytes for the same store, one scale."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from maladist import Prediction, schema
+from maladist.grid import EnergyGrid
+from maladist.physics.system import System
+from maladist.prediction.novelty import NOVELTY
+from maladist.prediction.setup import grid_of
+from maladist.report import pictures
+from maladist.report.pictures import draw_density, draw_dos, draw_novelty, draw_stages, draw_timeline
+from maladist.testing import be_atoms
+
+ENERGIES = EnergyGrid(-5.0, 0.5, 21)
+
+
+@pytest.fixture(scope="module")
+def whole() -> Prediction:
+    """A made-up result of two atoms that holds all that is drawn."""
+    atoms = be_atoms()
+    system = System(
+        grid_of(atoms, (6, 7, 9)), atoms.positions, atoms.numbers.astype(np.int16), {}, temperatures=(2000.0,)
+    )
+    rng, xyz = np.random.default_rng(0), ("x", "y", "z")
+    variables: dict[str, Any] = {
+        "density": (xyz, rng.random((6, 7, 9))),
+        NOVELTY: (xyz, rng.random((6, 7, 9))),
+        "dos": ("energy", np.linspace(0.0, 2.0, 21)),
+        "energy": ("energy", ENERGIES.values),
+        "fermi_energy_eV": ((), 1.25),
+        "position": (("atom", "xyz"), system.positions),
+        "number": ("atom", system.numbers),
+    }
+    attributes: dict[str, Any] = {**schema.system_attributes(system), **schema.energy_attributes(ENERGIES)}
+    largest = (0.5 * atoms.cell.array.sum(axis=0)).tolist()
+    attributes["outside"] = {"largest_at_A": largest}
+    return Prediction(xr.Dataset(variables, attrs=attributes), Path("a.zarr"))
+
+
+def without(whole: Prediction, *names: str) -> Prediction:
+    attrs = {k: v for k, v in whole.dataset.attrs.items() if k not in names}
+    variables = [name for name in names if name in whole.dataset]
+    return Prediction(whole.dataset.drop_vars(variables).drop_attrs(deep=False).assign_attrs(attrs), whole.store)
+
+
+def test_a_store_that_lacks_something_has_no_picture_of_it(whole: Prediction) -> None:
+    assert draw_dos(without(whole, "dos")) is draw_dos(without(whole, "fermi_energy_eV")) is None
+    assert draw_density(without(whole, "density")) is None
+    assert draw_novelty(without(whole, NOVELTY)) is draw_novelty(without(whole, "outside")) is None
+
+
+def test_every_picture_is_one_svg_that_says_what_it_shows(whole: Prediction) -> None:
+    for picture, label in (
+        (draw_dos(whole), "Density of states"),
+        (draw_density(whole), "n(r) in planes across c, b and a"),
+        (draw_novelty(whole), "novelty in planes across c, b and a"),
+        (draw_stages({"descriptors": 2.0, "network": 1.0}), "Worker seconds"),
+    ):
+        assert picture is not None and picture.label.startswith(label)
+        assert picture.svg.startswith("<svg") and picture.svg.rstrip().endswith(
+            "</svg>"
+        )  # no prolog: it goes in a page
+
+
+def test_the_same_store_gives_the_same_bytes(whole: Prediction) -> None:
+    """Neither a date nor a random name is in a page, so that two reports can be compared."""
+    for draw in (draw_dos, draw_density):
+        one, two = draw(whole), draw(whole)
+        assert one is not None and two is not None and one.svg == two.svg and "<dc:date>" not in one.svg
+
+
+def test_names_of_a_store_do_not_become_markup() -> None:
+    assert "<script" not in draw_stages({"<script>alert(1)</script>": 1.0}).svg
+
+
+def test_all_three_planes_have_one_scale_of_colour_and_meet_in_the_farthest_point(
+    whole: Prediction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Colours of different planes are compared; the middle of the cell is in each of them."""
+    drawn: list[tuple[Any, tuple[float, float]]] = []
+    real = pictures.draw_plane
+
+    def listen(ax: Any, plane: Any, atoms: Any, limits: tuple[float, float], name: str) -> Any:
+        drawn.append((plane, limits))
+        return real(ax, plane, atoms, limits, name)
+
+    monkeypatch.setattr(pictures, "draw_plane", listen)
+    draw_novelty(whole)
+    assert [plane.axis for plane, _ in drawn] == [2, 1, 0]
+    assert [plane.height for plane, _ in drawn] == pytest.approx([0.5] * 3)
+    (limits,) = {limits for _, limits in drawn}
+    assert limits == (min(p.values.min() for p, _ in drawn), max(p.values.max() for p, _ in drawn))
+
+
+def test_a_timeline_grows_with_its_workers_up_to_a_page() -> None:
+    def height(workers: int) -> float:
+        tasks = {"worker": np.arange(workers), "start": np.zeros(workers), "stop": np.ones(workers)}
+        svg = str(draw_timeline(xr.Dataset({n: ("task", v) for n, v in tasks.items()})).svg)
+        return float(svg.split('height="')[1].split("pt")[0])
+
+    assert height(1) == height(2) < height(8) < height(100) == height(400)
