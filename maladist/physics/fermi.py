@@ -72,7 +72,7 @@ def use_correction(mode: CorrectionMode, energy_grid: EnergyGrid) -> tuple[bool,
         'on' where the kernel is unknown.
     """
     if mode not in get_args(CorrectionMode):
-        raise InputError("broadening-correction", repr(mode), "auto, on or off")
+        raise InputError("broadening_correction", repr(mode), "auto, on or off")
     if mode == "off":
         return False, "switched off"
     if mode == "on":

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
@@ -24,10 +23,10 @@ from distributed import Client
 import maladist
 from maladist import Prediction
 from maladist.cluster import cluster
-from maladist.errors import BlockError, ClusterError, DependencyError, InputError, StoreError
+from maladist.errors import BlockError, ClusterError, DependencyError
 from maladist.io import stores
 from maladist.io.model_file import save_model
-from maladist.testing import Listener, assert_identical, be_atoms, tiny_model, with_accident
+from maladist.testing import be_atoms, tiny_model, with_accident
 
 pytestmark = pytest.mark.filterwarnings("ignore:broadening correction")
 
@@ -186,70 +185,6 @@ def test_scratch_of_workers_goes_where_the_description_says(tmp_path: Path) -> N
     assert Path(where).is_relative_to(tmp_path)
 
 
-# -- many frames -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def workers() -> Iterator[Client]:
-    """Two processes that know of accidents."""
-    with cluster({"kind": "local", "preload": "maladist.testing"}, workers=2) as client:
-        yield client
-
-
-def frames(n: int) -> list[Any]:
-    """A short walk."""
-    every = [be_atoms() for _ in range(n)]
-    for i, atoms in enumerate(every):
-        atoms.positions[0, 2] += 0.02 * i
-    return every
-
-
-def test_many_frames_give_what_each_gives_and_share_the_queue(workers: Client, tmp_path: Path) -> None:
-    model = with_accident(tiny_model(), seconds=0.1)
-    paths = [tmp_path / f"{i}.zarr" for i in range(4)]
-    heard = Listener()
-    many = maladist.predict_many(frames(4), model, paths, client=workers, at_once=3, observer=heard, **CUT)
-    assert sorted(frame.number for frame in heard.tasks) == [0, 1, 2, 3] and heard.stages == [("frames", 4, 0)]
-    for atoms, prediction in zip(frames(4), many, strict=True):
-        assert_identical(prediction, maladist.predict(atoms, tiny_model(), client=workers, **CUT))
-    spans = [(float(intervals(p)["start"].min()), float(intervals(p)["stop"].max())) for p in many]
-    assert spans[1][0] < spans[0][1] + 0.5, "the workers waited between the first frame and the second"
-
-
-def test_resuming_many_frames_takes_what_is_there(workers: Client, tmp_path: Path) -> None:
-    paths = [tmp_path / f"{i}.zarr" for i in range(3)]
-    maladist.predict_many(frames(2), tiny_model(), paths[:2], client=workers, **CUT)
-    before = (paths[0] / "zarr.json").stat().st_mtime_ns
-    many = maladist.predict_many(frames(3), tiny_model(), paths, client=workers, resume=True, **CUT)
-    assert len(many) == 3 and (paths[0] / "zarr.json").stat().st_mtime_ns == before
-    with pytest.raises(StoreError, match="another atoms"):
-        maladist.predict_many(frames(3)[::-1], tiny_model(), paths, client=workers, resume=True, **CUT)
-
-
-def test_a_bad_frame_is_named_before_anything_is_computed(workers: Client, tmp_path: Path) -> None:
-    bad = frames(3)
-    bad[2].positions[0, 0] = np.nan
-    paths = [tmp_path / f"{i}.zarr" for i in range(3)]
-    with pytest.raises(InputError) as caught:
-        maladist.predict_many(bad, tiny_model(), paths, client=workers, **CUT)
-    assert caught.value.__notes__ == ["frame 2 of 3"]
-    assert not any(p.exists() for p in paths)
-    with pytest.raises(InputError, match="stores_of"):
-        maladist.predict_many(frames(3), tiny_model(), [paths[0]] * 3, client=workers)
-
-
-def test_a_frame_that_fails_is_named_and_the_others_are_kept(workers: Client, tmp_path: Path) -> None:
-    paths = [tmp_path / f"{i}.zarr" for i in range(3)]
-    once = tmp_path / "happened"
-    model = with_accident(tiny_model(), at=(0.0, 0.0, 0.0), once=str(once))
-    with pytest.raises(BlockError) as caught:
-        maladist.predict_many(frames(3), model, paths, client=workers, at_once=1, **CUT)
-    assert "frame 0" in caught.value.__notes__[0]
-    many = maladist.predict_many(frames(3), model, paths, client=workers, resume=True, **CUT)
-    assert all(stores.is_complete(p) for p in paths)
-    assert_identical(many[0], maladist.predict(frames(1)[0], tiny_model(), client=workers, **CUT))
-
-
 # -- a cluster that is held open -------------------------------------------------------------------------------------
 
 
@@ -268,8 +203,8 @@ def test_a_held_cluster_serves_others_and_ends_cleanly(tmp_path: Path) -> None:
         assert json.loads(file.read_text())["address"].startswith("tcp://127.0.0.1:")
         save_model(tiny_model(), tmp_path / "m.maladist")
         be_atoms().write(tmp_path / "be.extxyz")
-        for frame in frames(2):
-            frame.write(tmp_path / "walk.extxyz", append=True)
+        for _ in range(2):
+            be_atoms().write(tmp_path / "walk.extxyz", append=True)
         predict = [sys.executable, "-m", "maladist", "predict", "--model", "m.maladist", "--cluster", file.name]
         done = subprocess.run(
             [*predict, "walk.extxyz@:", "--output", "walk", "--json", "walk.json"],

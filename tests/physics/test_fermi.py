@@ -126,7 +126,7 @@ def test_switching_the_correction_on_needs_a_known_kernel() -> None:
 
 
 def test_an_unknown_mode_is_refused() -> None:
-    with pytest.raises(InputError, match="broadening-correction"):
+    with pytest.raises(InputError, match="broadening_correction"):
         use_correction("perhaps", GRID)  # type: ignore[arg-type]
 
 

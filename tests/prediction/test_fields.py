@@ -5,45 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from ase import Atoms
 from distributed import Client
 
 import maladist
 from maladist import LDOSModel
-from maladist.grid import Grid
-from maladist.io import stores
-from maladist.io.ownership import Claim
-from maladist.io.stores import field_template
-from maladist.physics.system import System, wrapped
 from maladist.prediction.fields import terms_of_store
-from maladist.testing import be_element
+from tests.prediction.common import make_store, make_system
 
 pytestmark = pytest.mark.filterwarnings("ignore:broadening correction")
-
-GRID = (15, 14, 18)
-
-
-def make_store(path: Path, system: System, seed: int = 0) -> Claim:
-    """A store with a made-up density of two temperatures."""
-    rng = np.random.default_rng(seed)
-    shape = system.grid.shape
-    x, y, z = np.meshgrid(*(2 * np.pi * np.arange(n) / n for n in shape), indexing="ij")
-    n = 0.25 + 0.1 * np.cos(x + 0.3) * np.cos(y) + 0.05 * np.sin(2 * z - x) + 0.002 * rng.standard_normal(shape)
-    density = np.stack([n, 1.1 * n])
-    store = stores.create(path, {"density": field_template("density", shape, (4, 14, 18), 2)}, {})
-    stores.open_array(store, "density")[...] = density
-    return store
-
-
-def make_system(atoms: Atoms, xc: str | None, core: bool) -> System:
-    element = be_element()
-    if not core:
-        element = replace(element, core_radii=None, core_rab=None, core_density=None)
-    grid = Grid(atoms.cell.array.tolist(), GRID)
-    numbers, temperatures = atoms.numbers.astype(np.int16), (300.0, 1000.0)
-    return System(grid, wrapped(atoms, grid), numbers, {"Be": element}, xc, 250.0, 4.0, temperatures)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("xc", "core"), [("pbe", True), ("pbe", False), ("pw92", True), ("pz", False), (None, True)])

@@ -13,7 +13,6 @@ from distributed import Client
 
 import maladist
 from maladist import LDOSModel
-from maladist.errors import PhysicsError
 from maladist.grid import Grid
 from maladist.io import stores
 from maladist.learning.model import LDOSModel as Model
@@ -21,8 +20,7 @@ from maladist.prediction import forces as stages
 from maladist.prediction.fields import Slabs
 from maladist.prediction.plan import Plan
 from maladist.prediction.record import DERIVATIVES
-from maladist.prediction.setup import setup
-from maladist.testing import Listener, be_atoms, be_element, with_density_channel
+from maladist.testing import Listener, be_element, with_density_channel
 from tests.prediction.free_energy import derivatives
 
 GRID = (10, 12, 14)
@@ -182,9 +180,3 @@ def test_of_an_ensemble_with_its_spread(atoms: Atoms, model: LDOSModel, client: 
     members = [predict(atoms, m, client).forces for m in two.members()]
     # The same numbers: once in the prediction, once here.
     np.testing.assert_allclose(found.dataset["forces_std"], np.std(members, axis=0, ddof=1), atol=1e-12)
-
-
-def test_without_pseudopotentials_they_are_refused_before_anything_runs(model: LDOSModel) -> None:
-    unknown = replace(model, elements={}, electrons_per_atom=2.0)
-    with pytest.raises(PhysicsError, match="no pseudopotentials"):
-        setup(be_atoms(), unknown, grid=GRID, forces=True)

@@ -207,16 +207,6 @@ def test_one_field_may_be_kept_by_its_name(atoms: Atoms, model: LDOSModel, clien
     assert "ldos" in maladist.predict(atoms, model, grid=(4, 4, 6), client=client, keep="ldos").dataset
 
 
-def test_no_temperature_at_all_is_refused(atoms: Atoms, model: LDOSModel, client: Client) -> None:
-    with pytest.raises(InputError, match="at least one temperature"):
-        maladist.predict(atoms, model, client=client, temperature=[])
-
-
-def test_a_grid_too_coarse_for_the_density_cutoff_is_said(atoms: Atoms, model: LDOSModel, client: Client) -> None:
-    with pytest.warns(UserWarning, match="sphere of .* not the density cutoff"):
-        maladist.predict(atoms, model, client=client, density_cutoff=4000.0)
-
-
 def test_a_zero_of_energy_moves_the_spectrum_and_nothing_else(
     whole: Prediction, atoms: Atoms, model: LDOSModel, client: Client
 ) -> None:

@@ -1,0 +1,62 @@
+"""Runs without a cluster, and made-up densities in stores."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+
+from maladist.descriptors import evaluate
+from maladist.grid import Grid
+from maladist.io import stores
+from maladist.io.ownership import Claim
+from maladist.io.stores import field_template
+from maladist.parallel.progress import Silent
+from maladist.parallel.workers import Workers
+from maladist.physics.system import System, wrapped
+from maladist.prediction.passes import Run
+from maladist.prediction.plan import make_plan
+from maladist.prediction.setup import Setup
+from maladist.testing import be_element
+
+GRID = (15, 14, 18)
+
+
+def make_store(path: Path, system: System, seed: int = 0) -> Claim:
+    """A store with a made-up density of two temperatures."""
+    rng = np.random.default_rng(seed)
+    shape = system.grid.shape
+    x, y, z = np.meshgrid(*(2 * np.pi * np.arange(n) / n for n in shape), indexing="ij")
+    n = 0.25 + 0.1 * np.cos(x + 0.3) * np.cos(y) + 0.05 * np.sin(2 * z - x) + 0.002 * rng.standard_normal(shape)
+    density = np.stack([n, 1.1 * n])
+    store = stores.create(path, {"density": field_template("density", shape, (4, 14, 18), 2)}, {})
+    stores.open_array(store, "density")[...] = density
+    return store
+
+
+def make_system(atoms: Atoms, xc: str | None, core: bool) -> System:
+    element = be_element()
+    if not core:
+        element = replace(element, core_radii=None, core_rab=None, core_density=None)
+    grid = Grid(atoms.cell.array.tolist(), GRID)
+    numbers, temperatures = atoms.numbers.astype(np.int16), (300.0, 1000.0)
+    return System(grid, wrapped(atoms, grid), numbers, {"Be": element}, xc, 250.0, 4.0, temperatures)  # type: ignore[arg-type]
+
+
+def run_of(ready: Setup, path: Path, chunks: tuple[int, int, int] = (5, 4, 7)) -> Run:
+    """A run for stages that ask no worker."""
+    plan = make_plan(ready, Workers(count=2, threads=2, memory=None, most_threads=1, gpu=False), chunks=chunks)
+    nobody: Any = None
+    return Run(ready, plan, path, nobody, "test", 0, Silent(), nobody)
+
+
+def fields_of(ready: Setup) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor]:
+    """LDOS, density channel and descriptors of every point of the grid, in float64, at once."""
+    grid, wide = ready.system.grid, ready.model.to("cpu", torch.float64)
+    seen = ready.cell_list.near_block(grid, grid.whole)
+    features = evaluate(grid.points(), seen, wide.descriptor, dtype=torch.float64, threads=1)
+    return (*wide.fields(features), features)
