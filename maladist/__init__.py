@@ -13,6 +13,9 @@ from maladist.datasets.convert.convert import convert
 from maladist.datasets.dft.dft import dft
 from maladist.datasets.export import export
 from maladist.descriptors import BispectrumSpec, GaussianSpec
+from maladist.dynamics.md import md
+from maladist.dynamics.relax import relax
+from maladist.dynamics.settings import MDSettings, RelaxSettings
 from maladist.elements import Element
 from maladist.evaluation.evaluate import evaluate
 from maladist.grid import Block, EnergyGrid, Grid
@@ -41,8 +44,10 @@ __all__ = [
     "GaussianSpec",
     "Grid",
     "LDOSModel",
+    "MDSettings",
     "Plan",
     "Prediction",
+    "RelaxSettings",
     "TrainConfig",
     "TuneConfig",
     "align",
@@ -55,10 +60,12 @@ __all__ = [
     "export",
     "ldos",
     "load_model",
+    "md",
     "observe",
     "plan",
     "predict",
     "predict_many",
+    "relax",
     "save_model",
     "train",
     "tune",

@@ -2,6 +2,7 @@
 
 app      the command itself; errors become one line and a status
 predict  predict, plan, observe
+dynamics md, relax
 data     dft, check, align, export
 files    info, import-mala
 machine  bench, cluster, doctor

@@ -11,6 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 import maladist
 from maladist.cli import convert as cli_convert
 from maladist.cli import data as cli_data
+from maladist.cli import dynamics as cli_dynamics
 from maladist.cli import evaluate as cli_evaluate
 from maladist.cli import files as cli_files
 from maladist.cli import machine as cli_machine
@@ -40,6 +41,7 @@ for verb in (
     *(cli_predict.predict, cli_predict.plan, cli_predict.observe, cli_report.report),
     *(cli_files.info, cli_files.import_mala, cli_convert.convert),
     *(cli_data.dft, cli_data.check, cli_data.align, cli_data.export),
+    *(cli_dynamics.md, cli_dynamics.relax),
     *(cli_train.train, cli_tune.tune, cli_evaluate.evaluate),
     *(cli_machine.bench, cli_machine.doctor),
 ):

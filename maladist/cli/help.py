@@ -11,6 +11,8 @@ EXAMPLES: Final = {
     "predict": "maladist predict be.extxyz --model be.maladist --output be.zarr --report be.html",
     "plan": "maladist plan be.extxyz --model be.maladist --cluster slurm.yaml",
     "observe": "maladist observe data.zarr/snapshots/001 --temperature 1000 --output 001.zarr",
+    "md": "maladist md be.extxyz --model be.maladist --steps 1000 --output be-md/",
+    "relax": "maladist relax be.extxyz --model be.maladist --output be-relax/",
     "import-mala": "maladist import-mala Be_model.zip --pseudopotentials upf/ --output be.maladist",
     "info": "maladist info be.maladist",
     "bench": "maladist bench --twojmax 6 --twojmax 10",

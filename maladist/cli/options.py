@@ -17,7 +17,9 @@ from maladist.physics.fermi import CorrectionMode
 from maladist.prediction.options import NumericsOptions, Options
 
 Backend = Literal["auto", "cpu", "torch", "lammps"]
-Temperature = Annotated[list[float] | None, Parameter(help="K; repeat for several. Default: the model's own.")]
+Temperature = Annotated[
+    list[float] | None, Parameter(help="Of the electrons, K; repeat for several. Default: the model's own.")
+]
 
 
 @Parameter(name="*")
@@ -106,8 +108,8 @@ EVALUATE = EvaluateFlags()
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class RunOptions(BlockFlags):
-    """What `predict` and `plan` have in common.
+class ModelFlags(BlockFlags):
+    """A model, and what is computed with it.
 
     Parameters
     ----------
@@ -121,15 +123,9 @@ class RunOptions(BlockFlags):
         Sphere of the core charge, of the gradient and of XC, eV (ecutrho). Default: the model's.
     broadening_correction
         Correct the energies for the broadening of the LDOS.
-    keep
-        Fields to keep in the store: ldos, descriptors, or both with a comma.
     strict
         Refuse a cell outside of the model's training: before the blocks where its volume, distances, temperature or a
-        sample of its points tell, else after them; the store is then left unfinished.
-    forces
-        Forces on the atoms, by a second pass over the blocks.
-    stress
-        Stress of the cell, by the same pass.
+        sample of its points tell, else after them; the store is then left unfinished, an MD is stopped.
     """
 
     model: Path
@@ -138,15 +134,14 @@ class RunOptions(BlockFlags):
     pseudopotentials: Path | None = None
     density_cutoff: float | None = None
     broadening_correction: CorrectionMode = "auto"
-    keep: str = ""
     strict: bool = False
-    forces: bool = False
-    stress: bool = False
 
-    def run(self) -> Options:
-        """Keywords of `predict` and `plan`."""
+    def options(self) -> Options:
+        """Keywords of all that predicts with a model."""
         return {
-            **self.numerics(),
+            "backend": self.backend,
+            "device": self.device,
+            "precision": self.precision,
             "temperature": self.temperature or None,
             "grid": self.grid,
             "chunks": self.chunks or "auto",
@@ -154,7 +149,44 @@ class RunOptions(BlockFlags):
             "density_cutoff": self.density_cutoff,
             "broadening_correction": self.broadening_correction,
             "strict": self.strict,
-            "forces": self.forces,
-            "stress": self.stress,
-            "keep": tuple(k for k in self.keep.split(",") if k),
         }
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class MotionFlags(ModelFlags):
+    """What `md` and `relax` have in common; small cells need no cluster."""
+
+    @contextmanager
+    def client(self) -> Iterator[Client | None]:
+        """Client of the cluster that was named; None where none was, and the calculator decides."""
+        if self.cluster == LOCAL.cluster and self.workers is None:
+            yield None
+            return
+        with self.connect() as client:
+            yield client
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(ModelFlags):
+    """What `predict` and `plan` have in common.
+
+    Parameters
+    ----------
+    keep
+        Fields to keep in the store: ldos, descriptors, or both with a comma.
+    forces
+        Forces on the atoms, by a second pass over the blocks.
+    stress
+        Stress of the cell, by the same pass.
+    """
+
+    keep: str = ""
+    forces: bool = False
+    stress: bool = False
+
+    def run(self) -> Options:
+        """Keywords of `predict` and `plan`."""
+        keep = tuple(k for k in self.keep.split(",") if k)
+        return self.options() | {"forces": self.forces, "stress": self.stress, "keep": keep}

@@ -12,6 +12,8 @@ from typing import Final
 
 _KEPT: Final = {
     "predict": "finished blocks are kept: the same command with --resume continues",
+    "md": "the frames so far are kept: the same command goes on from the last",
+    "relax": "the frames so far are kept: the same command goes on from the last",
     "tune": "finished trials are kept: the same command with --resume continues",
     "train": "finished epochs are kept: the same command with --resume continues",
     "dft": "finished snapshots are kept: the same command does what is missing",

@@ -37,6 +37,7 @@ class Card(Section):
     forces: float | None = Field(
         default=None, description="the same of its forces: root mean square error over the DFT's root mean square"
     )
+    stress: str = Field(default="", description="why a cell must not follow its stress, in a few words; empty: it may")
 
 
 @dataclass(frozen=True)

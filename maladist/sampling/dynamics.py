@@ -10,10 +10,12 @@ import ase
 import numpy as np
 from ase import units
 from ase.calculators.calculator import Calculator
-from ase.io.trajectory import Trajectory, TrajectoryWriter
+from ase.io.trajectory import Trajectory
 from ase.md.langevin import Langevin
 
+from maladist.arrays import Array
 from maladist.errors import InputError, OutputError
+from maladist.io.trajectory import append_frame, whole_frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,9 +96,7 @@ def molecular_dynamics(
     random = np.random.default_rng(dynamics.seed)
     # A copy without constraints, tags and results: the caller's atoms stay where they are.
     moving = ase.Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True, calculator=calculator)
-    # Maxwell and Boltzmann's width of each momentum.
-    thermal = np.sqrt(units.kB * dynamics.temperature * moving.get_masses())
-    moving.set_momenta(thermal[:, None] * random.standard_normal((len(moving), 3)))
+    moving.set_momenta(thermal_momenta(moving, dynamics.temperature, random))
     # fixcm=False: taking the motion of the centre out would lower the temperature of a small cell.
     step = Langevin(
         moving,
@@ -107,13 +107,12 @@ def molecular_dynamics(
         fixcm=False,
     )
     try:
-        with Trajectory(trajectory, "w", moving) as writer:
-            _frames(step, moving, dynamics.steps // dynamics.every, dynamics.every, writer)
+        _frames(step, moving, dynamics, trajectory)
         # Read back from the file: the frames carry what was written, energies too, and no live calculator.
         with Trajectory(trajectory) as reader:
             return list(reader)
     except OSError as error:
-        kept, remedy = _whole_frames(trajectory), ""
+        kept, remedy = whole_frames(trajectory), ""
         if kept:
             remedy = (
                 f"Its {kept} whole frames are kept: maladist sample trajectory '{trajectory}@:{kept}' takes of them."
@@ -125,21 +124,17 @@ def molecular_dynamics(
         raise OutputError("trajectory", came, "a place that can be written to and has room", remedy) from error
 
 
-def _whole_frames(trajectory: Path) -> int:
-    """How many frames of a trajectory can be read: all that its header tells but those that the file was cut in."""
-    with suppress(OSError, ValueError, IndexError), Trajectory(trajectory) as reader:
-        for count in range(len(reader), 0, -1):
-            with suppress(OSError, ValueError, KeyError, IndexError):
-                _ = reader[count - 1]
-                return count
-    return 0
+def thermal_momenta(atoms: ase.Atoms, temperature: float, random: np.random.Generator) -> Array:
+    """Momenta drawn from Maxwell's and Boltzmann's distribution at a temperature (K), in ASE's units, (n_atoms, 3)."""
+    width = np.sqrt(units.kB * temperature * atoms.get_masses())
+    return np.asarray(width[:, None] * random.standard_normal((len(atoms), 3)))
 
 
-def _frames(step: Langevin, moving: ase.Atoms, count: int, every: int, writer: TrajectoryWriter) -> None:
-    for _ in range(count):
-        step.run(every)
+def _frames(step: Langevin, moving: ase.Atoms, dynamics: Dynamics, trajectory: Path) -> None:
+    for _ in range(dynamics.steps // dynamics.every):
+        step.run(dynamics.every)
         # Before the frame is written: the file then holds only frames that can be read and trained on.
         if not np.isfinite(moving.positions).all():
             remedy = "Use a smaller timestep or another calculator."
             raise InputError("calculator", f"positions that are not finite after {step.nsteps} steps", "", remedy)
-        writer.write()
+        append_frame(trajectory, moving)

@@ -1,0 +1,98 @@
+"""Commands that move atoms: parse, call the function of the same name, print."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+import maladist
+from maladist.cli.console import TerminalObserver
+from maladist.cli.options import MotionFlags
+from maladist.cli.output import check_files, write_json
+from maladist.cli.streams import err, say
+from maladist.dynamics.folder import TRAJECTORY
+from maladist.dynamics.relax import RELAXED
+from maladist.dynamics.settings import RELAX, MDSettings, RelaxSettings
+from maladist.dynamics.summary import summarise
+from maladist.errors import DomainError
+
+
+def md(
+    atoms: str,
+    /,
+    *,
+    output: Path,
+    settings: Annotated[MDSettings, Parameter(name="*")],
+    options: MotionFlags,
+    json: Path | None = None,
+) -> None:
+    """Molecular dynamics of the ions on the total free energy A; the same command goes on with a run that was ended.
+
+    Parameters
+    ----------
+    atoms
+        File that ASE reads, FILE@index for one frame of several (the last without an index).
+    output
+        Folder for trajectory.traj, steps.csv (energies, temperature, μ, novelty of every step) and run.json.
+    json
+        Write drift, fluctuations and means as JSON to this file as well.
+    """
+    from maladist.io.structures import read_atoms
+
+    check_files(json=json)
+    start = read_atoms(atoms)
+    with options.client() as client, TerminalObserver(err) as observer, _stopped(output, json):
+        summary = maladist.md(
+            start, options.model, output, settings, client=client, observer=observer, **options.options()
+        )
+    say(str(summary))
+    say(f"trajectory: {output / TRAJECTORY}")
+    write_json(json, summary.to_dict())
+
+
+def relax(
+    atoms: str,
+    /,
+    *,
+    output: Path,
+    settings: Annotated[RelaxSettings, Parameter(name="*")] = RELAX,
+    options: MotionFlags,
+    json: Path | None = None,
+) -> None:
+    """Move atoms, and their cell if asked for, to a minimum of A; the same command goes on with a run that was ended.
+
+    Parameters
+    ----------
+    atoms
+        File that ASE reads, FILE@index for one frame of several (the last without an index).
+    output
+        Folder for relaxed.extxyz, trajectory.traj, steps.csv and run.json.
+    json
+        Write energy, forces and steps as JSON to this file as well.
+    """
+    from maladist.io.structures import read_atoms
+
+    check_files(json=json)
+    start = read_atoms(atoms)
+    with options.client() as client, TerminalObserver(err) as observer:
+        relaxed = maladist.relax(
+            start, options.model, output, settings, client=client, observer=observer, **options.options()
+        )
+    say(str(relaxed))
+    say(f"atoms: {output / RELAXED}")
+    write_json(json, relaxed.to_dict())
+
+
+@contextmanager
+def _stopped(output: Path, json: Path | None) -> Iterator[None]:
+    """Figures are written of an MD that left the model's training, too."""
+    try:
+        yield
+    except DomainError as stopped:
+        if (output / TRAJECTORY).is_file():
+            write_json(json, {**summarise(output).to_dict(), "stopped": str(stopped)})
+        raise
