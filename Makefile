@@ -16,7 +16,8 @@ DOCS := docs
 # What has a page there: all that users and those who add a part may call.
 DOCUMENTED := maladist $(addprefix maladist., \
 	accessor calculator elements errors grid neighbors schema testing units \
-	descriptors descriptors.spec parallel.progress sampling.crystal sampling.dynamics tuning.tune tuning.config \
+	descriptors descriptors.spec dynamics.md dynamics.relax dynamics.settings dynamics.step dynamics.summary parallel.progress \
+	sampling.crystal sampling.dynamics tuning.tune tuning.config \
 	tuning.training_free io.datasets io.qe.upf training.config learning.domain learning.loss learning.model learning.network \
 	learning.scaling physics.energies physics.ewald physics.fermi physics.functionals physics.hartree physics.ldos \
 	physics.xc report.figures)
