@@ -75,12 +75,12 @@ class RunFolder:
                 csv.DictWriter(table, COLUMNS, lineterminator="\n").writerow(step.row())
             if step.kept:
                 on_the_disk(self.path / TABLE)
-                append_frame(self.path / TRAJECTORY, _frame(atoms, {**step.row(), **(state or {})}))
+                append_frame(self.path / TRAJECTORY, still(atoms, {**step.row(), **(state or {})}))
                 self.frames += 1
 
 
-def _frame(atoms: ase.Atoms, info: Mapping[str, object]) -> ase.Atoms:
-    """Atoms as a trajectory keeps them: with results, and no calculator that would compute."""
+def still(atoms: ase.Atoms, info: Mapping[str, object]) -> ase.Atoms:
+    """Atoms as a file keeps them: with their results, and no calculator that would compute."""
     frame = atoms.copy()
     frame.info = dict(info)
     results = atoms.calc.results
@@ -112,13 +112,15 @@ def run_folder(output: str | Path, arguments: Mapping[str, object]) -> Iterator[
         raise OutputError("output", f"{path} holds something else", "a new folder, or one of an earlier run")
     with explained(path):
         path.mkdir(exist_ok=True)
-    with ownership.take(path) as claim, explained(path):
-        if last_frame(path / TRAJECTORY)[0]:
-            _check_same(path, arguments)
-        else:
-            write_whole(path / ARGUMENTS, json.dumps(arguments, indent=1) + "\n")
-        folder = RunFolder(path, *keep_whole_frames(path / TRAJECTORY), claim)
-        _begin_table(folder)
+    with ownership.take(path) as claim:
+        # Only what is done to the folder: an error of the system that a calculator meets is another matter.
+        with explained(path):
+            if last_frame(path / TRAJECTORY)[0]:
+                _check_same(path, arguments)
+            else:
+                write_whole(path / ARGUMENTS, json.dumps(arguments, indent=1) + "\n")
+            folder = RunFolder(path, *keep_whole_frames(path / TRAJECTORY), claim)
+            _begin_table(folder)
         try:
             yield folder
         except (InputError, BlockError) as error:

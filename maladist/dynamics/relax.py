@@ -17,7 +17,7 @@ from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS, FIRE
 from distributed import Client
 
-from maladist.dynamics.folder import RunFolder, run_folder
+from maladist.dynamics.folder import RunFolder, run_folder, still
 from maladist.dynamics.ready import prepare
 from maladist.dynamics.settings import RELAX, RelaxSettings
 from maladist.dynamics.step import Step, check_novelty, observed, told_once
@@ -147,8 +147,8 @@ def minimise(
             remedy = "The same command with more --steps goes on."
             raise InputError("fmax", came, f"forces below {settings.fmax:g} eV/Å", remedy)
         with whole([folder.path / RELAXED]) as (beside,):
-            ase.io.write(beside, moving)
-    return Relaxed(moving, step)
+            ase.io.write(beside, still(moving, {}))
+    return Relaxed(still(moving, {}), step)
 
 
 def _steps(moving: ase.Atoms, folder: RunFolder, settings: RelaxSettings) -> Iterator[tuple[Step, bool]]:

@@ -59,6 +59,15 @@ def test_a_damaged_file_is_named(file: str, tmp_path: Path) -> None:
     assert whole_frames(tmp_path / "a" / TRAJECTORY) == 7
 
 
+def test_an_error_of_the_system_that_the_calculator_met_is_not_said_of_the_folder(tmp_path: Path) -> None:
+    class Broken(Wells):
+        def calculate(self, *arguments: object) -> None:
+            raise FileNotFoundError(2, "No such file", "potential.dat")
+
+    with pytest.raises(FileNotFoundError, match=r"potential\.dat"):
+        propagate(crystal(), Broken(), tmp_path / "a", SETTINGS)
+
+
 @pytest.mark.disks
 def test_a_disk_that_fills_ends_the_run_and_its_frames_go_on_where_there_is_room(disk: Disk) -> None:
     propagate(crystal(), Wells(), disk.path / "a", SETTINGS)
