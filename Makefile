@@ -62,7 +62,7 @@ bench: setup
 # A warning is an error, but for one: pdoc does not find the types of a NamedTuple's fields.
 docs: setup
 	rm -rf $(DOCS)
-	PDOC_ALLOW_EXEC=1 $(BIN)/python -W error -W "ignore:Error parsing type annotation ForwardRef" \
+	EAGER_IMPORT=1 PDOC_ALLOW_EXEC=1 $(BIN)/python -W error -W "ignore:Error parsing type annotation ForwardRef" \
 		-m pdoc -d numpy --math -o $(DOCS) $(DOCUMENTED)
 	@echo "$(DOCS)/index.html"
 

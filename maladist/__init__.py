@@ -1,72 +1,31 @@
-"""Electronic structure of large cells at finite temperature from machine-learned local densities of states, on Dask."""
+"""Electronic structure of large cells at finite temperature from machine-learned local densities of states, on Dask.
+
+The public names are those of `__init__.pyi`; each is imported when it is first asked for, so that `import maladist` has
+not to wait for torch, Dask and xarray.
+"""
 
 from maladist import interrupt as interrupt  # before what takes seconds
 
 # isort: split
+from importlib import import_module
 from importlib.metadata import version
+from types import ModuleType
 
-from maladist import accessor as accessor  # registers .maladist on xarray's objects
-from maladist.cluster import cluster
-from maladist.datasets.align import align
-from maladist.datasets.check import check
-from maladist.datasets.convert.convert import convert
-from maladist.datasets.dft.dft import dft
-from maladist.datasets.export import export
-from maladist.descriptors import BispectrumSpec, GaussianSpec
-from maladist.dynamics.md import md
-from maladist.dynamics.relax import relax
-from maladist.dynamics.settings import MDSettings, RelaxSettings
-from maladist.elements import Element
-from maladist.evaluation.evaluate import evaluate
-from maladist.grid import Block, EnergyGrid, Grid
-from maladist.io.model_file import load_model, save_model
-from maladist.learning.model import LDOSModel
-from maladist.physics.energies import Energies
-from maladist.prediction.lazy import describe, ldos
-from maladist.prediction.many import predict_many
-from maladist.prediction.observe import observe
-from maladist.prediction.plan import Plan, plan
-from maladist.prediction.predict import predict
-from maladist.prediction.result import Prediction
-from maladist.training.config import TrainConfig
-from maladist.training.train import train
-from maladist.tuning.config import TuneConfig
-from maladist.tuning.tune import tune
+import lazy_loader
+import wrapt
+
+from maladist import errors as errors  # for `except maladist.errors.InputError`; it imports nothing
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 __version__ = version("maladist")
 
-__all__ = [
-    "BispectrumSpec",
-    "Block",
-    "Element",
-    "Energies",
-    "EnergyGrid",
-    "GaussianSpec",
-    "Grid",
-    "LDOSModel",
-    "MDSettings",
-    "Plan",
-    "Prediction",
-    "RelaxSettings",
-    "TrainConfig",
-    "TuneConfig",
-    "align",
-    "check",
-    "cluster",
-    "convert",
-    "describe",
-    "dft",
-    "evaluate",
-    "export",
-    "ldos",
-    "load_model",
-    "md",
-    "observe",
-    "plan",
-    "predict",
-    "predict_many",
-    "relax",
-    "save_model",
-    "train",
-    "tune",
-]
+
+@wrapt.when_imported("xarray")
+def _register_accessors(xarray: ModuleType) -> None:
+    """Register `.maladist` on xarray's objects; its classes are imported when one is asked for."""
+    for register, name in (
+        (xarray.register_dataarray_accessor, "FieldAccessor"),
+        (xarray.register_dataset_accessor, "DatasetAccessor"),
+    ):
+        register("maladist")(lambda found, name=name: getattr(import_module("maladist.accessor"), name)(found))

@@ -33,7 +33,6 @@ _IN_CUBES: Final = {"1/Å^3": BOHR**3, "1/(eV Å^3)": 1 / LDOS_QE}  # to what pr
 _SLAB: Final = 2**22  # points that are written at a time
 
 
-@xr.register_dataarray_accessor("maladist")
 class FieldAccessor:
     """What an LDOS (x, y, z, energy) or a field (x, y, z) is good for, whole or a part of it."""
 
@@ -234,7 +233,7 @@ class FieldPlot:
         ax
             Axes to draw on; new ones where they are not given.
         """
-        # matplotlib only where something is drawn: the accessor comes with every import of maladist.
+        # matplotlib only where something is drawn.
         from maladist.report.figures import Plane, draw_plane, plane_across, plane_through
 
         atoms = self._of._atoms if atoms is None else atoms
@@ -269,7 +268,6 @@ class FieldPlot:
         return Isosurface.of(array, self._of.grid, atoms, level, name=name, units=units)
 
 
-@xr.register_dataset_accessor("maladist")
 class DatasetAccessor:
     """What a data set that follows the contract is good for: a result, a snapshot of DFT data; one temperature."""
 

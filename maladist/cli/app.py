@@ -9,19 +9,8 @@ import warnings
 from cyclopts import App, CycloptsError, Parameter
 
 import maladist
-from maladist.cli import convert as cli_convert
-from maladist.cli import data as cli_data
-from maladist.cli import dynamics as cli_dynamics
-from maladist.cli import evaluate as cli_evaluate
-from maladist.cli import files as cli_files
-from maladist.cli import machine as cli_machine
-from maladist.cli import predict as cli_predict
-from maladist.cli import report as cli_report
-from maladist.cli import sample as cli_sample
-from maladist.cli import train as cli_train
-from maladist.cli import tune as cli_tune
 from maladist.cli.console import Notes
-from maladist.cli.help import complete
+from maladist.cli.help import add_verbs
 from maladist.cli.stopping import stopped_by_signals, what_is_kept
 from maladist.cli.streams import err, say
 from maladist.errors import AccuracyWarning, BlockError, InputError
@@ -37,18 +26,7 @@ app = App(
     help="Electronic structure of large cells at finite temperature: atoms and a model in; n(r), D(ε) and A[n] out.",
 )
 
-for verb in (
-    *(cli_predict.predict, cli_predict.plan, cli_predict.observe, cli_report.report),
-    *(cli_files.info, cli_files.import_mala, cli_convert.convert),
-    *(cli_data.dft, cli_data.check, cli_data.align, cli_data.export),
-    *(cli_dynamics.md, cli_dynamics.relax),
-    *(cli_train.train, cli_tune.tune, cli_evaluate.evaluate),
-    *(cli_machine.bench, cli_machine.doctor),
-):
-    app.command(verb)
-app.command(cli_machine.hold_cluster, name="cluster")
-app.command(cli_sample.app)
-complete(app)
+add_verbs(app)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -64,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         warnings.simplefilter("always", AccuracyWarning)  # what is less certain than it looks is said, as a note
         warnings.showwarning = lambda message, *_, **__: log.warning("%s", message)
     try:
+        app.parse_commands(tokens)  # imports the verb
         imports_are_done()
         with stopped_by_signals():
             app(tokens, exit_on_error=False, print_error=False)

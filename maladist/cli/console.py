@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import TYPE_CHECKING
 
-from distributed import Client
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -21,6 +21,9 @@ from rich.progress import (
 from maladist.cli.streams import err, say
 from maladist.parallel.progress import Finished
 from maladist.reprs import size
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 _EVERY = 10.0  # seconds between plain lines
 

@@ -30,7 +30,7 @@ def md(
     options: MotionFlags,
     json: Path | None = None,
 ) -> None:
-    """Molecular dynamics of the ions on the total free energy A; the same command goes on with a run that was ended.
+    """Molecular dynamics of the ions on the total free energy A; the same command goes on with a run that ended.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def relax(
     options: MotionFlags,
     json: Path | None = None,
 ) -> None:
-    """Move atoms, and their cell if asked for, to a minimum of A; the same command goes on with a run that was ended.
+    """Move atoms, and their cell if asked for, to a minimum of A; the same command goes on with a run that ended.
 
     Parameters
     ----------

@@ -1,11 +1,89 @@
-"""What the command line says of itself beside the parameters: an example for each command, completion for shells."""
+"""What the command line says of itself before a verb is imported: a line and an example for each, and completion."""
 
 from __future__ import annotations
 
-from functools import reduce
-from typing import Final
+from typing import Final, NamedTuple
 
 from cyclopts import App
+
+
+class Verb(NamedTuple):
+    """A command: where below `maladist.cli` its function or app is found, and the first line of what that says."""
+
+    path: str
+    line: str
+
+
+VERBS: Final = {
+    "predict": Verb(
+        "predict:predict", "Predict density, density of states and total free energy of a cell into a zarr store."
+    ),
+    "plan": Verb(
+        "predict:plan",
+        "Say what `predict` with the same arguments will do and need; compute one block to tell how long.",
+    ),
+    "observe": Verb(
+        "predict:observe", "Density, DOS and energies of any LDOS that follows the data contract, from DFT too."
+    ),
+    "report": Verb(
+        "report:report",
+        "Write a result as one HTML file that needs no network: D(ε), n(r), energies, how the run went, who made it.",
+    ),
+    "info": Verb(
+        "files:info",
+        "Say what a model file, a MALA zip or a store holds; without a file, which models come with maladist.",
+    ),
+    "import-mala": Verb("files:import_mala", "Read a model that MALA trained and write it as a maladist model file."),
+    "convert": Verb(
+        "convert:convert",
+        "Convert a DFT calculation's files to a snapshot of a data set, or a folder of MALA's to all of its snapshots.",
+    ),
+    "dft": Verb(
+        "data:dft",
+        "Run snapshots through Quantum ESPRESSO into a data set; a second call does what is missing.",
+    ),
+    "check": Verb(
+        "data:check", "Hold a data set against the DFT it came from; exit status 1 where a tolerance is exceeded."
+    ),
+    "align": Verb(
+        "data:align",
+        "Shift snapshots' energies to a common reference and cut them to a common window, into a new data set.",
+    ),
+    "export": Verb("data:export", "Write a snapshot to cube or xsf files, or to MALA's .npy or openPMD .h5."),
+    "md": Verb(
+        "dynamics:md",
+        "Molecular dynamics of the ions on the total free energy A; the same command goes on with a run that ended.",
+    ),
+    "relax": Verb(
+        "dynamics:relax",
+        "Move atoms, and their cell if asked for, to a minimum of A; the same command goes on with a run that ended.",
+    ),
+    "train": Verb(
+        "train:train",
+        "Train a model as a YAML file says; the cluster describes the points, and trains where there are ranks.",
+    ),
+    "tune": Verb(
+        "tune:tune",
+        "Search for the best values of some keys of a training's configuration; the cluster's workers run the trials.",
+    ),
+    "evaluate": Verb(
+        "evaluate:evaluate",
+        "Hold a model against DFT: errors of LDOS, DOS, density, N, Fermi level, every energy and forces, by snapshot.",
+    ),
+    "bench": Verb("machine:bench", "Time descriptors and network on this machine."),
+    "doctor": Verb(
+        "machine:doctor",
+        "Say what this installation can do, exit status 1 where something is broken: begin a question with this.",
+    ),
+    "cluster": Verb(
+        "machine:hold_cluster",
+        "Hold a cluster open: many runs share its warm workers; `--cluster SCHEDULER_FILE` reaches it. Ctrl-C ends it.",
+    ),
+    "sample": Verb(
+        "sample:app", "Choose configurations for DFT: around a crystal, from a trajectory, by a new MD run."
+    ),
+}
+"""By name. Written here too, so that `maladist --help` need not import what the commands import."""
 
 EXAMPLES: Final = {
     "predict": "maladist predict be.extxyz --model be.maladist --output be.zarr --report be.html",
@@ -34,11 +112,17 @@ EXAMPLES: Final = {
 """By the command's words."""
 
 
-def complete(app: App) -> None:
-    """Give each command its example, and the app ``--install-completion``."""
+def example(words: str) -> str:
+    """The last line of a command's help; raises KeyError for one without an example."""
+    return f"Example: `{EXAMPLES[words]}`"
+
+
+def add_verbs(app: App) -> None:
+    """Give the app its verbs, imported when they are called, and ``--install-completion``."""
+    for name, verb in VERBS.items():
+        # An app of several verbs has its own examples.
+        more = {} if verb.path.endswith(":app") else {"help_epilogue": example(name)}
+        app.command(f"maladist.cli.{verb.path}", name=name, help=verb.line, **more)
     app.register_install_completion_command(
         help="Install completion of commands and options for bash, zsh or fish (--shell; default: the one in use)."
     )
-    for words, example in EXAMPLES.items():
-        command = reduce(lambda parent, word: parent[word], words.split(), app)
-        command.help_epilogue = f"Example: `{example}`"

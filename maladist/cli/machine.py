@@ -25,7 +25,7 @@ def bench(*, twojmax: list[int] | None = None, json: Path | None = None) -> None
 
 
 def hold_cluster(description: str, /, *, workers: int | None = None, scheduler_file: Path | None = None) -> None:
-    """Hold a cluster open, so that many runs share warm workers: `--cluster SCHEDULER_FILE` reaches it. Ctrl-C ends it.
+    """Hold a cluster open: many runs share its warm workers; `--cluster SCHEDULER_FILE` reaches it. Ctrl-C ends it.
 
     Parameters
     ----------
@@ -43,9 +43,7 @@ def hold_cluster(description: str, /, *, workers: int | None = None, scheduler_f
 
 
 def doctor(*, cluster: str | None = None, json: bool = False) -> None:
-    """Say what this installation can do and what is missing: begin a question in an issue tracker with this.
-
-    Exit status 1 where something is broken; what is merely absent is fine.
+    """Say what this installation can do, exit status 1 where something is broken: begin a question with this.
 
     Parameters
     ----------

@@ -9,16 +9,17 @@ from typing import Annotated
 import ase
 from cyclopts import App, Parameter
 
+from maladist.cli.help import VERBS, example
 from maladist.cli.streams import say
 from maladist.sampling.dynamics import Dynamics
 
-app = App(name="sample", help="Choose configurations for DFT: around a crystal, from a trajectory, by a new MD run.")
+app = App(name="sample", help=VERBS["sample"].line)
 
 Output = Annotated[Path, Parameter(help="File to make, in the format of its ending as ASE knows it: extxyz.")]
 Repeat = Annotated[tuple[int, int, int], Parameter(help="Cells along the lattice vectors.")]
 
 
-@app.command
+@app.command(help_epilogue=example("sample crystal"))
 def crystal(
     atoms: str,
     /,
@@ -58,7 +59,7 @@ def crystal(
     _write(drawn, output)
 
 
-@app.command
+@app.command(help_epilogue=example("sample trajectory"))
 def trajectory(frames: str, /, *, output: Output, count: int | None = None, cutoff: float = 6.0) -> None:
     """Take uncorrelated configurations of a trajectory's equilibrated part.
 
@@ -76,7 +77,7 @@ def trajectory(frames: str, /, *, output: Output, count: int | None = None, cuto
     _choose(read_frames(frames), output, count, cutoff)
 
 
-@app.command
+@app.command(help_epilogue=example("sample md"))
 def md(
     atoms: str,
     /,

@@ -6,9 +6,10 @@ task tells is a `Finished`: an epoch of a training, a trial of a search, a snaps
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from distributed import Client
+if TYPE_CHECKING:
+    from distributed import Client
 
 
 class Finished:

@@ -59,7 +59,7 @@ def test_a_signal_ends_every_verb_with_its_status(
     number: signal.Signals, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)]
-    monkeypatch.setattr("maladist.cli.app.app", lambda *_, **__: os.kill(os.getpid(), number) or time.sleep(5))
+    monkeypatch.setattr("cyclopts.App.__call__", lambda *_, **__: os.kill(os.getpid(), number) or time.sleep(5))
     assert main(["check", "x.zarr"]) == status
     assert capsys.readouterr().err.startswith("maladist: stopped")
     assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)] == before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from cyclopts import App
 
 from maladist.cli.app import app
-from maladist.cli.help import EXAMPLES
+from maladist.cli.help import EXAMPLES, VERBS
 
 
 def commands(parent: App, words: tuple[str, ...] = ()) -> list[str]:
@@ -28,6 +29,22 @@ def commands(parent: App, words: tuple[str, ...] = ()) -> list[str]:
 
 def test_every_command_has_an_example_and_every_example_its_command() -> None:
     assert set(commands(app)) == set(EXAMPLES)
+
+
+@pytest.mark.parametrize("name", sorted(VERBS))
+def test_the_line_of_a_verb_is_the_first_of_its_docstring(name: str) -> None:
+    verb = app[name]
+    said = verb.help if verb.default_command is None else verb.default_command.__doc__
+    assert said and said.splitlines()[0] == VERBS[name].line
+
+
+def test_the_list_of_verbs_imports_none_of_them() -> None:
+    code = (
+        "import sys; from maladist.cli.app import app; app(['--help'], result_action='return_value');"
+        "print([m for m in ('torch', 'xarray', 'distributed', 'numpy', 'ase') if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert "predict" in done.stdout and done.stderr == "[]\n"
 
 
 @pytest.mark.parametrize("words", sorted(EXAMPLES))

@@ -1,0 +1,35 @@
+from .cluster import cluster as cluster
+from .datasets.align import align as align
+from .datasets.check import check as check
+from .datasets.convert.convert import convert as convert
+from .datasets.dft.dft import dft as dft
+from .datasets.export import export as export
+from .descriptors import BispectrumSpec as BispectrumSpec
+from .descriptors import GaussianSpec as GaussianSpec
+from .dynamics.md import md as md
+from .dynamics.relax import relax as relax
+from .dynamics.settings import MDSettings as MDSettings
+from .dynamics.settings import RelaxSettings as RelaxSettings
+from .elements import Element as Element
+from .evaluation.evaluate import evaluate as evaluate
+from .grid import Block as Block
+from .grid import EnergyGrid as EnergyGrid
+from .grid import Grid as Grid
+from .io.model_file import load_model as load_model
+from .io.model_file import save_model as save_model
+from .learning.model import LDOSModel as LDOSModel
+from .physics.energies import Energies as Energies
+from .prediction.lazy import describe as describe
+from .prediction.lazy import ldos as ldos
+from .prediction.many import predict_many as predict_many
+from .prediction.observe import observe as observe
+from .prediction.plan import Plan as Plan
+from .prediction.plan import plan as plan
+from .prediction.predict import predict as predict
+from .prediction.result import Prediction as Prediction
+from .training.config import TrainConfig as TrainConfig
+from .training.train import train as train
+from .tuning.config import TuneConfig as TuneConfig
+from .tuning.tune import tune as tune
+
+__version__: str
