@@ -81,6 +81,15 @@ class EnsembleNetwork(nn.Module):
             total = total + network(x)
         return total / len(self.members)
 
+    def hidden(self, x: torch.Tensor) -> torch.Tensor:
+        """Map scaled descriptors to what the members' last layers see, side by side, (n, Σ widths)."""
+        return torch.cat([network.hidden(x) for network in self.networks], dim=1)
+
+    def head(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Matrix W (Σ widths, levels) and offsets b (levels,), float64: one product gives the mean, hidden W + b."""
+        matrices, offsets = zip(*(network.head() for network in self.networks), strict=True)
+        return torch.cat(matrices) / len(matrices), torch.stack(offsets).mean(0)
+
     def config(self) -> dict[str, Any]:
         """Everything but the weights, JSON-able; see `network_from_config`."""
         return {"members": [network.config() for network in self.networks]}

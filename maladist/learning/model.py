@@ -23,7 +23,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 import torch
 
@@ -33,16 +33,13 @@ from maladist.learning.about import model_rows
 from maladist.learning.ensemble import EnsembleNetwork
 from maladist.learning.network import FeedForward
 from maladist.learning.packing import pack, unpack
-from maladist.learning.parts import ModelParts
+from maladist.learning.pointwise import PointwiseModel
 from maladist.learning.serialisation import SCALERS, metadata_of, parts_of, scalers_of, tensors_of
 from maladist.physics.energy_zero import zero_of_energy
 from maladist.reprs import html_table
 
-_BATCH: Final = {"cpu": 4096}  # larger ones leave the cache: 200 thousand points take 0.44 s, in one batch 1.1 s
-_BATCH_OTHER: Final = 65536
 
-
-class LDOSModel(ModelParts):
+class LDOSModel(PointwiseModel):
     """A trained map from descriptors to the local density of states, made of the parts of `ModelParts`."""
 
     def __str__(self) -> str:
@@ -61,16 +58,6 @@ class LDOSModel(ModelParts):
 
     def _repr_html_(self) -> str:
         return html_table(str(self), model_rows(self, self.content_hash))
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Floating point type that the LDOS is predicted in."""
-        return self.network.dtype
-
-    @property
-    def device(self) -> torch.device:
-        """Device that the LDOS is predicted on."""
-        return self.network.device
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> LDOSModel:
         """Copy of the model on a device and with a floating point type; this one is left as it is."""
@@ -129,137 +116,6 @@ class LDOSModel(ModelParts):
         grid, zero = self.energy_grid, zero_of_energy(self.energy_zero, symbols, volume)
         # The levels move with the cell; the placed model has no zero left that could be added twice.
         return replace(self, energy_grid=replace(grid, origin=grid.origin + zero), energy_zero={})
-
-    def ldos(self, descriptors: torch.Tensor, *, batch: int | None = None, grad: bool = False) -> torch.Tensor:
-        """Local density of states at points from their descriptors: the first of :meth:`fields`.
-
-        Raises
-        ------
-        ModelError
-            A model of the density alone.
-        """
-        self.need_ldos("LDOS")
-        return self.fields(descriptors, batch=batch, grad=grad)[0]
-
-    def novelty(self, descriptors: torch.Tensor) -> torch.Tensor:
-        """Distance of points from the model's training, (n,), above 1 outside of it: see `maladist.learning.domain`.
-
-        Raises
-        ------
-        ModelError
-            A model that does not know its domain.
-        """
-        with torch.no_grad():
-            x = descriptors.to(self.device, self.dtype)
-            return self._novelty(x, self.input_scaler.transform(x))
-
-    def _novelty(self, descriptors: torch.Tensor, scaled: torch.Tensor) -> torch.Tensor:
-        if self.domain is None:
-            raise ModelError("model", "it does not know where it has been trained", "a model with a domain")
-        # Where the input scaler whitens, its result serves the domain too.
-        whitening = self.domain.whitening
-        return self.domain.novelty(scaled if whitening is None else whitening.transform(descriptors))
-
-    def fields(
-        self,
-        descriptors: torch.Tensor,
-        *,
-        batch: int | None = None,
-        grad: bool = False,
-        novelty: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Local density of states and, from a model with a density channel, the density n₀ at points.
-
-        Parameters
-        ----------
-        descriptors
-            Descriptors, (n, n_features), of any floating point type and device.
-        batch
-            Number of points in a batch; None takes what suits the device. It bounds the memory beside input and output.
-        grad
-            Whether to keep the graph for autograd; else nothing is recorded.
-        novelty
-            (n,), is filled with what :meth:`novelty` gives: it is had on the way, nearly for nothing.
-
-        Returns
-        -------
-        ldos
-            (n, levels) in 1/(eV Å³), of the model's dtype, on its device; of no levels where there is no LDOS.
-        density
-            (n,) in 1/Å³, not yet scaled to the number of electrons; None where the model has no density channel.
-
-        Raises
-        ------
-        ModelError
-            Descriptors of another shape.
-        """
-        features = self.network.n_inputs
-        if descriptors.ndim != 2 or descriptors.shape[1] != features:
-            raise ModelError("descriptors", f"an array of shape {tuple(descriptors.shape)}", f"(points, {features})")
-        batch = batch or _BATCH.get(self.device.type, _BATCH_OTHER)
-        # Dropout off, and the same function for all batches.
-        self.network.eval()
-        if grad:
-            out = torch.cat([self._evaluate(part) for part in descriptors.split(batch)])
-            if novelty is not None:
-                novelty.copy_(self.novelty(descriptors))
-        else:
-            # Made outside of inference mode, so that the caller may differentiate with respect to the LDOS.
-            out = torch.empty((len(descriptors), self.network.n_outputs), dtype=self.dtype, device=self.device)
-            with torch.inference_mode():
-                for start in range(0, len(descriptors), batch):
-                    rows = slice(start, start + batch)
-                    out[rows] = self._evaluate(descriptors[rows], None if novelty is None else novelty[rows])
-        levels = self.energy_grid.levels
-        return out[:, :levels], out[:, levels] if self.has_density_channel else None
-
-    def pullback(
-        self, descriptors: torch.Tensor, of_ldos: torch.Tensor, of_density: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Cotangents of descriptors from those of what they give: the chain rule backwards through :meth:`fields`.
-
-        Parameters
-        ----------
-        descriptors
-            (n, n_features), any floating point type and device.
-        of_ldos
-            (k, n, levels), for k functions of the LDOS.
-        of_density
-            (n,) of the density channel, the same for all of them; where the model has one.
-
-        Returns
-        -------
-        torch.Tensor
-            (k, n, n_features), of the model's dtype, on its device.
-        """
-        x = descriptors.detach().to(self.device, self.dtype).requires_grad_()
-        with torch.enable_grad():
-            given = [field for field in self.fields(x, grad=True) if field is not None]
-        channel = [] if of_density is None else [of_density.to(given[0])]
-        gradients = [
-            torch.autograd.grad(given, x, [one.to(given[0]), *channel], retain_graph=i + 1 < len(of_ldos))[0]
-            for i, one in enumerate(of_ldos)
-        ]
-        return torch.stack(gradients)
-
-    def _evaluate(self, descriptors: torch.Tensor, novelty: torch.Tensor | None = None) -> torch.Tensor:
-        """LDOS and, in the last column, the density where there is a channel for it."""
-        # Here and not for all at once: of a whole block only a batch is on the device.
-        descriptors = descriptors.to(self.device, self.dtype)
-        scaled = self.input_scaler.transform(descriptors)
-        if novelty is not None:
-            # Into the caller's memory: a second output would double what comes back from a device.
-            novelty.copy_(self._novelty(descriptors, scaled))
-        outputs = self.network(scaled)
-        ldos = self._restricted(self.output_scaler.inverse(outputs[:, : self.energy_grid.levels]))
-        if self.density_scaler is None:
-            return ldos
-        return torch.cat([ldos, self.density_scaler.inverse(outputs[:, -1:])], dim=1)
-
-    def _restricted(self, ldos: torch.Tensor) -> torch.Tensor:
-        if self.restrict == "zero_out_negative":
-            return ldos.clamp(min=0)
-        return ldos.abs() if self.restrict == "absolute_values" else ldos
 
     def with_pseudopotentials(self, pseudopotentials: Mapping[str, Element]) -> LDOSModel:
         """Copy of the model that takes valence and core charge of its elements from pseudopotentials.

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from maladist.errors import ModelError
+from maladist.learning.affine import affine
 
 ACTIVATIONS: Final = (
     *("CELU", "ELU", "GELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "Identity", "LeakyReLU"),
@@ -110,12 +111,39 @@ class FeedForward(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map scaled descriptors (n, features) to the scaled LDOS (n, levels)."""
-        for i, (linear, act) in enumerate(zip(self.linear, self.activation, strict=True)):
-            y = act(linear(x))
+        return self._through(x, len(self.linear))
+
+    def hidden(self, x: torch.Tensor) -> torch.Tensor:
+        """Map scaled descriptors to what the last layer sees, (n, width); to its outputs where it is not linear."""
+        return self._through(x, len(self.linear) - int(self._ends_linear))
+
+    def head(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Matrix W (width, levels) and offsets b (levels,), float64, with which the outputs are hidden W + b."""
+        unit = torch.eye(self.n_outputs, dtype=torch.float64, device=self.device)
+        if not self._ends_linear:
+            return unit, torch.zeros_like(unit[0])
+        last = self.linear[-1]
+        assert isinstance(last, nn.Linear)
+        matrix = last.weight.detach().T.double()
+        return matrix + unit if self._adds(*matrix.shape) else matrix, last.bias.detach().double()
+
+    @property
+    def _ends_linear(self) -> bool:
+        return isinstance(self.activation[-1], nn.Identity)
+
+    def _adds(self, n_in: int, n_out: int) -> bool:
+        """Whether a layer of these widths adds its input to its output."""
+        return self.residual and n_in == n_out
+
+    def _through(self, x: torch.Tensor, layers: int) -> torch.Tensor:
+        """The first layers."""
+        for i, (linear, act) in enumerate(zip(self.linear[:layers], self.activation[:layers], strict=True)):
+            assert isinstance(linear, nn.Linear)
+            y = act(affine(x, linear.weight, linear.bias))
             if i < len(self.linear) - 1:
                 # Not of the last layer: a dropped level would be an LDOS of zero.
                 y = self.dropout(y)
-            x = x + y if self.residual and x.shape[-1] == y.shape[-1] else y
+            x = x + y if self._adds(x.shape[-1], y.shape[-1]) else y
         return x
 
     def config(self) -> dict[str, Any]:

@@ -22,7 +22,8 @@ the value that it always had. A network cannot have learnt anything from it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import copy
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, get_args
 
@@ -236,7 +237,9 @@ class Scaler:
     @property
     def of_differences(self) -> Scaler:
         """The scaler without its shift: what it does to differences and to slopes."""
-        return replace(self, shift=torch.zeros_like(self.shift))
+        other = copy.copy(self)  # checked already, and a check would make a GPU wait
+        object.__setattr__(other, "shift", torch.zeros_like(self.shift))
+        return other
 
     @property
     def n_features(self) -> int | None:
@@ -250,7 +253,7 @@ class Scaler:
         # Features that never vary become 0: a network has learnt nothing from them.
         inverse = torch.where(self.scale > 0, 1 / self.scale, 0.0)
         centred = x - self.shift.to(x)
-        return (centred if self.rotation is None else centred @ self.rotation.to(x)) * inverse.to(x)
+        return centred * inverse.to(x) if self.rotation is None else centred @ (self.rotation * inverse).to(x)
 
     def inverse(self, y: torch.Tensor) -> torch.Tensor:
         """Undo ``transform``; of what it scaled to 0 the mean is returned."""

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ from maladist.descriptors.dispatch import batches
 from maladist.grid import Block, Grid
 from maladist.io import stores
 from maladist.learning.domain import Outside
+from maladist.learning.head import Head, Reduction
 from maladist.learning.model import LDOSModel
 from maladist.neighbors import LocalAtoms
 from maladist.numerics import Numerics
@@ -107,71 +107,71 @@ class Clock:
         self._last = now
 
 
-class Fields(NamedTuple):
-    """What a model gives at n points: LDOS (n, levels), n₀ (n,) and novelty (n,); None for what it does not know."""
+def hidden_batches(
+    points: Array,
+    atoms: LocalAtoms,
+    model: LDOSModel,
+    numerics: Numerics,
+    clock: Clock,
+    novelty: torch.Tensor | None = None,
+) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor]]:
+    """Descriptors of points and what the model's last layer sees, batch by batch: (rows, (n, features), (n, width)).
 
-    ldos: torch.Tensor
-    density: torch.Tensor | None
-    novelty: torch.Tensor | None
-
-
-def field_batches(
-    points: Array, atoms: LocalAtoms, blob: ModelBlob, numerics: Numerics, clock: Clock
-) -> Iterator[tuple[slice, torch.Tensor, Fields]]:
-    """Descriptors, and what the model gives, of points, batch by batch: (rows, (n, features), fields)."""
-    here = numerics.here()
-    model = worker_model(blob, here)
-    for rows, features in batches(points, atoms, model.descriptor, here):
+    ``novelty``, (n_points,), is filled on the way. ``numerics`` are those of the model, with the device decided.
+    """
+    for rows, features in batches(points, atoms, model.descriptor, numerics):
         clock.lap("descriptors")
-        novelty = None if model.domain is None else torch.empty(len(features), dtype=model.dtype, device=model.device)
-        ldos, density = model.fields(features, novelty=novelty)
-        clock.lap("network")
-        yield rows, features, Fields(ldos, density, novelty)
+        # Descriptors come in larger batches than suit the network.
+        for part in features.split(model.batch):
+            at = slice(rows.start, rows.start + len(part))
+            with torch.inference_mode():
+                hidden = model.hidden(part, None if novelty is None else novelty[at])
+            clock.lap("network")
+            yield at, part, hidden
+            rows = slice(at.stop, rows.stop)
 
 
 def compute_block(block: Block, atoms: LocalAtoms, blob: ModelBlob, work: Work) -> Report:
     """Compute a block and write its fields, then its tally, which is the record that it is done."""
-    start, clock = time.time(), Clock()
+    start, clock, numerics = time.time(), Clock(), work.numerics.here()
+    model = worker_model(blob, numerics)
     # On the network's device, so that what comes back to the CPU is a few modes a point and not hundreds of levels.
-    basis = torch.as_tensor(work.basis, device=work.numerics.here().device)
-    modes, channel = np.empty((block.n_points, basis.shape[1])), np.empty(block.n_points if work.channel else 0)
-    dos = torch.zeros(basis.shape[0], dtype=torch.float64, device=basis.device)
-    kept: dict[str, npt.NDArray[np.float32]] = {}
-    novelty = torch.empty(block.n_points if work.domain else 0)
-    for rows, features, (ldos, density, new) in field_batches(
-        work.grid.points(block), atoms, blob, work.numerics, clock
-    ):
-        # float32 is enough for the LDOS of a point, not for sums over all points of the cell.
-        wide = ldos.double()
-        dos += wide.sum(0)
-        modes[rows] = (wide @ basis).cpu().numpy()
-        if density is not None:
-            channel[rows] = density.double().cpu().numpy()
-        if new is not None:
-            novelty[rows] = new.cpu().float()
+    reduction = Reduction(model, torch.as_tensor(work.basis, device=numerics.device))
+    projections = np.empty((block.n_points, work.basis.shape[1] + int(work.channel)))
+    novelty = torch.empty(block.n_points) if work.domain else None
+    head, kept = Head.of(model).to(model.dtype), _empty_fields(block.n_points, model, work.keep)
+    for rows, features, hidden in hidden_batches(work.grid.points(block), atoms, model, numerics, clock, novelty):
+        projections[rows] = reduction.add(hidden).cpu().numpy()
         clock.lap("reductions")
-        # Kept in float32, as the data contract has them.
-        for name, values in (("ldos", ldos), ("descriptors", features)):
-            if name in work.keep:
-                whole = kept.setdefault(name, np.empty((block.n_points, values.shape[1]), np.float32))
-                whole[rows] = values.float().cpu().numpy()
-    # One look at the sum shows a NaN at any point.
-    if not (bool(torch.isfinite(dos).all()) and np.isfinite(channel).all()):
+        if "descriptors" in kept:
+            kept["descriptors"][rows] = features.cpu().numpy()
+        if "ldos" in kept:
+            kept["ldos"][rows] = head(hidden)[:, : head.levels].cpu().numpy()
+        clock.lap("io")
+    dos = reduction.sum.cpu().numpy()
+    # One look at the sums shows a NaN at any point.
+    if not (np.isfinite(dos).all() and np.isfinite(projections).all()):
         raise FloatingPointError("what the network gives is not finite")
-    projections = np.concatenate([modes, channel.reshape(block.n_points, -1)], axis=1)
     stores.write_region(work.store, MODES, block.slices, projections.reshape(*block.shape, -1))
-    for name, field_values in kept.items():
-        stores.write_region(work.store, name, block.slices, field_values.reshape(*block.shape, -1))
-    if work.domain:
+    for name, values in kept.items():
+        stores.write_region(work.store, name, block.slices, values.reshape(*block.shape, -1))
+    outside = Outside()
+    if novelty is not None:
         stores.write_region(work.store, NOVELTY, block.slices, novelty.reshape(block.shape).numpy())
+        outside = _outside(novelty, block, work.grid)
     clock.lap("io")
     volume, seconds = work.grid.voxel_volume, np.array([clock.seconds[s] for s in STAGES])
-    outside = _outside(novelty, block, work.grid)
-    electrons = float(channel.sum()) * volume
-    tally = Tally((dos * volume).cpu().numpy(), electrons, block.n_points, seconds, outside)
+    electrons = float(projections[:, work.basis.shape[1] :].sum()) * volume
+    tally = Tally(dos * volume, electrons, block.n_points, seconds, outside)
     # Last: a row of the record says that all that the block writes is on the disk.
     stores.write_region(work.store, TALLY, (slice(block.index, block.index + 1),), tally.row()[None])
     return Report(block.index, worker_name(), start, time.time(), peak_memory(), clock.seconds)
+
+
+def _empty_fields(n_points: int, model: LDOSModel, keep: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:
+    """Memory for the fields to be kept; float32, as the data contract has them."""
+    widths = {"ldos": model.energy_grid.levels, "descriptors": model.descriptor.n_features}
+    return {name: np.empty((n_points, widths[name]), np.float32) for name in keep}
 
 
 def _outside(novelty: torch.Tensor, block: Block, grid: Grid) -> Outside:
@@ -181,17 +181,21 @@ def _outside(novelty: torch.Tensor, block: Block, grid: Grid) -> Outside:
 
 
 def time_ldos(points: Array, atoms: LocalAtoms, blob: ModelBlob, numerics: Numerics) -> float:
-    """Seconds that descriptors and LDOS of points take here; nothing is kept."""
+    """Seconds that the sum of the LDOS over points takes here, from descriptors on; nothing is kept."""
     start = time.perf_counter()
-    for _ in field_batches(points, atoms, blob, numerics, Clock()):
-        pass
+    mean_ldos(points, atoms, blob, numerics)
     return time.perf_counter() - start
 
 
 def mean_ldos(points: Array, atoms: LocalAtoms, blob: ModelBlob, numerics: Numerics) -> Array:
     """Mean LDOS of points, (levels,) float64: of points drawn at random, what a first μ comes from."""
-    sums = [fields.ldos.double().sum(0) for *_, fields in field_batches(points, atoms, blob, numerics, Clock())]
-    return np.asarray((sum(sums[1:], sums[0]) / len(points)).cpu().numpy())
+    here = numerics.here()
+    model = worker_model(blob, here)
+    none = torch.empty(model.energy_grid.levels, 0, dtype=torch.float64, device=here.device)
+    reduction = Reduction(model, none)
+    for *_, hidden in hidden_batches(points, atoms, model, here, Clock()):
+        reduction.add(hidden)
+    return np.asarray((reduction.sum / len(points)).cpu().numpy())
 
 
 def density_blocks(blocks: Sequence[Block], store: stores.Where, coefficients: Array, temperatures: int) -> Report:

@@ -16,6 +16,7 @@ import xarray as xr
 from maladist import schema
 from maladist.arrays import Floats
 from maladist.descriptors import Spec, evaluate, told_apart
+from maladist.descriptors.dispatch import batches
 from maladist.errors import AccuracyWarning
 from maladist.grid import Block, Blocks, Grid
 from maladist.learning.model import LDOSModel
@@ -23,7 +24,7 @@ from maladist.neighbors import CellList
 from maladist.numerics import Numerics
 from maladist.parallel.blocking import choose_block
 from maladist.parallel.workers import begin_task
-from maladist.prediction.block import Clock, ModelBlob, field_batches
+from maladist.prediction.block import ModelBlob, worker_model
 from maladist.prediction.novelty import OUTSIDE, check_points
 from maladist.prediction.options import Chunks, NumericsOptions, check_chunks
 from maladist.prediction.pilot import sampled
@@ -167,5 +168,7 @@ def _descriptor_block(grid: Grid, block: Block, cell_list: CellList, spec: Spec,
 
 
 def _ldos_block(grid: Grid, block: Block, cell_list: CellList, blob: ModelBlob, numerics: Numerics) -> Floats:
-    parts = field_batches(grid.points(block), cell_list.near_block(grid, block), blob, numerics, Clock())
-    return np.concatenate([fields.ldos.cpu().numpy() for *_, fields in parts])
+    here, seen = numerics.here(), cell_list.near_block(grid, block)
+    model = worker_model(blob, here)
+    parts = batches(grid.points(block), seen, model.descriptor, here)
+    return np.concatenate([model.ldos(features).cpu().numpy() for _, features in parts])

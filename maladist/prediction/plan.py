@@ -255,12 +255,14 @@ def _forecast(ready: Setup, planned: Plan, client: Client) -> float:
 def task_bytes(n_points: int, model: LDOSModel, n_modes: int, keep: Sequence[str], itemsize: int) -> int:
     """Peak memory of the task of a block of n_points, counted from the arrays that it holds at one time."""
     levels, features = model.energy_grid.levels, model.descriptor.n_features
-    width = max([*model.network.layer_sizes, features, levels])
+    widths = [max(m.network.layer_sizes) for m in model.members()]
     new = 4 * int(model.domain is not None)
     fields = [8 * n_modes, new, *(4 * n for name, n in (("ldos", levels), ("descriptors", features)) if name in keep)]
-    # Positions and the fields are there all the time; with them either a batch (descriptors, two layers of the network,
-    # the LDOS as it is and in float64) or a field a second time, while its chunk is encoded.
-    batch = min(n_points, BATCH) * (itemsize * (features + 2 * width + 2 * levels) + 8 * levels)
+    # Positions and the fields are there all the time; with them either a batch (descriptors; of the network's part of
+    # them the scaled ones, two layers of a member, the last hidden ones of all twice, the LDOS) or a field a second
+    # time, while its chunk is encoded.
+    described, part = min(n_points, BATCH), min(n_points, BATCH, model.batch)
+    batch = itemsize * (described * features + part * (2 * features + 2 * max(widths) + 2 * sum(widths) + levels))
     return n_points * (24 + sum(fields)) + max(batch, n_points * max(fields)) + _KERNEL_BYTES
 
 

@@ -96,7 +96,7 @@ def test_no_graph_is_kept_unless_asked_for() -> None:
     assert not out.requires_grad
     out.requires_grad_()  # but the caller may differentiate with respect to it
     with_graph = model.ldos(x, grad=True, batch=6)
-    assert torch.equal(with_graph, model.ldos(x, batch=6))
+    torch.testing.assert_close(with_graph, model.ldos(x, batch=6), rtol=2e-6, atol=2e-6)  # by another library
     with_graph.sum().backward()
     assert x.grad is not None and bool((x.grad != 0).any())
 
