@@ -11,7 +11,7 @@ import math
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from numbers import Real
 from typing import ClassVar, Final, NamedTuple
 
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from ase.data import atomic_numbers, chemical_symbols
 
-from maladist.arrays import Array, Numbers
+from maladist.arrays import Array, Indices, Numbers
 from maladist.errors import AtomsError, InputError
 
 COINCIDENT = 1e-8
@@ -58,6 +58,12 @@ class Request:
     def wants_gradient(self) -> bool:
         """Whether the result is to be differentiated."""
         return torch.is_grad_enabled() and any(v.requires_grad for v in self.variables)
+
+    def of_atoms(self, rows: Indices) -> Request:
+        """The same with these atoms only."""
+        points, positions = self.variables
+        chosen = positions.index_select(0, torch.from_numpy(rows).to(positions.device))
+        return replace(self, positions=self.positions[rows], numbers=self.numbers[rows], variables=(points, chosen))
 
 
 Kernel = Callable[[Request], torch.Tensor]

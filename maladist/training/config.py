@@ -47,7 +47,7 @@ class TrainConfig(Configuration):
     descriptor
         A descriptor's family and fields; none takes what is stored with the data. Where the data have several
         elements and it does not say how to tell them apart, it gets the family's default (`Spec.for_elements`):
-        weights of atomic numbers, a column an element.
+        weights from −1 to 1, a column an element.
     inputs, outputs
         Scaling of descriptors and LDOS.
     density_channel

@@ -22,6 +22,7 @@ SPECS = [
     BispectrumSpec(twojmax=3, cutoff=3.0),
     BispectrumSpec(twojmax=4, cutoff=3.0, rmin0=0.4, weights={"Be": 0.7, "Al": 1.3}),
     BispectrumSpec(twojmax=2, cutoff=3.0, quadratic=True),
+    BispectrumSpec(twojmax=3, cutoff=3.0, weights={"Be": 0.7, "Al": 1.3}, resolve="elements"),
     GaussianSpec(cutoff=3.0, sigma=0.5, elements=("Be", "Al")),
 ]
 

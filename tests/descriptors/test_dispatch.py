@@ -98,6 +98,7 @@ def test_positions_far_from_the_origin_lose_no_digits_in_float32(spec: Spec) -> 
 SPECS_ON_GPU = [
     BispectrumSpec(twojmax=5, rmin0=0.3),
     BispectrumSpec(twojmax=4, quadratic=True, switch=False, weights={"Be": 1.0, "Al": 0.5}),
+    BispectrumSpec(twojmax=4, weights={"Be": 1.0, "Al": 0.5}, resolve="elements"),
     GaussianSpec(cutoff=3.0, sigma=0.5, elements=("Be", "Al")),
 ]
 

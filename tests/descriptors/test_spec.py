@@ -19,6 +19,7 @@ from tests.descriptors.systems import cluster, random_system
 SPECS = [
     BispectrumSpec(),
     BispectrumSpec(twojmax=5, cutoff=3.5, rmin0=0.2, switch=False, weights={"Al": 0.5, "Be": 1.0}, quadratic=True),
+    BispectrumSpec(twojmax=4, cutoff=3.5, weights={"Al": 0.5, "Be": 1.0}, resolve="elements"),
     GaussianSpec(cutoff=3.0, sigma=0.4),
     GaussianSpec(cutoff=3.0, sigma=0.4, elements=("Be", "Al")),
 ]
@@ -147,7 +148,7 @@ def test_an_element_that_the_descriptor_does_not_know_is_refused(spec: Spec) -> 
 def test_several_elements_get_weights_that_tell_them_apart_and_one_keeps_what_it_had() -> None:
     spec = BispectrumSpec(twojmax=4)
     assert spec.for_elements(["Be", "Be"]) == spec
-    assert spec.for_elements(["Si", "C", "Si"]).weights == {"C": 6.0, "Si": 14.0}
+    assert spec.for_elements(["Si", "C", "Si"]).weights == {"C": -1.0, "Si": 1.0}
     given = BispectrumSpec(twojmax=4, weights={"Si": 1.0, "C": -1.0})
     assert given.for_elements(["Si", "C"]) == given
     gaussian = GaussianSpec(cutoff=3.0, sigma=0.4)

@@ -40,7 +40,7 @@ def two_elements(small_data_set: Path, tmp_path: Path) -> Path:
 def test_two_elements_get_different_weights_and_one_keeps_none(small_data_set: Path, two_elements: Path) -> None:
     assert find_data(TrainConfig.of(config_of(small_data_set))).spec.to_dict()["weights"] == {}
     found = find_data(TrainConfig.of(config_of(two_elements)))
-    assert found.spec.to_dict()["weights"] == {"Al": 13.0, "Be": 4.0}
+    assert found.spec.to_dict()["weights"] == {"Al": 1.0, "Be": -1.0}
     assert not any("apart" in note for note in found.notes)
 
 

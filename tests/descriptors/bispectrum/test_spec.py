@@ -32,10 +32,12 @@ def test_a_value_out_of_range_is_refused(wrong: dict[str, object]) -> None:
         BispectrumSpec(**wrong)  # type: ignore[arg-type]
 
 
-def test_several_elements_get_their_atomic_numbers_and_one_keeps_none() -> None:
+def test_several_elements_get_weights_from_minus_1_to_1_and_one_keeps_none() -> None:
     plain = BispectrumSpec(twojmax=2)
     assert plain.for_elements(["Be", "Be"]) == plain
-    assert plain.for_elements(["Si", "C"]).weights == {"C": 6.0, "Si": 14.0}
+    assert plain.for_elements(["Si", "C"]).weights == {"C": -1.0, "Si": 1.0}
+    assert plain.for_elements(["O", "H", "C"]).weights == {"C": 0.5, "H": -0.5, "O": 1.0}
+    assert plain.for_elements(["O", "H", "C", "Fe"]).weights == {"C": -0.5, "Fe": 1.0, "H": -1.0, "O": 0.5}
     own = BispectrumSpec(twojmax=2, weights={"Si": 1.0, "C": 0.3})
     assert own.for_elements(["C"]) == own
     with pytest.raises(InputError, match="Al"):

@@ -17,11 +17,12 @@ SPECS = [
     BispectrumSpec(twojmax=6, cutoff=3.5),
     BispectrumSpec(twojmax=5, cutoff=3.5, switch=False, rmin0=0.2, weights={"Be": 1.0, "Al": 0.4}),
     BispectrumSpec(twojmax=3, cutoff=3.5, quadratic=True),
+    BispectrumSpec(twojmax=3, cutoff=3.5, weights={"Be": 1.0, "Al": 0.4}, resolve="elements"),
 ]
 SAME = 1e-10  # rounding of float64, of a column's largest value; amplified where few points make a column small
 
 many = settings(max_examples=12, deadline=None)
-for_specs = pytest.mark.parametrize("spec", SPECS, ids=["plain", "weights, rmin0, no switch", "quadratic"])
+for_specs = pytest.mark.parametrize("spec", SPECS, ids=["plain", "weights, rmin0, no switch", "quadratic", "elements"])
 
 
 def _values(points: np.ndarray, atoms: LocalAtoms, spec: BispectrumSpec) -> torch.Tensor:
