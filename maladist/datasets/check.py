@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,10 @@ import xarray as xr
 from distributed import Client
 
 from maladist import schema
+from maladist.arrays import Array
 from maladist.cluster import client_or_local
 from maladist.datasets.other_physics import signs_of_other_physics
+from maladist.datasets.sizes import note_of_sizes
 from maladist.datasets.traps import likely_reasons
 from maladist.elements import Element
 from maladist.errors import (
@@ -145,7 +147,18 @@ def check(
             observer.advance(checked[-1])
         if broad := next((one.broad for one in checked if one.broad), ""):
             observer.note(broad)
+        if apart := note_of_sizes(_densities_of_states(groups, checked)):
+            observer.note(apart)
     return checked
+
+
+def _densities_of_states(groups: Sequence[Path], checked: Sequence[Checked]) -> Iterator[tuple[int, Array]]:
+    """Number of atoms and D(ε) of the snapshots that could be checked, on the energies of the first of them."""
+    known = [(group, one.energies) for group, one in zip(groups, checked, strict=True) if one.energies is not None]
+    for group, energies in known:
+        dataset = stores.open_dataset(group)
+        if energies == known[0][1] and "dos" in dataset:
+            yield dataset.sizes["atom"], dataset["dos"].values
 
 
 def _check_or_say_why(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from maladist.datasets.sizes import note_of_sizes
 from maladist.datasets.snapshots import Snapshot, check_alike, find_snapshots
 from maladist.descriptors import Spec, told_apart
 from maladist.elements import Element
@@ -75,6 +76,8 @@ def find_data(config: TrainConfig) -> TrainingData:
     spec = _spec(config, train, symbols)
     broad = (wide_note(s.energies, s.temperature) for s in train)
     if said := next(filter(None, broad), ""):
+        notes.append(said)
+    if said := note_of_sizes((s.system.n_atoms, np.array(s.dos)) for s in train if s.dos is not None):
         notes.append(said)
     if said := told_apart(spec, symbols):
         notes.append(said)
