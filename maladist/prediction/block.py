@@ -56,6 +56,8 @@ class Work:
         Span of the Fermi weights over the window of μ, (levels, modes) float64.
     channel
         Whether the model has a density channel, whose n₀ is kept beside the projections.
+    domain
+        Whether the model tells how far a point is from its training, which is then kept too.
     keep
         Fields to be kept in the store: any of 'ldos', 'descriptors'.
     """
