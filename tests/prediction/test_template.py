@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import zarr
 
 from maladist import LDOSModel
 from maladist.arrays import Array
@@ -39,8 +39,9 @@ def begun(path: Path, model: LDOSModel | None = None, **options: Any) -> Run:
 
 def shapes(store: stores.Where) -> dict[str, tuple[int, ...]]:
     """Arrays of a store by name, in its groups too."""
-    members = zarr.open_group(str(store), mode="r").members(max_depth=None)
-    return {name: member.shape for name, member in members if isinstance(member, zarr.Array)}
+    root = Path(store)
+    members = {str(path.parent.relative_to(root)): json.loads(path.read_text()) for path in root.rglob("zarr.json")}
+    return {name: tuple(facts["shape"]) for name, facts in members.items() if facts["node_type"] == "array"}
 
 
 def test_a_store_begins_with_what_its_blocks_write_and_nothing_else(tmp_path: Path) -> None:
