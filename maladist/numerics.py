@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
@@ -60,6 +61,11 @@ class Numerics:
     def here(self) -> Numerics:
         """The same on the device that 'auto' means on this machine."""
         return replace(self, device=choose_device(self.device))
+
+
+def cores() -> int:
+    """Cores that this process may use: a batch system or a container may have given it fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 CPU: Final = Numerics(device="cpu")

@@ -26,6 +26,7 @@ from maladist.grid import EnergyGrid
 from maladist.learning.model import LDOSModel
 from maladist.learning.network import FeedForward
 from maladist.learning.scaling import Scaler
+from maladist.parallel.here import Runner
 from maladist.parallel.progress import Finished, Silent
 from maladist.prediction.options import Options
 from maladist.prediction.predict import predict
@@ -41,7 +42,7 @@ class Listener(Silent):
         self.tasks: list[Any] = []
         self.notes: list[str] = []
 
-    def begin(self, client: Client, work: str) -> None:
+    def begin(self, client: Runner, work: str) -> None:
         """Keep what there is to do."""
         self.work.append(f"{work} on {len(client.nthreads())} workers")
 

@@ -54,18 +54,28 @@ class ClusterFlags:
     Parameters
     ----------
     cluster
-        local, a YAML file, a scheduler's address or its scheduler file.
+        local, a YAML file, a scheduler's address or its scheduler file. Default: local; small cells need none where
+        the command says so.
     workers
         Number of worker processes.
     """
 
-    cluster: str = "local"
+    cluster: str | None = None
     workers: int | None = None
+
+    @contextmanager
+    def client_if_named(self) -> Iterator[Client | None]:
+        """Client of the cluster that was asked for; None where none was, and what computes may choose."""
+        if self.cluster is None and self.workers is None:
+            yield None
+            return
+        with self.connect() as client:
+            yield client
 
     @contextmanager
     def connect(self) -> Iterator[Client]:
         """Client of the cluster, which is started where it is not one that runs, and ended afterwards."""
-        with maladist.cluster(self.cluster, self.workers) as client:
+        with maladist.cluster("local" if self.cluster is None else self.cluster, self.workers) as client:
             yield client
 
 

@@ -43,6 +43,8 @@ def predict(
 ) -> None:
     """Predict density, density of states and total free energy of a cell into a zarr store.
 
+    A small cell is computed in this process where neither --cluster nor --workers asks for a cluster.
+
     Parameters
     ----------
     atoms
@@ -80,7 +82,7 @@ def predict(
     if spread:
         member_setups(ready)
     check_target(output, overwrite or resume)
-    with options.connect() as client, TerminalObserver(err) as observer:
+    with options.client_if_named() as client, TerminalObserver(err) as observer:
         prediction = maladist.predict(
             structure,
             ready.given,
@@ -122,7 +124,7 @@ def plan(
     check_files(json=json)
     if output is not None:
         check_target(output, overwrite or resume)
-    with options.connect() as client:
+    with options.client_if_named() as client:
         planned = maladist.plan(read_atoms(atoms), options.model, client=client, **options.run())
     table = Table(show_header=False, box=None)
     for what, much in planned.rows():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 from contextlib import suppress
 from multiprocessing import resource_tracker
@@ -13,6 +12,8 @@ from typing import Any, Final
 
 import psutil
 from distributed import LocalCluster, Nanny, SpecCluster, Status
+
+from maladist.numerics import cores
 
 LOOPBACK: Final = "127.0.0.1"
 _LOOK: Final = 2.0  # seconds from the loss of a worker to a look whether its nanny is at it
@@ -84,10 +85,8 @@ def local(workers: int | None = None, **options: Any) -> RevivingCluster:
     options
         Go to distributed.LocalCluster.
     """
-    # The cores that this process may use: a batch system or a container may have given it fewer than there are.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     defaults: dict[str, Any] = {
-        "n_workers": cores if workers is None else workers,
+        "n_workers": cores() if workers is None else workers,
         "threads_per_worker": 1,
         "dashboard_address": f"{LOOPBACK}:0",
     }

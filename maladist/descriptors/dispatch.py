@@ -14,7 +14,7 @@ from maladist.arrays import Array
 from maladist.descriptors.spec import Adjoint, AdjointKernel, Kernel, Request, Spec
 from maladist.errors import AtomsError, GridError, InputError
 from maladist.neighbors import LocalAtoms
-from maladist.numerics import CPU, Numerics
+from maladist.numerics import CPU, Numerics, cores
 
 BATCH = 8192
 """Points whose descriptors and LDOS exist at one time on a CPU."""
@@ -220,4 +220,4 @@ def _vectors(argument: str, given: npt.ArrayLike | torch.Tensor, length: int | N
 def _threads() -> int:
     if (given := os.environ.get("OMP_NUM_THREADS", "")).isdigit() and int(given) > 0:
         return int(given)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores()

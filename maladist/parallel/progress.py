@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from maladist.parallel.here import Runner
 
 
 class Finished:
@@ -32,8 +32,8 @@ class Finished:
 class Observer(Protocol):
     """Who is told what a run does: a terminal (cli), a list in a test, a relay from a worker to its client."""
 
-    def begin(self, client: Client, work: str) -> None:
-        """A run begins on a client; ``work`` says in a few words what it has to do."""
+    def begin(self, client: Runner, work: str) -> None:
+        """A run begins on a client or in this process; ``work`` says in a few words what it has to do."""
 
     def stage(self, name: str, total: int, done: int = 0) -> None:
         """A stage of ``total`` tasks begins, ``done`` of them finished by an earlier run."""
@@ -48,7 +48,7 @@ class Observer(Protocol):
 class Silent:
     """An observer that tells nobody; others may derive from it and listen to what they want."""
 
-    def begin(self, client: Client, work: str) -> None:
+    def begin(self, client: Runner, work: str) -> None:
         """Nothing."""
 
     def stage(self, name: str, total: int, done: int = 0) -> None:

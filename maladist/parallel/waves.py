@@ -13,6 +13,9 @@ Dask's workers, who print the traceback of every task that raises, have nothing 
 
 A worker runs as many tasks as it has threads, so a task begins with torch on one thread; one that has the worker to
 itself sets their number. Its process keeps the memory of freed arrays for the next ones.
+
+Where there is no client but this process (`InProcess`), the same tasks run in its threads, with the same answers and
+errors; whether a run is worth a cluster is the caller's to say.
 """
 
 from __future__ import annotations
@@ -21,8 +24,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import count, islice
 from types import TracebackType
 from typing import Final, Protocol, TypeVar
@@ -31,6 +35,7 @@ from distributed import Client, Future, KilledWorker, Worker, as_completed
 from distributed.client import FutureCancelledError
 
 from maladist.errors import BlockError, ClusterError, InputError, OutputError, StoreError
+from maladist.parallel.here import InProcess, Runner
 from maladist.parallel.workers import begin_task
 
 R = TypeVar("R")
@@ -81,14 +86,16 @@ def _unique(name: str) -> str:
     return f"{name}-{time.time_ns():x}-{next(_serial)}"
 
 
-def share(client: Client, value: object, *, run_key: str) -> Future:
+def share(client: Runner, value: object, *, run_key: str) -> object:
     """A value that many tasks take: sent to a worker once, computed again where the worker that holds it is lost."""
+    if isinstance(client, InProcess):
+        return value
     # A task and not `client.scatter`: scattered data are lost with their worker, a task is computed again.
     return client.submit(_same, value, key=_unique(f"{run_key}-shared"))
 
 
 def run(
-    client: Client,
+    client: Runner,
     function: Callable[..., R],
     jobs: Iterable[Job],
     *,
@@ -112,7 +119,7 @@ def run(
 
 
 def in_order(
-    client: Client,
+    client: Runner,
     function: Callable[..., R],
     jobs: Iterable[Job],
     *,
@@ -130,7 +137,7 @@ def in_order(
 
 
 def _numbered(
-    client: Client,
+    client: Runner,
     function: Callable[..., R],
     jobs: Iterable[Job],
     run_key: str,
@@ -139,6 +146,9 @@ def _numbered(
     finished: Callable[[R], object],
 ) -> Iterator[tuple[int, R]]:
     """Results as they come, each with the number of its job, after ``finished`` was told of it."""
+    if isinstance(client, InProcess):
+        yield from _numbered_here(client, function, jobs, finished)
+        return
     numbered = enumerate(jobs)
     call = _unique(run_key)
     under_way: dict[tuple[str, int, str], tuple[int, Job, int]] = {}
@@ -157,7 +167,7 @@ def _numbered(
         for n, future in enumerate(_watched(flying, client), start=1):
             number, job, attempt = under_way.pop(future.key)
             try:
-                result = future.result()
+                answer = future.result()
             except Exception as error:
                 if not (isinstance(error, KilledWorker) and attempt < ATTEMPTS):
                     raise _failure(job.name, error, client) from error
@@ -167,8 +177,7 @@ def _numbered(
                 # While this generator waits for its caller, a reference to the future would keep
                 # the result on the worker.
                 del future
-                if isinstance(result, _Refused):
-                    raise _failure(job.name, result.error, client) from result.error.with_traceback(result.where)
+                result = _result(job.name, answer)
                 finished(result)
                 yield number, result
             if n % limit == 0:
@@ -180,6 +189,21 @@ def _numbered(
         if isinstance(error, Exception):
             _wait_for_the_end(call, client)
         raise
+
+
+def _numbered_here(
+    here: InProcess, function: Callable[..., R], jobs: Iterable[Job], finished: Callable[[R], object]
+) -> Iterator[tuple[int, R]]:
+    """The same in this process."""
+    with closing(here.each(partial(_attempt, function), jobs)) as done:
+        for number, job, future in done:
+            try:
+                answer = future.result()
+            except Exception as error:
+                raise _task_failed(job.name, error) from error
+            result = _result(job.name, answer)
+            finished(result)
+            yield number, result
 
 
 def _let_go(flying: as_completed, keys: list[object], client: Client) -> None:
@@ -260,9 +284,14 @@ def _watched(flying: as_completed, client: Client) -> Iterator[Future]:
                 said = True
 
 
+def _result(name: str, answer: R | _Refused) -> R:
+    """What a task answered; what it refused is raised."""
+    if isinstance(answer, _Refused):
+        raise _task_failed(name, answer.error) from answer.error.with_traceback(answer.where)
+    return answer
+
+
 def _failure(name: str, error: Exception, client: Client) -> BlockError | InputError:
-    if isinstance(error, OutputError | StoreError):  # of the disk or the store, not of the block
-        return error
     if isinstance(error, KilledWorker):
         cause = "the workers that tried it died, most likely of too little memory: use larger workers or smaller blocks"
         return BlockError(name, cause)
@@ -270,12 +299,18 @@ def _failure(name: str, error: Exception, client: Client) -> BlockError | InputE
         # Dask cancels all futures when it loses the scheduler; for any other reason somebody has cancelled this one.
         lost = error.reason == "scheduler-connection-lost"
         return scheduler_gone(client) if lost else BlockError(name, f"its task was cancelled ({error.reason})")
+    return _task_failed(name, error)
+
+
+def _task_failed(name: str, error: Exception) -> BlockError | InputError:
+    if isinstance(error, OutputError | StoreError):  # of the disk or the store, not of the block
+        return error
     return BlockError(name, f"{type(error).__name__}: {error}")
 
 
-def scheduler_gone(client: Client) -> ClusterError:
+def scheduler_gone(client: Runner) -> ClusterError:
     """The error of a run whose scheduler went away."""
-    scheduler = getattr(client.scheduler, "address", "an unknown address")
+    scheduler = getattr(getattr(client, "scheduler", None), "address", "an unknown address")
     return ClusterError(
         "cluster", f"the scheduler at {scheduler} went away during the run", "a scheduler that outlives the run"
     )

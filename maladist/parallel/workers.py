@@ -14,9 +14,11 @@ from typing import Final
 
 import torch
 from distributed import Client, Status, get_worker
+from distributed.system import MEMORY_LIMIT
 from distributed.worker import thread_state
 
 from maladist.errors import ClusterError
+from maladist.parallel.here import InProcess, Runner
 
 _SOON: Final = 10.0  # seconds after which a user wonders
 
@@ -33,7 +35,10 @@ _KEPT: Final = 64 * 2**20  # bytes that a thread keeps at most: it has several s
 
 @dataclass(frozen=True)
 class Workers:
-    """What a plan must know of the workers: their number, threads, smallest memory limit and resources."""
+    """What a plan must know of the workers: their number, threads, smallest memory limit and resources.
+
+    No workers, but threads, where it is this process that computes.
+    """
 
     count: int
     threads: int
@@ -42,7 +47,7 @@ class Workers:
     gpu: bool
 
     @classmethod
-    def of(cls, client: Client, timeout: float = 300.0) -> Workers:
+    def of(cls, client: Runner, timeout: float = 300.0) -> Workers:
         """Ask the scheduler; waits for a first worker.
 
         Raises
@@ -50,6 +55,8 @@ class Workers:
         ClusterError
             No worker came.
         """
+        if isinstance(client, InProcess):
+            return cls(0, client.threads, MEMORY_LIMIT, client.threads, gpu=False)
         every = None
         while not every:  # the worker that came may have left before it was asked about
             wait_for_worker(client, timeout)

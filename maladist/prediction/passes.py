@@ -15,11 +15,11 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from distributed import Client, Future
 
 from maladist.grid import Block
 from maladist.io import stores
 from maladist.parallel import waves
+from maladist.parallel.here import Runner
 from maladist.parallel.progress import Observer, advance
 from maladist.prediction.block import Report
 from maladist.prediction.plan import Plan
@@ -42,8 +42,8 @@ class Run:
     path
         Store, the memory of the run; the run's claim to it, once it is there.
     client, key, priority
-        Client whose workers compute, prefix of the tasks' keys, and which run goes first where several share the
-        workers.
+        Client whose workers compute, or this process; prefix of the tasks' keys; which run goes first where several
+        share the workers.
     observer
         Observer that is told of progress.
     model
@@ -53,11 +53,11 @@ class Run:
     setup: Setup
     plan: Plan
     path: stores.Where
-    client: Client
+    client: Runner
     key: str
     priority: int
     observer: Observer
-    model: Future
+    model: object
 
     def stage(
         self, name: str, function: Callable[..., R], jobs: Iterable[waves.Job], total: int, done: int = 0

@@ -16,19 +16,20 @@ from typing import Final, Unpack
 import ase
 from distributed import Client
 
-from maladist.cluster import client_or_local
 from maladist.descriptors.dispatch import BATCH
 from maladist.errors import WorkerTooSmallError
 from maladist.grid import Blocks, Grid
 from maladist.learning.model import LDOSModel
 from maladist.parallel import waves
 from maladist.parallel.blocking import choose_block
+from maladist.parallel.here import Runner
 from maladist.parallel.workers import IDLE_BYTES, Workers
 from maladist.physics.fermi import window_modes
 from maladist.prediction.block import time_ldos
 from maladist.prediction.derivatives import derivative_row_length, time_derivatives
 from maladist.prediction.fields import one_task_bytes, potential_bytes
 from maladist.prediction.options import Chunks, Options
+from maladist.prediction.place import client_or_here
 from maladist.prediction.setup import Setup, setup
 from maladist.prediction.tally import row_length
 from maladist.reprs import html_table, size
@@ -48,7 +49,7 @@ class Plan:
     temperatures
         Temperatures of the electrons, K.
     n_workers, n_threads
-        Numbers of worker processes and of their threads, all together.
+        Numbers of worker processes, 0 where it is this one that computes, and of their threads, all together.
     worker_memory
         Memory limit of the smallest worker, bytes; None where there is none.
     task_bytes
@@ -130,13 +131,14 @@ class Plan:
         """The plan as (what, how much) for people."""
         nx, ny, nz = self.grid.shape
         bx, by, bz = self.block_shape
+        where = f"{self.n_workers} with" if self.n_workers else "none: this process with"
         limit = "none" if self.worker_memory is None else size(self.worker_memory)
         rows = [
             ("atoms", f"{self.n_atoms}"),
             ("grid", f"{nx} × {ny} × {nz} = {self.grid.n_points} points"),
             ("blocks", f"{len(self.blocks)} of {bx} × {by} × {bz}"),
             ("block tasks", f"{self.n_tasks}"),
-            ("workers", f"{self.n_workers} with {self.n_threads} threads in all, memory limit {limit}"),
+            ("workers", f"{where} {self.n_threads} threads in all, memory limit {limit}"),
             ("peak memory of a block's task", f"{size(self.task_bytes)} above an idle worker's {size(IDLE_BYTES)}"),
             (
                 "density's terms",
@@ -225,7 +227,7 @@ def plan(
         For the reasons of `predict`, before anything is computed; WorkerTooSmallError where a block cannot fit.
     """
     ready = setup(atoms, model, **options)
-    with client_or_local(client) as connected:
+    with client_or_here(client, ready) as connected:
         workers = Workers.of(connected)
         planned = make_plan(ready, workers, ready.chunks)
         if not calibrate:
@@ -233,7 +235,7 @@ def plan(
         return replace(planned, seconds=_forecast(ready, planned, connected))
 
 
-def _forecast(ready: Setup, planned: Plan, client: Client) -> float:
+def _forecast(ready: Setup, planned: Plan, client: Runner) -> float:
     """Wall seconds: the middle block's in each pass, warmed up, times the number of blocks over that of the threads."""
     block = planned.blocks[len(planned.blocks) // 2]
     seen = ready.cell_list.near_block(planned.grid, block).without_indices()

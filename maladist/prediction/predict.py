@@ -9,11 +9,11 @@ from typing import Unpack
 import ase
 from distributed import Client
 
-from maladist.cluster import client_or_local
 from maladist.io import stores
 from maladist.learning.model import LDOSModel
 from maladist.parallel.progress import Observer, Silent
 from maladist.prediction.options import Options
+from maladist.prediction.place import client_or_here
 from maladist.prediction.record import naming_what_is_kept
 from maladist.prediction.result import Prediction, discard, is_temporary, temporary_store
 from maladist.prediction.run import Target, execute
@@ -42,7 +42,8 @@ def predict(
     model
         A model, or a path of a model file or of a zip that MALA wrote.
     client
-        A Dask client. By default a local cluster is started, used and closed.
+        A Dask client. By default a small cell (`maladist.prediction.place`) is computed in this process, to the same
+        bits, and for a larger one a local cluster is started, used and closed.
     store
         Path of a new zarr store, on a file system that all workers see. By default a temporary one that lives as long
         as the process, or until ``close`` of the result.
@@ -108,7 +109,7 @@ def predict(
     members = member_setups(ready) if spread else []
     path = temporary_store() if store is None else Path(store).resolve()
     stores.check_target(path, overwrite or resume, "output")
-    with client_or_local(client) as connected, naming_what_is_kept(path, connected, is_temporary(path)):
+    with client_or_here(client, ready) as connected, naming_what_is_kept(path, connected, is_temporary(path)):
         apart = [temporary_store() for _ in members]
         try:
             for member, its in zip(members, apart, strict=True):  # first: a store that is finished has its spread

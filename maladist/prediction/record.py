@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from distributed import Client
 from distributed.client import ClosedClientError
 from distributed.comm import CommClosedError
 
@@ -23,6 +22,7 @@ from maladist.errors import BlockError, ClusterError, DomainError, InputError, O
 from maladist.grid import Block, Blocks
 from maladist.io import stores
 from maladist.io.targets import refusal
+from maladist.parallel.here import InProcess, Runner
 from maladist.parallel.waves import NamedJob, scheduler_gone
 
 Record = dict[str, Any]
@@ -150,7 +150,7 @@ def kept(path: Path) -> str:
 
 
 @contextmanager
-def naming_what_is_kept(path: Path, client: Client, temporary: bool) -> Iterator[None]:
+def naming_what_is_kept(path: Path, client: Runner, temporary: bool) -> Iterator[None]:
     """Let errors of a run say what is kept and how to go on; a temporary store keeps nothing."""
 
     def what() -> str:
@@ -172,6 +172,8 @@ def naming_what_is_kept(path: Path, client: Client, temporary: bool) -> Iterator
         raise
     # What Dask raises in the middle of a call when its scheduler has gone, whatever the call was.
     except (CommClosedError, ClosedClientError, TimeoutError) as error:
+        if isinstance(client, InProcess) and isinstance(error, OSError):  # a file system can time out as well
+            raise refusal(error, path, "store", what()) from error
         gone = scheduler_gone(client)
         raise ClusterError(gone.argument, gone.came, gone.wanted, what()) from error
     except OSError as error:

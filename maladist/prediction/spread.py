@@ -14,13 +14,13 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from distributed import Client
 
 from maladist import schema
 from maladist.errors import InputError
 from maladist.io import stores
 from maladist.io.stores import ArrayTemplate
 from maladist.parallel import waves
+from maladist.parallel.here import Runner
 from maladist.prediction.setup import Setup
 
 
@@ -42,7 +42,7 @@ def member_setups(ready: Setup) -> list[Setup]:
     ]
 
 
-def write_spread(client: Client, path: stores.Where, members: Sequence[Path]) -> None:
+def write_spread(client: Runner, path: stores.Where, members: Sequence[Path]) -> None:
     """Write the standard deviations over the members' finished stores into a store that has all else.
 
     Parameters
