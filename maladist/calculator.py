@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import ClassVar, Unpack
 
@@ -11,13 +10,13 @@ import ase
 from ase.calculators.calculator import Calculator, all_changes
 from distributed import Client
 
-from maladist.cluster import client_or_local
 from maladist.errors import InputError
 from maladist.io.model_file import load_model
 from maladist.learning.model import LDOSModel
+from maladist.parallel.here import Runner
 from maladist.prediction.options import Options, check_names
-from maladist.prediction.predict import predict
 from maladist.prediction.result import Prediction
+from maladist.prediction.stepper import Stepper
 
 
 class Maladist(Calculator):
@@ -28,13 +27,17 @@ class Maladist(Calculator):
     itself is ``prediction``. ``forces`` and ``stress`` come together, by a second pass, where either is asked for: a
     caller that wants both energy and forces asks for the forces first, as ASE's optimisers and dynamics do.
 
+    A step after the first takes the window of the Fermi level from the one before; where the model has no density
+    channel its numbers are those of `predict` to the rounding of its precision, and not to the bit.
+
     Parameters
     ----------
     model
         A model, or a path of a model file or of a zip that MALA wrote.
     client
-        A Dask client that is used for every calculation. Without one a local cluster starts with the first calculation
-        and stays for the next ones, until :meth:`close`, the end of a ``with`` block, or that of the process.
+        A Dask client that is used for every calculation. Without one a small cell is computed in this process, as by
+        `predict`, and nothing of it is written to a disk; with a larger one a local cluster starts and stays for the
+        next calculations, until :meth:`close`, the end of a ``with`` block, or that of the process.
     options
         The parameters of `maladist.predict` that say what is computed, and how: temperature, grid, chunks, backend, ...
 
@@ -59,9 +62,14 @@ class Maladist(Calculator):
         check_names(options)
         super().__init__()
         self.model = model if isinstance(model, LDOSModel) else load_model(model)  # read once, not at every step
-        self.client, self.options = client, options
+        self.options = options
         self.prediction: Prediction | None = None
-        self._own: AbstractContextManager[Client] | None = None
+        self._stepper = Stepper(self.model, client)
+
+    @property
+    def client(self) -> Runner | None:
+        """What computes: the client that was given, or what was started here; None before that and once closed."""
+        return self._stepper.client
 
     def __enter__(self) -> Maladist:
         return self
@@ -70,13 +78,11 @@ class Maladist(Calculator):
         self.close()
 
     def close(self) -> None:
-        """Close the last prediction's store, and the cluster that was started here, if any."""
+        """Close the last prediction's store, and the threads or the cluster that were started here, if any."""
         if self.prediction is not None:
             self.prediction.close()
             self.prediction = None
-        if self._own is not None:
-            own, self._own, self.client = self._own, None, None
-            own.__exit__(None, None, None)
+        self._stepper.close()
 
     def calculate(
         self,
@@ -88,12 +94,9 @@ class Maladist(Calculator):
         super().calculate(atoms, properties, system_changes)
         both = not {"forces", "stress"}.isdisjoint(properties)
         options: Options = {**self.options, "forces": True, "stress": True} if both else self.options
-        if self.client is None:
-            own = client_or_local(None)
-            self.client, self._own = own.__enter__(), own
         if self.prediction is not None:
             self.prediction.close()
-        self.prediction = predict(self.atoms, self.model, client=self.client, **options)
+        self.prediction = self._stepper.predict(self.atoms, **options)
         total = self.prediction.energies.total
         if total is None:
             notes = "; ".join(self.prediction.dataset.attrs.get("notes", []))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ import maladist
 from maladist.calculator import Maladist
 from maladist.elements import Element
 from maladist.errors import InputError
+from maladist.io.memory import Memory
+from maladist.parallel.here import InProcess
 from maladist.testing import be_atoms, tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore:broadening correction", "ignore:no pseudopotential")
@@ -28,11 +31,13 @@ def test_the_calculator_gives_a_and_keeps_up_with_the_atoms() -> None:
         first = atoms.calc.prediction
         atoms.positions[0, 0] += 0.1
         assert atoms.get_potential_energy() != energy
-        assert first is not None and not first.store.exists()  # no store is left behind for every step of an MD
+        # No store is left behind for every step of an MD.
+        assert first is not None and isinstance(first.store, Path) and not first.store.exists()
         forces, stress = atoms.get_forces(), atoms.get_stress()
         both = maladist.predict(atoms, model, client=client, forces=True, stress=True)
-        np.testing.assert_array_equal(forces, both.forces)
-        np.testing.assert_array_equal(stress, both.stress)
+        # Not to the bit: the window of the Fermi level is the first step's, and float32 rounds other projections.
+        np.testing.assert_allclose(forces, both.forces, rtol=0, atol=1e-4)
+        np.testing.assert_allclose(stress, both.stress, rtol=0, atol=1e-4)
         assert client.status == "running"  # the caller's, which the calculator leaves open
         with pytest.raises(PropertyNotImplementedError, match="dipole"):
             atoms.get_dipole_moment()
@@ -53,14 +58,14 @@ def test_forces_that_the_options_ask_for_come_with_the_energy_and_are_not_comput
         assert "stress" not in calculator.results
 
 
-def test_a_calculator_of_its_own_keeps_one_cluster_and_closes_it() -> None:
+def test_a_calculator_of_its_own_computes_a_small_cell_in_this_process_and_lets_go_of_it() -> None:
     atoms = be_atoms()
     with Maladist(tiny_model(), grid=(6, 6, 8)) as calculator:
         atoms.calc = calculator
-        first, client = atoms.get_potential_energy(), calculator.client
-        assert client is not None
+        first, threads = atoms.get_potential_energy(), calculator.client
+        assert isinstance(threads, InProcess)
         atoms.positions[0, 0] += 0.1
-        assert atoms.get_potential_energy() != first and calculator.client is client
-        store = calculator.prediction.store if calculator.prediction is not None else None
-    assert client.status == "closed" and calculator.client is None
-    assert store is not None and not store.exists()
+        assert atoms.get_potential_energy() != first and calculator.client is threads
+        assert calculator.prediction is not None and isinstance(calculator.prediction.store, Memory)
+    assert calculator.client is None and calculator.prediction is None
+    assert atoms.get_potential_energy() != first  # what it has computed it still tells

@@ -24,7 +24,7 @@ from maladist.errors import EnergyWindowError, InputError, StoreError
 from maladist.grid import Block, EnergyGrid
 from maladist.io import datasets, stores
 from maladist.io.appearing import appearing
-from maladist.io.stores import Where
+from maladist.io.stores import OnDisk
 from maladist.io.targets import check_place
 from maladist.parallel import waves
 from maladist.parallel.progress import Finished, Observer, Silent
@@ -239,7 +239,7 @@ def _align(s: _Snapshot, output: Path, energies: Array, reference: str, whole: b
     return result
 
 
-def _write_rest(s: _Snapshot, group: Where, energies: Array, shift: float, dos: Array) -> None:
+def _write_rest(s: _Snapshot, group: OnDisk, energies: Array, shift: float, dos: Array) -> None:
     """The small variables and the reference, last: what is complete has them."""
     small = {n: (v.dims, v.values, v.attrs["units"]) for n in ("position", "number") if (v := s.dataset[n]) is not None}
     stores.write_values(group, {"energy": (("energy",), energies, "eV"), "dos": (("energy",), dos, "1/eV"), **small})
@@ -279,7 +279,7 @@ def _notes(found: Sequence[_Snapshot], results: Sequence[Aligned], energies: Arr
 # -- on a worker -----------------------------------------------------------------------------------------------------
 
 
-def align_block(source: str, target: Where, field: str, block: Block, levels: slice, matrix: Array | None) -> None:
+def align_block(source: str, target: OnDisk, field: str, block: Block, levels: slice, matrix: Array | None) -> None:
     """Copy a block of a field; of the LDOS the levels, or what the matrix makes of them."""
     values: AnyArray = stores.read_region(source, field, block.slices)
     if field == "ldos":

@@ -23,7 +23,7 @@ from maladist.io import stores
 from maladist.io.appearing import appearing
 from maladist.io.chunks import ChunkStore, refuse_format_2
 from maladist.io.qe.run import DFTRun
-from maladist.io.stores import Where
+from maladist.io.stores import OnDisk
 from maladist.io.targets import check_place
 
 SNAPSHOTS = "snapshots"
@@ -46,7 +46,7 @@ def open_data_set(path: Path) -> None:
         raise StoreError("output", f"{path} exists and is not a data set", "a data set or a new path")
 
 
-def make_data_set(path: Where) -> None:
+def make_data_set(path: OnDisk) -> None:
     """Make an empty folder a data set without snapshots."""
     facts = {"schema_version": schema.SCHEMA_VERSION, "kind": "data set"}
     zarr.create_group(ChunkStore(path), attributes=facts).create_group(SNAPSHOTS)
@@ -117,7 +117,7 @@ def _finished(path: Path) -> list[Path]:
     return sorted(g for g in groups if stores.is_complete(g))
 
 
-def write_reference(group: Where, run: DFTRun, dos: tuple[AnyArray, AnyArray] | None = None) -> None:
+def write_reference(group: OnDisk, run: DFTRun, dos: tuple[AnyArray, AnyArray] | None = None) -> None:
     """Write the group ``reference`` of a snapshot.
 
     Parameters
@@ -152,7 +152,7 @@ def write_reference(group: Where, run: DFTRun, dos: tuple[AnyArray, AnyArray] | 
 
 
 def copy_reference(
-    group: Where, facts: dict[str, Any], values: dict[str, tuple[tuple[str, ...], AnyArray, str]]
+    group: OnDisk, facts: dict[str, Any], values: dict[str, tuple[tuple[str, ...], AnyArray, str]]
 ) -> None:
     """Write a group ``reference`` from another's attributes and variables: name -> (dims, values, units)."""
     stores.add_group(group, REFERENCE, facts)

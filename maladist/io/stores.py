@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast, overload
 
 import numpy as np
 import xarray as xr
@@ -27,12 +27,16 @@ from maladist.errors import StoreError
 from maladist.io import ownership
 from maladist.io.appearing import appearing, remove
 from maladist.io.chunks import DIGESTS, WORK, ChunkStore, digests_of, node_type, read_digests, reading, refuse_format_2
+from maladist.io.memory import Memory
 from maladist.io.ownership import Claim
 from maladist.io.targets import check_place
 from maladist.schema import VARIABLES
 
-Where = str | Path | Claim
+OnDisk = str | Path | Claim
 """A path of a store or group, or the claim of the run that owns it."""
+
+Where = OnDisk | Memory
+"""The same, or a store in memory, which a run writes and reads by the same functions."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +84,17 @@ def _is_store(path: Path) -> bool:
     return all(p.is_dir() and p.name.removesuffix("_std") in parts for p in path.iterdir())
 
 
+@overload
+def create(
+    path: OnDisk, arrays: Mapping[str, ArrayTemplate], attributes: Mapping[str, object], overwrite: bool = False
+) -> Claim: ...
+@overload
 def create(
     path: Where, arrays: Mapping[str, ArrayTemplate], attributes: Mapping[str, object], overwrite: bool = False
-) -> Claim:
+) -> Claim | Memory: ...
+def create(
+    path: Where, arrays: Mapping[str, ArrayTemplate], attributes: Mapping[str, object], overwrite: bool = False
+) -> Claim | Memory:
     """Make a store with empty arrays; names may hold groups, as in ``work/modes``.
 
     It is made under a hidden name and renamed, so that of two that begin together one has it, and whoever looks finds
@@ -90,14 +102,18 @@ def create(
 
     Returns
     -------
-    Claim
-        Claim to write through, until `finish` or its ``release``.
+    Claim or Memory
+        Claim to write through, until `finish` or its ``release``; a store in memory itself.
 
     Raises
     ------
     StoreError, OutputError
         For the reasons of `check_target`.
     """
+    if isinstance(path, Memory):
+        path.set({**attributes, "complete": False})
+        add_arrays(path, arrays)
+        return path
     # The claim of the earlier store ends here, so that its owner's file does not refuse us.
     if isinstance(path, Claim):  # of the store that is replaced
         path.release()
@@ -111,7 +127,7 @@ def create(
 
 @contextmanager
 def making(
-    path: Where, arrays: Mapping[str, ArrayTemplate], attributes: Mapping[str, object], overwrite: bool = False
+    path: OnDisk, arrays: Mapping[str, ArrayTemplate], attributes: Mapping[str, object], overwrite: bool = False
 ) -> Iterator[Claim]:
     """A store as `create` makes it, which is removed where it is not finished in the end: none could go on with it."""
     store = create(path, arrays, attributes, overwrite)
@@ -123,6 +139,9 @@ def making(
 
 def clear_work(store: Where) -> None:
     """Remove what a run keeps while it lasts, but not that it is the owner."""
+    if isinstance(store, Memory):
+        store.drop(WORK)
+        return
     if isinstance(store, Claim):
         store.check()
     for part in (Path(store) / WORK).iterdir():
@@ -132,6 +151,10 @@ def clear_work(store: Where) -> None:
 
 def add_arrays(path: Where, arrays: Mapping[str, ArrayTemplate]) -> None:
     """Add empty arrays to a store; those that exist are replaced."""
+    if isinstance(path, Memory):
+        for name, t in arrays.items():
+            path.add(name, t.shape, t.dtype, t.dims, t.units)
+        return
     _add(_group(path, "r+"), arrays)
 
 
@@ -165,7 +188,7 @@ def field_template(name: str, shape: Sequence[int], chunks: Sequence[int], leadi
     return ArrayTemplate((*extra, *shape), (*extra, *chunks), dims, variable.dtype, variable.units)
 
 
-def _group(path: Where, mode: Literal["r", "r+"], group: str = "") -> zarr.Group:
+def _group(path: OnDisk, mode: Literal["r", "r+"], group: str = "") -> zarr.Group:
     return zarr.open_group(ChunkStore(path, read_only=mode == "r"), path=group, mode=mode)
 
 
@@ -177,6 +200,8 @@ def open_array(path: Where, name: str, mode: Literal["r", "r+"] = "r+") -> zarr.
     StoreError
         No such array.
     """
+    if isinstance(path, Memory):
+        return cast("zarr.Array[Any]", path.array(name))  # which is read and written by slices alike
     with reading(path, name):
         sealed = frozenset(read_digests(Path(path)).arrays) if mode == "r" else frozenset[str]()
         return zarr.open_array(ChunkStore(path, read_only=mode == "r", sealed=sealed), path=name, mode=mode)
@@ -192,6 +217,8 @@ def read_region(path: Where, name: str, region: tuple[slice | int, ...] = ()) ->
     """
     # With its digests known: what is lost is told, and not read as NaN.
     array = open_array(path, name, "r")
+    if isinstance(path, Memory):
+        return np.array(array[region or ...])  # of its own, as from a file: whoever reads may work on it
     with reading(path, name):
         return np.asarray(array[region or ...])
 
@@ -203,6 +230,10 @@ def write_region(path: Where, name: str, region: tuple[slice | int, ...], values
 
 def write_values(path: Where, values: Mapping[str, tuple[tuple[str, ...], AnyArray, str]]) -> None:
     """Write small whole arrays: name -> (dims, values, units). A scalar has no dims. Arrays that exist are replaced."""
+    if isinstance(path, Memory):
+        for name, (dims, data, units) in values.items():
+            path.put(name, np.array(data), dims, units)
+        return
     group = _group(path, "r+")
     for name, (dims, data, units) in values.items():
         data = np.asarray(data)
@@ -211,12 +242,12 @@ def write_values(path: Where, values: Mapping[str, tuple[tuple[str, ...], AnyArr
         _create_array(group, name, ArrayTemplate(data.shape, shape, dims, str(data.dtype), units))[...] = data
 
 
-def add_group(path: Where, name: str, values: Mapping[str, object]) -> None:
+def add_group(path: OnDisk, name: str, values: Mapping[str, object]) -> None:
     """Add a group with these attributes to a store; one that exists is replaced."""
     _group(path, "r+").create_group(name, attributes=dict(values), overwrite=True)
 
 
-def attributes(path: Where, group: str = "") -> dict[str, Any]:
+def attributes(path: OnDisk, group: str = "") -> dict[str, Any]:
     """Attributes of a store or of a group in it.
 
     Raises
@@ -230,11 +261,18 @@ def attributes(path: Where, group: str = "") -> dict[str, Any]:
 
 def set_attributes(path: Where, values: Mapping[str, Any], group: str = "") -> None:
     """Add attributes to a store or to a group in it."""
+    if isinstance(path, Memory):
+        path.set(values)
+        return
     _group(path, "r+", group).attrs.update(dict(values))
 
 
 def finish(store: Where) -> None:
     """Seal a store and its groups, mark it as complete, drop the group ``work``; no run owns it any longer."""
+    if isinstance(store, Memory):
+        store.drop(WORK)
+        store.set({"complete": True})
+        return
     # The groups before the store: its digests are the last that is written, and complete when all else is.
     for part in sorted(Path(store).iterdir()):
         if part.name not in (WORK, DIGESTS) and node_type(part) == "group":
@@ -246,7 +284,7 @@ def finish(store: Where) -> None:
     shutil.rmtree(Path(store) / WORK, ignore_errors=True)
 
 
-def seal(path: Where, group: str = "", **more: object) -> None:
+def seal(path: OnDisk, group: str = "", **more: object) -> None:
     """Write the digests of a group's arrays and attributes, as they are.
 
     Parameters
@@ -259,7 +297,7 @@ def seal(path: Where, group: str = "", **more: object) -> None:
     add_group(path, f"{group}/{DIGESTS}".lstrip("/"), digests)
 
 
-def is_complete(path: Where) -> bool:
+def is_complete(path: OnDisk) -> bool:
     """Whether a store is there and finished.
 
     Raises
@@ -299,6 +337,8 @@ def open_dataset(
     StoreError
         No such folder, no zarr store, one that is unfinished, has lost something or breaks the contract.
     """
+    if isinstance(path, Memory):
+        return path.dataset()
     path = Path(path)
     if not path.exists():
         raise StoreError("store", f"{path} does not exist", "a zarr store")

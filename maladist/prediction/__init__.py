@@ -3,6 +3,8 @@
 predict, many, observe, plan   the public verbs; lazy: `ldos` and `describe`
 options    the keywords that they share, typed once
 setup      the input of a run, checked and completed from the model
+place      this process for a small cell, a local cluster for a large one
+stepper    one cell after another, of an MD: what they share stays warm
 run        the run from its plan to its finished store, stage by stage
 passes     what the stages have in common; a function mapped over the blocks, with a record of its own
 template   its store before the blocks write to it

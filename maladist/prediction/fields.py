@@ -15,7 +15,6 @@ from typing import Final, TypeVar
 
 import numpy as np
 import torch
-from distributed import Client
 from torch import Tensor
 
 from maladist.arrays import Array
@@ -23,6 +22,7 @@ from maladist.grid import Grid
 from maladist.io import stores
 from maladist.io.stores import ArrayTemplate
 from maladist.parallel import waves
+from maladist.parallel.here import Runner
 from maladist.physics.core import core_charge_of
 from maladist.physics.energies import Energies, density_terms, ion_energy
 from maladist.physics.ewald import ewald_grid, real_space_energy, reciprocal_energy_of
@@ -71,14 +71,14 @@ def reference_density(system: System) -> tuple[str, int | None]:
 
 
 def terms_of_store(
-    client: Client, path: stores.Where, system: System, *, distributed: bool, room: int, run_key: str
+    client: Runner, path: stores.Where, system: System, *, distributed: bool, room: int, run_key: str
 ) -> Energies:
     """Hartree, XC and Ewald terms at the density n₀ in a store, see `System.double_counting`.
 
     Parameters
     ----------
     client
-        Client whose workers compute.
+        Client whose workers compute, or this process.
     path
         Store with n₀; where it is distributed, its owner's claim, to write to ``work``.
     system
@@ -100,7 +100,7 @@ def terms_of_store(
         (ewald,), (hartree, xc, xc_potential) = slabs.ewald(), slabs.density_terms()
     else:
         # Two tasks: the ions' sum needs no density and runs beside the rest.
-        jobs = [waves.NamedJob("ewald", None, system), waves.NamedJob("terms", str(path), system)]
+        jobs = [waves.NamedJob("ewald", None, system), waves.NamedJob("terms", path, system)]
         (ewald,), (hartree, xc, xc_potential) = waves.in_order(client, _one_task, jobs, run_key=run_key)
     return Energies(system.n_atoms, hartree=hartree, xc=xc, xc_potential=xc_potential, ewald=ewald)
 
@@ -118,7 +118,7 @@ def _one_task(store: stores.Where | None, system: System) -> Terms:
 class Slabs:
     """The terms by slabs of x and of y, thick enough for ``room`` bytes and no thicker."""
 
-    client: Client
+    client: Runner
     run_key: str
     path: stores.Where
     system: System

@@ -18,6 +18,7 @@ from maladist.arrays import Array
 from maladist.errors import DependencyError, InputError
 from maladist.grid import Grid
 from maladist.io import stores
+from maladist.io.memory import Memory
 from maladist.io.targets import check_file, whole
 from maladist.physics.energies import TERMS, Energies
 
@@ -60,14 +61,14 @@ class Prediction:
         disk until it is asked for. A model of the density alone gives no ``dos`` and no Fermi level. With
         ``spread``, standard deviations of an ensemble's members, ``density_std`` ...
     store
-        Zarr store behind it.
+        Zarr store behind it; or one in memory, of a step of the ASE calculator.
     """
 
     dataset: xr.Dataset
-    store: Path
+    store: Path | Memory
 
     @classmethod
-    def open(cls, store: str | Path) -> Prediction:
+    def open(cls, store: str | Path | Memory) -> Prediction:
         """Open a finished store.
 
         Raises
@@ -79,12 +80,13 @@ class Prediction:
         dataset = stores.open_dataset(store)
         of_ldos = ("dos", "fermi_energy_eV") if "energy" in dataset or "dos" in dataset else ()
         schema.validate(dataset, ("density", *of_ldos, "position", "number"), str(store))
-        return cls(dataset, Path(store))
+        return cls(dataset, store if isinstance(store, Memory) else Path(store))
 
     def close(self) -> None:
         """Remove the store if it is a temporary one; what was lazy is then gone. Others stay."""
         self.dataset.close()
-        discard(self.store)
+        if not isinstance(self.store, Memory):
+            discard(self.store)
 
     @property
     def temperatures(self) -> tuple[float, ...]:

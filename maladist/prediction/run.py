@@ -23,7 +23,6 @@ from typing import Final
 
 import numpy as np
 import torch
-from distributed import Client
 
 from maladist.arrays import Array
 from maladist.attributes import Attributes
@@ -31,7 +30,9 @@ from maladist.errors import StoreError
 from maladist.grid import Block
 from maladist.io import stores
 from maladist.io.appearing import take_over
+from maladist.io.memory import Memory
 from maladist.parallel import waves
+from maladist.parallel.here import Runner
 from maladist.parallel.progress import Finished, Observer
 from maladist.parallel.workers import Workers
 from maladist.physics.energies import Energies
@@ -83,14 +84,15 @@ class Target:
 
 def execute(
     setup: Setup,
-    target: Target,
-    client: Client,
+    target: Target | Memory,
+    client: Runner,
     observer: Observer,
     *,
     began: float,
     priority: int = 0,
     last: Callable[[stores.Where], object] = lambda _: None,
-) -> None:
+    window: Array | None = None,
+) -> Array | None:
     """Do what is not done yet, from the plan to the finished store.
 
     Parameters
@@ -98,43 +100,56 @@ def execute(
     setup
         Input of the run, checked.
     target
-        Store to write.
+        Store to write; of a run in this process it may be in memory.
     client, observer
-        Client whose workers compute, and who is told of it.
+        Client whose workers compute, or this process; and who is told of it.
     began
         Time when the caller began, as of `time.perf_counter`: the wall time that the store tells counts from there.
     priority
         Priority of this run's tasks where several runs share the workers; the larger goes first.
     last
         Function that writes what else belongs into the store, before it is sealed.
+    window
+        Basis of the modes of an earlier run of like atoms, in place of a pilot.
+
+    Returns
+    -------
+    ndarray or None
+        Basis of the modes, (levels, modes); None where it was not good enough and the blocks were computed twice.
     """
     # The record decides all that follows: blocks that are done must keep their shape and their basis.
     record = _unfinished(setup, target)
     chunks = _block_shape(setup, record)
     with ExitStack() as owned:  # however it ends, others may go on with the store
         # Claimed before anything is read from it: two that resume one store would compute its blocks twice.
-        path = target.path if record is None else owned.enter_context(take_over(target.path))
+        path: stores.Where = target if isinstance(target, Memory) else target.path
+        if isinstance(target, Target) and record is not None:
+            path = owned.enter_context(take_over(target.path))
         run = _begin(setup, path, client, observer, chunks, priority)
         basis = None if record is None else read_basis(path)
         resumed = basis is not None
         if basis is None:  # a new run, or one that died before its first block
             if setup.strict:
                 check_sample(sampled(setup, _SAMPLED))
-            basis = first_window(run)
-            claim = make_store(run, basis, target.overwrite or record is not None)
-            run = replace(run, path=owned.enter_context(claim))
-        _fill_store(run, basis, resumed, began)
+            basis = first_window(run) if window is None else window
+            overwrite = record is not None or (isinstance(target, Target) and target.overwrite)
+            store = make_store(run, basis, overwrite)
+            owned.enter_context(store)
+            run = replace(run, path=store)
+        held = _fill_store(run, basis, resumed, began)
         # Before the seal, which holds all that the store has from then on.
         last(run.path)
         stores.finish(run.path)
+    return basis if held else None
 
 
-def _fill_store(run: Run, basis: Array, resumed: bool, began: float) -> None:
-    """All stages from the blocks on, and what they give into the store."""
+def _fill_store(run: Run, basis: Array, resumed: bool, began: float) -> bool:
+    """All stages from the blocks on, and what they give into the store; whether the basis served."""
     setup = run.setup
     spectrum = sum_blocks(run, basis, resumed)
     reports = spectrum.reports
-    if lacks := spectrum.lacks(basis, setup):
+    lacks = spectrum.lacks(basis, setup)
+    if lacks:
         run.observer.note(f"{lacks}: computing the blocks a second time")
         # For this μ alone: it is known now, so that no window is needed a second time.
         basis = spectrum.basis(setup)
@@ -160,14 +175,15 @@ def _fill_store(run: Run, basis: Array, resumed: bool, began: float) -> None:
     took = {"density": worker_seconds(densities), "energies": seconds, **of_derivatives, "wall": wall}
     told = run_attributes([*reports, *densities], spectrum.tally, took)
     stores.set_attributes(run.path, _result_attributes(run, spectrum.tally, notes) | told)
+    return lacks is None
 
 
 # -- the beginning ---------------------------------------------------------------------------------------------------
 
 
-def _unfinished(setup: Setup, target: Target) -> Record | None:
+def _unfinished(setup: Setup, target: Target | Memory) -> Record | None:
     """What the unfinished store was computed with; None for a new run."""
-    if not target.resume or not target.path.exists():
+    if isinstance(target, Memory) or not target.resume or not target.path.exists():
         return None
     return check_record(target.path, setup.fingerprint(), unfinished=True)
 
@@ -183,7 +199,7 @@ def _block_shape(setup: Setup, record: Record | None) -> Chunks:
     return shape
 
 
-def _begin(setup: Setup, path: stores.Where, client: Client, observer: Observer, chunks: Chunks, priority: int) -> Run:
+def _begin(setup: Setup, path: stores.Where, client: Runner, observer: Observer, chunks: Chunks, priority: int) -> Run:
     plan = make_plan(setup, Workers.of(client), chunks)
     points = f"{plan.grid.n_points} points in {len(plan.blocks)} blocks"
     observer.begin(client, f"{plan.n_atoms} atoms, {points}")

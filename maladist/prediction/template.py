@@ -7,6 +7,7 @@ from importlib.metadata import version
 from maladist import schema
 from maladist.arrays import Array
 from maladist.io import stores
+from maladist.io.memory import Memory
 from maladist.io.ownership import Claim
 from maladist.io.stores import ArrayTemplate, field_template
 from maladist.prediction.fields import reference_density
@@ -16,7 +17,7 @@ from maladist.prediction.record import BASIS, MODES, REFERENCE, TALLY
 from maladist.prediction.tally import row_length
 
 
-def make_store(run: Run, basis: Array, overwrite: bool) -> Claim:
+def make_store(run: Run, basis: Array, overwrite: bool) -> Claim | Memory:
     """Make the template with everything that the blocks write to; it is this run's."""
     setup, plan = run.setup, run.plan
     system, model = setup.system, setup.model

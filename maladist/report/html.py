@@ -12,8 +12,9 @@ import xarray as xr
 
 from maladist import schema
 from maladist.attributes import Attributes
-from maladist.errors import StoreError
+from maladist.errors import InputError, StoreError
 from maladist.io import stores
+from maladist.io.memory import Memory
 from maladist.io.targets import check_file, write_whole
 from maladist.physics.energies import TERMS, TOTAL
 from maladist.prediction.provenance import versions
@@ -47,7 +48,12 @@ def report(store: Prediction | str | Path, path: str | Path | None = None, *, ov
         A store that does not exist, is unfinished or holds neither density nor DOS; a file that cannot be written.
     """
     prediction = store if isinstance(store, Prediction) else _open(Path(store))
-    target = Path(path) if path is not None else prediction.store.with_suffix(".html")
+    if path is not None:
+        target = Path(path)
+    elif isinstance(prediction.store, Memory):
+        raise InputError("path", "none, of a result in memory", "the path of the report")
+    else:
+        target = prediction.store.with_suffix(".html")
     check_file(target, "report", overwrite=overwrite)
     return write_whole(target, page(prediction), "report")
 
@@ -200,9 +206,9 @@ def _run(prediction: Prediction) -> RunShown | None:
     return RunShown(rows, draw_stages(seconds), None if tasks is None else draw_timeline(tasks), earlier)
 
 
-def _tasks(store: Path) -> xr.Dataset | None:
+def _tasks(store: Path | Memory) -> xr.Dataset | None:
     """When and where each block ran; None where the store does not tell."""
-    if not (store / "run").is_dir():
+    if isinstance(store, Memory) or not (store / "run").is_dir():
         return None
     tasks = stores.open_dataset(store / "run", need=None).load()
     return tasks if tasks.sizes.get("task", 0) else None

@@ -1,0 +1,85 @@
+"""One cell after another of an MD or a relaxation, each from atoms that moved a little: what they share stays warm.
+
+Kept between steps are the model, the threads or the cluster, and the window of the Fermi level, so that a step needs no
+pilot. A step whose Fermi level has left the window computes its blocks a second time, as a run whose pilot missed it,
+and the next one makes a window of its own. So a step's numbers are those of `predict`, but for the rounding of other
+modes, which is that of the precision; with a density channel, at its own temperature, there are no modes, and every bit
+is the same.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Unpack
+
+import ase
+from distributed import Client
+
+from maladist.arrays import Array
+from maladist.io.memory import Memory
+from maladist.learning.model import LDOSModel
+from maladist.parallel.here import InProcess, Runner
+from maladist.parallel.progress import Silent
+from maladist.prediction.options import Options
+from maladist.prediction.place import client_or_here, is_small
+from maladist.prediction.record import naming_what_is_kept
+from maladist.prediction.result import Prediction, temporary_store
+from maladist.prediction.run import Target, execute
+from maladist.prediction.setup import Setup, announce, later_notes, setup
+
+
+class Stepper:
+    """Predicts one cell after another.
+
+    Parameters
+    ----------
+    model
+        A model, or a path of a model file or of a zip that MALA wrote; read once.
+    client
+        A Dask client. Without one, as in `predict`, but what was started stays until `close`.
+
+    Attributes
+    ----------
+    client
+        What computes, the caller's client or what was started here; None before the first step and after `close`.
+    """
+
+    def __init__(self, model: LDOSModel | str | Path, client: Client | None = None) -> None:
+        self.client: Runner | None = client
+        self._model = model
+        self._own: AbstractContextManager[Runner] | None = None
+        self._window: Array | None = None
+
+    def close(self) -> None:
+        """End the threads or the cluster that was started here, if any."""
+        if self._own is not None:
+            own, self._own, self.client = self._own, None, None
+            own.__exit__(None, None, None)
+
+    def predict(self, atoms: ase.Atoms, **options: Unpack[Options]) -> Prediction:
+        """Predict a cell, into memory where this process computes it, else into a temporary store; see `predict`."""
+        began = time.perf_counter()
+        ready = setup(atoms, self._model, **options)
+        announce(ready.system.notes, None)
+        client = self._connected(ready)
+        if isinstance(client, InProcess):
+            memory = Memory()
+            self._window = execute(ready, memory, client, Silent(), began=began, window=self._window)
+            prediction = Prediction.open(memory)
+        else:
+            path = temporary_store()
+            with naming_what_is_kept(path, client, temporary=True):
+                self._window = execute(ready, Target(path), client, Silent(), began=began, window=self._window)
+            prediction = Prediction.open(path)
+        announce(later_notes(prediction, ready), None)
+        return prediction
+
+    def _connected(self, ready: Setup) -> Runner:
+        if isinstance(self.client, InProcess) and not is_small(ready):
+            self.close()
+        if self.client is None:
+            own = client_or_here(None, ready)
+            self.client, self._own = own.__enter__(), own
+        return self.client
