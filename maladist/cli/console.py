@@ -19,12 +19,13 @@ from rich.progress import (
 )
 
 from maladist.cli.streams import err, say
-from maladist.parallel.here import InProcess, Runner
 from maladist.parallel.progress import Finished
 from maladist.reprs import size
 
 if TYPE_CHECKING:
     from distributed import Client
+
+    from maladist.parallel.here import Runner
 
 _EVERY = 10.0  # seconds between plain lines
 
@@ -55,7 +56,7 @@ class TerminalObserver:
     def __init__(self, console: Console | None = None, lines: Console | None = None) -> None:
         self.console = console or err
         self.lines = lines or self.console
-        self._client: Runner | None = None
+        self._client: Client | None = None
         self._progress: Progress | None = None
         self._stage, self._total, self._done = "", 0, 0
         self._task: TaskID | None = None
@@ -84,11 +85,13 @@ class TerminalObserver:
 
     def begin(self, client: Runner, work: str) -> None:
         """Say what will be done and where it can be watched."""
-        self._client = client
+        from maladist.parallel.here import InProcess  # which whatever computes has loaded; this file is read by all
+
         if isinstance(client, InProcess):
             self._say(f"{work} in this process, {client.threads} threads")
-        else:
-            self._say(f"{work} on {len(client.nthreads())} workers  ·  dashboard {client.dashboard_link}")
+            return
+        self._client = client
+        self._say(f"{work} on {len(client.nthreads())} workers  ·  dashboard {client.dashboard_link}")
 
     def stage(self, name: str, total: int, done: int = 0) -> None:
         """Begin a stage."""
@@ -128,8 +131,7 @@ class TerminalObserver:
 
     def _detail(self) -> str:
         # Asked only where there are many tasks: a question of the scheduler for each of three is a waste.
-        client = self._client if self._total > 4 else None
-        workers = 0 if client is None or isinstance(client, InProcess) else len(client.nthreads())
+        workers = len(self._client.nthreads()) if self._client is not None and self._total > 4 else 0
         parts = [f"{workers} workers"] if workers else []
         if self._memory:
             parts.append(f"peak {size(self._memory)}")

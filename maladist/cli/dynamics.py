@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 import maladist
 from maladist.cli.console import TerminalObserver
-from maladist.cli.options import MotionFlags
+from maladist.cli.options import ModelFlags
 from maladist.cli.output import check_files, write_json
 from maladist.cli.streams import err, say
 from maladist.dynamics.folder import TRAJECTORY
@@ -27,7 +27,7 @@ def md(
     *,
     output: Path,
     settings: Annotated[MDSettings, Parameter(name="*")],
-    options: MotionFlags,
+    options: ModelFlags,
     json: Path | None = None,
 ) -> None:
     """Molecular dynamics of the ions on the total free energy A; the same command goes on with a run that ended.
@@ -60,7 +60,7 @@ def relax(
     *,
     output: Path,
     settings: Annotated[RelaxSettings, Parameter(name="*")] = RELAX,
-    options: MotionFlags,
+    options: ModelFlags,
     json: Path | None = None,
 ) -> None:
     """Move atoms, and their cell if asked for, to a minimum of A; the same command goes on with a run that ended.

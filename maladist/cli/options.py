@@ -64,7 +64,7 @@ class ClusterFlags:
     workers: int | None = None
 
     @contextmanager
-    def client_if_named(self) -> Iterator[Client | None]:
+    def client(self) -> Iterator[Client | None]:
         """Client of the cluster that was asked for; None where none was, and what computes may choose."""
         if self.cluster is None and self.workers is None:
             yield None
@@ -160,21 +160,6 @@ class ModelFlags(BlockFlags):
             "broadening_correction": self.broadening_correction,
             "strict": self.strict,
         }
-
-
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class MotionFlags(ModelFlags):
-    """What `md` and `relax` have in common; small cells need no cluster."""
-
-    @contextmanager
-    def client(self) -> Iterator[Client | None]:
-        """Client of the cluster that was named; None where none was, and the calculator decides."""
-        if self.cluster == LOCAL.cluster and self.workers is None:
-            yield None
-            return
-        with self.connect() as client:
-            yield client
 
 
 @Parameter(name="*")

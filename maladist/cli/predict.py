@@ -82,7 +82,7 @@ def predict(
     if spread:
         member_setups(ready)
     check_target(output, overwrite or resume)
-    with options.client_if_named() as client, TerminalObserver(err) as observer:
+    with options.client() as client, TerminalObserver(err) as observer:
         prediction = maladist.predict(
             structure,
             ready.given,
@@ -124,7 +124,7 @@ def plan(
     check_files(json=json)
     if output is not None:
         check_target(output, overwrite or resume)
-    with options.client_if_named() as client:
+    with options.client() as client:
         planned = maladist.plan(read_atoms(atoms), options.model, client=client, **options.run())
     table = Table(show_header=False, box=None)
     for what, much in planned.rows():
