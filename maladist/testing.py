@@ -172,6 +172,8 @@ class FaultySpec(Spec):
         ``gigabytes`` of memory, writes to them and holds them for a while.
     once
         File that marks that it has happened; empty for an accident that happens every time.
+    backwards
+        Whether it happens, and time is slept, only where a kernel is differentiated: in the pass of the forces.
     """
 
     family: ClassVar[str] = "faulty"
@@ -183,6 +185,7 @@ class FaultySpec(Spec):
     accident: str = "raise"
     gigabytes: float = 0.0
     once: str = ""
+    backwards: bool = False
 
     @property
     def _inner(self) -> BispectrumSpec:
@@ -199,6 +202,8 @@ class FaultySpec(Spec):
 
     def _after(self, kernel: Kernel) -> Kernel:
         def late(request: Request) -> torch.Tensor:
+            if self.backwards and not request.wants_gradient:
+                return kernel(request)
             time.sleep(self.seconds * len(request.points) / 1000)
             if len(self.at) == 3 and bool((np.abs(request.points - np.array(self.at)).max(axis=1) < 1e-6).any()):
                 self._happen()

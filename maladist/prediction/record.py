@@ -140,13 +140,22 @@ def _whole(store: str, name: str, block: Block) -> bool:
 
 
 def kept(path: Path) -> str:
-    """What an error says of the blocks that are finished; empty where there are none."""
-    try:
-        n_blocks = int(stores.open_array(path, TALLY, "r").shape[0])
-        done = int(recorded(path, TALLY, n_blocks).sum())
-    except StoreError:  # no store yet
+    """What an error says of the blocks that are finished, in both passes; empty where there are none."""
+    first = _finished(path, TALLY)
+    if first is None:  # no store yet
         return ""
-    return f"{done} of {n_blocks} blocks are kept in {path}: resume=True (--resume) continues from them."
+    second = _finished(path, DERIVATIVES)
+    forces = "" if second is None else f", and forces of {second[0]},"
+    return f"{first[0]} of {first[1]} blocks{forces} are kept in {path}: resume=True (--resume) continues from them."
+
+
+def _finished(path: Path, record: str) -> tuple[int, int] | None:
+    """How many blocks a record holds, and of how many; None where there is no such record."""
+    try:
+        n_blocks = int(stores.open_array(path, record, "r").shape[0])
+        return int(recorded(path, record, n_blocks).sum()), n_blocks
+    except StoreError:
+        return None
 
 
 @contextmanager

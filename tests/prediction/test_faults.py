@@ -1,25 +1,23 @@
-"""Accidents of real machines, on real processes: the numbers are right in the end, or an error names what is kept.
+"""Accidents of real machines in the pass over the blocks, on real processes: the numbers are right in the end, or an
+error names what is kept. `test_faults_of_forces` has those of the second pass.
 
 Every run here is held, bit by bit, against `straight`: the same blocks without an accident.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import random
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import ase.io
 import numpy as np
 import psutil
 import pytest
@@ -33,38 +31,29 @@ from maladist.errors import BlockError, ClusterError, OutputError, StoreError
 from maladist.io import stores
 from maladist.io.model_file import save_model
 from maladist.io.structures import read_atoms
-from maladist.parallel.progress import Silent
 from maladist.prediction.pilot import pilot_points
 from maladist.prediction.setup import choose_grid
-from maladist.testing import assert_identical, be_atoms, tiny_model, with_accident
+from maladist.testing import assert_identical, tiny_model, with_accident
+from tests.prediction.faults import (
+    BLOCKS,
+    CUT,
+    PRELOAD,
+    Watch,
+    cut,
+    done,
+    predict_command,
+    separate_cluster,
+    wait_for,
+    worker_pids,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:broadening correction")
-
-CHUNKS = (7, 7, 12)  # 32 blocks, ragged in z
-BLOCKS = 32
-CUT = {"chunks": CHUNKS, "backend": "torch"}  # no compiler in the way of workers that start often
-PRELOAD = {"kind": "local", "preload": "maladist.testing"}
-
-
-@pytest.fixture(scope="module")
-def structure(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight Be atoms in a file, so that all runs read the same digits."""
-    path = tmp_path_factory.mktemp("atoms") / "be8.extxyz"
-    ase.io.write(path, be_atoms((2, 2, 1)))
-    return path
 
 
 @pytest.fixture(scope="module")
 def atoms(structure: Path) -> Atoms:
     """The eight atoms."""
     return read_atoms(str(structure))
-
-
-@pytest.fixture(scope="module")
-def workers() -> Iterator[Client]:
-    """Two processes that know of accidents."""
-    with maladist.cluster(PRELOAD, workers=2) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")
@@ -82,34 +71,6 @@ def quiet_point(atoms: Atoms) -> tuple[float, ...]:
     drawn, points = pilot_points(grid), grid.points()
     free = next(p for p in points[len(points) // 2 :] if np.abs(drawn - p).max(axis=1).min() > 1e-3)
     return tuple(map(float, free))
-
-
-class Watch(Silent):
-    """Counts finished blocks and does something once after some of them."""
-
-    def __init__(self, after: int = 0, then: Callable[[], Any] = lambda: None) -> None:
-        self.after, self.then, self.computed, self.notes = after, then, list[int](), list[str]()
-        self.stage_name, self.earlier = "", 0
-
-    def stage(self, name: str, total: int, done: int = 0) -> None:
-        self.stage_name = name
-        if name == "blocks":
-            self.earlier = done
-
-    def advance(self, report: Any) -> None:
-        if self.stage_name == "blocks":
-            self.computed.append(report.block)
-            if len(self.computed) == self.after:
-                self.then()
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
-def worker_pids(client: Client) -> list[int]:
-    """Processes of the workers that answer."""
-    answers = client.run(os.getpid, on_error="ignore")
-    return [pid for pid in answers.values() if isinstance(pid, int)]
 
 
 @contextmanager
@@ -241,38 +202,7 @@ def test_a_block_that_raises_is_named_and_the_run_continues_when_the_cause_is_go
     assert_identical(again, straight)
 
 
-def done(store: Path) -> int:
-    """Number of blocks in the record of a store."""
-    folder = store / "work" / "tally" / "c"
-    return sum(1 for _ in folder.glob("*/0")) if folder.exists() else 0
-
-
 # -- the client and the scheduler ------------------------------------------------------------------------------------
-
-
-def predict_command(structure: Path, model: Path, store: Path, *more: str) -> list[str]:
-    """`maladist predict` in a process that knows of accidents."""
-    code = "import sys, maladist.testing; from maladist.cli.app import main; sys.exit(main())"
-    chunks = [str(n) for n in CHUNKS]
-    given = [
-        str(structure),
-        "--model",
-        str(model),
-        "--output",
-        str(store),
-        "--chunks",
-        *chunks,
-        "--backend",
-        "torch",
-        *more,
-    ]
-    return [sys.executable, "-c", code, "predict", *given]
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    for _ in itertools.takewhile(lambda _: not condition(), range(int(seconds / 0.05))):
-        time.sleep(0.05)
-    assert condition(), f"waited {seconds} s in vain"
 
 
 def test_a_killed_client_is_resumed_to_the_same_bits(
@@ -300,31 +230,6 @@ def test_a_killed_client_is_resumed_to_the_same_bits(
     assert again.returncode == 0, again.stderr
     assert f"blocks: {kept} of {BLOCKS} were done by an earlier run" in again.stderr
     assert_identical(Prediction.open(store), straight)
-
-
-@contextmanager
-def separate_cluster(folder: Path, *first: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """A scheduler and two workers, each a process of its own, the first with options; yields scheduler and file."""
-    folder.mkdir()
-    file = str(folder / "scheduler.json")
-
-    def start(what: str, *options: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", f"distributed.cli.{what}", "--scheduler-file", file, *options]
-        return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    scheduler = start("dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
-    options = ("--nthreads", "1", "--host", "127.0.0.1", "--no-dashboard", "--preload", "maladist.testing")
-    every = [scheduler, start("dask_worker", *options, *first), start("dask_worker", *options)]
-    try:
-        wait_for(Path(file).exists)
-        yield scheduler, file
-    finally:
-        for process in every:
-            for child in psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []:
-                with suppress(psutil.NoSuchProcess):
-                    child.kill()
-            process.kill()
-            process.wait()
 
 
 def test_a_killed_scheduler_ends_the_run_with_one_error_and_another_one_resumes_it(
@@ -396,10 +301,6 @@ def unfinished(atoms: Atoms, workers: Client, tmp_path: Path, monkeypatch: pytes
         with pytest.raises(RuntimeError, match="power cut"):
             maladist.predict(atoms, tiny_model(), client=workers, **CUT, store=store, keep=("ldos",))
     return store
-
-
-def cut(path: Path) -> None:
-    os.truncate(path, path.stat().st_size // 2)
 
 
 def test_what_a_power_cut_left_half_written_is_computed_again(
