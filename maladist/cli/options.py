@@ -170,7 +170,8 @@ class RunOptions(ModelFlags):
     Parameters
     ----------
     keep
-        Fields to keep in the store: ldos, descriptors, or both with a comma.
+        What else to keep in the store: the fields ldos and descriptors; force_terms: forces and stress by term, in
+        --json too. Several with a comma.
     forces
         Forces on the atoms, by a second pass over the blocks.
     stress

@@ -64,8 +64,8 @@ def prepare(atoms: ase.Atoms, model: LDOSModel | str | Path, options: Options, *
     if len(first.system.temperatures) != 1:
         came = f"{len(first.system.temperatures)} temperatures of the electrons"
         raise InputError("temperature", came, "one: A at one temperature is what the ions move on")
-    if first.keep:
-        raise InputError("keep", ", ".join(first.keep), "nothing", "Predict frames of the trajectory that are wanted.")
+    if kept := (*first.keep, *(("force_terms",) if first.force_terms else ())):
+        raise InputError("keep", ", ".join(kept), "nothing", "Predict frames of the trajectory that are wanted.")
     # Fixed from here on: a grid that followed a cell would jump by a point, and A with it.
     fixed: Options = {**options, "grid": first.system.grid.shape}
     same = {k: v for k, v in first.fingerprint().items() if k not in ("atoms", "keep")}

@@ -40,6 +40,9 @@ from maladist.physics.system import System
 _BALANCE: Final = 1e-8  # share of the electrons by which N(μ) may be off: a root is met to 1e-13 eV
 _GAP: Final = 1e-6  # ∫ d_F in electrons/eV per electron below which μ has no hold on N
 
+FORCE_TERMS: Final = ("descriptors", "volume", "double_counting", "core", "ewald")
+"""Terms of forces and stress: through the model, at a fixed LDOS that of the volume and of n₀, n_core and the ions."""
+
 VOIGT: Final = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
 """Elements of a stress in the order of ASE: xx, yy, zz, yz, xz, xy."""
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import add
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -66,12 +68,16 @@ def find_derivatives(run: Run, electrons: Electrons) -> tuple[Values, dict[str, 
     run.observer.advance(Finished())
     states = electrons.states[: len(system.temperatures)]
     totals = _second_pass(run, electrons, mean)
-    n, dos = float(system.n_electrons or 0.0), torch.as_tensor(electrons.dos)
-    derivatives = []
-    for state, total in zip(states, totals, strict=True):
-        total.by_strain[...] += volume_term(state, dos, n, mean, setup.zero)
-        derivatives.append(sum(fields.terms.values(), total))
-    return _values(run, derivatives), {"forces": time.perf_counter() - clock}
+    n, dos, none = float(system.n_electrons or 0.0), torch.as_tensor(electrons.dos), np.zeros((system.n_atoms, 3))
+    terms = [
+        {
+            "descriptors": total,
+            "volume": Derivatives(none, volume_term(state, dos, n, mean, setup.zero)),
+            **fields.terms,
+        }
+        for state, total in zip(states, totals, strict=True)
+    ]
+    return _values(run, terms), {"forces": time.perf_counter() - clock}
 
 
 def _mean_potential(run: Run, electrons: Electrons, fields: Fields) -> float:
@@ -150,16 +156,23 @@ def _cotangents(run: Run, electrons: Electrons, mean: float) -> Cotangents:
     )
 
 
-def _values(run: Run, found: Sequence[Derivatives]) -> Values:
-    """The variables that are asked for, with a dim for several temperatures."""
+def _values(run: Run, terms: Sequence[Mapping[str, Derivatives]]) -> Values:
+    """The variables that are asked for, from the terms at each temperature, with a dim for several of them."""
     setup, volume = run.setup, run.setup.system.grid.volume
-    several = len(found) > 1
+    several = len(terms) > 1
     dims: tuple[str, ...] = ("temperature",) if several else ()
-    values: Values = {}
-    if setup.forces:
-        forces = np.stack([d.forces for d in found])
-        values["forces"] = ((*dims, "atom", "xyz"), forces if several else forces[0], "eV/Å")
-    if setup.stress:
-        stress = np.stack([d.stress(volume) for d in found])
-        values["stress"] = ((*dims, "voigt"), stress if several else stress[0], "eV/Å^3")
+
+    def variables(found: Sequence[Derivatives], of: str) -> Values:
+        values: Values = {}
+        if setup.forces:
+            forces = np.stack([d.forces for d in found])
+            values[f"forces{of}"] = ((*dims, "atom", "xyz"), forces if several else forces[0], "eV/Å")
+        if setup.stress:
+            stress = np.stack([d.stress(volume) for d in found])
+            values[f"stress{of}"] = ((*dims, "voigt"), stress if several else stress[0], "eV/Å^3")
+        return values
+
+    values = variables([reduce(add, at.values()) for at in terms], "")
+    for name in terms[0] if setup.force_terms else ():
+        values |= variables([at[name] for at in terms], f"_{name}")
     return values

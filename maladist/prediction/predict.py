@@ -76,7 +76,8 @@ def predict(
     broadening_correction
         Whether to correct the energies for the broadening of the LDOS: 'auto', 'on' or 'off'.
     keep
-        Fields to be kept in the store: any of 'ldos' and 'descriptors'.
+        What else is to be kept in the store: any of the fields 'ldos' and 'descriptors', and of 'force_terms', forces
+        and stress by term too: ``forces_ewald``, ... (`Prediction.forces_by_term`).
     strict
         Whether to refuse a cell outside of the model's training, in place of a warning. What its volume, distances,
         temperature and a sample of its points do not tell is known when the blocks are computed: the store is then left

@@ -21,6 +21,7 @@ from maladist.io import stores
 from maladist.io.memory import Memory
 from maladist.io.targets import check_file, whole
 from maladist.physics.energies import TERMS, Energies
+from maladist.physics.forces import FORCE_TERMS
 
 _temporary: dict[Path, tempfile.TemporaryDirectory[str]] = {}
 
@@ -179,6 +180,24 @@ class Prediction:
         """Stress with the sign of ASE, xx, yy, zz, yz, xz, xy, eV/Å³; None where it was not asked for."""
         return self._array("stress")
 
+    @property
+    def forces_by_term(self) -> dict[str, Array]:
+        """Terms of the forces, each (n_atoms, 3) eV/Å, which add up to them; empty where ``keep`` did not name them.
+
+        'descriptors' is what A feels of the LDOS and of the density that the model gives, Hartree and XC among it;
+        'core' and 'ewald' are at fixed density; 'volume' and 'double_counting' act under a strain only.
+        """
+        return self._by_term("forces")
+
+    @property
+    def stress_by_term(self) -> dict[str, Array]:
+        """Terms of the stress, each (6,) eV/Å³ as `stress`; see `forces_by_term`."""
+        return self._by_term("stress")
+
+    def _by_term(self, name: str) -> dict[str, Array]:
+        there = {term: self._array(f"{name}_{term}") for term in FORCE_TERMS}
+        return {term: value for term, value in there.items() if value is not None}
+
     def _array(self, name: str) -> Array | None:
         if name not in self.dataset:
             return None
@@ -207,7 +226,7 @@ class Prediction:
                 if k in attrs
             },
         }
-        results = [{**self.at(t)._scalars(), **self.at(t)._arrays(), "temperature_K": t} for t in self.temperatures]
+        results = [{**self.at(t)._scalars(), **self.at(t)._slopes(), "temperature_K": t} for t in self.temperatures]
         return {**results[0], **common} if len(results) == 1 else {"results": results, **common}
 
     def _scalars(self) -> dict[str, float | None]:
@@ -215,11 +234,15 @@ class Prediction:
         values = {n: float(self.dataset[n]) for n in names if n in self.dataset}
         return {n: None if np.isnan(v) else v for n, v in values.items()}
 
-    def _arrays(self) -> dict[str, list[object]]:
-        """Forces and stress where they are, and their standard deviations where an ensemble gave them."""
+    def _slopes(self) -> dict[str, object]:
+        """Forces and stress where they are, their standard deviations of an ensemble, and their terms where kept."""
         units = {"forces": "eV_per_A", "stress": "eV_per_A3"}
         names = ((f"{n}{std}", f"{n}_{unit}{std}") for n, unit in units.items() for std in ("", "_std"))
-        return {name: self.dataset[n].values.tolist() for n, name in names if n in self.dataset}
+        found: dict[str, object] = {name: self.dataset[n].values.tolist() for n, name in names if n in self.dataset}
+        for n, unit in units.items():
+            if terms := self._by_term(n):
+                found[f"{n}_by_term_{unit}"] = {term: value.tolist() for term, value in terms.items()}
+        return found
 
     def to_json(self) -> str:
         """`to_dict` as JSON; a term that is not known is null."""

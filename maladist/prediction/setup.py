@@ -33,7 +33,7 @@ from maladist.prediction.novelty import check_cell
 from maladist.prediction.options import Chunks, Options, check_chunks, check_names, numerics_of
 from maladist.prediction.result import Prediction
 
-KEEPABLE: Final = ("ldos", "descriptors")
+KEEPABLE: Final = ("ldos", "descriptors", "force_terms")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Setup:
     numerics
         Backend, device and precision of descriptors and network.
     keep
-        Fields to be kept.
+        Fields to be kept, each with a value at every point.
     chunks
         Points of a block along the lattice vectors, or 'auto'.
     model_hash
@@ -60,6 +60,8 @@ class Setup:
         Model with the elements as they are used, before it was placed in this cell: what is good for other cells.
     forces, stress
         Whether the derivatives of A by the atoms, and by a strain, are wanted.
+    force_terms
+        Whether they are kept by term too.
     """
 
     system: System
@@ -72,6 +74,7 @@ class Setup:
     strict: bool = False
     forces: bool = False
     stress: bool = False
+    force_terms: bool = False
 
     @property
     def derivatives(self) -> bool:
@@ -164,7 +167,23 @@ def setup(atoms: ase.Atoms, model: LDOSModel | str | Path, **options: Unpack[Opt
     if forces or stress:
         model.need_ldos("forces or stress")
         check_known(system)
-    return Setup(system, placed, numerics, keep, chunks, model.content_hash, model, strict, forces, stress)
+    elif "force_terms" in keep:
+        raise InputError("keep", "force_terms without forces or stress", "either of them", "Give --forces or --stress.")
+    # No field of the blocks: a stopped run may go on with or without them.
+    fields = tuple(name for name in keep if name != "force_terms")
+    return Setup(
+        system,
+        placed,
+        numerics,
+        fields,
+        chunks,
+        model.content_hash,
+        model,
+        strict=strict,
+        forces=forces,
+        stress=stress,
+        force_terms="force_terms" in keep,
+    )
 
 
 def _with_elements(

@@ -38,7 +38,10 @@ def member_setups(ready: Setup) -> list[Setup]:
         raise InputError("spread", "a model of one network", "an ensemble", "Train one with members: 4.")
     # Where the model has been trained is the mean's: it is not looked at once more for each.
     return [
-        replace(ready, model=replace(m, domain=None), keep=(), model_hash=m.content_hash, strict=False) for m in members
+        replace(
+            ready, model=replace(m, domain=None), keep=(), force_terms=False, model_hash=m.content_hash, strict=False
+        )
+        for m in members
     ]
 
 

@@ -26,7 +26,7 @@ def test_the_grid_is_that_of_the_first_cell() -> None:
     ("options", "words"),
     [
         ({"temperature": [1000.0, 2000.0]}, "2 temperatures of the electrons"),
-        ({"keep": ("ldos",)}, "keep: ldos"),
+        ({"keep": ("ldos", "force_terms")}, "keep: ldos, force_terms"),
     ],
 )
 def test_one_temperature_of_the_electrons_and_nothing_kept(options: dict[str, object], words: str) -> None:

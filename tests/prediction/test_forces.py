@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from distributed import Client
 
@@ -16,6 +17,8 @@ from maladist import LDOSModel
 from maladist.grid import Grid
 from maladist.io import stores
 from maladist.learning.model import LDOSModel as Model
+from maladist.physics.ewald import ewald_derivatives
+from maladist.physics.forces import FORCE_TERMS
 from maladist.prediction import forces as stages
 from maladist.prediction.fields import Slabs
 from maladist.prediction.plan import Plan
@@ -58,6 +61,29 @@ def test_what_is_not_asked_for_is_not_there(atoms: Atoms, model: LDOSModel, clie
     neither = predict(atoms, model, client, forces=False, stress=False)
     assert neither.forces is None and "forces" not in neither.dataset.attrs["seconds"]
     assert only.energies == neither.energies
+
+
+@pytest.mark.parametrize("channel", [False, True])
+@pytest.mark.filterwarnings("ignore:the density channel holds")
+def test_terms_that_are_asked_for_add_up_to_the_whole(
+    atoms: Atoms, model: LDOSModel, client: Client, channel: bool
+) -> None:
+    model = replace(with_density_channel(model) if channel else model, energy_zero={"Be": 30.0})
+    asked = {"temperature": [1500.0, 6000.0], "keep": ["force_terms"]}
+    found = predict(atoms, model, client, **asked)
+    for t, written in zip(found.temperatures, json.loads(found.to_json())["results"], strict=True):
+        at = found.at(t)
+        for name, whole, terms in (
+            ("forces_by_term_eV_per_A", at.forces, at.forces_by_term),
+            ("stress_by_term_eV_per_A3", at.stress, at.stress_by_term),
+        ):
+            assert set(terms) == set(FORCE_TERMS)
+            # The same numbers added in another order.
+            np.testing.assert_allclose(sum(terms.values()), whole, atol=1e-13 * np.abs(list(terms.values())).max())
+            assert {term: len(values) for term, values in written[name].items()} == {t: len(whole) for t in terms}
+        ions = ewald_derivatives(torch.tensor(atoms.positions), torch.full((2,), 2.0).double(), atoms.cell.array)
+        np.testing.assert_allclose(at.forces_by_term["ewald"], -ions.by_position, atol=1e-10)
+    assert not {n for n in predict(atoms, model, client).dataset if "_ewald" in str(n) and "eV" not in str(n)}
 
 
 def test_a_run_that_stopped_in_the_second_pass_goes_on_to_the_same_bits(

@@ -41,7 +41,8 @@ def test_a_grid_too_coarse_for_the_density_cutoff_is_said(model: LDOSModel) -> N
     ("options", "words"),
     [
         ({"backend": "fortran"}, r"backend: 'fortran'; wanted one of auto, cpu, "),
-        ({"keep": "density"}, "keep: 'density'; wanted one of ldos, descriptors"),
+        ({"keep": "density"}, "keep: 'density'; wanted one of ldos, descriptors, force_terms"),
+        ({"keep": ("ldos", "force_terms")}, "keep: force_terms without forces or stress"),
         ({"precision": "float16"}, "precision"),
         ({"broadening_correction": "maybe"}, "broadening_correction: 'maybe'; wanted auto, on or off"),
     ],
@@ -101,6 +102,8 @@ def test_a_run_is_known_by_what_decides_on_its_numbers_and_by_nothing_else(model
 
     first = print_of()
     assert first == print_of() == print_of(chunks=(4, 4, 4)) == print_of(device="cpu") == print_of(forces=True)
+    # No field of the blocks: a stopped run may go on with or without them.
+    assert print_of(keep="force_terms", stress=True) == first
     others = [
         print_of(moved(be_atoms(), 1e-12)),
         print_of(its=tiny_model(seed=1)),
