@@ -86,7 +86,7 @@ class Plane:
     @property
     def corners(self) -> Array:
         """The parallelogram in the plane, closed, (5, 2) Å."""
-        (u, v), (e1, e2) = self.vectors, _frame(*self.vectors)
+        (u, v), (e1, e2) = self.vectors, frame(*self.vectors)
         return np.array([[p @ e1, p @ e2] for p in (0 * u, u, u + v, v, 0 * u)])
 
     @property
@@ -136,7 +136,7 @@ def draw_plane(
 
 def _near(plane: Plane, atoms: ase.Atoms, height: float, within: float) -> Array:
     """Places in the plane, (n, 2) Å, of the atoms that lie within so many Å of it."""
-    (u, v), (e1, e2) = plane.vectors, _frame(*plane.vectors)
+    (u, v), (e1, e2) = plane.vectors, frame(*plane.vectors)
     scaled = (atoms.positions @ np.linalg.inv(plane.grid.cell_array)) % 1.0
     normal = np.cross(u, v) / np.linalg.norm(np.cross(u, v))
     step = float(abs(plane.grid.cell_array[plane.axis] @ normal))
@@ -145,8 +145,8 @@ def _near(plane: Plane, atoms: ase.Atoms, height: float, within: float) -> Array
     return np.stack([flat @ e1, flat @ e2], axis=1)
 
 
-def _frame(u: Array, v: Array) -> tuple[Array, Array]:
-    """Orthonormal vectors in the plane of u and v, the first along u."""
+def frame(u: Array, v: Array) -> tuple[Array, Array]:
+    """Orthonormal vectors in the plane of u and v, each (3,), the first along u."""
     e1 = u / np.linalg.norm(u)
     e2 = v - (v @ e1) * e1
     return e1, e2 / np.linalg.norm(e2)
@@ -154,7 +154,7 @@ def _frame(u: Array, v: Array) -> tuple[Array, Array]:
 
 def in_plane(plane: Array, u: Array, v: Array, resolution: int = 300) -> tuple[Array, Array, Array]:
     """A periodic plane spanned by u and v on a Cartesian mesh; NaN outside of the cell's parallelogram."""
-    e1, e2 = _frame(u, v)
+    e1, e2 = frame(u, v)
     corners = np.array([[0, 0], [u @ e1, 0], [v @ e1, v @ e2], [(u + v) @ e1, v @ e2]])
     low, high = corners.min(0), corners.max(0)
     step = (high - low).max() / resolution

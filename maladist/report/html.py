@@ -9,6 +9,8 @@ from typing import cast
 
 import numpy as np
 import xarray as xr
+from ase.stress import voigt_6_to_full_3x3_stress
+from ase.units import GPa
 
 from maladist import schema
 from maladist.attributes import Attributes
@@ -20,7 +22,15 @@ from maladist.physics.energies import TERMS, TOTAL
 from maladist.prediction.provenance import versions
 from maladist.prediction.result import Prediction
 from maladist.report.pages import html_page, json_for_script
-from maladist.report.pictures import Picture, draw_density, draw_dos, draw_novelty, draw_stages, draw_timeline
+from maladist.report.pictures import (
+    Picture,
+    draw_density,
+    draw_dos,
+    draw_forces,
+    draw_novelty,
+    draw_stages,
+    draw_timeline,
+)
 from maladist.report.volume import volume_json
 from maladist.reprs import size
 
@@ -85,6 +95,8 @@ def page(prediction: Prediction) -> str:
         "energies": _energies(prediction),
         "dos": draw_dos(prediction),
         "temperature": f"{first.temperatures[0]:.5g}",
+        "forces": draw_forces(first),
+        "stress": _stress(first),
         "density": density,
         "novelty": draw_novelty(first),
         "outside": attrs.get("outside"),
@@ -164,6 +176,23 @@ def _energies(prediction: Prediction) -> EnergyTable:
 
 def _values(prediction: Prediction, name: str) -> list[float]:
     return [float(x) for x in np.atleast_1d(prediction.dataset[name])] if name in prediction.dataset else []
+
+
+@dataclass(frozen=True)
+class StressShown:
+    """The stress as a matrix, eV/Å³, a row a line; and the pressure that it tells, GPa."""
+
+    rows: list[tuple[str, list[str]]]
+    pressure: str
+
+
+def _stress(first: Prediction) -> StressShown | None:
+    """The stress of one temperature; None where the store has none."""
+    if (stress := first.stress) is None:
+        return None
+    matrix = voigt_6_to_full_3x3_stress(stress)
+    rows = [(axis, [_number(x, None, 5) for x in row]) for axis, row in zip("xyz", matrix, strict=True)]
+    return StressShown(rows, _number(-float(np.trace(matrix)) / 3 / GPa, None, 2))
 
 
 _UNKNOWN = "–"

@@ -17,6 +17,7 @@ from maladist.prediction.novelty import NOVELTY
 from maladist.prediction.result import Prediction
 from maladist.report.charts import stages_axes, timeline_axes
 from maladist.report.figures import dos_axes, draw_plane, plane_across, plane_through
+from maladist.report.forces import arrow_axes, size_axes
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,18 @@ def draw_novelty(first: Prediction) -> Picture | None:
         return None
     heights = (np.array(outside["largest_at_A"]) @ np.linalg.inv(first.grid.cell_array)) % 1.0
     return _three_slices(first, first.dataset[NOVELTY], heights.tolist(), "novelty", "novelty")
+
+
+def draw_forces(first: Prediction) -> Picture | None:
+    """Forces on the atoms of one temperature, from two sides, and a histogram; None where the store has none."""
+    if first.forces is None:
+        return None
+    figure = Figure(figsize=(11.6, 4.1), layout="constrained")
+    top, side, sizes = figure.subplots(1, 3)
+    drawn = [arrow_axes(ax, first, axis) for ax, axis in ((top, 2), (side, 0))]
+    figure.colorbar(drawn[0], ax=[top, side], label="$|F|$ (eV/Å)", shrink=0.85, pad=0.01)
+    size_axes(sizes, first)
+    return _svg(figure, "Forces as arrows on the atoms, and a histogram of their sizes")
 
 
 def draw_stages(seconds: Mapping[str, float]) -> Picture:

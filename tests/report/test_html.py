@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import xarray as xr
+from ase.units import GPa
 from distributed import Client
 
 import maladist
@@ -43,6 +44,25 @@ def test_holds_every_term_and_who_made_it(result: maladist.Prediction, tmp_path:
         assert known in text, known
     assert "Blocks by worker and by time" in text
     assert f"{result.fermi_energy:.4f} eV".replace("-", "−") in text
+
+
+def test_shows_forces_and_stress_where_there_are_any(
+    result: maladist.Prediction, client: Client, tmp_path: Path
+) -> None:
+    without = report(result, tmp_path / "without.html").read_text()
+    assert "Forces" not in without and "Stress" not in without and "arrows" not in without
+    # Of two temperatures, which the page shows the first of.
+    options = {"client": client, "grid": (9, 9, 12), "temperature": [1500.0, 6000.0]}
+    found = maladist.predict(be_atoms(), tiny_model(), forces=True, stress=True, **options)
+    text = report(found, tmp_path / "with.html").read_text()
+    assert "Forces as arrows on the atoms, and a histogram of their sizes" in text
+    stress = found.at(1500.0).stress
+    assert stress is not None
+    cells = re.findall(r"<td>([^<]*)</td>", text[text.index("<th>eV/Å³</th>") : text.index("GPa")])
+    xx, yy, zz, yz, xz, xy = (f"{x:.5f}".replace("-", "−") for x in stress)
+    assert cells == ["x", xx, xy, xz, "y", xy, yy, yz, "z", xz, yz, zz]
+    pressure = -stress[:3].mean() / GPa
+    assert f"a pressure of\n{pressure:.2f} GPa".replace("-", "−") in text
 
 
 @pytest.mark.filterwarnings("ignore:outside of the model's training")

@@ -15,7 +15,7 @@ from maladist.physics.system import System
 from maladist.prediction.novelty import NOVELTY
 from maladist.prediction.setup import grid_of
 from maladist.report import pictures
-from maladist.report.pictures import draw_density, draw_dos, draw_novelty, draw_stages, draw_timeline
+from maladist.report.pictures import draw_density, draw_dos, draw_forces, draw_novelty, draw_stages, draw_timeline
 from maladist.testing import be_atoms
 
 ENERGIES = EnergyGrid(-5.0, 0.5, 21)
@@ -54,6 +54,7 @@ def without(whole: Prediction, *names: str) -> Prediction:
 def test_a_store_that_lacks_something_has_no_picture_of_it(whole: Prediction) -> None:
     assert draw_dos(without(whole, "dos")) is draw_dos(without(whole, "fermi_energy_eV")) is None
     assert draw_density(without(whole, "density")) is None
+    assert draw_forces(whole) is None
     assert draw_novelty(without(whole, NOVELTY)) is draw_novelty(without(whole, "outside")) is None
 
 
