@@ -14,6 +14,7 @@ from distributed import Client
 
 import maladist
 from maladist import LDOSModel
+from maladist.errors import AccuracyWarning, PhysicsError
 from maladist.grid import Grid
 from maladist.io import stores
 from maladist.learning.model import LDOSModel as Model
@@ -206,3 +207,27 @@ def test_of_an_ensemble_with_its_spread(atoms: Atoms, model: LDOSModel, client: 
     members = [predict(atoms, m, client).forces for m in two.members()]
     # The same numbers: once in the prediction, once here.
     np.testing.assert_allclose(found.dataset["forces_std"], np.std(members, axis=0, ddof=1), atol=1e-12)
+
+
+def test_where_the_corrected_fermi_level_fell_back_they_are_refused_and_the_blocks_serve_without(
+    atoms: Atoms, model: LDOSModel, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the uncorrected μ the corrected weights do not hold N electrons: A is not stationary there."""
+    monkeypatch.setattr("maladist.physics.fermi._nearest_root", lambda *_: None)
+    path, options = tmp_path / "run.zarr", {"broadening_correction": "on"}
+    told = r"electrons at the Fermi level of 2000 K, where no root holds all; .*--broadening-correction off"
+    with (
+        pytest.warns(AccuracyWarning, match="the uncorrected Fermi level is used"),
+        pytest.raises(PhysicsError, match=told),
+    ):
+        predict(atoms, model, client, store=path, **options)
+    listener = Listener()
+    with pytest.warns(AccuracyWarning, match="the uncorrected Fermi level is used"):
+        energies = predict(
+            atoms, model, client, store=path, resume=True, forces=False, stress=False, observer=listener, **options
+        )
+    assert energies.forces is None
+    ((total, done),) = ((total, done) for name, total, done in listener.stages if name == "blocks")
+    assert total == done, "the blocks serve as they are"
+    without = predict(atoms, model, client, broadening_correction="off", observer=listener)
+    assert without.forces is not None
