@@ -54,6 +54,7 @@ VARIABLES: Final[Mapping[str, Variable]] = {
     "number": Variable(("atom",), "int16", "1", "atomic numbers"),
     "forces": Variable(("atom", "xyz"), "float64", "eV/Å", "forces on the atoms"),
     "stress": Variable(("voigt",), "float64", "eV/Å^3", "stress in ASE's sign: xx, yy, zz, yz, xz, xy"),
+    "stress_fixed_cutoff": Variable(("voigt",), "float64", "eV/Å^3", "the DFT's stress without that of Pulay"),
 }
 
 ENERGY_TERMS: Final = tuple(term.name for term in (*TERMS, TOTAL))

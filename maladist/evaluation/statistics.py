@@ -56,8 +56,9 @@ class Evaluated(Finished):
         Forces of the model and of the DFT, (n_atoms, 3) as lists, eV/Å; None where they were not compared.
     stress, reference_stress
         Stress of the model and of the DFT in ASE's order and sign, eV/Å³; None where they were not compared.
-        The model's follows energies at a fixed cutoff of plane waves, the DFT's is that at a fixed number of them: they
-        differ by Pulay's stress.
+    stress_against
+        Which of the DFT's that is: 'stress_fixed_cutoff', which the model's is too; or, where the data hold no other,
+        'stress', at a fixed number of plane waves, which differs by Pulay's; empty where none was compared.
     forces_refused
         Why the model gives no forces and stress where the data hold the DFT's; else empty.
     """
@@ -85,6 +86,7 @@ class Evaluated(Finished):
     reference_forces: Rows | None = None
     stress: list[float] | None = None
     reference_stress: list[float] | None = None
+    stress_against: str = ""
     forces_refused: str = ""
 
     @property

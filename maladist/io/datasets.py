@@ -143,8 +143,9 @@ def write_reference(group: OnDisk, run: DFTRun, dos: tuple[AnyArray, AnyArray] |
         values["k_weight"] = (("k",), run.weights, "1")
     if run.forces is not None:
         values["forces"] = (("atom", "xyz"), run.forces, "eV/Å")
-    if run.stress is not None:
-        values["stress"] = (("voigt",), run.stress, "eV/Å^3")
+    for name, stress in (("stress", run.stress), ("stress_fixed_cutoff", run.stress_fixed_cutoff)):
+        if stress is not None:
+            values[name] = (("voigt",), stress, "eV/Å^3")
     if dos is not None:
         values["dos_energy"] = (("dos_energy",), dos[0], "eV")
         values["dos"] = (("dos_energy",), dos[1], "1/eV")

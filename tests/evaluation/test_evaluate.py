@@ -72,7 +72,10 @@ def test_forces_and_stress_are_compared_where_the_data_hold_them(
         },
     )
     stores.seal(group, "reference")
-    (one,) = evaluate(model, group, client=client)
+    heard = Listener()
+    (one,) = evaluate(model, group, client=client, observer=heard)
+    (told,) = heard.notes
+    assert "at a fixed number of plane waves" in told and one.stress_against == "stress"
     errors = one.force_errors
     assert errors["forces_rmse_eV_per_A"] == pytest.approx(0.1 / 6**0.5, rel=1e-6)
     assert errors["forces_worst_eV_per_A"] == pytest.approx(0.1, rel=1e-6)
@@ -83,6 +86,19 @@ def test_forces_and_stress_are_compared_where_the_data_hold_them(
     assert json.loads(json.dumps(one.to_dict()))["errors"]["stress_rmse_eV_per_A3"] == pytest.approx(0.02)
     (without,) = evaluate(model, group, client=client, forces=False)
     assert without.forces is None and without.force_errors == {} and without.terms == pytest.approx(one.terms)
+
+
+def test_the_stress_at_a_fixed_cutoff_is_compared_where_the_data_hold_it(
+    made: Callable[..., Path], model: LDOSModel, client: Client
+) -> None:
+    group = made()
+    labels = {"stress": np.full(6, 9.0), "stress_fixed_cutoff": np.full(6, 0.5)}
+    stores.write_values(group, {f"reference/{n}": (("voigt",), v, "eV/Å^3") for n, v in labels.items()})
+    stores.seal(group, "reference")
+    heard = Listener()
+    (one,) = evaluate(model, group, client=client, observer=heard)
+    assert one.reference_stress == [0.5] * 6 and one.stress_against == "stress_fixed_cutoff"
+    assert not heard.notes
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

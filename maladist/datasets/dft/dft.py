@@ -198,7 +198,8 @@ def write_snapshot(group: Claim, calculated: Calculated, code: DFTCode) -> None:
     dos = ldos.reshape(-1, energies.levels).sum(axis=0, dtype=np.float64) * grid.voxel_volume
     _, notes = verify_ldos(run, dos, energies, kernel_given=True)
     verify_density(run, float(density.sum()) * grid.voxel_volume, "density")
-    ready = CheckedSource(Source(run, (), pseudopotentials=code.pseudopotentials), run, grid, energies, (), 1.0, notes)
+    source, told = Source(run, (), pseudopotentials=code.pseudopotentials), (*run.notes, *notes)
+    ready = CheckedSource(source, run, grid, energies, (), 1.0, told)
     block = choose_block(grid, 1, 10**6 // energies.levels * 12)
     arrays = {
         "ldos": field_template("ldos", ldos.shape, (*block, energies.levels)),

@@ -11,6 +11,7 @@ broadening: 0.1              # δ of the Gaussian, eV
 bands: auto                  # or a number per atom
 threads: 1                   # OpenMP threads of one pw.x
 convergence: 1.0e-9          # Ry per atom
+pulay: true                  # the stress of a fixed cutoff too, from two calculations, on a coarser mesh where it can
 system: {}                   # further namelist entries
 electrons: {}
 """
@@ -20,30 +21,30 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 import ase
-import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from maladist.configuration import no_old_truths
 from maladist.datasets.dft.code import Calculated
 from maladist.datasets.dft.kpoints import AUTO, Mesh, as_dense, named, nested, spaced
-from maladist.datasets.dft.scratch import Scratch, ending
+from maladist.datasets.dft.programs import ldos_of_pp, run_program
+from maladist.datasets.dft.pulay import at_fixed_cutoff
+from maladist.datasets.dft.scratch import Scratch
 from maladist.datasets.dft.setup import MARGIN, DFTSetup, Positive, check_covers
 from maladist.errors import DFTError, InputError
-from maladist.grid import EnergyGrid
-from maladist.io.fields import cube
 from maladist.io.qe.functionals import functional_of
-from maladist.io.qe.input import force_gaussian, ldos_input, pw_input
+from maladist.io.qe.input import pw_input
 from maladist.io.qe.run import DFTRun
 from maladist.io.qe.wavefunctions import ldos_of_states, read_density
 from maladist.io.qe.xml import read_qe_xml
 from maladist.io.refused import refuse
-from maladist.units import BOLTZMANN, LDOS_QE, RYDBERG, RYDBERG_BOHR2
+from maladist.parallel.workers import is_wanted
+from maladist.units import BOLTZMANN, RYDBERG, RYDBERG_BOHR2
 
 
 def _of_fortran(value: object) -> object:
@@ -63,6 +64,12 @@ _OURS: Final = frozenset(
 
 _SAVE: Final = Path("out/m.save")  # in a calculation's folder
 
+_STEP: Final = 0.04
+"""Share of the cutoff by which it is changed for ∂A/∂E_c: below, plane waves that enter one by one make A jump."""
+
+_SAMPLED: Final = 750.0
+"""k-points times Å³ of the cell that average over those jumps: Pulay's stress of Be is then right to some 3 %."""
+
 _TRIES: Final = 4  # calculations with ever more bands, until they reach the window's top
 
 
@@ -74,6 +81,7 @@ class Espresso(DFTSetup):
     ecutrho: Positive | None = None
     bands: Literal["auto"] | Positive = "auto"
     convergence: Positive = 1e-9
+    pulay: bool = True
     system: Namelist = Field(default={})
     electrons: Namelist = Field(default={})
 
@@ -230,20 +238,51 @@ class Espresso(DFTSetup):
         save = scratch.folder / _SAVE
         density = read_density(save, run.shape)
         ldos = ldos_of_pp(scratch, run, energies) if run.ultrasoft else ldos_of_states(save, run, energies)
-        return Calculated(run, density, ldos)
+        return Calculated(self._at_fixed_cutoff(run, scratch, bands) if self.pulay else run, density, ldos)
+
+    def _at_fixed_cutoff(self, run: DFTRun, scratch: Scratch, bands: int) -> DFTRun:
+        """The run with its stress at a fixed cutoff; where that cannot be calculated, with a note that says why."""
+        if run.stress is None:
+            return run
+        # What plane waves beyond the cutoff are worth hardly depends on k: every other point of the mesh tells it, as
+        # long as there are many, each with another sphere.
+        mesh, volume = self.mesh(run.atoms), run.atoms.get_volume()
+        coarse = (math.ceil(mesh[0] / 2), math.ceil(mesh[1] / 2), math.ceil(mesh[2] / 2))
+        mesh = coarse if math.prod(coarse) * volume >= _SAMPLED else mesh
+        try:
+            low, high = (
+                self._calculation(run.atoms, scratch, bands, f"cutoff{share:g}", mesh, share)
+                for share in (1 - _STEP, 1 + _STEP)
+            )
+        except DFTError as error:
+            if not is_wanted():  # the run was stopped: a second call makes the snapshot, with all that belongs to it
+                raise
+            return replace(run, notes=(*run.notes, f"no stress at a fixed cutoff: {error}"))
+        total = "total_free_energy_eV"
+        stress = at_fixed_cutoff(run.stress, low.terms[total], high.terms[total], _STEP, volume)
+        return replace(run, stress_fixed_cutoff=stress)
 
     def _scf(self, atoms: ase.Atoms, scratch: Scratch, bands: int) -> tuple[DFTRun, float]:
         """A converged calculation with so many bands, and its Fermi level, eV."""
-        files = {s: e.pseudopotential for s, e in self.elements.items()}
-        system, electrons = self.namelists(atoms, bands)
-        text = pw_input(atoms, files, self.mesh(atoms), system, electrons, self.pseudopotentials)
-        (scratch.folder / "scf.in").write_text(text)
-        run_program(scratch, "pw.x", "scf")
-        run = read_qe_xml(scratch.folder / _SAVE / "data-file-schema.xml")
-        run.check_converged()
+        run = self._calculation(atoms, scratch, bands, "scf", self.mesh(atoms))
         if run.fermi_energy is None or run.shape is None:
             raise DFTError("pw.x", "no Fermi energy in its XML", "a metal's calculation with smearing")
         return run, run.fermi_energy
+
+    def _calculation(
+        self, atoms: ase.Atoms, scratch: Scratch, bands: int, stem: str, mesh: Mesh, share: float = 1.0
+    ) -> DFTRun:
+        """A converged calculation on a mesh, at a share of the cutoffs; only that named scf leaves its states."""
+        files = {s: e.pseudopotential for s, e in self.elements.items()}
+        system, electrons = self.namelists(atoms, bands)
+        system |= {"ecutwfc": share * self.ecutwfc, "ecutrho": share * (self.ecutrho or 4 * self.ecutwfc)}
+        save = _SAVE if stem == "scf" else Path(stem) / _SAVE.name
+        text = pw_input(atoms, files, mesh, system, electrons, self.pseudopotentials, f"./{save.parent}")
+        (scratch.folder / f"{stem}.in").write_text(text)
+        run_program(scratch, "pw.x", stem)
+        run = read_qe_xml(scratch.folder / save / "data-file-schema.xml")
+        run.check_converged()
+        return run
 
     def _electrons(self, atoms: ase.Atoms) -> float:
         return sum(self.elements[s].valence or 0.0 for s in atoms.get_chemical_symbols())
@@ -252,54 +291,3 @@ class Espresso(DFTSetup):
     def _free(volume: float, width: float) -> float:
         """Bands of free electrons in a cell, Å³, up to an energy above their bottom, eV."""
         return volume / (6 * math.pi**2) * (width / RYDBERG_BOHR2) ** 1.5
-
-
-def run_program(scratch: Scratch, program: str, stem: str) -> None:
-    """Run a program of Quantum ESPRESSO in a scratch folder, from STEM.in to STEM.out.
-
-    Raises
-    ------
-    DependencyError
-        There is no such program.
-    DFTError
-        The program failed, did not converge, or nobody waits for the task any more.
-    """
-    status = scratch.run(program, stem)
-    text = (scratch.folder / f"{stem}.out").read_text(errors="replace")
-    if "convergence NOT achieved" in text:
-        remedy = "Try a smaller mixing_beta."
-        raise DFTError(program, "the self-consistency did not converge", "convergence", remedy)
-    if status != 0 or "JOB DONE" not in text:
-        raise DFTError(program, f"it {ending(status)}: {_reason(text)}", "a calculation that ends")
-
-
-def _reason(text: str) -> str:
-    """What a program of Quantum ESPRESSO says between its lines of percent signs, or its last line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    marks = [i for i, line in enumerate(lines) if line.startswith("%%%")]
-    said = lines[marks[0] + 1 : marks[1]] if len(marks) > 1 else lines[-1:]
-    return " ".join(said) or "it said nothing"
-
-
-def ldos_of_pp(scratch: Scratch, run: DFTRun, energies: EnergyGrid) -> npt.NDArray[np.float32]:
-    """LDOS of ultrasoft pseudopotentials, whose augmentation only pp.x knows, (Nx, Ny, Nz, levels), 1/(eV Å³).
-
-    Raises
-    ------
-    DFTError
-        pp.x failed, or wrote other levels.
-    """
-    folder = scratch.folder
-    force_gaussian(folder / "out" / "m.save" / "data-file-schema.xml")
-    (folder / "pp.in").write_text(ldos_input(energies))
-    run_program(scratch, "pp.x", "pp")
-    paths = sorted(folder.glob("tmp.pp*ldos.cube"))
-    # By the energy that each file tells, not by the order of their names.
-    headers = {cube.read_header(p).energy: p for p in paths}
-    if len(headers) != energies.levels or run.shape is None:
-        raise DFTError("pp.x", f"{len(headers)} levels", f"{energies.levels}")
-    ldos = np.empty((*run.shape, energies.levels), np.float32)
-    for i, energy in enumerate(sorted(e for e in headers if e is not None)):
-        for region, values in cube.read_slabs(headers[energy], run.shape[0]):
-            ldos[(*region, i)] = values * LDOS_QE
-    return ldos

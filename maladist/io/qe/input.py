@@ -29,6 +29,7 @@ def pw_input(
     system: Mapping[str, object],
     electrons: Mapping[str, object],
     pseudo_dir: str,
+    outdir: str = "./out",
 ) -> str:
     """Input of a self-consistent calculation.
 
@@ -40,9 +41,11 @@ def pw_input(
         Monkhorst-Pack mesh, not shifted.
     system, electrons
         Entries of the namelists SYSTEM and ELECTRONS beside what the atoms tell.
+    outdir
+        Folder for what it leaves, from where it runs.
     """
     species = sorted(set(atoms.get_chemical_symbols()))
-    control = {"calculation": "scf", "prefix": "m", "outdir": "./out", "pseudo_dir": pseudo_dir, "verbosity": "high"}
+    control = {"calculation": "scf", "prefix": "m", "outdir": outdir, "pseudo_dir": pseudo_dir, "verbosity": "high"}
     slopes = {"tprnfor": True, "tstress": True}  # a few per cent of the run; what a model's forces are held against
     text = _namelist("CONTROL", {**control, **slopes})
     text += _namelist("SYSTEM", {"ibrav": 0, "nat": len(atoms), "ntyp": len(species), **system})

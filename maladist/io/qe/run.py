@@ -52,6 +52,8 @@ class DFTRun:
         Stress, the slope of the total free energy with strain over the volume, in ASE's sign and order (xx, yy, zz, yz,
         xz, xy), (6,), eV/Å³; None where not told. It is the DFT code's own, at a fixed number of plane waves: energies
         at a fixed cutoff have another slope (Pulay).
+    stress_fixed_cutoff
+        That other slope, corrected for Pulay's stress; None where not calculated.
     calculation
         Kind of the calculation: 'scf', 'nscf', 'relax', ...
     converged
@@ -81,6 +83,7 @@ class DFTRun:
     weights: Array = field(default_factory=lambda: np.empty(0))
     forces: Array | None = None
     stress: Array | None = None
+    stress_fixed_cutoff: Array | None = None
     calculation: str = "scf"
     converged: bool = True
     threshold: float | None = None

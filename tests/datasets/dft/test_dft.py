@@ -60,6 +60,7 @@ def test_a_data_set_whose_failures_are_named_and_whose_second_call_does_the_rest
     voxel = abs(np.linalg.det(be2.cell.array)) / data.density.size
     assert float(data.density.sum()) * voxel == pytest.approx(4.0, abs=1e-6)
     assert reference["forces"].shape == (2, 3) and reference["stress"].shape == (6,)
+    assert float((reference["stress"] - reference["stress_fixed_cutoff"])[:3].min()) > 0
     assert float(np.abs(reference["forces"]).max()) > 0.01
     # QE's own sum: E_b − TS − E_H + E_xc − ∫v_xc n + E_ii, with its eigenvalues not quite those of its last density.
     r = {k: float(v) for k, v in reference.data_vars.items() if v.ndim == 0}
