@@ -26,7 +26,7 @@ FILES = ("Si.pz-vbc.UPF", "C.UPF")  # norm-conserving, LDA
 
 
 def test_the_pages_training_is_accepted_and_its_commands_are_in_order() -> None:
-    assert TrainConfig.of(parse_yaml(TRAIN)).epochs == 80
+    assert TrainConfig.of(parse_yaml(TRAIN)).epochs == 200
     assert [c.split()[0] for c in COMMANDS] == [
         *("sample", "sample", "dft", "dft", "check", "train", "evaluate", "predict")
     ]
@@ -34,7 +34,7 @@ def test_the_pages_training_is_accepted_and_its_commands_are_in_order() -> None:
 
 @pytest.mark.slow
 @pytest.mark.qe
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif(shutil.which("pw.x") is None, reason="no pw.x on this machine")
 @pytest.mark.skipif(not (DEBIAN / FILES[0]).exists(), reason="no pseudopotentials of quantum-espresso-data")
 def test_from_a_crystal_of_two_elements_to_the_free_energy_of_64_atoms(
@@ -64,18 +64,19 @@ def test_from_a_crystal_of_two_elements_to_the_free_energy_of_64_atoms(
 
     small, large = said["dft two.extxyz"], said["dft eight.extxyz"]
     assert "energies from a calculation of two-0000" in small and "20 of 20 snapshots" in small
-    assert "k-points of 8 atoms: 2×2×2, denser than 3×3×3 of 2 atoms" in large
+    assert "k-points of 8 atoms: 5×5×5, denser than 8×8×8 of 2 atoms" in large
     assert "energies as the data set has them" in large
     assert "28 of 28 snapshots within the tolerances" in said["check sic.zarr"]
     assert "density channel" in said["train train.yaml"]
 
     # Held-out cells of eight atoms. Terms of A are tens of eV/atom, so a convention that is wrong somewhere on the road
-    # shows; how good so small a training gets is not the point. Measured: A 0.09 and 0.17 eV/atom, E_b 0.02, n 5 %.
+    # shows, and so do too few k-points. Measured: A 0.10 and 0.03 eV/atom, E_b 0.05 and 0.00, n 1.9 %, D(ε) 20 %.
     errors = json.loads(Path("errors.json").read_text())["snapshots"]
     for one in errors:
-        assert abs(one["predicted"]["total_free_energy"] - one["reference"]["total_free_energy"]) < 0.4  # eV/atom
-        assert abs(one["predicted"]["band_energy"] - one["reference"]["band_energy"]) < 0.3
-        assert one["density_relative"] < 0.08
+        assert abs(one["predicted"]["total_free_energy"] - one["reference"]["total_free_energy"]) < 0.3  # eV/atom
+        assert abs(one["predicted"]["band_energy"] - one["reference"]["band_energy"]) < 0.2
+        assert one["density_relative"] < 0.04
+        assert one["dos_relative"] < 0.4
 
     # Every electron is counted, and S = −∂A/∂T to 1 % by central differences of 10 K.
     found = open_dataset("sic64.zarr")

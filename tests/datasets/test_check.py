@@ -16,6 +16,7 @@ from maladist.datasets.check import Tolerances, check
 from maladist.datasets.convert.convert import convert
 from maladist.datasets.convert.source import Source
 from maladist.io import stores
+from maladist.parallel.progress import Silent
 from maladist.testing import sic_elements
 from tests.datasets.convert.conftest import own_source
 
@@ -33,6 +34,16 @@ def test_own_be2_is_within_a_third_of_a_mev(good: Path, own_data: Path, client: 
     assert set(found.figures) == {"on", "off"}
     assert found.figures["on"].density < 0.1 * found.figures["off"].density
     assert found.figures["on"].electrons == pytest.approx(4.0, abs=1e-3)
+
+
+def test_sizes_whose_densities_of_states_disagree_are_told_of(
+    good: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(Silent, "note", lambda _, text: told.append(text))
+    monkeypatch.setattr("maladist.datasets.sizes.APART", -1.0)  # cells of one size differ by 0 from themselves
+    check(good, client=client)
+    assert any("k-points" in text for text in told)
 
 
 def test_a_truncated_window_is_named(own_data: Path, tmp_path: Path, client: Client) -> None:

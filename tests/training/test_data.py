@@ -51,6 +51,15 @@ def test_a_broadening_much_wider_than_the_thermal_energy_is_told_once(small_data
     assert not any("k_BT" in note for note in find_data(TrainConfig.of(config_of(small_data_set))).notes)
 
 
+def test_sizes_whose_densities_of_states_disagree_are_told_of(
+    small_data_set: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TrainConfig.of(config_of(small_data_set))
+    assert not any("k-points" in note for note in find_data(config).notes)
+    monkeypatch.setattr("maladist.datasets.sizes.APART", -1.0)  # cells of one size differ by 0 from themselves
+    assert any("k-points" in note for note in find_data(config).notes)
+
+
 def test_weights_that_are_alike_are_told_of(two_elements: Path) -> None:
     descriptor = {"family": "bispectrum", "twojmax": 2, "cutoff": 3.5, "weights": {"Al": 2.0, "Be": 2.0}}
     found = find_data(TrainConfig.of(config_of(two_elements, descriptor=descriptor)))

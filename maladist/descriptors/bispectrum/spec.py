@@ -67,7 +67,7 @@ class BispectrumSpec(Spec):
         Whether the products of all pairs of components follow the components.
     resolve
         'elements': one bispectrum for each element that has a weight, of its atoms alone, one after the other in
-        alphabetical order. 'none': one of all atoms.
+        alphabetical order; as many times the work. 'none': one of all atoms. What either is worth: `spread_weights`.
 
     Raises
     ------
@@ -257,7 +257,8 @@ def spread_weights(symbols: Collection[str]) -> dict[str, float]:
         1, 1 beside 1, −1              110    23.5, 23.2    0.99, 1.02             86, 79              59, 38
 
     So ``resolve: elements`` is better than weights that are far from 1, and for twice the work as good as 1 and −1:
-    better energies, a worse density.
+    better energies, a worse density. It wants ``inputs: {kind: standard}``: trained on 20 cells of 2 atoms and 5 of 8,
+    whitened it extrapolated to other cells of 8 with n off by 5.8 %, standard by 1.8 % (1 and −1: 1.3 and 1.4 %).
     """
     ordered = sorted(set(symbols), key=atomic_numbers.__getitem__)
     half = (len(ordered) + 1) // 2
