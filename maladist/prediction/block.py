@@ -92,7 +92,10 @@ class Report(Finished):
 def worker_model(blob: ModelBlob, numerics: Numerics) -> LDOSModel:
     """The model on its device, decoded once a process."""
     # Keyed by the model's hash: tasks of several runs on one worker share the decoded model.
-    return LDOSModel.from_bytes(blob.data).to(numerics.device, numerics.dtype)
+    model = LDOSModel.from_bytes(blob.data).to(numerics.device, numerics.dtype)
+    # A run does not train: forces need gradients by the descriptors, and none by the weights.
+    model.network.requires_grad_(False)
+    return model
 
 
 class Clock:

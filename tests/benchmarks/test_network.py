@@ -111,6 +111,26 @@ def test_a_point_of_the_ensemble_beside_layer_by_layer(
     assert best["here"] < 0.8 * best["layer by layer"]
 
 
+def test_the_way_back_beside_torchs_own_products(benchmark: Any, model: LDOSModel, features: torch.Tensor) -> None:
+    """Cotangents of the descriptors, which forces need, with weights that are trained, and fixed as in a run."""
+    begin_task()
+    rows, best = features[:8192], {True: np.inf, False: np.inf}
+    network = model.network
+    of_ldos, of_density = torch.randn(1, len(rows), model.energy_grid.levels).double(), torch.randn(len(rows))
+    try:
+        for turn in range(18):
+            network.requires_grad_(turn % 2 == 0)
+            began = time.process_time()
+            model.pullback(rows, of_ldos, of_density)
+            seconds = (time.process_time() - began) / len(rows)
+            best[turn % 2 == 0] = min(best[turn % 2 == 0], seconds)
+    finally:
+        network.requires_grad_(True)
+    benchmark.pedantic(lambda: None)
+    print(f"\nthere and back, a point on one core: {1e6 * best[True]:.1f} µs, in a run {1e6 * best[False]:.1f} µs")
+    assert best[False] < 0.9 * best[True]
+
+
 def used() -> tuple[float, float]:
     """Seconds of processor time of this process, its own and the system's for it."""
     mine = resource.getrusage(resource.RUSAGE_SELF)

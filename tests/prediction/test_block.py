@@ -151,6 +151,7 @@ def test_a_worker_decodes_a_model_once_whatever_carries_it(monkeypatch: pytest.M
     one, two = (worker_model(ModelBlob(bytes(data), "3"), numerics) for _ in range(2))
     assert one is two and len(calls) == 1 and one.dtype == torch.float64
     assert worker_model(ModelBlob(data, "another"), numerics) is not one
+    assert not any(weight.requires_grad for weight in one.network.parameters())  # forces would pay for it
 
 
 @pytest.mark.parametrize("temperatures", [1, 2])
