@@ -10,6 +10,7 @@ import ase
 from ase.calculators.calculator import Calculator, all_changes
 from distributed import Client
 
+from maladist.arrays import Array
 from maladist.errors import InputError
 from maladist.io.model_file import load_model
 from maladist.learning.model import LDOSModel
@@ -70,6 +71,15 @@ class Maladist(Calculator):
     def client(self) -> Runner | None:
         """What computes: the client that was given, or what was started here; None before that and once closed."""
         return self._stepper.client
+
+    @property
+    def window(self) -> Array | None:
+        """Window of the Fermi level that the next calculation takes from the last one; see `Stepper`."""
+        return self._stepper.window
+
+    @window.setter
+    def window(self, window: Array | None) -> None:
+        self._stepper.window = window
 
     def __enter__(self) -> Maladist:
         return self

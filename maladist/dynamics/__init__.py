@@ -5,6 +5,7 @@ ready      atoms and model checked, the grid held fixed, before anything is comp
 step       what is told of a step: energies, temperature, μ, novelty
 folder     arguments, trajectory and table of a run; one writer; from where a run goes on
 md         NVE, Langevin and constant pressure
+warm       what the calculator had, for a run that goes on
 relax      BFGS or FIRE, with or without the cell
 summary    drift, fluctuations and means of an MD
 """

@@ -24,6 +24,7 @@ from maladist.dynamics.ready import prepare
 from maladist.dynamics.settings import MDSettings
 from maladist.dynamics.step import Step, check_novelty, observed, told_once
 from maladist.dynamics.summary import MDSummary, summarise
+from maladist.dynamics.warm import Warm
 from maladist.errors import AtomsError
 from maladist.learning.model import LDOSModel
 from maladist.parallel.progress import Observer, Silent
@@ -45,8 +46,8 @@ def md(
     """Move the ions on the total free energy A of the electrons, which stay at their own temperature.
 
     Called again with the same arguments it goes on from the last frame: NVE, NVT and NPT as if they had never been
-    interrupted, to the last bit where the forces are the same to the last bit, for a frame has the random generator's
-    state too. ``steps`` may grow.
+    interrupted, to the last bit where the same workers compute in the same blocks: a frame has the states of the random
+    generator, the barostat and the calculator too. ``steps`` may grow.
 
     Parameters
     ----------
@@ -154,6 +155,7 @@ def _steps(start: ase.Atoms, calculator: Calculator, folder: RunFolder, settings
     done = -1 if state is None else int(state["step"])
     if done >= settings.steps:
         return
+    warm = Warm(calculator, folder)
     integrator = _integrator(moving, settings, random)
     if state is not None:
         integrator.nsteps = done
@@ -161,7 +163,7 @@ def _steps(start: ase.Atoms, calculator: Calculator, folder: RunFolder, settings
     for _ in integrator.irun(settings.steps - max(done, 0)):
         if integrator.nsteps > done:  # ASE tells of the step that it begins at, too
             step = _observed(moving, integrator.nsteps, settings)
-            folder.add(step, moving, _state(integrator, random))
+            folder.add(step, moving, _state(integrator, random) | warm.state(folder.frames) if step.kept else None)
             yield step
 
 

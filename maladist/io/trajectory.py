@@ -45,13 +45,14 @@ def last_frame(path: Path) -> tuple[int, ase.Atoms | None]:
     try:
         with Trajectory(path):
             count = whole_frames(path)
-            return count, _frame(path, count - 1) if count else None
+            return count, read_frame(path, count - 1) if count else None
     except (OSError, ValueError, AttributeError) as error:
         came = f"{path} cannot be read ({error})"
         raise StoreError("output", came, "a trajectory in ASE's format", "Move it away.") from error
 
 
-def _frame(path: Path, index: int) -> ase.Atoms:
+def read_frame(path: Path, index: int) -> ase.Atoms:
+    """One frame, by its number from 0."""
     with Trajectory(path) as reader:
         return reader[index]
 

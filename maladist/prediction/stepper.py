@@ -44,13 +44,16 @@ class Stepper:
     ----------
     client
         What computes, the caller's client or what was started here; None before the first step and after `close`.
+    window
+        Basis of the modes over the window of the Fermi level, (levels, modes), which the next step takes; None where
+        it makes one of its own.
     """
 
     def __init__(self, model: LDOSModel | str | Path, client: Client | None = None) -> None:
         self.client: Runner | None = client
         self._model = model
         self._own: AbstractContextManager[Runner] | None = None
-        self._window: Array | None = None
+        self.window: Array | None = None
 
     def close(self) -> None:
         """End the threads or the cluster that was started here, if any."""
@@ -66,12 +69,12 @@ class Stepper:
         client = self._connected(ready)
         if isinstance(client, InProcess):
             memory = Memory()
-            self._window = execute(ready, memory, client, Silent(), began=began, window=self._window)
+            self.window = execute(ready, memory, client, Silent(), began=began, window=self.window)
             prediction = Prediction.open(memory)
         else:
             path = temporary_store()
             with naming_what_is_kept(path, client, temporary=True):
-                self._window = execute(ready, Target(path), client, Silent(), began=began, window=self._window)
+                self.window = execute(ready, Target(path), client, Silent(), began=began, window=self.window)
             prediction = Prediction.open(path)
         announce(later_notes(prediction, ready), None)
         return prediction
