@@ -52,6 +52,7 @@ class Stepper:
     def __init__(self, model: LDOSModel | str | Path, client: Client | None = None) -> None:
         self.client: Runner | None = client
         self._model = model
+        self._elements: object = None  # pseudopotentials that the model has been given
         self._own: AbstractContextManager[Runner] | None = None
         self.window: Array | None = None
 
@@ -63,8 +64,11 @@ class Stepper:
 
     def predict(self, atoms: ase.Atoms, **options: Unpack[Options]) -> Prediction:
         """Predict a cell, into memory where this process computes it, else into a temporary store; see `predict`."""
-        began = time.perf_counter()
+        began, elements = time.perf_counter(), options.get("pseudopotentials")
+        if elements is self._elements:  # their files are read and checked once
+            options["pseudopotentials"] = None
         ready = setup(atoms, self._model, **options)
+        self._model, self._elements = ready.given, elements
         announce(ready.system.notes, None)
         client = self._connected(ready)
         if isinstance(client, InProcess):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +15,15 @@ from distributed import Client
 
 import maladist
 from maladist import LDOSModel
+from maladist.errors import InputError
 from maladist.io.memory import Memory
+from maladist.io.model_file import save_model
 from maladist.parallel.here import InProcess
 from maladist.prediction import place
 from maladist.prediction.options import Options
 from maladist.prediction.result import Prediction
 from maladist.prediction.stepper import Stepper
-from maladist.testing import assert_identical, be_atoms, with_density_channel
+from maladist.testing import assert_identical, be_atoms, tiny_model, with_density_channel
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 # In float64: the projections of float32 on other modes are others by its rounding.
@@ -116,3 +120,17 @@ def test_a_cell_that_has_grown_large_takes_a_cluster_that_stays(
     assert not large.store.exists()
     stepper.close()
     assert client.status == "closed"
+
+
+def test_files_are_read_once_and_not_at_every_step(own_data: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(own_data / "pseudopotentials", tmp_path / "upf")
+    model = save_model(replace(tiny_model(), elements={}), tmp_path / "be.maladist")
+    steps = Stepper(model)
+    first = steps.predict(moved(0.0), pseudopotentials=folder, **OPTIONS)
+    shutil.rmtree(folder)
+    model.unlink()
+    again = steps.predict(moved(0.0), pseudopotentials=folder, **OPTIONS)
+    assert again.energies.total == pytest.approx(first.energies.total, abs=1e-7)
+    with pytest.raises(InputError, match="others: cannot be read"):
+        steps.predict(moved(0.0), pseudopotentials=tmp_path / "others", **OPTIONS)
+    steps.close()
