@@ -126,16 +126,6 @@ def test_a_model_conserves_its_energy_and_its_run_goes_on(client: Client, tmp_pa
     assert last.get_potential_energy() == fine[-1].total_free_energy_eV and np.abs(last.get_forces()).max() > 0.1
 
 
-@pytest.mark.parametrize("every", [1, 2])
-def test_a_models_run_in_parts_is_the_run_in_one_to_the_bit(every: int, tmp_path: Path) -> None:
-    """In this process; the window of the Fermi level comes back with the frame."""
-    for name, lengths in (("whole", [6]), ("parts", [2, 4, 6])):
-        for steps in lengths:
-            settings = MDSettings(steps=steps, timestep=0.2, ion_temperature=1000, every=every)
-            maladist.md(be_atoms(), tiny_model(), tmp_path / name, settings, observer=Listener(), grid=GRID)
-    assert_same_run(tmp_path / "whole", tmp_path / "parts")
-
-
 def departure(steps: list[Step]) -> float:
     """How far the conserved energy has come from where it was, eV."""
     first, last = steps[0].conserved_energy_eV, steps[-1].conserved_energy_eV

@@ -1,4 +1,4 @@
-"""Quantum ESPRESSO as a code: settings refused by their key, the LDOS of pp.x, programs that fail named."""
+"""Quantum ESPRESSO as a code: settings refused by their key, the LDOS of pp.x."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from maladist.datasets.dft import setup as module
 from maladist.datasets.dft.dft import dft
 from maladist.datasets.dft.espresso import Espresso
 from maladist.datasets.dft.kpoints import Mesh
-from maladist.datasets.dft.programs import ldos_of_pp, run_program
+from maladist.datasets.dft.programs import ldos_of_pp
 from maladist.datasets.dft.scratch import Scratch
 from maladist.errors import DFTError, InputError
 from maladist.io.datasets import read_reference, snapshot_path
@@ -142,33 +142,6 @@ def test_pseudopotentials_for_different_functionals_are_refused(tmp_path: Path, 
         (tmp_path / file.name).write_text(changed)
     with pytest.raises(InputError, match=r"different functionals \(Al pz, Be pbe\)"):
         Espresso.of({**values, "pseudopotentials": str(tmp_path)})
-
-
-class Ended:
-    """A scratch folder whose program has left this output and status."""
-
-    def __init__(self, folder: Path, text: str, status: int) -> None:
-        self.folder, self.text, self.status = folder, text, status
-
-    def run(self, program: str, stem: str) -> int:
-        (self.folder / f"{stem}.out").write_text(self.text)
-        return self.status
-
-
-@pytest.mark.parametrize(
-    ("text", "status", "words"),
-    [
-        ("JOB DONE.", 3, "stopped with status 3"),
-        ("hello", 0, "stopped with status 0: hello"),
-        ("", 0, "it said nothing"),
-        ("  %%%%\n Error in routine x\n%%%%\n", 1, "status 1: Error in routine x"),
-        ("convergence NOT achieved", 2, "did not converge"),
-    ],
-)
-def test_a_program_that_fails_is_named(text: str, status: int, words: str, tmp_path: Path) -> None:
-    with pytest.raises(DFTError, match=words):
-        run_program(Ended(tmp_path, text, status), "pw.x", "scf")
-    run_program(Ended(tmp_path, "JOB DONE.", 0), "pw.x", "scf")
 
 
 def test_meshes_of_other_sizes_are_proposed_and_told(values: dict[str, Any]) -> None:
