@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from maladist.datasets.snapshots import Snapshot
+from maladist.descriptors import Spec
 from maladist.errors import InputError
 from maladist.learning.model import LDOSModel
 from maladist.learning.network import FeedForward
@@ -163,6 +164,7 @@ class TrainingState:
             "config": self.config.to_dict(),
             # What the network has learnt from is part of its state: other data would make another training of it.
             "data": list(self.prepared.hashes),
+            "descriptor": self.prepared.data.spec.to_dict(),
             "epoch": self.epoch,
             "stopped": self.stopped,
             "network": self.network.state_dict(),
@@ -180,9 +182,10 @@ class TrainingState:
         Raises
         ------
         InputError
-            The state is of another configuration or of other data.
+            The state is of another configuration, of another descriptor or of other data.
         """
         _check_same(self.config, state["config"])
+        _check_descriptor(self.config.spec, self.prepared.data.spec, state.get("descriptor"))
         # By their content: data that were moved are the same, data that were made again under the same name are not.
         if state["data"] != list(self.prepared.hashes):
             came = "snapshots that are not those that the training began with"
@@ -248,3 +251,16 @@ def _check_same(config: TrainConfig, begun: Mapping[str, object]) -> None:
         if key not in free and now[key] != begun.get(key):
             came = f"{now[key]!r:.80}, where the training began with {begun.get(key)!r:.80}"
             raise InputError(key, came, "the same configuration", "Take another output folder to begin again.")
+
+
+def _check_descriptor(given: Spec | None, now: Spec, begun: Mapping[str, object] | None) -> None:
+    """Refuse another descriptor under the same configuration: what is stored with data, or a default, may change."""
+    if begun is None:  # of an earlier version
+        if given is None:
+            return
+        # It was the configuration's own, but for what that left to the default of its time.
+        begun = given.to_dict()
+    if (values := now.to_dict()) != begun:
+        other = {name: value for name, value in values.items() if begun.get(name) != value}
+        came = f"{other!r:.80}, where the training began with another default, or with what was stored"
+        raise InputError("descriptor", came, "the same descriptor", "Take another output folder to begin again.")

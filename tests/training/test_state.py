@@ -74,6 +74,21 @@ def test_a_state_of_another_configuration_or_of_other_data_is_refused(small_data
     state_of(small_data_set, tmp_path, checkpoint_every=2).load(saved)  # changes nothing that is learnt
 
 
+def test_a_state_of_another_default_of_the_descriptor_is_refused(small_data_set: Path, tmp_path: Path) -> None:
+    """The same configuration and targets, but other features: the network would go on with what it never saw."""
+    filled_in = {"descriptor": {"family": "bispectrum", "twojmax": 2, "cutoff": 3.0, "resolve": "elements"}}
+    state = state_of(small_data_set, tmp_path, **filled_in)
+    saved = state.state()
+    other = {**saved["descriptor"], "weights": {"Be": 4.0}}
+    for begun in ({**saved, "descriptor": other}, {k: v for k, v in saved.items() if k != "descriptor"}):
+        with pytest.raises(InputError, match=r"descriptor: \{.*'weights': \{'Be': 1.0\}"):
+            state.load(begun)
+    state.load(saved)
+    given = state_of(small_data_set, tmp_path)
+    # Of an earlier version: nothing was left to a default, so that it cannot have been another.
+    given.load({k: v for k, v in given.state().items() if k != "descriptor"})
+
+
 def test_more_epochs_may_follow_only_where_the_schedule_does_not_know_its_end(
     small_data_set: Path, tmp_path: Path
 ) -> None:
