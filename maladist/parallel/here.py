@@ -6,10 +6,12 @@ well as processes; and a worker's death, which a cluster survives, is here the d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from itertools import islice
-from typing import Protocol, TypeVar
+from threading import Lock
+from typing import Any, Protocol, TypeVar
 
 import torch
 from distributed import Client
@@ -25,6 +27,33 @@ class _Job(Protocol):
 
 
 J = TypeVar("J", bound=_Job)
+
+
+class _BLAS:
+    """The libraries' threads, which are the process' and not a caller's: limited by the first, freed by the last."""
+
+    def __init__(self) -> None:
+        self._lock, self._users = Lock(), 0
+        self._limit: Any = None
+
+    @contextmanager
+    def on_one_thread(self, libraries: ThreadpoolController) -> Iterator[None]:
+        """Limit them to one thread."""
+        with self._lock:
+            # Not anew for each: the limit of the first would be taken for the number to go back to.
+            if not self._users:
+                self._limit = libraries.limit(limits=1, user_api="blas")
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if not self._users:
+                    self._limit.restore_original_limits()
+
+
+_blas = _BLAS()
 
 
 class InProcess:
@@ -58,7 +87,7 @@ class InProcess:
         under_way: dict[Future[R], tuple[int, J]] = {}
         # The tasks share the cores among them: BLAS with threads of its own would fight with them. And bits are then
         # those of a cluster's workers, which have one thread each.
-        with self._libraries.limit(limits=1, user_api="blas"):
+        with _blas.on_one_thread(self._libraries):
             try:
                 while True:
                     for number, job in islice(numbered, 2 * self.threads - len(under_way)):

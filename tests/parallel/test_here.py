@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from maladist.errors import BlockError, OutputError, StoreError
 from maladist.numerics import cores
@@ -102,6 +102,20 @@ def test_a_task_has_one_thread_and_the_caller_keeps_its_own(here: InProcess) -> 
     finally:
         torch.set_num_threads(before)
     assert [p["num_threads"] for p in threadpool_info()] == blas
+
+
+def test_runs_of_two_threads_leave_blas_its_threads_whoever_ends_first() -> None:
+    def numbers() -> set[int]:
+        return {p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"}
+
+    with threadpool_limits(2, user_api="blas"), InProcess() as one, InProcess() as other:
+        first, second = (waves.run(here, abs, jobs(1, 2), run_key="test") for here in (one, other))
+        next(first), next(second)
+        assert numbers() == {1}
+        first.close()
+        assert numbers() == {1}  # the second is still at work
+        second.close()
+        assert numbers() == {2}
 
 
 def test_a_plan_sees_this_process_as_threads_without_workers(here: InProcess) -> None:
