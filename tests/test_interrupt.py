@@ -25,7 +25,9 @@ sys.meta_path.insert(0, Interrupts())
 """
 
 
-AS_MODULE = "sys.argv[0] = '-m'; sys.orig_argv = ['python', '-m', 'maladist', 'doctor']; import maladist.__main__"
+AS_MODULE = (
+    "sys.argv = ['-m', 'doctor']; sys.orig_argv = ['python', '-m', 'maladist', 'doctor']; import maladist.__main__"
+)
 
 
 AS_SCRIPT = "sys.argv = ['/usr/bin/maladist', 'doctor']; from maladist.cli import main; sys.exit(main())"

@@ -232,6 +232,7 @@ def test_a_killed_client_is_resumed_to_the_same_bits(
     assert_identical(Prediction.open(store), straight)
 
 
+@pytest.mark.slow
 def test_a_killed_scheduler_ends_the_run_with_one_error_and_another_one_resumes_it(
     atoms: Atoms, workers: Client, straight: Prediction, tmp_path: Path
 ) -> None:

@@ -78,6 +78,7 @@ def go_on(atoms: Atoms, model: LDOSModel, store: Path, client: Client) -> tuple[
 # -- workers ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_the_middle_of_the_pass(atoms: Atoms, straight: Prediction) -> None:
     with maladist.cluster(PRELOAD, workers=2) as client:
         killed: list[int] = []
