@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import numpy as np
 
@@ -13,6 +14,13 @@ Ensemble = Literal["nve", "nvt", "npt"]
 Velocities = Literal["drawn", "given"]
 OptimizerName = Literal["bfgs", "fire"]
 CellMotion = Literal["fixed", "hydrostatic", "free"]
+
+_UNUSED: Final[Mapping[Ensemble, tuple[str, ...]]] = {
+    "nve": ("friction", "pressure", "barostat_time"),
+    "nvt": ("pressure", "barostat_time"),
+    "npt": (),
+}
+"""What an ensemble has no use for."""
 
 
 def _check_positive(name: str, value: float | None) -> None:
@@ -25,9 +33,16 @@ def _check_number(name: str, value: float) -> None:
         raise InputError(name, str(value), "a number")
 
 
-def _check_count(name: str, value: int) -> None:
-    if value < 1:
-        raise InputError(name, str(value), "one or more")
+def _check_count(name: str, value: int, least: int = 1) -> None:
+    # Python asks for no types: 1.5 steps would be found by ASE, with a traceback.
+    if not isinstance(value, int | np.integer) or value < least:
+        raise InputError(name, repr(value), f"a whole number, {least} or more")
+
+
+def _check_choice(name: str, value: str, choices: object) -> None:
+    # A word that nothing compares equal to would be taken for the last of the choices.
+    if value not in get_args(choices):
+        raise InputError(name, repr(value), f"one of {', '.join(get_args(choices))}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +78,7 @@ class MDSettings:
     Raises
     ------
     InputError
-        A number that is not what it should be.
+        A number or a name that is not what it should be; one that the ensemble has no use for.
     """
 
     steps: int
@@ -84,6 +99,14 @@ class MDSettings:
         _check_number("pressure", self.pressure)
         for name in ("steps", "every"):
             _check_count(name, getattr(self, name))
+        _check_count("seed", self.seed, least=0)
+        _check_choice("ensemble", self.ensemble, Ensemble)
+        _check_choice("velocities", self.velocities, Velocities)
+        # Left aside without a word, it would seem to have been heard.
+        for name in _UNUSED[self.ensemble]:
+            if (value := getattr(self, name)) != getattr(type(self), name):
+                wanted = "npt" if name != "friction" else "nvt or npt"
+                raise InputError(name, f"{value:g} in {self.ensemble}", wanted, "Give --ensemble, or leave it out.")
 
     def arguments(self) -> dict[str, object]:
         """What a run that goes on must have in common with the one before."""
@@ -121,7 +144,7 @@ class RelaxSettings:
     Raises
     ------
     InputError
-        A number that is not what it should be.
+        A number or a name that is not what it should be.
     """
 
     fmax: float = 0.01
@@ -136,6 +159,8 @@ class RelaxSettings:
             _check_positive(name, getattr(self, name))
         _check_number("pressure", self.pressure)
         _check_count("steps", self.steps)
+        _check_choice("optimizer", self.optimizer, OptimizerName)
+        _check_choice("cell", self.cell, CellMotion)
         if self.pressure and self.cell == "fixed":
             raise InputError("pressure", f"{self.pressure:g} GPa on a fixed cell", "a cell that moves", "Give --cell.")
 

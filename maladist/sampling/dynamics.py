@@ -40,7 +40,7 @@ class Dynamics:
     Raises
     ------
     InputError
-        A number that is not positive, or fewer steps than one frame takes.
+        A number that is not positive, a negative seed, or fewer steps than one frame takes.
     """
 
     temperature: float
@@ -57,6 +57,8 @@ class Dynamics:
                 raise InputError(name, str(value), "a positive number")
         if not 1 <= self.every <= self.steps:
             raise InputError("steps", f"{self.steps} steps, a frame every {self.every}", "one frame or more")
+        if self.seed < 0:
+            raise InputError("seed", str(self.seed), "zero or a positive whole number")
 
 
 def molecular_dynamics(

@@ -58,7 +58,7 @@ def assert_same_run(a: Path, b: Path) -> None:
 
 @pytest.mark.parametrize("ensemble", ["nve", "nvt", "npt"])
 def test_a_run_in_parts_is_the_run_in_one_to_the_bit(ensemble: str, tmp_path: Path) -> None:
-    settings = MDSettings(steps=24, ensemble=ensemble, every=4, pressure=0.1)  # type: ignore[arg-type]
+    settings = MDSettings(steps=24, ensemble=ensemble, every=4, pressure=0.1 if ensemble == "npt" else 0.0)  # type: ignore[arg-type]
     whole = propagate(crystal(), Wells(), tmp_path / "whole", settings)
     for steps in (8, 8, 12, 24):
         parts = propagate(crystal(), Wells(), tmp_path / "parts", replace(settings, steps=steps))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -21,16 +22,36 @@ from maladist.errors import InputError
         ({"every": 0}, "every"),
         ({"stop_novelty": 0.0}, "stop_novelty"),
         ({"barostat_time": -1.0}, "barostat_time"),
+        ({"seed": -1}, "seed"),
+        ({"steps": 1.5}, "steps"),
+        ({"steps": "2"}, "steps"),
+        ({"ensemble": "NVE"}, "ensemble"),  # which was run as npt
+        ({"velocities": "Given"}, "velocities"),
     ],
 )
-def test_a_wrong_number_is_named(change: dict[str, float], name: str) -> None:
+def test_what_is_wrong_is_named(change: dict[str, Any], name: str) -> None:
     with pytest.raises(InputError, match=f"^{name}: "):
         replace(MDSettings(steps=10), **change)
 
 
+@pytest.mark.parametrize(
+    ("ensemble", "change"),
+    [
+        ("nve", {"friction": 0.3}),
+        ("nve", {"pressure": 5.0}),
+        ("nvt", {"pressure": 5.0}),
+        ("nvt", {"barostat_time": 9.0}),
+    ],
+)
+def test_what_an_ensemble_has_no_use_for_is_refused(ensemble: Any, change: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=f"^{next(iter(change))}: .* in {ensemble}; wanted .*npt"):
+        MDSettings(steps=10, ensemble=ensemble, **change)
+    assert MDSettings(steps=10, ensemble="npt", **change)
+
+
 def test_more_steps_and_another_stop_are_the_same_run() -> None:
     settings = MDSettings(steps=10)
-    assert replace(settings, steps=20, stop_novelty=2.0, friction=1.0).arguments() == settings.arguments()
+    assert replace(settings, steps=20, stop_novelty=2.0).arguments() == settings.arguments()
     for change in ({"timestep": 2.0}, {"seed": 1}, {"every": 2}, {"ensemble": "nvt"}, {"ion_temperature": 200.0}):
         assert replace(settings, **change).arguments() != settings.arguments(), change  # type: ignore[arg-type]
     thermal = replace(settings, ensemble="nvt")
@@ -41,9 +62,16 @@ def test_more_steps_and_another_stop_are_the_same_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "name"), [({"fmax": 0.0}, "fmax"), ({"steps": 0}, "steps"), ({"pressure": 1.0}, "pressure")]
+    ("change", "name"),
+    [
+        ({"fmax": 0.0}, "fmax"),
+        ({"steps": 0}, "steps"),
+        ({"pressure": 1.0}, "pressure"),
+        ({"optimizer": "lbfgs"}, "optimizer"),
+        ({"cell": "hydro"}, "cell"),  # which was run as free
+    ],
 )
-def test_a_relaxation_names_it_too(change: dict[str, float], name: str) -> None:
+def test_a_relaxation_names_it_too(change: dict[str, Any], name: str) -> None:
     with pytest.raises(InputError, match=f"^{name}: "):
         replace(RelaxSettings(), **change)
 

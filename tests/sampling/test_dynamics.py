@@ -97,6 +97,7 @@ def test_thermal_momenta_have_the_variance_of_their_temperature() -> None:
         ({"temperature": -1}, "temperature"),
         ({"steps": 5}, "steps"),
         ({"timestep": 0}, "timestep"),
+        ({"seed": -1}, "seed"),
     ],
 )
 def test_a_wrong_argument_is_named(change: dict[str, float], message: str) -> None:
