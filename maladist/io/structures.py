@@ -34,9 +34,12 @@ def read_atoms(name: str) -> ase.Atoms:
     Raises
     ------
     AtomsError
-        There is no such file, ASE does not know its format, it is cut off or damaged, the index is out of range, or
-        sites are occupied in part.
+        There is no such file, ASE does not know its format, it is cut off or damaged, the index is out of range or one
+        of several frames, or sites are occupied in part.
     """
+    if names_several(name):
+        path, index = _split(name)
+        raise AtomsError("atoms", f"{name}: the frames {index}", "one frame", f"{path}@-1 is the last.")
     return _read(name, None)[-1]
 
 

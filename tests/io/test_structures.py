@@ -86,6 +86,9 @@ def test_frames_by_their_index(frames: list[Atoms], tmp_path: Path) -> None:
     for index, words in (("17", "no frame 17"), ("x", "an index as ASE has it"), ("3:", "at least one")):
         with pytest.raises(AtomsError, match=words):
             read_frames(f"{path}@{index}")
+    # Where one frame is wanted, the last of several would be taken without a word.
+    with pytest.raises(AtomsError, match=r"the frames 0:3:2; wanted one frame\. .*@-1 is the last"):
+        read_atoms(f"{path}@0:3:2")
 
 
 def test_folders_and_files_with_an_at_sign(frames: list[Atoms], tmp_path: Path) -> None:
