@@ -110,7 +110,8 @@ class Setup:
         # To the last bit: blocks of atoms that moved by a rounding would not fit together.
         atoms = hashlib.sha256(p.positions.tobytes() + p.numbers.tobytes() + p.grid.cell_array.tobytes()).hexdigest()
         return {
-            "model": self.blob.content_hash,
+            # As it was given: placed in another cell it would seem to be another model.
+            "model": self.model_hash,
             "grid": list(p.grid.shape),
             "atoms": atoms,
             "temperature": list(p.temperatures),

@@ -118,6 +118,13 @@ def test_a_run_is_known_by_what_decides_on_its_numbers_and_by_nothing_else(model
     assert all(sum(first[k] != other[k] for k in first) >= 1 for other in others)
 
 
+def test_other_atoms_are_not_told_of_as_another_model(model: LDOSModel) -> None:
+    given = replace(model, energy_zero={"Be": 12.5})
+    other = be_atoms() * (2, 1, 1)
+    first, second = (setup(a, given, grid=GRID).fingerprint() for a in (be_atoms(), other))
+    assert first["atoms"] != second["atoms"] and first["model"] == second["model"]
+
+
 def test_a_zero_of_energy_moves_the_models_energies_and_not_its_hash(model: LDOSModel) -> None:
     c = 12.5
     given = replace(model, energy_zero={"Be": c})
