@@ -13,9 +13,9 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
 DOCS := docs
-# What has a page there: all that users and those who add a part may call.
+# What has a page there: all that users and those who add a part may call; the modules in __init__.pyi have one anyway.
 DOCUMENTED := maladist $(addprefix maladist., \
-	accessor calculator elements errors grid neighbors schema testing units \
+	accessor elements grid neighbors testing units \
 	descriptors descriptors.spec dynamics.md dynamics.relax dynamics.settings dynamics.step dynamics.summary parallel.progress \
 	sampling.crystal sampling.dynamics tuning.tune tuning.config \
 	tuning.training_free io.datasets io.qe.upf training.config learning.domain learning.loss learning.model learning.network \

@@ -1,3 +1,6 @@
+from . import calculator as calculator
+from . import errors as errors
+from . import schema as schema
 from .cluster import cluster as cluster
 from .datasets.align import align as align
 from .datasets.check import check as check

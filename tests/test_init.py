@@ -41,6 +41,26 @@ def test_each_public_name_is_there_and_in_dir(name: str) -> None:
     assert getattr(maladist, name) is not None and name in dir(maladist)
 
 
+def test_any_thread_may_be_the_first_to_ask_for_a_name() -> None:
+    code = """
+import signal, threading
+import maladist
+handlers = signal.signal, signal.getsignal(signal.SIGINT)
+names, found = ("predict", "md", "cluster", "train"), []
+threads = [threading.Thread(target=lambda n=n: found.append(getattr(maladist, n))) for n in names]
+[t.start() for t in threads], [t.join() for t in threads]
+print(len(found), (signal.signal, signal.getsignal(signal.SIGINT)) == handlers)
+"""
+    assert run(code) == "4 True"
+
+
+@pytest.mark.parametrize("name", ["calculator.Maladist", "schema.SCHEMA_VERSION", "errors.InputError"])
+def test_modules_that_the_readme_names_need_no_import_of_their_own(name: str) -> None:
+    assert run(f"import maladist; print(maladist.{name} is not None, {name.partition('.')[0]!r} in dir(maladist))") == (
+        "True True"
+    )
+
+
 def test_the_function_cluster_stays_one_when_the_package_of_its_name_is_imported() -> None:
     code = "import maladist.cluster.batch, maladist; print(type(maladist.cluster).__name__)"
     assert run(code) == FunctionType.__name__

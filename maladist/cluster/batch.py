@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import threading
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -24,12 +25,20 @@ if TYPE_CHECKING:
 
 
 def _import_jobqueue() -> ModuleType:
-    """dask_jobqueue, without the handler of Ctrl-C that it installs: that ends the process with status 0, silently."""
-    before = signal.getsignal(signal.SIGINT)
-    module = import_module("dask_jobqueue")
-    if before is not None and signal.getsignal(signal.SIGINT) is not before:
-        signal.signal(signal.SIGINT, before)
-    return module
+    """dask_jobqueue, without the handler of Ctrl-C that it installs: that ends the process with status 0, silently.
+
+    Nor can any thread but the main one install a handler, and a name of maladist may be asked for in any of them first.
+    """
+    here, install = threading.get_ident(), signal.signal
+
+    def in_other_threads(number: int, handler: Any) -> Any:
+        return signal.getsignal(number) if threading.get_ident() == here else install(number, handler)
+
+    signal.signal = in_other_threads  # type: ignore[assignment]
+    try:
+        return import_module("dask_jobqueue")
+    finally:
+        signal.signal = install
 
 
 dask_jobqueue = _import_jobqueue()
