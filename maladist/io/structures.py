@@ -39,7 +39,7 @@ def read_atoms(name: str) -> ase.Atoms:
     """
     if names_several(name):
         path, index = _split(name)
-        raise AtomsError("atoms", f"{name}: the frames {index}", "one frame", f"{path}@-1 is the last.")
+        raise AtomsError("atoms", f"the frames '{index}' of {path}", "one frame", f"{path}@-1 is the last.")
     return _read(name, None)[-1]
 
 

@@ -87,7 +87,7 @@ def test_frames_by_their_index(frames: list[Atoms], tmp_path: Path) -> None:
         with pytest.raises(AtomsError, match=words):
             read_frames(f"{path}@{index}")
     # Where one frame is wanted, the last of several would be taken without a word.
-    with pytest.raises(AtomsError, match=r"the frames 0:3:2; wanted one frame\. .*@-1 is the last"):
+    with pytest.raises(AtomsError, match=r"the frames '0:3:2' of .*; wanted one frame\. .*@-1 is the last"):
         read_atoms(f"{path}@0:3:2")
 
 
