@@ -37,7 +37,7 @@ class Numerics:
     Raises
     ------
     InputError
-        The precision is another one.
+        The precision is another one; torch knows no device of the name.
     """
 
     backend: str = "auto"
@@ -47,6 +47,12 @@ class Numerics:
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
             raise InputError("precision", repr(self.precision), f"one of {', '.join(get_args(Precision))}")
+        # Only its name: whether there is such a device is known where the blocks are computed.
+        if self.device != "auto":
+            try:
+                torch.device(self.device)
+            except (RuntimeError, TypeError):
+                raise InputError("device", repr(self.device), "auto, cpu or cuda, cuda:1 for one of several") from None
 
     @property
     def dtype(self) -> torch.dtype:

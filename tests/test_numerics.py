@@ -25,3 +25,10 @@ def test_each_machine_decides_what_auto_means(gpu: bool, device: str, monkeypatc
 def test_a_precision_is_one_type_of_numbers(precision: str, dtype: torch.dtype, size: int) -> None:
     numerics = Numerics(precision=precision)  # type: ignore[arg-type]
     assert (numerics.dtype, numerics.itemsize) == (dtype, size)
+
+
+@pytest.mark.parametrize("device", ["gpu", "", "CPU"])
+def test_a_device_of_another_name_is_refused_before_a_block_meets_it(device: str) -> None:
+    with pytest.raises(InputError, match=rf"^device: '{device}'; wanted auto, cpu or cuda"):
+        Numerics(device=device)
+    assert Numerics(device="cuda:1").device == "cuda:1"  # there or not, the workers know

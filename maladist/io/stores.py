@@ -344,6 +344,9 @@ def open_dataset(
         raise StoreError("store", f"{path} does not exist", "a zarr store")
     with reading(path):
         refuse_format_2(path)
+        # One that has lost its own zarr.json still has those of its arrays, and is told of as damaged.
+        if path.is_dir() and not any(path.glob("zarr.json")) and not any(path.glob("*/zarr.json")):
+            raise StoreError("store", f"{path} is a folder with other files", "a zarr store, as predict and dft make")
         digests = read_digests(path)
         store = ChunkStore(path, read_only=True, sealed=frozenset(digests.arrays))
         dataset = xr.open_zarr(

@@ -25,6 +25,12 @@ def test_a_store_and_a_snapshot(small_data_set: Path) -> None:
     assert "1/(eV Å^3)" in rows["ldos"]
 
 
+def test_a_folder_of_other_files_is_not_told_of_as_a_damaged_store(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")  # of an MD
+    with pytest.raises(InputError, match=r"a folder with other files; wanted a zarr store, as predict and dft make\.$"):
+        describe(tmp_path)
+
+
 def test_what_is_neither(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "letter").write_text("Dear Sir or Madam")
