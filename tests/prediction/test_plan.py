@@ -103,8 +103,9 @@ def test_the_forecast_of_a_run_with_forces_has_their_pass(
 
 
 def test_a_block_that_fails_in_the_calibration_is_named(atoms: Atoms, model: LDOSModel, client: Client) -> None:
-    with pytest.raises(BlockError, match="block calibration0 failed: RuntimeError: Expected one of cpu"):
-        maladist.plan(atoms, model, client=client, device="nonsense")
+    # A device by its name, which no machine has: only where the block is computed is that known.
+    with pytest.raises(BlockError, match="block calibration0 failed: [A-Za-z]+Error"):
+        maladist.plan(atoms, model, client=client, device="cuda:99")
 
 
 def test_a_workers_peak_memory_is_its_own_and_not_that_of_who_started_it() -> None:
