@@ -44,14 +44,16 @@ def stopped_by_signals() -> Iterator[None]:
     """Let SIGTERM and SIGHUP raise `Stopped`, as SIGINT raises KeyboardInterrupt; nohup's ignoring of one stays."""
 
     def stop(number: int, _: FrameType | None) -> None:
-        logging.disable(logging.CRITICAL)  # what Dask says of workers that the same signal ended is no news
-        raise Stopped(number)
+        # What Dask says of workers that the same signal ended, or of a call that Ctrl-C has cut short, is no news.
+        logging.disable(logging.CRITICAL)
+        raise KeyboardInterrupt if number == signal.SIGINT else Stopped(number)
 
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     # Only the main thread may set handlers; a test or a notebook may call the command from another.
     numbers = [getattr(signal, name) for name in names if threading.current_thread() is threading.main_thread()]
     # Only where nobody else has: nohup ignores SIGHUP, and that is to stay so.
-    before = {n: signal.signal(n, stop) for n in numbers if signal.getsignal(n) is signal.SIG_DFL}
+    untouched = (signal.SIG_DFL, signal.default_int_handler)
+    before = {n: signal.signal(n, stop) for n in numbers if signal.getsignal(n) in untouched}
     try:
         yield
     finally:

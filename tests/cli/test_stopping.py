@@ -26,6 +26,21 @@ def test_a_signal_ends_the_command_as_ctrl_c_does_and_its_handler_comes_back(num
     assert said == f"stopped by {number.name}; finished epochs are kept: the same command with --resume continues"
 
 
+def test_ctrl_c_silences_what_dask_says_of_a_call_that_it_cut_short() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt) as caught, stopped_by_signals():
+            try:
+                signal.raise_signal(signal.SIGINT)
+            finally:
+                assert not logging.getLogger("tornado.application").isEnabledFor(logging.ERROR)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert logging.root.manager.disable == logging.NOTSET
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert what_is_kept(caught.value, "info") == ("stopped", 130)
+
+
 def test_under_nohup_a_hangup_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
