@@ -104,7 +104,7 @@ def test_the_forecast_of_a_run_with_forces_has_their_pass(
 
 def test_a_block_that_fails_in_the_calibration_is_named(atoms: Atoms, model: LDOSModel, client: Client) -> None:
     # A device by its name, which no machine has: only where the block is computed is that known.
-    with pytest.raises(BlockError, match="block calibration0 failed: [A-Za-z]+Error"):
+    with pytest.raises(BlockError, match=r"block calibration0 failed: [A-Za-z]+Error"):
         maladist.plan(atoms, model, client=client, device="cuda:99")
 
 
