@@ -36,7 +36,7 @@ from distributed.client import FutureCancelledError
 
 from maladist.errors import BlockError, ClusterError, InputError, OutputError, StoreError
 from maladist.parallel.here import InProcess, Runner
-from maladist.parallel.workers import begin_task
+from maladist.parallel.workers import begin_task, end_task
 
 R = TypeVar("R")
 
@@ -247,6 +247,8 @@ def _attempt(function: Callable[..., R], *arguments: object) -> R | _Refused:
         return function(*arguments)
     except (InputError, OSError) as error:
         return _Refused(error, error.__traceback__)
+    finally:
+        end_task()
 
 
 def _same(value: R) -> R:

@@ -60,3 +60,17 @@ def test_arrays_of_a_batch_do_not_come_from_the_system_each_time() -> None:
 
     # Of 100 arrays of 2048 pages each; large pages, where the system has them, make it fewer.
     assert faults("kept") < 200 < faults("given back")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is another")
+def test_between_tasks_a_worker_is_no_fuller_than_what_it_holds() -> None:
+    """Else Dask pauses it at four fifths of its limit, and the run waits for it without end."""
+    code = (
+        "import numpy as np, psutil; from maladist.parallel.workers import begin_task, end_task; begin_task()\n"
+        "rss = lambda: psutil.Process().memory_info().rss / 2**20\n"
+        "before = rss(); arrays = [np.ones(2**13) for _ in range(3200)]; result = np.ones(2**13); del arrays\n"
+        "during = rss() - before; end_task(); print(during, rss() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    during, after = map(float, done.stdout.split())
+    assert during > 150 and after < 20  # MB, of 200 below a result that stays
