@@ -107,7 +107,7 @@ def begin_task() -> None:
     """Make the process fit for the task that begins on one of its threads: torch on one thread, memory kept."""
     # For each task and not once a worker: a task that had the worker to itself may have raised the number.
     torch.set_num_threads(1)
-    keep_freed_memory()
+    # Not keep_freed_memory(): workers of 700 MB were paused for it, without end. To be measured anew with a bound.
 
 
 @lru_cache(maxsize=1)
