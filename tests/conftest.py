@@ -17,7 +17,7 @@ from ase import Atoms
 from distributed import Client
 
 from maladist import LDOSModel, cluster
-from maladist.io.chunks import DIGESTS
+from maladist.io.digests import DIGESTS
 from maladist.testing import be_atoms, tiny_model
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,16 +12,16 @@ from distributed import Client
 
 from maladist.errors import StoreError
 from maladist.io import stores
-from maladist.io.chunks import (
+from maladist.io.chunks import WORK, reading, whole
+from maladist.io.digests import (
     DIGESTS,
-    WORK,
+    arrays_of,
     chunk_counts,
     chunk_files,
+    chunks_digest,
     mark_of,
     node_type,
     read_digests,
-    reading,
-    whole,
 )
 from maladist.parallel import waves
 
@@ -86,7 +85,7 @@ def verify(path: str | Path, client: Client) -> list[Verified]:
     path = Path(path).resolve()
     if node_type(path) != "group":
         raise StoreError("file", f"{path} is not a zarr store", "a store, a snapshot or a data set")
-    return [_verify(path, array, client) for group in _groups(path) for array in _arrays(group)]
+    return [_verify(path, array, client) for group in _groups(path) for array in arrays_of(group)]
 
 
 def _groups(path: Path) -> Iterator[Path]:
@@ -97,10 +96,6 @@ def _groups(path: Path) -> Iterator[Path]:
     for part in sorted(path.iterdir()):
         if part.name not in (WORK, DIGESTS) and not part.name.startswith(".") and node_type(part) == "group":
             yield from _groups(part)
-
-
-def _arrays(group: Path) -> list[Path]:
-    return [p for p in sorted(group.iterdir()) if node_type(p) == "array"]
 
 
 def _verify(root: Path, array: Path, client: Client) -> Verified:
@@ -114,7 +109,7 @@ def _verify(root: Path, array: Path, client: Client) -> Verified:
     damage = [text for part in parts for text in part.damage]
     # Chunks that are each whole may still be another array's, or have changed places.
     if digest is not None and not damage:
-        now = hashlib.sha256(b"".join(part.marks for part in parts)).hexdigest()[:32]
+        now = chunks_digest(part.marks for part in parts)
         damage += [] if now == digest[1] else ["chunks are not those that were written"]
     name = str(array.relative_to(root))
     return Verified(name, chunks, sum(part.size for part in parts), digest is not None, tuple(damage))

@@ -1,28 +1,19 @@
-"""Chunks on disk: written whole and by their owner, read with distrust, sealed by digests when a store is finished.
+"""Chunks on disk: written whole and by their owner, read with distrust.
 
-Every chunk ends with its CRC-32C (zarr's own codec, so every reader of zarr checks it). A finished group has a group
-``digests`` beside its arrays: of every variable one of its metadata and one of the lengths and checksums of its chunks,
-and one of the group's attributes. So what is lost, swapped or changed can be told from what was written, at the cost of
-reading four bytes a chunk. The values are SHA-256, cut to 32 hexadecimal digits.
+Every chunk ends with its CRC-32C (zarr's own codec, so every reader of zarr checks it).
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
-import math
-import os
 import re
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import google_crc32c
-import numpy as np
 from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore
@@ -33,9 +24,6 @@ from maladist.io.targets import explained
 
 WORK: Final = "work"
 """Group of what a run needs only while it lasts."""
-
-DIGESTS: Final = "digests"
-"""Group of what a finished group is known by."""
 
 REMEDY: Final = "Copy it again from where it is whole, or make it again."
 
@@ -194,146 +182,6 @@ def whole(content: bytes) -> bool:
     """Whether a chunk, as it lies on the disk, has the checksum that it ends with."""
     # The codec appends the checksum to what it has compressed, so that nothing need be decoded to see it.
     return len(content) >= 4 and google_crc32c.value(content[:-4]) == int.from_bytes(content[-4:], "little")
-
-
-# -- digests ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Digests:
-    """What a finished group is known by.
-
-    Attributes
-    ----------
-    arrays
-        Digests of the metadata and of the chunks of each array directly in it, by name.
-    attributes
-        Digest of the group's attributes; empty where nothing is known.
-    """
-
-    arrays: Mapping[str, tuple[str, str]]
-    attributes: str
-
-    def check(self, path: Path, small: Collection[str]) -> None:
-        """Hold a group against its digests; the chunks of those arrays only that are ``small``.
-
-        Raises
-        ------
-        StoreError
-            Naming what is lost or changed.
-        """
-        if not self.attributes:
-            return
-        if attributes_digest(_json(path / "zarr.json").get("attributes", {})) != self.attributes:
-            remedy = f"{REMEDY} After a change on purpose, maladist.io.stores.seal takes them as they are."
-            raise StoreError(str(path), "its attributes are not those that were written", "them unchanged", remedy)
-        for name, (metadata, chunks) in self.arrays.items():
-            if not (path / name / "zarr.json").exists():
-                raise StoreError(str(path), f"its {name} is lost", "a store as it was written", REMEDY)
-            if metadata_digest(path / name) != metadata:
-                raise StoreError(str(path), f"the metadata of its {name} are changed", "them as written", REMEDY)
-            # Of large arrays a digest would read every chunk's end: their chunks are held against
-            # their checksums when they are read.
-            if name in small and chunks_digest(path / name) != chunks:
-                raise StoreError(str(path), f"the chunks of its {name} are changed", "them as written", REMEDY)
-
-
-def read_digests(path: Path) -> Digests:
-    """Digests of a group; empty where it has none."""
-    file = path / DIGESTS / "zarr.json"
-    if not file.exists():
-        return Digests({}, "")
-    facts = _json(file)["attributes"]
-    return Digests({name: (one[0], one[1]) for name, one in facts["arrays"].items()}, str(facts["attributes"]))
-
-
-def digests_of(path: Path, attributes: Mapping[str, object]) -> dict[str, Any]:
-    """Digests of a group as it is, as attributes; its own are given."""
-    arrays = [p for p in sorted(path.iterdir()) if node_type(p) == "array"]
-    by_name = {p.name: [metadata_digest(p), chunks_digest(p)] for p in arrays}
-    return {"arrays": by_name, "attributes": attributes_digest(attributes)}
-
-
-def node_type(path: Path) -> str:
-    """Whether a folder is a 'group' or an 'array'; empty where it is neither."""
-    file = path / "zarr.json"
-    return str(_json(file).get("node_type", "")) if file.is_file() else ""
-
-
-def chunk_counts(array: Path) -> tuple[int, ...]:
-    """Numbers of an array's chunks along its axes."""
-    facts = _json(array / "zarr.json")
-    sizes = facts["chunk_grid"]["configuration"]["chunk_shape"]
-    return tuple(-(-n // m) for n, m in zip(facts["shape"], sizes, strict=True))
-
-
-def chunk_files(array: Path, first: int = 0, last: int | None = None) -> Iterator[Path]:
-    """Files of an array's chunks, or of those of a range of numbers, in C order, whether they are there or not."""
-    counts = chunk_counts(array)
-    total = math.prod(counts)
-    # By number: a task of the last of millions need not go through all before it.
-    for number in range(first, total if last is None else min(last, total)):
-        yield array.joinpath("c", *map(str, np.unravel_index(number, counts) if counts else ()))
-
-
-def mark_of(content: bytes) -> bytes:
-    """The mark of a chunk that has been read, as `mark`."""
-    return len(content).to_bytes(8, "little") + content[-4:]
-
-
-def mark(file: Path) -> bytes:
-    """What a chunk is known by: its length and its checksum, which are the last four bytes.
-
-    Raises
-    ------
-    StoreError
-        The chunk is lost.
-    """
-    try:
-        with file.open("rb") as stream:
-            size = stream.seek(0, os.SEEK_END)
-            # Four bytes a chunk, however large it is: a store of terabytes is sealed in seconds.
-            stream.seek(max(0, size - 4))
-            return size.to_bytes(8, "little") + stream.read()
-    except OSError as error:
-        came = f"{file} cannot be read ({error.strerror})"
-        raise StoreError("store", came, "a chunk for every part of a variable", REMEDY) from error
-
-
-def chunks_digest(array: Path) -> str:
-    """Digest of an array's chunks, by their marks.
-
-    Raises
-    ------
-    StoreError
-        A chunk is lost.
-    """
-    digest = hashlib.sha256()
-    for file in chunk_files(array):
-        digest.update(mark(file))
-    return digest.hexdigest()[:32]
-
-
-def metadata_digest(array: Path) -> str:
-    """Digest of an array's shape, dtype, codecs and attributes."""
-    return _digest(_json(array / "zarr.json"))
-
-
-def attributes_digest(attributes: Mapping[str, object]) -> str:
-    """Digest of a group's attributes."""
-    return _digest(attributes)
-
-
-def _digest(value: object) -> str:
-    # Sorted: whoever wrote the JSON may have had another order of keys, which means nothing.
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]
-
-
-def _json(file: Path) -> dict[str, Any]:
-    facts = json.loads(file.read_text())
-    if not isinstance(facts, dict):
-        raise TypeError(f"{file.name} holds a {type(facts).__name__}")
-    return facts
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from maladist.errors import InputError
-from maladist.io.chunks import read_digests
+from maladist.io.digests import read_digests
 from maladist.io.model_file import load_model
 from maladist.io.paths import plain_file
 from maladist.io.shipped import shipped_models

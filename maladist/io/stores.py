@@ -26,7 +26,8 @@ from maladist.attributes import check_attributes
 from maladist.errors import StoreError
 from maladist.io import ownership
 from maladist.io.appearing import appearing, remove
-from maladist.io.chunks import DIGESTS, WORK, ChunkStore, digests_of, node_type, read_digests, reading, refuse_format_2
+from maladist.io.chunks import WORK, ChunkStore, reading, refuse_format_2
+from maladist.io.digests import DIGESTS, digests_of, node_type, read_digests
 from maladist.io.memory import Memory
 from maladist.io.ownership import Claim
 from maladist.io.targets import check_place
