@@ -26,11 +26,12 @@ def note_of_sizes(cells: Iterable[tuple[int, Array]]) -> str:
     """
     by_size: dict[int, list[Array]] = {}
     for n_atoms, dos in cells:
-        by_size.setdefault(n_atoms, []).append(dos / n_atoms)
+        if dos.any():  # one without states has other faults, and no share of nothing can be told
+            by_size.setdefault(n_atoms, []).append(dos / n_atoms)
     means = {n: np.mean(of_size, axis=0) for n, of_size in sorted(by_size.items())}
     # The largest cells have the densest levels.
     largest = max(means, default=0)
-    apart = {n: float(np.abs(mean - means[largest]).sum() / means[largest].sum()) for n, mean in means.items()}
+    apart = {n: float(np.abs(mean - means[largest]).sum() / np.abs(means[largest]).sum()) for n, mean in means.items()}
     n = max(apart, key=lambda size: apart[size], default=0)
     if not n or apart[n] <= APART:
         return ""

@@ -29,4 +29,6 @@ def test_the_same_bands_more_or_less_finely_sampled_are_not() -> None:
 
 def test_one_size_and_no_cells_have_nothing_to_disagree_with() -> None:
     assert note_of_sizes([]) == ""
+    nothing = (8, np.zeros(len(ENERGIES)))
+    assert note_of_sizes([nothing]) == note_of_sizes([_dos(2, -2.0), nothing]) == ""
     assert note_of_sizes([_dos(2, -2.0), _dos(2, 2.0)]) == ""
