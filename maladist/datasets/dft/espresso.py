@@ -184,11 +184,11 @@ class Espresso(DFTSetup):
         free = self._free(atoms.get_volume(), width)
         return math.ceil(max(1.3 * free, 0.6 * self._electrons(atoms))) + 4
 
-    def namelists(self, atoms: ase.Atoms, bands: int) -> tuple[dict[str, object], dict[str, object]]:
-        """Namelists SYSTEM and ELECTRONS of a snapshot."""
+    def namelists(self, atoms: ase.Atoms, bands: int, share: float) -> tuple[dict[str, object], dict[str, object]]:
+        """Namelists SYSTEM and ELECTRONS of a snapshot, at a share of the cutoffs."""
         system = {
-            "ecutwfc": self.ecutwfc,
-            "ecutrho": self.ecutrho or 4 * self.ecutwfc,
+            "ecutwfc": share * self.ecutwfc,
+            "ecutrho": share * (self.ecutrho or 4 * self.ecutwfc),
             "nbnd": bands,
             # The LDOS is summed over the k-points as they are: a symmetric run has the irreducible ones only.
             "nosym": True,
@@ -274,8 +274,7 @@ class Espresso(DFTSetup):
     ) -> DFTRun:
         """A converged calculation on a mesh, at a share of the cutoffs; only that named scf leaves its states."""
         files = {s: e.pseudopotential for s, e in self.elements.items()}
-        system, electrons = self.namelists(atoms, bands)
-        system |= {"ecutwfc": share * self.ecutwfc, "ecutrho": share * (self.ecutrho or 4 * self.ecutwfc)}
+        system, electrons = self.namelists(atoms, bands, share)
         save = _SAVE if stem == "scf" else Path(stem) / _SAVE.name
         text = pw_input(atoms, files, mesh, system, electrons, self.pseudopotentials, f"./{save.parent}")
         (scratch.folder / f"{stem}.in").write_text(text)
