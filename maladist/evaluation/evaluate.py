@@ -111,10 +111,10 @@ def evaluate(
             if one.forces_refused:
                 observer.note(f"{one.name}: no forces and stress are compared: {one.forces_refused}")
             observer.advance(one)
-        if any(one.stress_against == "stress" for one in errors):
+        if n := sum(one.stress_against == "stress" for one in errors):
             observer.note(
-                "the data's stress is that at a fixed number of plane waves, the model's that at a fixed cutoff: they"
-                " differ by Pulay's stress, which maladist dft takes off"
+                f"the stress of {n} of {len(errors)} snapshots is that at a fixed number of plane waves, the model's"
+                " that at a fixed cutoff: they differ by Pulay's stress, which maladist dft takes off"
             )
         return errors
 

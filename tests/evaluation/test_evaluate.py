@@ -91,14 +91,20 @@ def test_forces_and_stress_are_compared_where_the_data_hold_them(
 def test_the_stress_at_a_fixed_cutoff_is_compared_where_the_data_hold_it(
     made: Callable[..., Path], model: LDOSModel, client: Client
 ) -> None:
-    group = made()
+    """A data set that was begun before there was such a stress has both kinds."""
     labels = {"stress": np.full(6, 9.0), "stress_fixed_cutoff": np.full(6, 0.5)}
-    stores.write_values(group, {f"reference/{n}": (("voigt",), v, "eV/Å^3") for n, v in labels.items()})
-    stores.seal(group, "reference")
+    group, older = made("a"), made("b")
+    for where, held in ((group, labels), (older, {"stress": labels["stress"]})):
+        stores.write_values(where, {f"reference/{n}": (("voigt",), v, "eV/Å^3") for n, v in held.items()})
+        stores.seal(where, "reference")
     heard = Listener()
     (one,) = evaluate(model, group, client=client, observer=heard)
     assert one.reference_stress == [0.5] * 6 and one.stress_against == "stress_fixed_cutoff"
     assert not heard.notes
+    both = evaluate(model, [group, older], client=client, observer=heard)
+    assert [found.stress_against for found in both] == ["stress_fixed_cutoff", "stress"]
+    (told,) = heard.notes
+    assert "the stress of 1 of 2 snapshots is that at a fixed number" in told
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
