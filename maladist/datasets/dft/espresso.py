@@ -254,7 +254,7 @@ class Espresso(DFTSetup):
                 self._calculation(run.atoms, scratch, bands, f"cutoff{share:g}", mesh, share)
                 for share in (1 - _STEP, 1 + _STEP)
             )
-        except DFTError as error:
+        except (InputError, OSError) as error:  # of a program, of what it wrote, of the disk
             if not is_wanted():  # the run was stopped: a second call makes the snapshot, with all that belongs to it
                 raise
             return replace(run, notes=(*run.notes, f"no stress at a fixed cutoff: {error}"))

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from maladist.datasets.dft.espresso import Espresso
 from maladist.datasets.dft.kpoints import Mesh
 from maladist.datasets.dft.programs import ldos_of_pp
 from maladist.datasets.dft.scratch import Scratch
-from maladist.errors import DFTError, InputError
+from maladist.errors import DataFileError, DFTError, InputError
 from maladist.io.datasets import read_reference, snapshot_path
 from maladist.io.qe.run import DFTRun
 from maladist.io.qe.upf import read_pseudopotentials
@@ -207,17 +208,15 @@ def test_the_stress_at_a_fixed_cutoff_comes_from_two_calculations_on_every_other
         np.testing.assert_allclose(found.stress_fixed_cutoff, np.arange(6.0) + pulay * np.array([1, 1, 1, 0, 0, 0]))
         assert found.stress is not None and found.stress.tolist() == [0, 1, 2, 3, 4, 5]  # both are kept
 
-        def fails(*_: object) -> DFTRun:
-            raise DFTError("pw.x", "it ended", "a calculation that ends")
-
         # The snapshot is good without it.
-        monkeypatch.setattr(Espresso, "_calculation", fails)
-        kept = code._at_fixed_cutoff(run, scratch, 7)
-        assert kept.stress_fixed_cutoff is None and kept.stress is not None
-        assert kept.notes == ("no stress at a fixed cutoff: pw.x: it ended; wanted a calculation that ends.",)
-        with monkeypatch.context() as stopped, pytest.raises(DFTError, match="it ended"):
-            stopped.setattr("maladist.datasets.dft.espresso.is_wanted", lambda: False)
-            code._at_fixed_cutoff(run, scratch, 7)
+        for error in (DFTError("pw.x", "it ended", "a run"), DataFileError("a.xml", "cut off", "XML"), OSError("full")):
+            monkeypatch.setattr(Espresso, "_calculation", Mock(side_effect=error))
+            kept = code._at_fixed_cutoff(run, scratch, 7)
+            assert kept.stress_fixed_cutoff is None and kept.stress is not None
+            assert kept.notes == (f"no stress at a fixed cutoff: {error}",)
+            with monkeypatch.context() as stopped, pytest.raises(type(error)):
+                stopped.setattr("maladist.datasets.dft.espresso.is_wanted", lambda: False)
+                code._at_fixed_cutoff(run, scratch, 7)
         bare = DFTRun(tmp_path, be2)
         assert code._at_fixed_cutoff(bare, scratch, 7) is bare
 
