@@ -105,9 +105,9 @@ def _rate(backend: str, n_points: int, function: Callable[[], Any]) -> float | N
 
 def flops(backend: str, twojmax: int, precision: str) -> float:
     """Operations for a point of 'cpu' or 'torch'; of torch the products with constant matrices and over the nodes."""
-    if backend == "cpu":
-        return operations(twojmax, _neighbours(backend), np.dtype(precision))
     neighbours = _neighbours(backend)
+    if backend == "cpu":
+        return operations(twojmax, neighbours, np.dtype(precision))
     n_moments = sum((j + 1) ** 2 for j in range(twojmax + 1))
     n_products = sum((j1 + 1) * (twojmax + 1 - j1) for j1 in range(twojmax + 1))
     return float(2 * neighbours * n_moments + 2 * len(quadrature(twojmax).weights) * (n_moments + n_products))

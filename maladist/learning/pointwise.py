@@ -100,7 +100,8 @@ class PointwiseModel(ModelParts):
         batch
             Number of points in a batch; None takes what suits the device. It bounds the memory beside input and output.
         grad
-            Whether to keep the graph for autograd; else nothing is recorded.
+            Whether to keep the graph for autograd by the descriptors; else nothing is recorded. The last layer is a
+            constant of it: weights are trained through ``network``.
 
         Returns
         -------

@@ -77,7 +77,7 @@ def find_data(config: TrainConfig) -> TrainingData:
     broad = (wide_note(s.energies, s.temperature) for s in train)
     if said := next(filter(None, broad), ""):
         notes.append(said)
-    if said := note_of_sizes((s.system.n_atoms, np.array(s.dos)) for s in train if s.dos is not None):
+    if said := note_of_sizes((s.system.n_atoms, s.dos) for s in train if s.dos is not None):
         notes.append(said)
     if said := told_apart(spec, symbols):
         notes.append(said)

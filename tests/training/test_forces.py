@@ -31,8 +31,8 @@ from maladist.testing import be_atoms, tiny_model, with_density_channel
 from maladist.training.forces import ForceLoss, coarser, force_labels
 from maladist.training.potential import energetic
 from tests.prediction.free_energy import solve
+from tests.training.common import PSEUDOPOTENTIALS
 
-PSEUDOPOTENTIALS = Path(__file__).parents[1] / "data" / "pseudopotentials"
 CPU = torch.device("cpu")
 SPEC = BispectrumSpec(twojmax=2, cutoff=3.5)
 
