@@ -6,16 +6,18 @@ import asyncio
 import logging
 import signal
 from contextlib import suppress
-from multiprocessing import resource_tracker
+from multiprocessing import current_process, resource_tracker
 from pathlib import Path
 from typing import Any, Final
 
 import psutil
 from distributed import LocalCluster, Nanny, SpecCluster, Status
 
+from maladist.errors import ClusterError
 from maladist.numerics import cores
 
 LOOPBACK: Final = "127.0.0.1"
+_GUARD: Final = 'In a script, compute below `if __name__ == "__main__":`, since workers import the script.'
 _LOOK: Final = 2.0  # seconds from the loss of a worker to a look whether its nanny is at it
 
 _LEAVE: Final = str(Path(__file__).with_name("leave.py"))  # not imported: it is for workers only
@@ -84,6 +86,11 @@ def local(workers: int | None = None, **options: Any) -> RevivingCluster:
         Number of processes; as many as there are cores where it is not given.
     options
         Go to distributed.LocalCluster.
+
+    Raises
+    ------
+    ClusterError
+        The workers do not start, as those of a script without ``if __name__ == "__main__":``.
     """
     defaults: dict[str, Any] = {
         "n_workers": cores() if workers is None else workers,
@@ -97,8 +104,16 @@ def local(workers: int | None = None, **options: Any) -> RevivingCluster:
         defaults |= {"processes": True, "host": LOOPBACK, "preload": preload}
     else:  # threads talk without a socket; their pages would be on all interfaces
         defaults |= {"worker_dashboard_address": f"{LOOPBACK}:0"}
+    # A worker that imports the script which started it, and comes by here again, can only leave: multiprocessing starts
+    # nothing from there, and tells it by no public name. Without a word, for the script's own process says why.
+    if getattr(current_process(), "_inheriting", False):
+        raise SystemExit(1)
     _start_tracker()
-    return RevivingCluster(**{**defaults, **options})
+    try:
+        return RevivingCluster(**{**defaults, **options})
+    except RuntimeError as error:  # that of Dask tells nothing but for its cause
+        came = f"one that does not start ({error.__cause__ or error})"
+        raise ClusterError("cluster", came, "one that does", _GUARD) from error.__cause__
 
 
 def _start_tracker() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -114,3 +116,14 @@ def test_the_preload_of_a_description_is_kept(tmp_path: Path) -> None:
     for preload in (str(tmp_path / "mark.py"), [str(tmp_path / "mark.py")]):
         with cluster({"kind": "local", "preload": preload}, workers=1) as client:
             assert client.submit(os.getenv, "MARKED").result() == "yes"
+
+
+def test_a_script_without_a_guard_ends_with_an_error_that_names_it(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import maladist\nwith maladist.cluster('local', workers=2):\n    print('computes')\n")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and not done.stdout
+    *_, last = done.stderr.splitlines()
+    assert "cluster: one that does not start" in last and 'below `if __name__ == "__main__":`' in last
+    # Of multiprocessing and of Dask's nannies there were hundreds, of each worker.
+    assert "Nanny failed to start." not in done.stderr and done.stderr.count("Traceback") == 2
