@@ -49,7 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (InputError, BlockError, CycloptsError, OSError) as error:
         if debug:
             raise
-        refused = refusal(error) if isinstance(error, OSError) else error
+        refused = str(refusal(error) if isinstance(error, OSError) else error)
+        if isinstance(error, CycloptsError):
+            refused += f" See {' '.join(['maladist', *(error.command_chain or ())])} --help."
         # soft_wrap: one error is one line, whatever the width of the terminal, so that programs can read it.
         say(f"maladist: {refused}", err, style="red")
         for note in getattr(error, "__notes__", ()):

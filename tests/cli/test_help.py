@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from cyclopts import App
 
-from maladist.cli.app import app
+from maladist.cli.app import app, main
 from maladist.cli.help import EXAMPLES, VERBS
 
 
@@ -92,3 +92,20 @@ def test_bash_completes_commands_and_options(tmp_path: Path) -> None:
 
     assert complete("maladist", "pre") == {"predict"}
     assert {"--report", "--resume"} <= complete("maladist", "predict", "--re")
+
+
+@pytest.mark.parametrize(
+    ("words", "help_of"),
+    [
+        (["predict"], "maladist predict"),
+        (["sample", "crystal", "Be"], "maladist sample crystal"),
+        (["md", "be.extxyz", "--steps", "many"], "maladist md"),
+        (["pred"], "maladist"),
+    ],
+)
+def test_what_is_wrong_with_the_words_points_to_the_help_of_their_command(
+    words: list[str], help_of: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("maladist: ") and said.endswith(f" See {help_of} --help.\n") and said.count("\n") == 1
