@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from pathlib import Path
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -58,8 +59,17 @@ def main(arguments: list[str] | None = None) -> int:
             say(f"  {note}", err)
         status = 2
     except KeyboardInterrupt as stopped:
-        said, status = what_is_kept(stopped, tokens[0] if tokens else "")
+        said, status = what_is_kept(stopped, tokens[0] if tokens else "", _output(tokens))
         say(f"maladist: {said}", err)
     else:
         status = 0
     return status
+
+
+def _output(tokens: list[str]) -> Path | None:
+    """What a command makes, where it says so by ``--output``."""
+    try:
+        _, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
+    except CycloptsError:  # it was stopped before it had been read
+        return None
+    return bound.arguments.get("output")

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
@@ -62,8 +63,18 @@ def stopped_by_signals() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def what_is_kept(stopped: KeyboardInterrupt, command: str) -> tuple[str, int]:
-    """The line to say, and the exit status: 128 and the signal's number, as a shell has it."""
+def what_is_kept(stopped: KeyboardInterrupt, command: str, output: Path | None = None) -> tuple[str, int]:
+    """The line to say, and the exit status: 128 and the signal's number, as a shell has it.
+
+    Parameters
+    ----------
+    output
+        What the command makes; where it is not there yet, nothing is kept.
+    """
     number = stopped.number if isinstance(stopped, Stopped) else signal.SIGINT
+    kept = _KEPT.get(command, "")
+    # The frames of `sample md` come before its output, in a file beside it.
+    if kept and command != "sample" and output is not None and not output.exists():
+        kept = f"{output} was not begun yet: the same command begins it"
     by = f" by {stopped}" if isinstance(stopped, Stopped) else ""
-    return f"stopped{by}; {_KEPT[command]}" if command in _KEPT else f"stopped{by}", 128 + number
+    return f"stopped{by}; {kept}" if kept else f"stopped{by}", 128 + number

@@ -64,3 +64,23 @@ def test_a_signal_ends_every_verb_with_its_status(
     assert capsys.readouterr().err.startswith("maladist: stopped")
     assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)] == before
     assert logging.getLogger("distributed").isEnabledFor(logging.CRITICAL)
+
+
+@pytest.mark.parametrize(("there", "words"), [(False, "was not begun yet"), (True, "finished blocks are kept")])
+def test_a_command_that_is_stopped_looks_for_what_it_was_to_make(
+    there: bool, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "a.zarr"
+    if there:
+        store.mkdir()
+    monkeypatch.setattr("cyclopts.App.__call__", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+    assert main(["predict", "be.extxyz", "--model", "be.maladist", "--output", str(store)]) == 143
+    assert words in capsys.readouterr().err
+
+
+def test_a_command_that_is_stopped_before_its_words_are_read_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cyclopts.App.__call__", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+    assert main(["predict"]) == 143
+    assert capsys.readouterr().err.startswith("maladist: stopped by SIGTERM; ")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -70,3 +71,12 @@ def test_in_another_thread_no_handler_is_set_and_none_is_missed() -> None:
 def test_a_command_that_keeps_nothing_says_only_that_it_stopped() -> None:
     assert what_is_kept(KeyboardInterrupt(), "info") == ("stopped", 130)
     assert what_is_kept(Stopped(signal.SIGTERM), "info") == ("stopped by SIGTERM", 143)
+
+
+def test_nothing_is_said_to_be_kept_of_what_was_not_begun(tmp_path: Path) -> None:
+    store = tmp_path / "run.zarr"
+    said, _ = what_is_kept(KeyboardInterrupt(), "predict", store)
+    assert said == f"stopped; {store} was not begun yet: the same command begins it"
+    store.mkdir()
+    assert "finished blocks are kept" in what_is_kept(KeyboardInterrupt(), "predict", store)[0]
+    assert ".md.traj" in what_is_kept(KeyboardInterrupt(), "sample", tmp_path / "frames.extxyz")[0]
