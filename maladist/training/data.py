@@ -77,13 +77,14 @@ def find_data(config: TrainConfig) -> TrainingData:
     broad = (wide_note(s.energies, s.temperature) for s in train)
     if said := next(filter(None, broad), ""):
         notes.append(said)
-    if said := note_of_sizes((s.system.n_atoms, s.dos) for s in train if s.dos is not None):
-        notes.append(said)
     if said := told_apart(spec, symbols):
         notes.append(said)
     energy_zero = _energy_zero(config, train, symbols, notes)
     if energy_zero:
         train, validation = _on_local_energies(energy_zero, train, validation)
+    # As they are learnt: cells of other volumes have other zeros of energy, which are no fault.
+    if said := note_of_sizes((s.system.n_atoms, s.dos) for s in train if s.dos is not None):
+        notes.append(said)
     for snapshot in train:
         if (n := number_of_points(data.points, snapshot.system.grid.n_points)) < config.batch.points:
             raise InputError("batch.points", f"{config.batch.points}", f"at most {n}, the points of {snapshot.name}")

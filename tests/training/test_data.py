@@ -60,6 +60,17 @@ def test_sizes_whose_densities_of_states_disagree_are_told_of(
     assert any("k-points" in note for note in find_data(config).notes)
 
 
+def test_sizes_are_compared_without_their_cells_zeros_of_energy(
+    small_data_set: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[Any] = []
+    monkeypatch.setattr("maladist.training.data.note_of_sizes", lambda cells: compared.extend(cells) or "")
+    plain, local = (find_data(TrainConfig.of(config_of(small_data_set, **z))) for z in ({}, {"energy_zero": {"Be": 9}}))
+    assert not np.array_equal(plain.train[0].dos, local.train[0].dos)
+    for (_, dos), snapshot in zip(compared, [*plain.train, *local.train], strict=True):
+        assert np.array_equal(dos, snapshot.dos)
+
+
 def test_weights_that_are_alike_are_told_of(two_elements: Path) -> None:
     descriptor = {"family": "bispectrum", "twojmax": 2, "cutoff": 3.5, "weights": {"Al": 2.0, "Be": 2.0}}
     found = find_data(TrainConfig.of(config_of(two_elements, descriptor=descriptor)))
