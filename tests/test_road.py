@@ -15,7 +15,7 @@ from distributed import Client
 
 from maladist import TrainConfig
 from maladist.cli.app import main
-from maladist.io.stores import open_dataset
+from maladist.io.opening import open_dataset
 from maladist.io.yaml import parse_yaml
 
 PAGE = (Path(__file__).parent.parent / "notebooks" / "own_material.md").read_text()

@@ -18,7 +18,7 @@ from maladist.cli.output import check_files, write_json
 from maladist.cli.streams import err, out, say
 from maladist.elements import Functional
 from maladist.errors import InputError
-from maladist.io.stores import check_target
+from maladist.io.appearing import check_target
 from maladist.io.targets import check_folder
 from maladist.parallel.progress import Observer
 from maladist.physics.fermi import CorrectionMode

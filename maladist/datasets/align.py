@@ -24,6 +24,7 @@ from maladist.errors import EnergyWindowError, InputError, StoreError
 from maladist.grid import Block, EnergyGrid
 from maladist.io import datasets, stores
 from maladist.io.appearing import appearing
+from maladist.io.opening import open_dataset
 from maladist.io.stores import OnDisk
 from maladist.io.targets import check_place
 from maladist.parallel import waves
@@ -135,7 +136,7 @@ def align(
 
 
 def _open(group: Path, reference: Reference, threshold: float) -> _Snapshot:
-    dataset = stores.open_dataset(group)
+    dataset = open_dataset(group)
     schema.validate(dataset, ("ldos", "dos", "energy"), str(group))
     energies = schema.energy_grid_of(dataset)
     if reference == "fermi":

@@ -28,7 +28,8 @@ from maladist.errors import (
     PhysicsError,
 )
 from maladist.grid import EnergyGrid
-from maladist.io import datasets, stores
+from maladist.io import datasets
+from maladist.io.opening import open_dataset
 from maladist.io.qe.upf import elements_of
 from maladist.parallel.progress import Finished, Observer, Silent
 from maladist.physics.broadening import wide_note
@@ -156,7 +157,7 @@ def _densities_of_states(groups: Sequence[Path], checked: Sequence[Checked]) -> 
     """Number of atoms and D(ε) of the snapshots that could be checked, on the energies of the first of them."""
     known = [(group, one.energies) for group, one in zip(groups, checked, strict=True) if one.energies is not None]
     for group, energies in known:
-        dataset = stores.open_dataset(group)
+        dataset = open_dataset(group)
         if energies == known[0][1] and "dos" in dataset:
             yield dataset.sizes["atom"], dataset["dos"].values
 
@@ -174,7 +175,7 @@ def _check_or_say_why(
 
 
 def _check(group: Path, elements: Mapping[str, Element] | None, tolerances: Tolerances, client: Client) -> Checked:
-    dataset, reference = stores.open_dataset(group), datasets.read_reference(group)
+    dataset, reference = open_dataset(group), datasets.read_reference(group)
     energies, terms = schema.energy_grid_of(dataset), datasets.reference_terms(reference)
     # Both where the kernel is known: the table shows what the correction is worth.
     modes = ["off"] if energies.variance is None else ["off", "on"]

@@ -24,6 +24,7 @@ from maladist.grid import Block, Grid
 from maladist.io import datasets, stores
 from maladist.io.fields import cube, openpmd, raw, xsf
 from maladist.io.mala import data as mala_data
+from maladist.io.opening import open_dataset
 from maladist.io.targets import check_folder, explained, whole
 from maladist.parallel import waves
 from maladist.parallel.progress import Observer, Silent, advance
@@ -73,7 +74,7 @@ def export(
     if to not in get_args(Format):
         raise InputError("to", repr(to), "cube, xsf, npy or h5", "For .bp give h5 and then openpmd-pipe.")
     group, folder = Path(group).resolve(), Path(folder).resolve()
-    dataset = stores.open_dataset(group)
+    dataset = open_dataset(group)
     fields = [
         n for n in ("ldos", "density", "descriptors") if n in dataset and (to in ("npy", "h5") or n != "descriptors")
     ]
@@ -186,7 +187,7 @@ def _with_positions(values: AnyArray, field: str, grid: Grid, block: Block) -> A
 def write_text(group: str, field: str, paths: Sequence[str], first: int, to: str) -> None:
     """Write consecutive levels of the LDOS, or the density, to cube or xsf files, reading each slab once."""
     # Opened on the worker: a dataset of many levels is more to send than its path.
-    dataset = stores.open_dataset(group)
+    dataset = open_dataset(group)
     grid, atoms = schema.grid_of(dataset), schema.atoms_of(dataset)
     module = cube if to == "cube" else xsf
     axis = 0 if to == "cube" else 2

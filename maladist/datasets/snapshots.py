@@ -19,6 +19,7 @@ from maladist.descriptors import Spec, spec_from_dict
 from maladist.errors import EnergyWindowError, InputError, StoreError
 from maladist.grid import NO_ENERGIES, EnergyGrid
 from maladist.io import datasets, stores
+from maladist.io.opening import open_dataset
 from maladist.learning.loss import Sensitivity
 from maladist.physics.energy_zero import resampling, zero_of_energy
 from maladist.physics.fermi import fermi_states
@@ -159,7 +160,7 @@ class Snapshot:
         StoreError
             The group is unfinished or breaks the data contract.
         """
-        dataset = stores.open_dataset(group)
+        dataset = open_dataset(group)
         schema.validate(dataset, ("ldos", "energy", "position", "number", "cell"), str(group))
         spec, reference = dataset.attrs.get("descriptor_spec"), datasets.read_reference(group)
         return cls(

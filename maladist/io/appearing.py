@@ -13,10 +13,45 @@ from typing import Final
 from maladist.errors import OutputError, StoreError
 from maladist.io import ownership
 from maladist.io.chunks import WORK
+from maladist.io.digests import DIGESTS
 from maladist.io.ownership import Claim, new_claim
-from maladist.io.targets import explained
+from maladist.io.targets import check_place, explained
+from maladist.schema import SCALARS, VARIABLES
 
 _MADE: Final = re.compile(r"\.(.+)\.[0-9a-f]{32}\.(new|removed)")  # on the way in or out; see `create`
+
+
+def check_target(path: str | Path, overwrite: bool) -> Path:
+    """Refuse a result path that exists, unless it is a zarr store that may be overwritten.
+
+    Raises
+    ------
+    StoreError
+        The path exists and may not be, or must not be, replaced; or another run is writing into it.
+    OutputError
+        Its folder does not exist or cannot be written.
+    """
+    path = Path(path)
+    check_place(path)
+    if not path.exists():
+        return path
+    # Asked before the flag: who may overwrite results may not take a store from a run that is at work.
+    ownership.refuse_living(path, WORK)
+    if not overwrite:
+        raise StoreError("output", f"{path} exists", "a new store", "Give --overwrite (overwrite=True) to replace it.")
+    if not _is_store(path):
+        came = f"{path} exists and is not a zarr store"
+        raise StoreError("output", came, "a zarr store or a new path", "It is left as it is.")
+    return path
+
+
+def _is_store(path: Path) -> bool:
+    """Whether a path is a store, or what a removal that was interrupted has left of one."""
+    if not path.is_dir() or (path / "zarr.json").exists():
+        return path.is_dir()
+    # A removal takes the metadata first: what is left has only folders of names that we give.
+    parts = {WORK, DIGESTS, "run", "reference", *VARIABLES, *SCALARS}
+    return all(p.is_dir() and p.name.removesuffix("_std") in parts for p in path.iterdir())
 
 
 @contextmanager

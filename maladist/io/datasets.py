@@ -22,6 +22,7 @@ from maladist.errors import StoreError
 from maladist.io import stores
 from maladist.io.appearing import appearing
 from maladist.io.chunks import ChunkStore, refuse_format_2
+from maladist.io.opening import open_dataset
 from maladist.io.qe.run import DFTRun
 from maladist.io.stores import OnDisk
 from maladist.io.targets import check_place
@@ -58,7 +59,7 @@ def proposed(path: Path) -> dict[str, Any]:
         return {}
     kept = dict(stores.attributes(path).get("proposed", {}))
     if "energies" not in kept and (groups := _finished(path)):
-        dataset = stores.open_dataset(groups[0], need=("energy", "temperature_K"))
+        dataset = open_dataset(groups[0], need=("energy", "temperature_K"))
         grid = schema.energy_grid_of(dataset)
         values = {"origin": grid.origin, "spacing": grid.spacing, "levels": grid.levels, "broadening": grid.width}
         kept["energies"] = {**values, "temperature": float(dataset.attrs["temperature_K"])}
@@ -74,7 +75,7 @@ def keep_proposed(path: Path, values: Mapping[str, Any]) -> None:
 def cells(path: Path) -> Iterator[ase.Atoms]:
     """Atoms of the finished snapshots of a data set, one by one; none where there is no data set."""
     for group in _finished(path) if (path / SNAPSHOTS).is_dir() else ():
-        yield schema.atoms_of(stores.open_dataset(group, need=("position", "number", "cell")))
+        yield schema.atoms_of(open_dataset(group, need=("position", "number", "cell")))
 
 
 def snapshot_path(path: Path, name: str) -> Path:
@@ -165,7 +166,7 @@ def read_reference(group: Path) -> xr.Dataset | None:
     refuse_format_2(group / REFERENCE)
     if not (group / REFERENCE / "zarr.json").is_file():
         return None
-    return stores.open_dataset(group / REFERENCE, need=None).load()
+    return open_dataset(group / REFERENCE, need=None).load()
 
 
 def read_forces(group: Path) -> Array | None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from maladist.errors import InputError
 from maladist.io.digests import read_digests
 from maladist.io.model_file import load_model
+from maladist.io.opening import open_dataset
 from maladist.io.paths import plain_file
 from maladist.io.shipped import shipped_models
-from maladist.io.stores import open_dataset
 from maladist.learning.about import model_rows
 from maladist.learning.model import LDOSModel
 

@@ -1,36 +1,32 @@
-"""Zarr stores: made whole by the run that owns them, written by regions, sealed when finished, opened by one reader.
+"""Zarr stores: made whole by the run that owns them, written and read by regions, sealed when finished.
 
 A template is made first, whole, with attribute ``complete`` false; blocks then write their own regions. A chunk belongs
 to one block, a chunk is written to a temporary name and renamed, so that a block is there whole or not at all. What
 `create` returns is a claim: a path that knows its owner. Writing through it is refused when the store has become
-another run's (`maladist.io.ownership`), and reading tells what is lost or garbled (`maladist.io.chunks`).
+another run's (`maladist.io.ownership`), and reading tells what is lost or garbled (`maladist.io.chunks`). A whole store
+is opened by `maladist.io.opening`.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, overload
 
 import numpy as np
-import xarray as xr
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from maladist import schema
 from maladist.arrays import AnyArray
-from maladist.attributes import check_attributes
-from maladist.errors import StoreError
 from maladist.io import ownership
-from maladist.io.appearing import appearing, remove
-from maladist.io.chunks import WORK, ChunkStore, reading, refuse_format_2
+from maladist.io.appearing import appearing, check_target, remove
+from maladist.io.chunks import WORK, ChunkStore, reading
 from maladist.io.digests import DIGESTS, digests_of, node_type, read_digests
 from maladist.io.memory import Memory
 from maladist.io.ownership import Claim
-from maladist.io.targets import check_place
 from maladist.schema import VARIABLES
 
 OnDisk = str | Path | Claim
@@ -49,40 +45,6 @@ class ArrayTemplate:
     dims: tuple[str, ...]
     dtype: str = "float64"
     units: str = "1"
-
-
-def check_target(path: str | Path, overwrite: bool, name: str = "output") -> Path:
-    """Refuse a result path that exists, unless it is a zarr store that may be overwritten.
-
-    Raises
-    ------
-    StoreError
-        The path exists and may not be, or must not be, replaced; or another run is writing into it.
-    OutputError
-        Its folder does not exist or cannot be written.
-    """
-    path = Path(path)
-    check_place(path, name)
-    if not path.exists():
-        return path
-    # Asked before the flag: who may overwrite results may not take a store from a run that is at work.
-    ownership.refuse_living(path, WORK)
-    if not overwrite:
-        raise StoreError(name, f"{path} exists", "a new store", "Give --overwrite (overwrite=True) to replace it.")
-    if not _is_store(path):
-        raise StoreError(
-            name, f"{path} exists and is not a zarr store", "a zarr store or a new path", "It is left as it is."
-        )
-    return path
-
-
-def _is_store(path: Path) -> bool:
-    """Whether a path is a store, or what a removal that was interrupted has left of one."""
-    if not path.is_dir() or (path / "zarr.json").exists():
-        return path.is_dir()
-    # A removal takes the metadata first: what is left has only folders of names that we give.
-    parts = {WORK, DIGESTS, "run", "reference", *VARIABLES, *schema.SCALARS}
-    return all(p.is_dir() and p.name.removesuffix("_std") in parts for p in path.iterdir())
 
 
 @overload
@@ -307,70 +269,3 @@ def is_complete(path: OnDisk) -> bool:
         It is there and cannot be read.
     """
     return (Path(path) / "zarr.json").is_file() and attributes(path).get("complete") is True
-
-
-def open_dataset(
-    path: Where,
-    chunks: Mapping[str, int] | None = None,
-    *,
-    need: Iterable[str] | None = (),
-    unfinished: bool = False,
-) -> xr.Dataset:
-    """Open a store, or a group of it such as ``DATA.zarr/snapshots/NAME``, lazily, and hold it against the contract.
-
-    What is small is read now, and held against its digest; the chunks of the rest are held against their checksums as
-    they are read. A store without digests, as earlier versions wrote them and other programs do, is held against the
-    contract only.
-
-    Parameters
-    ----------
-    path
-        Folder of a zarr store or group.
-    chunks
-        Dask chunks by dim; None for lazy numpy-backed variables, {} for the chunks on disk.
-    need
-        Variables and attributes that must be there; None for a group with names of its own.
-    unfinished
-        Whether a store that a run has left unfinished may be opened.
-
-    Raises
-    ------
-    StoreError
-        No such folder, no zarr store, one that is unfinished, has lost something or breaks the contract.
-    """
-    if isinstance(path, Memory):
-        return path.dataset()
-    path = Path(path)
-    if not path.exists():
-        raise StoreError("store", f"{path} does not exist", "a zarr store")
-    with reading(path):
-        refuse_format_2(path)
-        # One that has lost its own zarr.json still has those of its arrays, and is told of as damaged.
-        if path.is_dir() and not any(path.glob("zarr.json")) and not any(path.glob("*/zarr.json")):
-            raise StoreError("store", f"{path} is a folder with other files", "a zarr store, as predict and dft make")
-        digests = read_digests(path)
-        store = ChunkStore(path, read_only=True, sealed=frozenset(digests.arrays))
-        dataset = xr.open_zarr(
-            store, chunks=None if chunks is None else dict(chunks), consolidated=False, zarr_format=3
-        )
-    # xarray keeps where data came from: `observe` must not overwrite what it reads.
-    dataset.encoding["source"] = str(path)
-    finished = dataset.attrs.get("complete") is not False
-    if not (finished or unfinished):
-        raise StoreError(
-            "store", f"{path} is unfinished", "a finished store", "Finish it with maladist predict --resume."
-        )
-    # Coordinates, scalars, D(ε): what all readers look at is checked once, at the opening.
-    small = [str(n) for n, v in dataset.variables.items() if v.nbytes <= schema.SMALL]
-    with reading(path):
-        digests.check(path, small)
-    for name in small:
-        with reading(path, name):
-            if chunks is None or "x" not in dataset[name].dims:
-                dataset[name].load(scheduler="synchronous")  # nothing that is worth a way to the workers
-            else:
-                read_region(path, name)  # for what it may say; fields stay with Dask
-    if need is not None and finished:
-        check_attributes(dataset.attrs, str(path))
-        schema.validate(dataset, need, str(path))
-    return dataset

@@ -19,6 +19,7 @@ from distributed import Client
 from maladist.cluster import client_or_local
 from maladist.errors import BlockError, InputError
 from maladist.io import stores
+from maladist.io.appearing import check_target
 from maladist.learning.model import LDOSModel
 from maladist.parallel.progress import Finished, Observer, Silent
 from maladist.prediction.options import Options
@@ -105,7 +106,7 @@ def predict_many(
     announce(sorted({note for one in ready for note in one.system.notes}), observer)
     told, observer = observer, observer or Silent()
     for path in paths:
-        stores.check_target(path, overwrite or resume, "output")
+        check_target(path, overwrite or resume)
     with client_or_local(client) as connected, ThreadPoolExecutor(at_once) as pool:
 
         def one(i: int) -> Prediction:

@@ -21,6 +21,8 @@ from maladist.arrays import AnyArray, Array
 from maladist.cluster import client_or_local
 from maladist.errors import InputError, StoreError
 from maladist.io import stores
+from maladist.io.appearing import check_target
+from maladist.io.opening import open_dataset
 from maladist.io.qe.upf import elements_of
 from maladist.io.stores import field_template
 from maladist.parallel.workers import Workers
@@ -88,7 +90,7 @@ def observe(
     began = time.perf_counter()
     dataset = _open(ldos)
     system = _system(dataset, _known(dataset, atoms, options), options)
-    path = temporary_store() if store is None else stores.check_target(Path(store).resolve(), overwrite)
+    path = temporary_store() if store is None else check_target(Path(store).resolve(), overwrite)
     # Before the old store is touched: it may be the very data that are to be read.
     _refuse_to_replace(path, ldos, dataset)
     with client_or_local(client) as connected:
@@ -98,7 +100,7 @@ def observe(
 
 def _open(ldos: xr.DataArray | xr.Dataset | str | Path) -> xr.Dataset:
     if isinstance(ldos, str | Path):
-        dataset = stores.open_dataset(ldos, chunks={})
+        dataset = open_dataset(ldos, chunks={})
         source = str(ldos)
     else:
         source = "ldos"

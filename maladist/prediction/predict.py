@@ -10,6 +10,7 @@ import ase
 from distributed import Client
 
 from maladist.io import stores
+from maladist.io.appearing import check_target
 from maladist.learning.model import LDOSModel
 from maladist.parallel.progress import Observer, Silent
 from maladist.prediction.options import Options
@@ -109,7 +110,7 @@ def predict(
     announce(ready.system.notes, observer)
     members = member_setups(ready) if spread else []
     path = temporary_store() if store is None else Path(store).resolve()
-    stores.check_target(path, overwrite or resume, "output")
+    check_target(path, overwrite or resume)
     with client_or_here(client, ready) as connected, naming_what_is_kept(path, connected, is_temporary(path)):
         apart = [temporary_store() for _ in members]
         try:

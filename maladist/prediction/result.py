@@ -17,8 +17,8 @@ from maladist import schema
 from maladist.arrays import Array
 from maladist.errors import DependencyError, InputError
 from maladist.grid import Grid
-from maladist.io import stores
 from maladist.io.memory import Memory
+from maladist.io.opening import open_dataset
 from maladist.io.targets import check_file, whole
 from maladist.physics.energies import TERMS, Energies
 from maladist.physics.forces import FORCE_TERMS
@@ -78,7 +78,7 @@ class Prediction:
             There is no such store, it is unfinished, or it lacks a density and energies.
         """
         # Opened lazily: a density of gigabytes is read only where it is asked for.
-        dataset = stores.open_dataset(store)
+        dataset = open_dataset(store)
         of_ldos = ("dos", "fermi_energy_eV") if "energy" in dataset or "dos" in dataset else ()
         schema.validate(dataset, ("density", *of_ldos, "position", "number"), str(store))
         return cls(dataset, store if isinstance(store, Memory) else Path(store))

@@ -18,6 +18,7 @@ import numpy as np
 from maladist import schema
 from maladist.errors import InputError
 from maladist.io import stores
+from maladist.io.opening import open_dataset
 from maladist.io.stores import ArrayTemplate
 from maladist.parallel import waves
 from maladist.parallel.here import Runner
@@ -67,7 +68,7 @@ def write_spread(client: Runner, path: stores.Where, members: Sequence[Path]) ->
         for i, at in enumerate(starts)
     )
     waves.in_order(client, spread_block, jobs, run_key="spread")
-    datasets = [stores.open_dataset(m) for m in members]
+    datasets = [open_dataset(m) for m in members]
     values = {}
     names = [n for n in ("dos", "forces", "stress", *schema.SCALARS) if n != "n_electrons" and n in datasets[0]]
     for name in names:

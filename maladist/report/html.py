@@ -15,8 +15,8 @@ from ase.units import GPa
 from maladist import schema
 from maladist.attributes import Attributes
 from maladist.errors import InputError, StoreError
-from maladist.io import stores
 from maladist.io.memory import Memory
+from maladist.io.opening import open_dataset
 from maladist.io.targets import check_file, write_whole
 from maladist.physics.energies import TERMS, TOTAL
 from maladist.prediction.provenance import versions
@@ -69,7 +69,7 @@ def report(store: Prediction | str | Path, path: str | Path | None = None, *, ov
 
 
 def _open(path: Path) -> Prediction:
-    dataset = stores.open_dataset(path)
+    dataset = open_dataset(path)
     if "density" not in dataset and "dos" not in dataset:
         there = ", ".join(map(str, dataset.data_vars)) or "nothing"
         raise StoreError(
@@ -239,7 +239,7 @@ def _tasks(store: Path | Memory) -> xr.Dataset | None:
     """When and where each block ran; None where the store does not tell."""
     if isinstance(store, Memory) or not (store / "run").is_dir():
         return None
-    tasks = stores.open_dataset(store / "run", need=None).load()
+    tasks = open_dataset(store / "run", need=None).load()
     return tasks if tasks.sizes.get("task", 0) else None
 
 

@@ -10,7 +10,7 @@ import pytest
 from maladist import BispectrumSpec
 from maladist.cli.convert import SourceFlags
 from maladist.datasets.convert.source import Source
-from maladist.io.stores import open_dataset
+from maladist.io.opening import open_dataset
 from tests.cli.conftest import Command, StandIn
 
 ONE, FOLDER = "maladist.datasets.convert.convert.convert", "maladist.datasets.convert.folder.convert_folder"

@@ -15,7 +15,7 @@ from maladist.datasets.check import Tolerances, check
 from maladist.errors import EnergyWindowError, InputError, StoreError
 from maladist.grid import EnergyGrid
 from maladist.io.datasets import read_reference, reference_terms, snapshot_path
-from maladist.io.stores import open_dataset
+from maladist.io.opening import open_dataset
 from maladist.testing import Listener
 from tests.conftest import changeable
 

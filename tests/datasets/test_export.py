@@ -14,7 +14,7 @@ from maladist.datasets.convert.convert import convert
 from maladist.datasets.convert.source import Source, array_shape
 from maladist.datasets.export import export
 from maladist.errors import InputError, OutputError
-from maladist.io.stores import open_dataset
+from maladist.io.opening import open_dataset
 from tests.conftest import Disk
 from tests.datasets.convert.conftest import own_source
 

@@ -17,6 +17,7 @@ from maladist import LDOSModel, evaluate, predict
 from maladist.arrays import Array
 from maladist.errors import InputError, PhysicsError
 from maladist.io import stores
+from maladist.io.opening import open_dataset
 from maladist.prediction.passes import Run
 from maladist.prediction.pilot import first_window
 from maladist.testing import Listener, be_atoms
@@ -143,7 +144,7 @@ def test_a_known_perturbation_gives_the_known_errors(
 ) -> None:
     """All energies 0.01 eV too high in the DFT, its LDOS scaled by 1.1 and its density by 1.02."""
     path = made(shift=0.01)
-    stored = stores.open_dataset(path)
+    stored = open_dataset(path)
     ldos, density = stored["ldos"].values, stored["density"].values
     stores.write_region(path, "ldos", (...,), 1.1 * ldos)
     stores.write_region(path, "density", (...,), 1.02 * density)
@@ -176,7 +177,7 @@ def test_errors_do_not_depend_on_the_blocks(
     made: Callable[..., Path], model: LDOSModel, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = made(shift=0.01)
-    stores.write_region(path, "ldos", (...,), 1.1 * stores.open_dataset(path)["ldos"].values)
+    stores.write_region(path, "ldos", (...,), 1.1 * open_dataset(path)["ldos"].values)
     stores.seal(path)
     (whole,) = evaluate(model, path, client=client, precision="float64")
     monkeypatch.setattr("maladist.evaluation.evaluate._POINTS", 200)

@@ -28,6 +28,7 @@ from maladist.io.fields import openpmd
 from maladist.io.fields.formats import check_belongs, field_format
 from maladist.io.mala.data import open_field
 from maladist.io.model_file import load_model, save_model
+from maladist.io.opening import open_dataset
 from maladist.io.qe.run import DFTRun
 from maladist.io.qe.upf import read_upf
 from maladist.io.samples import read_checkpoint, read_rows, write_checkpoint, write_rows
@@ -334,7 +335,7 @@ def _snapshot(folder: Path) -> Path:
 def _read_snapshot(group: Path) -> list[View]:
     """All that training, observing and evaluating take of a snapshot."""
     snapshot = Snapshot.read(group)
-    dataset = stores.open_dataset(group)
+    dataset = open_dataset(group)
     fields = {name: np.asarray(values) for name, values in dataset.variables.items()}
     terms = {f"terms.{name}": value for name, value in snapshot.terms.items()}
     return [{**{str(k): v for k, v in fields.items()}, **terms, "temperature": snapshot.temperature or 0.0}]

@@ -10,7 +10,7 @@ import pytest
 
 from maladist.errors import OutputError, StoreError
 from maladist.io import ownership, stores
-from maladist.io.appearing import appearing, remove, take_over
+from maladist.io.appearing import appearing, check_target, remove, take_over
 from maladist.io.chunks import WORK
 from maladist.io.ownership import Claim
 
@@ -131,3 +131,8 @@ def test_a_removal_that_is_interrupted_leaves_no_half_of_a_store_at_its_path(
     assert not path.exists() and len(list(tmp_path.iterdir())) == 1
     stores.create(path, {}, {})
     assert [p.name for p in tmp_path.iterdir()] == ["a.zarr"]
+
+
+def test_a_target_in_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="not a folder"):
+        check_target(tmp_path / "no" / "a.zarr", overwrite=False)

@@ -10,6 +10,7 @@ import pytest
 from maladist.errors import StoreError
 from maladist.io import stores
 from maladist.io.memory import Memory
+from maladist.io.opening import open_dataset
 from maladist.io.stores import ArrayTemplate, Where
 
 WORK = {"work/modes": ArrayTemplate((4, 2), (2, 2), ("x", "mode"))}
@@ -36,8 +37,8 @@ def _run(path: Where) -> Where:
 def test_a_store_in_memory_holds_what_one_on_a_disk_does(tmp_path: Path) -> None:
     memory = Memory()
     assert _run(memory) is memory
-    on_disk = stores.open_dataset(Path(str(_run(tmp_path / "a.zarr"))), need=None)
-    in_memory = stores.open_dataset(memory)
+    on_disk = open_dataset(Path(str(_run(tmp_path / "a.zarr"))), need=None)
+    in_memory = open_dataset(memory)
     assert in_memory.attrs == on_disk.attrs and in_memory.attrs["complete"] is True
     assert in_memory.identical(on_disk.load())
     assert str(memory) == "memory" and set(memory.arrays) == {"numbers", "mu", "run/block"}

@@ -16,7 +16,8 @@ import torch
 from maladist import schema
 from maladist.errors import EnergyWindowError
 from maladist.grid import EnergyGrid
-from maladist.io import datasets, stores
+from maladist.io import datasets
+from maladist.io.opening import open_dataset
 from maladist.io.qe.upf import read_pseudopotentials
 from maladist.physics import ldos
 from maladist.physics.energies import Energies, total_free_energy
@@ -57,7 +58,7 @@ class Case:
 def case(temperatures: Path, own_data: Path) -> Callable[[str], Case]:
     def read(name: str) -> Case:
         group = temperatures / "snapshots" / name
-        dataset = stores.open_dataset(group).load()
+        dataset = open_dataset(group).load()
         elements = sic_elements() if name.startswith("sic") else read_pseudopotentials(own_data / "pseudopotentials")
         system = complete(replace(schema.read_system(dataset, elements), correction=True))
         fields = (torch.from_numpy(dataset[n].values).double() for n in ("ldos", "density"))

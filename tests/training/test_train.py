@@ -18,6 +18,7 @@ from maladist.datasets.snapshots import Snapshot, find_snapshots
 from maladist.descriptors import BispectrumSpec
 from maladist.errors import BlockError, InputError, StoreError
 from maladist.io import stores
+from maladist.io.opening import open_dataset
 from maladist.neighbors import CellList
 from maladist.testing import Listener
 from maladist.training.metrics import EpochReport
@@ -79,14 +80,14 @@ def test_what_validation_says_is_what_predict_gives(small_data_set: Path, tmp_pa
     model = train(config, tmp_path / "out", client=client, observer=told)
     (errors,) = told.tasks[-1].validation.snapshots
     (snapshot,) = find_snapshots([str(small_data_set / "snapshots/valid-0")], "data")
-    atoms = maladist.schema.atoms_of(stores.open_dataset(snapshot.path))
+    atoms = maladist.schema.atoms_of(open_dataset(snapshot.path))
     found = maladist.predict(atoms, model, grid=snapshot.system.grid.shape, client=client)
     n, terms = len(atoms), snapshot.terms
     # Float32 networks in other batches, descriptors in other blocks: 1e-5 of energies of tens of eV.
     assert errors.band_energy == pytest.approx(1e3 * (found.energies.band - terms["band_energy_eV"]) / n, abs=0.5)
     total = 1e3 * (found.energies.total - terms["total_free_energy_eV"]) / n
     assert errors.total_energy == pytest.approx(total, abs=0.5)
-    dft = stores.open_dataset(snapshot.path)["density"].values
+    dft = open_dataset(snapshot.path)["density"].values
     assert errors.density == pytest.approx(np.abs(found.density.values - dft).mean() / dft.mean(), rel=1e-3)
 
 

@@ -16,8 +16,8 @@ from maladist.datasets.convert.convert import convert
 from maladist.datasets.convert.source import Source
 from maladist.errors import DataFileError, OutputError, StoreError
 from maladist.io.fields import openpmd
+from maladist.io.opening import open_dataset
 from maladist.io.qe.run import DFTRun
-from maladist.io.stores import open_dataset
 from maladist.parallel.workers import peak_memory
 from tests.conftest import Disk
 from tests.datasets.convert.conftest import GRID, own_source, run_of, write_text

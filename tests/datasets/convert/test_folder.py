@@ -16,7 +16,7 @@ from maladist.datasets.convert.folder import convert_folder
 from maladist.datasets.convert.source import Source
 from maladist.errors import DataFileError, InputError
 from maladist.io.mala.data import write_info
-from maladist.io.stores import open_dataset
+from maladist.io.opening import open_dataset
 from maladist.testing import Listener
 
 GRID = Grid([[2.3, 0, 0], [-1.1, 2.0, 0], [0.1, 0, 3.6]], (6, 5, 7))

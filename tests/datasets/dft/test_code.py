@@ -18,8 +18,8 @@ from maladist.datasets.dft.scratch import Scratch
 from maladist.datasets.dft.setup import DFTSetup
 from maladist.errors import DFTError, InputError
 from maladist.io.datasets import snapshot_path
+from maladist.io.opening import open_dataset
 from maladist.io.qe.run import DFTRun
-from maladist.io.stores import open_dataset
 from maladist.physics.broadening import broadened_dos
 from maladist.testing import Listener
 

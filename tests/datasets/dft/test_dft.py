@@ -21,7 +21,8 @@ from maladist.datasets.dft.dft import dft, run_snapshot
 from maladist.datasets.dft.espresso import Espresso
 from maladist.errors import AtomsError, DependencyError, InputError
 from maladist.io.datasets import open_data_set, read_reference, snapshot_path
-from maladist.io.stores import create, is_complete, open_dataset
+from maladist.io.opening import open_dataset
+from maladist.io.stores import create, is_complete
 from maladist.io.yaml import yaml_text
 
 qe = [

@@ -22,10 +22,10 @@ from maladist.datasets.dft.programs import ldos_of_pp
 from maladist.datasets.dft.scratch import Scratch
 from maladist.errors import DataFileError, DFTError, InputError
 from maladist.io.datasets import read_reference, snapshot_path
+from maladist.io.opening import open_dataset
 from maladist.io.qe.run import DFTRun
 from maladist.io.qe.upf import read_pseudopotentials
 from maladist.io.qe.xml import read_qe_xml
-from maladist.io.stores import open_dataset
 from maladist.io.yaml import yaml_text
 
 
