@@ -15,6 +15,7 @@ from maladist.errors import InputError
 from maladist.io.model_file import load_model
 from maladist.learning.model import LDOSModel
 from maladist.parallel.here import Runner
+from maladist.parallel.progress import Observer
 from maladist.prediction.options import Options, check_names
 from maladist.prediction.result import Prediction
 from maladist.prediction.stepper import Stepper
@@ -39,6 +40,8 @@ class Maladist(Calculator):
         A Dask client that is used for every calculation. Without one a small cell is computed in this process, as by
         `predict`, and nothing of it is written to a disk; with a larger one a local cluster starts and stays for the
         next calculations, until :meth:`close`, the end of a ``with`` block, or that of the process.
+    observer
+        Observer that is told what the user should know, once and not at every step; where None that is warned of.
     options
         The parameters of `maladist.predict` that say what is computed, and how: temperature, grid, chunks, backend, ...
 
@@ -58,14 +61,19 @@ class Maladist(Calculator):
     implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]
 
     def __init__(
-        self, model: LDOSModel | str | Path, *, client: Client | None = None, **options: Unpack[Options]
+        self,
+        model: LDOSModel | str | Path,
+        *,
+        client: Client | None = None,
+        observer: Observer | None = None,
+        **options: Unpack[Options],
     ) -> None:
         check_names(options)
         super().__init__()
         self.model = model if isinstance(model, LDOSModel) else load_model(model)  # read once, not at every step
         self.options = options
         self.prediction: Prediction | None = None
-        self._stepper = Stepper(self.model, client)
+        self._stepper = Stepper(self.model, client, observer)
 
     @property
     def client(self) -> Runner | None:

@@ -69,3 +69,15 @@ def test_a_calculator_of_its_own_computes_a_small_cell_in_this_process_and_lets_
         assert calculator.prediction is not None and isinstance(calculator.prediction.store, Memory)
     assert calculator.client is None and calculator.prediction is None
     assert atoms.get_potential_energy() != first  # what it has computed it still tells
+
+
+@pytest.mark.filterwarnings("always::UserWarning")
+def test_a_calculator_warns_once_and_not_at_every_step(recwarn: pytest.WarningsRecorder) -> None:
+    atoms = be_atoms()
+    with Maladist(tiny_model(), grid=(6, 6, 8)) as calculator:
+        atoms.calc = calculator
+        for by in (0.0, 0.1, 0.1):
+            atoms.positions[0, 0] += by
+            atoms.get_potential_energy()
+    said = [str(w.message).partition(":")[0] for w in recwarn]
+    assert said and len(set(said)) == len(said)

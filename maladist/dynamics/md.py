@@ -22,14 +22,13 @@ from distributed import Client
 from maladist.dynamics.folder import RunFolder, run_folder
 from maladist.dynamics.ready import prepare
 from maladist.dynamics.settings import MDSettings
-from maladist.dynamics.step import Step, check_novelty, observed, told_once
+from maladist.dynamics.step import Step, check_novelty, observed
 from maladist.dynamics.summary import MDSummary, summarise
 from maladist.dynamics.warm import Warm
 from maladist.errors import AtomsError
 from maladist.learning.model import LDOSModel
 from maladist.parallel.progress import Observer, Silent
 from maladist.prediction.options import Options
-from maladist.prediction.setup import announce
 from maladist.sampling.dynamics import thermal_momenta
 
 
@@ -85,8 +84,7 @@ def md(
         The folder cannot be written, or not any further; frames are kept.
     """
     prepared = prepare(atoms, model, options, cell_moves=settings.ensemble == "npt")
-    announce(prepared.notes, observer)
-    with prepared.calculator(client) as calculator:
+    with prepared.calculator(client, observer) as calculator:
         return propagate(atoms, calculator, output, settings, observer=observer, given=prepared.arguments)
 
 
@@ -113,7 +111,7 @@ def propagate(
         (observer or Silent()).stage("MD steps", settings.steps, first.step if first else 0)
         if first is not None:
             check_novelty(first, settings.stop_novelty)
-        for step in told_once(_steps(start, calculator, folder, settings), observer):
+        for step in _steps(start, calculator, folder, settings):
             (observer or Silent()).advance(step)
             check_novelty(step, settings.stop_novelty)
     return summarise(output)

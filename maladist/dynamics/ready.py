@@ -14,8 +14,9 @@ from maladist.errors import InputError
 from maladist.io.model_file import load_model
 from maladist.io.shipped import shipped_models
 from maladist.learning.model import LDOSModel
+from maladist.parallel.progress import Observer
 from maladist.prediction.options import Options
-from maladist.prediction.setup import setup
+from maladist.prediction.setup import announce, setup
 
 UNLEARNT: Final = "the cell follows the model's stress, which no training has learnt: hold it against DFT first"
 
@@ -41,9 +42,10 @@ class Ready:
     arguments: dict[str, object]
     notes: tuple[str, ...]
 
-    def calculator(self, client: Client | None) -> Maladist:
-        """Calculator of the forces, to be closed."""
-        return Maladist(self.model, client=client, **self.options)
+    def calculator(self, client: Client | None, observer: Observer | None) -> Maladist:
+        """Calculator of the forces, to be closed; the observer is told what the user should know."""
+        announce(self.notes, observer)
+        return Maladist(self.model, client=client, observer=observer, **self.options)
 
 
 def prepare(atoms: ase.Atoms, model: LDOSModel | str | Path, options: Options, *, cell_moves: bool) -> Ready:

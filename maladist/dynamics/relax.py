@@ -20,13 +20,12 @@ from distributed import Client
 from maladist.dynamics.folder import RunFolder, run_folder, still
 from maladist.dynamics.ready import prepare
 from maladist.dynamics.settings import RELAX, RelaxSettings
-from maladist.dynamics.step import Step, check_novelty, observed, told_once
+from maladist.dynamics.step import Step, check_novelty, observed
 from maladist.errors import InputError
 from maladist.io.targets import whole
 from maladist.learning.model import LDOSModel
 from maladist.parallel.progress import Observer, Silent
 from maladist.prediction.options import Options
-from maladist.prediction.setup import announce
 
 RELAXED: Final = "relaxed.extxyz"
 _OPTIMIZERS: Final = {"bfgs": BFGS, "fire": FIRE}
@@ -106,8 +105,7 @@ def relax(
         The folder cannot be written, or not any further; frames are kept.
     """
     prepared = prepare(atoms, model, options, cell_moves=settings.cell != "fixed")
-    announce(prepared.notes, observer)
-    with prepared.calculator(client) as calculator:
+    with prepared.calculator(client, observer) as calculator:
         return minimise(atoms, calculator, output, settings, observer=observer, given=prepared.arguments)
 
 
@@ -137,7 +135,7 @@ def minimise(
         moving.calc = calculator
         first = folder.last_step
         (observer or Silent()).stage("relaxation steps", settings.steps, first.step if first else 0)
-        for step, found in told_once(_steps(moving, folder, settings), observer):
+        for step, found in _steps(moving, folder, settings):
             relaxed = found
             if first is None or step.step > first.step:
                 (observer or Silent()).advance(step)

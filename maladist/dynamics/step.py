@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Final, TypeVar
-from warnings import catch_warnings, simplefilter, warn
+from typing import Final
 
 import ase
 import numpy as np
@@ -15,8 +13,7 @@ from ase.calculators.calculator import Calculator
 
 from maladist.calculator import Maladist
 from maladist.errors import DomainError, InputError
-from maladist.parallel.progress import Finished, Observer
-from maladist.prediction.setup import announce
+from maladist.parallel.progress import Finished
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,28 +145,3 @@ def check_novelty(step: Step, limit: float | None) -> None:
     if step.largest_novelty > limit:
         came = f"novelty {step.largest_novelty:.3g} at step {step.step}"
         raise DomainError("stop_novelty", came, f"at most {limit:g}", "The model has left its training: see its card.")
-
-
-T = TypeVar("T")
-
-
-def told_once(steps: Iterator[T], observer: Observer | None) -> Iterator[T]:
-    """The same steps; what is warned of while they are computed is told to an observer once for each kind.
-
-    A calculator warns at every step, each time with other figures.
-    """
-    told: set[str] = set()
-    while True:
-        with catch_warnings(record=True) as caught:
-            simplefilter("always", UserWarning)
-            step = next(steps, None)
-        for warning in caught:
-            kind = re.sub(r"[\d.,]+", "", str(warning.message)).partition(":")[0]
-            if not issubclass(warning.category, UserWarning):
-                warn(warning.message, stacklevel=2)
-            elif kind not in told:
-                told.add(kind)
-                announce([str(warning.message)], observer)
-        if step is None:
-            return
-        yield step

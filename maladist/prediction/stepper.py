@@ -9,7 +9,9 @@ is the same.
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Unpack
@@ -21,7 +23,7 @@ from maladist.arrays import Array
 from maladist.io.memory import Memory
 from maladist.learning.model import LDOSModel
 from maladist.parallel.here import InProcess, Runner
-from maladist.parallel.progress import Silent
+from maladist.parallel.progress import Observer, Silent
 from maladist.prediction.options import Options
 from maladist.prediction.place import client_or_here, is_small
 from maladist.prediction.record import naming_what_is_kept
@@ -39,6 +41,9 @@ class Stepper:
         A model, or a path of a model file or of a zip that MALA wrote; read once.
     client
         A Dask client. Without one, as in `predict`, but what was started stays until `close`.
+    observer
+        Observer that is told what the user should know; where None that is warned of. What many steps have to say, each
+        with other figures, is told of the first of them; the ``notes`` of every prediction have all of it.
 
     Attributes
     ----------
@@ -49,9 +54,13 @@ class Stepper:
         it makes one of its own.
     """
 
-    def __init__(self, model: LDOSModel | str | Path, client: Client | None = None) -> None:
+    def __init__(
+        self, model: LDOSModel | str | Path, client: Client | None = None, observer: Observer | None = None
+    ) -> None:
         self.client: Runner | None = client
         self._model = model
+        self._observer = observer
+        self._told: set[str] = set()
         self._elements: object = None  # pseudopotentials that the model has been given
         self._own: AbstractContextManager[Runner] | None = None
         self.window: Array | None = None
@@ -69,7 +78,7 @@ class Stepper:
             options["pseudopotentials"] = None
         ready = setup(atoms, self._model, **options)
         self._model, self._elements = ready.given, elements
-        announce(ready.system.notes, None)
+        self._tell(ready.system.notes)
         client = self._connected(ready)
         if isinstance(client, InProcess):
             memory = Memory()
@@ -80,8 +89,15 @@ class Stepper:
             with naming_what_is_kept(path, client, temporary=True):
                 self.window = execute(ready, Target(path), client, Silent(), began=began, window=self.window)
             prediction = Prediction.open(path)
-        announce(later_notes(prediction, ready), None)
+        self._tell(later_notes(prediction, ready))
         return prediction
+
+    def _tell(self, notes: Sequence[str]) -> None:
+        for note in notes:
+            kind = re.sub(r"[\d.,]+", "", note).partition(":")[0]
+            if kind not in self._told:
+                self._told.add(kind)
+                announce([note], self._observer)
 
     def _connected(self, ready: Setup) -> Runner:
         if isinstance(self.client, InProcess) and not is_small(ready):

@@ -23,7 +23,7 @@ from maladist.prediction import place
 from maladist.prediction.options import Options
 from maladist.prediction.result import Prediction
 from maladist.prediction.stepper import Stepper
-from maladist.testing import assert_identical, be_atoms, tiny_model, with_density_channel
+from maladist.testing import Listener, assert_identical, be_atoms, tiny_model, with_density_channel
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 # In float64: the projections of float32 on other modes are others by its rounding.
@@ -134,3 +134,22 @@ def test_files_are_read_once_and_not_at_every_step(own_data: Path, tmp_path: Pat
     with pytest.raises(InputError, match="others: cannot be read"):
         steps.predict(moved(0.0), pseudopotentials=tmp_path / "others", **OPTIONS)
     steps.close()
+
+
+@pytest.mark.filterwarnings("always::UserWarning")
+def test_what_every_step_has_to_say_is_told_once_whatever_its_figures(
+    model: LDOSModel, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    found = iter([["holds 15.9 electrons, not 16: scaled"], ["holds 16.1 electrons, not 16: scaled", "another"]] * 2)
+    monkeypatch.setattr("maladist.prediction.stepper.later_notes", lambda *_: next(found))
+    once = ["holds 15.9 electrons, not 16: scaled", "another"]
+    observer = Listener()
+    for told in (observer, None):
+        recwarn.clear()
+        steps = Stepper(model, observer=told)
+        for by in (0.0, 0.01):
+            steps.predict(moved(by), **OPTIONS)
+        steps.close()
+        notes = [str(w.message) for w in recwarn] if told is None else observer.notes
+        assert len(set(notes)) == len(notes) and notes[-2:] == once
+        assert told is None or not recwarn.list
