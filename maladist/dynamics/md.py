@@ -22,12 +22,12 @@ from distributed import Client
 from maladist.dynamics.folder import RunFolder, run_folder
 from maladist.dynamics.ready import prepare
 from maladist.dynamics.settings import MDSettings
-from maladist.dynamics.step import Step, check_novelty, observed
+from maladist.dynamics.step import Progress, Step, check_novelty, observed
 from maladist.dynamics.summary import MDSummary, summarise
 from maladist.dynamics.warm import Warm
 from maladist.errors import AtomsError
 from maladist.learning.model import LDOSModel
-from maladist.parallel.progress import Observer, Silent
+from maladist.parallel.progress import Observer
 from maladist.prediction.options import Options
 from maladist.sampling.dynamics import thermal_momenta
 
@@ -108,11 +108,11 @@ def propagate(
     arguments = {"verb": "md", "atoms": _hash(start), **settings.arguments(), **(given or {})}
     with run_folder(output, arguments) as folder:
         first = folder.last_step
-        (observer or Silent()).stage("MD steps", settings.steps, first.step if first else 0)
+        progress = Progress(observer, "MD steps", settings.steps, first)
         if first is not None:
             check_novelty(first, settings.stop_novelty)
         for step in _steps(start, calculator, folder, settings):
-            (observer or Silent()).advance(step)
+            progress.advance(step)
             check_novelty(step, settings.stop_novelty)
     return summarise(output)
 

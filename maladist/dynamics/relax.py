@@ -20,11 +20,11 @@ from distributed import Client
 from maladist.dynamics.folder import RunFolder, run_folder, still
 from maladist.dynamics.ready import prepare
 from maladist.dynamics.settings import RELAX, RelaxSettings
-from maladist.dynamics.step import Step, check_novelty, observed
+from maladist.dynamics.step import Progress, Step, check_novelty, observed
 from maladist.errors import InputError
 from maladist.io.targets import whole
 from maladist.learning.model import LDOSModel
-from maladist.parallel.progress import Observer, Silent
+from maladist.parallel.progress import Observer
 from maladist.prediction.options import Options
 
 RELAXED: Final = "relaxed.extxyz"
@@ -134,11 +134,11 @@ def minimise(
         moving.info = {}
         moving.calc = calculator
         first = folder.last_step
-        (observer or Silent()).stage("relaxation steps", settings.steps, first.step if first else 0)
+        progress = Progress(observer, "relaxation steps", settings.steps, first)
         for step, found in _steps(moving, folder, settings):
             relaxed = found
             if first is None or step.step > first.step:
-                (observer or Silent()).advance(step)
+                progress.advance(step)
             check_novelty(step, settings.stop_novelty)
         if not relaxed:
             came = f"a largest force of {step.largest_force_eV_per_A:.3g} eV/Å at step {step.step}"

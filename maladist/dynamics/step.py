@@ -13,7 +13,7 @@ from ase.calculators.calculator import Calculator
 
 from maladist.calculator import Maladist
 from maladist.errors import DomainError, InputError
-from maladist.parallel.progress import Finished
+from maladist.parallel.progress import Finished, Observer, Silent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,3 +145,30 @@ def check_novelty(step: Step, limit: float | None) -> None:
     if step.largest_novelty > limit:
         came = f"novelty {step.largest_novelty:.3g} at step {step.step}"
         raise DomainError("stop_novelty", came, f"at most {limit:g}", "The model has left its training: see its card.")
+
+
+class Progress:
+    """Tells an observer of a run's steps; step 0, the atoms as they came, is a stage before them.
+
+    Parameters
+    ----------
+    observer
+        Who is told.
+    stage, total
+        Name and number of the steps.
+    last
+        Last step of an earlier run; None where there was none.
+    """
+
+    def __init__(self, observer: Observer | None, stage: str, total: int, last: Step | None) -> None:
+        self._observer, self._steps = observer or Silent(), (stage, total)
+        if last is None:
+            self._observer.stage("step 0", 1)
+        else:
+            self._observer.stage(*self._steps, last.step)
+
+    def advance(self, step: Step) -> None:
+        """Tell of a step that is finished."""
+        self._observer.advance(step)
+        if step.step == 0:
+            self._observer.stage(*self._steps)

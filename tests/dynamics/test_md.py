@@ -113,7 +113,8 @@ def test_a_model_conserves_its_energy_and_its_run_goes_on(client: Client, tmp_pa
     run("1", 2, 0.2)
     run("1", 6, 0.2)
     run("2", 3, 0.4)
-    assert observer.stages == [("MD steps", 2, 0), ("MD steps", 6, 2), ("MD steps", 3, 0)]
+    new = ("step 0", 1, 0)  # the atoms as they came are none of the steps
+    assert observer.stages == [new, ("MD steps", 2, 0), ("MD steps", 6, 2), new, ("MD steps", 3, 0)]
     assert [task.step for task in observer.tasks] == [*range(7), *range(4)]
     assert len(observer.notes) == 3 * len(set(observer.notes))  # each run says once what its steps all say
     fine, coarse = read_table(tmp_path / "1"), read_table(tmp_path / "2")
