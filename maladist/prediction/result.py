@@ -277,8 +277,15 @@ class Prediction:
 
     def __str__(self) -> str:
         head = f"{self.dataset.sizes['atom']} atoms, grid {'×'.join(map(str, self.grid.shape))}"
-        tables = [f"{self.at(t).level()}\n{self.at(t).energies}" for t in self.temperatures]
-        return "\n".join([head, *tables])
+        return "\n".join([head, *(self.at(t)._told() for t in self.temperatures)])
+
+    def _told(self) -> str:
+        """Level, energies and, where they were asked for, the size of the forces, at one temperature."""
+        lines = [self.level(), str(self.energies)]
+        if (forces := self.forces) is not None:
+            largest, net = np.linalg.norm(forces, axis=1).max(), np.linalg.norm(forces.sum(axis=0))
+            lines.append(f"largest force {largest:.4f} eV/Å, net force {net:.1e} eV/Å")
+        return "\n".join(lines)
 
     def level(self) -> str:
         """Temperature and Fermi level in a line."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 import xarray as xr
 from distributed import Client
 
-from maladist import Prediction, observe
+from maladist import Prediction, observe, predict
 from maladist.errors import OutputError
+from maladist.testing import be_atoms, tiny_model
 
 
 def test_netcdf_has_every_variable_and_attribute(
@@ -28,6 +30,20 @@ def test_netcdf_has_every_variable_and_attribute(
         assert set(back.attrs) == {k for k, v in found.dataset.attrs.items() if v is not None}
     with pytest.raises(OutputError, match="exists"):
         found.to_netcdf(tmp_path / "a.nc")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_prediction_with_forces_says_how_large_they_are() -> None:
+    temperatures = [1000.0, 2000.0]
+    found = predict(be_atoms(), tiny_model(), grid=(8, 8, 12), forces=True, temperature=temperatures)
+    told = [line for line in str(found).splitlines() if "force" in line]
+    for t, line in zip(temperatures, told, strict=True):
+        forces = found.at(t).forces
+        assert forces is not None
+        largest, net = (float(n) for n in re.findall(r"force (\S+) eV/Å", line))
+        assert largest == pytest.approx(max(np.hypot.reduce(forces, axis=1)), abs=1e-4)
+        assert net == pytest.approx(np.hypot.reduce(forces.sum(axis=0)), rel=0.06)  # one decimal
+    assert "force" not in str(predict(be_atoms(), tiny_model(), grid=(8, 8, 12)))
 
 
 def test_a_term_that_an_older_store_lacks_is_none_and_the_others_are_read(tmp_path: Path) -> None:
