@@ -12,7 +12,7 @@ What a task refuses (`InputError`, `OSError`) comes back as its answer: it is to
 Dask's workers, who print the traceback of every task that raises, have nothing to print.
 
 A worker runs as many tasks as it has threads, so a task begins with torch on one thread; one that has the worker to
-itself sets their number. Its process keeps the memory of freed arrays for the next ones.
+itself sets their number.
 
 Where there is no client but this process (`InProcess`), the same tasks run in its threads, with the same answers and
 errors; whether a run is worth a cluster is the caller's to say.
@@ -21,7 +21,6 @@ errors; whether a run is worth a cluster is the caller's to say.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
@@ -36,22 +35,16 @@ from distributed.client import FutureCancelledError
 
 from maladist.errors import BlockError, ClusterError, InputError, OutputError, StoreError
 from maladist.parallel.here import InProcess, Runner
-from maladist.parallel.workers import begin_task, end_task
+from maladist.parallel.task import in_a_task
+from maladist.parallel.watch import watched
 
 R = TypeVar("R")
 
 ATTEMPTS: Final = 2
 """How often a task whose workers died is put into the scheduler."""
 
-PATIENCE: Final = 600.0
-"""Seconds for which a run waits without a single worker; then it ends, and can be resumed."""
-
 LAST_TASKS: Final = 30.0
 """Seconds for which a run that failed waits for its other tasks; Dask cannot stop one that runs."""
-
-_log = logging.getLogger("maladist")
-
-_LOOK: Final = 5.0  # seconds without a result after which to see whether there are workers
 
 _serial = count()
 
@@ -112,7 +105,7 @@ def run(
     OutputError, StoreError
         A job met a full disk, or a store that is damaged or no longer the run's.
     ClusterError
-        The scheduler went away.
+        The scheduler went away, or for too long no worker could go on.
     """
     for _, result in _numbered(client, function, jobs, run_key, resources, priority, lambda _: None):
         yield result
@@ -164,7 +157,7 @@ def _numbered(
     # what is done about it.
     flying = as_completed([submit(*job) for job in islice(numbered, limit)], loop=client.loop, raise_errors=False)
     try:
-        for n, future in enumerate(_watched(flying, client), start=1):
+        for n, future in enumerate(watched(flying, client), start=1):
             number, job, attempt = under_way.pop(future.key)
             try:
                 answer = future.result()
@@ -242,48 +235,15 @@ class _Refused:
 
 
 def _attempt(function: Callable[..., R], *arguments: object) -> R | _Refused:
-    begin_task()
-    try:
-        return function(*arguments)
-    except (InputError, OSError) as error:
-        return _Refused(error, error.__traceback__)
-    finally:
-        end_task()
+    with in_a_task():
+        try:
+            return function(*arguments)
+        except (InputError, OSError) as error:
+            return _Refused(error, error.__traceback__)
 
 
 def _same(value: R) -> R:
     return value
-
-
-def _watched(flying: as_completed, client: Client) -> Iterator[Future]:
-    """Futures as they are completed; an error where there is no worker for too long to complete any."""
-    last = time.monotonic()  # when there was a result, or a worker
-    look, said = last + _LOOK, False
-    while not flying.is_empty():
-        if flying.has_ready():
-            yield next(flying)
-            last = time.monotonic()
-            look = last + _LOOK
-            continue
-        # `next` would wait without end; on its condition, with a timeout, there is time to look
-        # whether workers are left.
-        with flying.thread_condition:
-            flying.thread_condition.wait(timeout=0.1)
-        now = time.monotonic()
-        if now > look:
-            look = now + _LOOK
-            # Workers without results are at work on long tasks: only the time without any worker counts.
-            if client.nthreads():
-                last = now
-                if said:
-                    _log.warning("there is a worker again")
-                said = False
-            elif now - last > PATIENCE:
-                missing = f"no worker since {now - last:.0f} s"
-                raise ClusterError("cluster", missing, "workers that live as long as the run")
-            elif not said:
-                _log.warning("no worker is left; waiting up to %.0f s for one", PATIENCE)
-                said = True
 
 
 def _result(name: str, answer: R | _Refused) -> R:

@@ -26,6 +26,7 @@ from maladist.learning.model import LDOSModel
 from maladist.neighbors import LocalAtoms
 from maladist.numerics import Numerics
 from maladist.parallel.progress import Finished
+from maladist.parallel.task import in_batches
 from maladist.parallel.workers import peak_memory, worker_name
 from maladist.prediction.novelty import NOVELTY
 from maladist.prediction.record import MODES, REFERENCE, TALLY
@@ -136,6 +137,7 @@ def hidden_batches(
             rows = slice(at.stop, rows.stop)
 
 
+@in_batches()
 def compute_block(block: Block, atoms: LocalAtoms, blob: ModelBlob, work: Work) -> Report:
     """Compute a block and write its fields, then its tally, which is the record that it is done."""
     start, clock, numerics = time.time(), Clock(), work.numerics.here()
@@ -192,6 +194,7 @@ def time_ldos(points: Array, atoms: LocalAtoms, blob: ModelBlob, numerics: Numer
     return time.perf_counter() - start
 
 
+@in_batches()
 def mean_ldos(points: Array, atoms: LocalAtoms, blob: ModelBlob, numerics: Numerics) -> Array:
     """Mean LDOS of points, (levels,) float64: of points drawn at random, what a first μ comes from."""
     here = numerics.here()

@@ -22,6 +22,7 @@ from maladist.io import stores
 from maladist.learning.model import LDOSModel
 from maladist.neighbors import LocalAtoms
 from maladist.numerics import Numerics
+from maladist.parallel.task import in_batches
 from maladist.parallel.workers import peak_memory, worker_name
 from maladist.physics.forces import Cotangents, Derivatives
 from maladist.prediction.block import Clock, ModelBlob, Report, worker_model
@@ -43,6 +44,7 @@ class Share(NamedTuple):
     virial: Array
 
 
+@in_batches()
 def derivatives_of_points(
     points: Array,
     u: Array,

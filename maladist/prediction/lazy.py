@@ -23,7 +23,7 @@ from maladist.learning.model import LDOSModel
 from maladist.neighbors import CellList
 from maladist.numerics import Numerics
 from maladist.parallel.blocking import choose_block
-from maladist.parallel.workers import begin_task
+from maladist.parallel.task import in_a_task, in_batches
 from maladist.prediction.block import ModelBlob, worker_model
 from maladist.prediction.novelty import OUTSIDE, check_points
 from maladist.prediction.options import Chunks, NumericsOptions, check_chunks
@@ -154,8 +154,8 @@ def _one_block(
 ) -> Floats:
     at = block_info[None]["chunk-location"][:3]
     block = blocks[int(np.ravel_multi_index(at, blocks.counts))]
-    begin_task()
-    return np.asarray(function(blocks.grid, block, *shared)).reshape(*block.shape, -1)
+    with in_a_task():
+        return np.asarray(function(blocks.grid, block, *shared)).reshape(*block.shape, -1)
 
 
 def _descriptor_block(grid: Grid, block: Block, cell_list: CellList, spec: Spec, numerics: Numerics) -> Floats:
@@ -167,6 +167,7 @@ def _descriptor_block(grid: Grid, block: Block, cell_list: CellList, spec: Spec,
     return np.asarray(features.cpu().numpy())
 
 
+@in_batches()
 def _ldos_block(grid: Grid, block: Block, cell_list: CellList, blob: ModelBlob, numerics: Numerics) -> Floats:
     here, seen = numerics.here(), cell_list.near_block(grid, block)
     model = worker_model(blob, here)

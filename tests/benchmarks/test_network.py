@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import resource
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import ase.io
@@ -23,7 +24,15 @@ from maladist.learning.head import Reduction
 from maladist.learning.model import LDOSModel
 from maladist.learning.network import FeedForward
 from maladist.neighbors import CellList
-from maladist.parallel.workers import begin_task
+from maladist.parallel.task import in_a_task, in_batches
+
+
+@pytest.fixture(autouse=True)
+def task() -> Iterator[None]:
+    """One thread, memory at hand: as on a worker."""
+    with in_a_task(), in_batches():
+        yield
+
 
 pytestmark = [pytest.mark.timeout(3000), pytest.mark.filterwarnings("ignore")]
 
@@ -91,7 +100,6 @@ def test_a_point_of_the_ensemble_beside_layer_by_layer(
     benchmark: Any, model: LDOSModel, features: torch.Tensor
 ) -> None:
     """Processor time on one thread, the memory of arrays kept for both, turn by turn."""
-    begin_task()
     basis = torch.linalg.qr(torch.randn(model.energy_grid.levels, MODES, dtype=torch.float64))[0]
     exact = layer_by_layer(model.to(dtype=torch.float64), features.double(), basis)
     ways, best = {"layer by layer": layer_by_layer, "here": as_a_block_does}, {}
@@ -113,7 +121,6 @@ def test_a_point_of_the_ensemble_beside_layer_by_layer(
 
 def test_the_way_back_beside_torchs_own_products(benchmark: Any, model: LDOSModel, features: torch.Tensor) -> None:
     """Cotangents of the descriptors, which forces need, with weights that are trained, and fixed as in a run."""
-    begin_task()
     rows, best = features[:8192], {True: np.inf, False: np.inf}
     network = model.network
     of_ldos, of_density = torch.randn(1, len(rows), model.energy_grid.levels).double(), torch.randn(len(rows))

@@ -148,8 +148,8 @@ def test_a_run_that_has_lost_all_workers_ends_after_a_while(
     atoms: Atoms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(RevivingCluster, "_look", lambda _: None)  # it would bring them back
-    monkeypatch.setattr("maladist.parallel.waves.PATIENCE", 1.0)
-    monkeypatch.setattr("maladist.parallel.waves._LOOK", 0.5)
+    monkeypatch.setattr("maladist.parallel.watch.PATIENCE", 1.0)
+    monkeypatch.setattr("maladist.parallel.watch._LOOK", 0.5)
     with maladist.cluster({"kind": "local", "processes": False}, workers=1) as client:
         watch = Watch(3, lambda: client.sync(client.cluster.workers[0].close))
         model = with_accident(tiny_model(), seconds=0.2)

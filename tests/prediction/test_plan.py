@@ -25,7 +25,7 @@ def test_a_smaller_worker_gets_smaller_blocks(atoms: Atoms) -> None:
     ready = setup(atoms, tiny_model(), grid=(80, 80, 80))
     large = make_plan(ready, Workers(2, 2, 4 * 2**30, 1, False))
     kept = setup(atoms, tiny_model(levels=400), grid=(80, 80, 80), keep=("ldos",))
-    small = make_plan(kept, Workers(2, 2, 540 * 2**20, 1, False))
+    small = make_plan(kept, Workers(2, 2, 700 * 2**20, 1, False))
     assert math.prod(small.block_shape) < math.prod(large.block_shape)
     assert small.task_bytes <= small.room
 
@@ -46,7 +46,7 @@ def test_the_largest_block_is_the_largest() -> None:
 
 
 def test_a_refused_run_submits_nothing(atoms: Atoms, tmp_path: object) -> None:
-    options = {"kind": "local", "processes": False, "memory_limit": "450MB"}
+    options = {"kind": "local", "memory_limit": "620MB"}
     with maladist.cluster(options, workers=1) as client, pytest.raises(WorkerTooSmallError, match="Use "):
         maladist.predict(
             atoms, tiny_model(levels=400), client=client, grid=(90, 90, 90), chunks=(90, 90, 90), keep=("ldos",)

@@ -19,6 +19,7 @@ from maladist.io.fields.formats import field_format
 from maladist.io.mala import data as mala_data
 from maladist.io.stores import Where
 from maladist.neighbors import LocalAtoms
+from maladist.parallel.task import in_batches
 
 TEXT: Final = (".cube", ".cub", ".xsf", ".gz")
 """Endings of text files: one level each, read through once."""
@@ -88,6 +89,7 @@ def read_descriptors(block: Block, path: str, store: Where, extra: int) -> int:
     return block.index
 
 
+@in_batches()
 def compute_descriptors(block: Block, grid: Grid, atoms: LocalAtoms, spec: Spec, store: Where) -> int:
     """Compute a block of descriptors."""
     values = np.empty((block.n_points, spec.n_features), np.float32)

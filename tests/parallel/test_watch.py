@@ -1,0 +1,56 @@
+"""A run whose workers cannot go on ends with a word, and does not wait without end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from distributed import Client
+
+import maladist
+from maladist.errors import ClusterError
+from maladist.parallel import watch, waves
+
+SMALL = {"kind": "local", "memory_limit": "400MB", "config": {"distributed.worker.memory.terminate": False}}
+
+
+def hold(megabytes: int) -> int:
+    """Fill this worker, for as long as it lives."""
+    import builtins
+
+    builtins.kept = b"x" * (megabytes * 10**6)  # type: ignore[attr-defined]
+    return megabytes
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "_LOOK", 0.5)
+    monkeypatch.setattr(watch, "PAUSED", 2.0)
+
+
+@pytest.fixture
+def small() -> Iterator[Client]:
+    with maladist.cluster(SMALL, workers=1) as client:
+        yield client
+
+
+@pytest.mark.timeout(120)
+def test_workers_paused_for_good_end_a_run_with_what_they_hold_and_may_hold(
+    small: Client, quick: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ClusterError, match=r"no worker that Dask has not paused .*of 400 MB\) since \d+ s") as caught:
+        list(waves.run(small, hold, [waves.NamedJob(f"{i}", 300) for i in range(50)], run_key="full"))
+    assert "more memory" in str(caught.value)
+    assert "waiting up to 2 s for one" in caplog.text
+
+
+@pytest.mark.timeout(120)
+def test_a_paused_worker_that_is_at_a_task_is_waited_for(small: Client, quick: None) -> None:
+    assert list(waves.run(small, _hold_and_work, [waves.NamedJob("long", 300, 6.0)], run_key="long")) == [300]
+
+
+def _hold_and_work(megabytes: int, seconds: float) -> int:
+    kept = b"x" * (megabytes * 10**6)
+    time.sleep(seconds)
+    return len(kept) // 10**6
