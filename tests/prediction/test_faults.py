@@ -34,6 +34,7 @@ from maladist.io.structures import read_atoms
 from maladist.prediction.pilot import pilot_points
 from maladist.prediction.setup import choose_grid
 from maladist.testing import assert_identical, tiny_model, with_accident
+from tests.conftest import Disk
 from tests.prediction.faults import (
     BLOCKS,
     CUT,
@@ -253,40 +254,29 @@ def test_a_killed_scheduler_ends_the_run_with_one_error_and_another_one_resumes_
 # -- the store -------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of one megabyte."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("mounting a small tmpfs needs root")
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"a tmpfs cannot be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", "-l", folder], check=True)
-
-
+@pytest.mark.disks
 def test_a_full_disk_ends_the_run_with_one_error_and_room_continues_it(
-    atoms: Atoms, workers: Client, straight: Prediction, small_disk: Path
+    atoms: Atoms, workers: Client, straight: Prediction, disk: Disk
 ) -> None:
-    store = small_disk / "run.zarr"
+    store, model = disk.path / "run.zarr", with_accident(tiny_model(), seconds=0.02)
+    full = Watch(4, lambda: disk.leave(0))
     with pytest.raises(OutputError, match=r"No space left on device.*blocks are kept in .*--resume"):
-        maladist.predict(atoms, tiny_model(), client=workers, **CUT, store=store)
+        maladist.predict(atoms, model, client=workers, **CUT, store=store, observer=full)
     time.sleep(0.5)  # the tasks that were running when the run ended
     kept = done(store)
     assert 0 < kept < BLOCKS
-    subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+    disk.free()
     watch = Watch()
-    again = maladist.predict(atoms, tiny_model(), client=workers, store=store, resume=True, **CUT, observer=watch)
+    again = maladist.predict(atoms, model, client=workers, store=store, resume=True, **CUT, observer=watch)
     assert len(watch.computed) <= BLOCKS - kept
     assert_identical(again, straight)
 
 
-def test_a_disk_that_is_full_from_the_start_is_named(atoms: Atoms, workers: Client, small_disk: Path) -> None:
-    (small_disk / "rubbish").write_bytes(b"x" * (2**20 - 4096))
+@pytest.mark.disks
+def test_a_disk_that_is_full_from_the_start_is_named(atoms: Atoms, workers: Client, disk: Disk) -> None:
+    disk.leave(4096)
     with pytest.raises(OutputError, match=r"cannot be written \(No space left on device\)"):
-        maladist.predict(atoms, tiny_model(), client=workers, **CUT, store=small_disk / "run.zarr")
+        maladist.predict(atoms, tiny_model(), client=workers, **CUT, store=disk.path / "run.zarr")
 
 
 @pytest.fixture
