@@ -157,7 +157,7 @@ def test_a_run_that_has_lost_all_workers_ends_after_a_while(
         with pytest.raises(ClusterError, match=r"no worker since \d s.* of 32 blocks are kept .*--resume"):
             maladist.predict(atoms, model, client=client, **CUT, store=tmp_path / "run.zarr", observer=watch)
     said = [record.getMessage() for record in caplog.records if record.name == "maladist"]
-    assert said == ["no worker is left; waiting up to 1 s for one"]
+    assert said == ["no worker; waiting up to 1 s for one"]
 
 
 def test_workers_that_join_and_leave(atoms: Atoms, straight: Prediction) -> None:
