@@ -22,12 +22,13 @@ DOCUMENTED := maladist $(addprefix maladist., \
 	learning.scaling physics.energies physics.ewald physics.fermi physics.functionals physics.hartree physics.ldos \
 	physics.xc report.figures)
 
-.PHONY: help setup demo test test-slow lint bench docs notebooks model-data model clean
+.PHONY: help setup demo test test-slow lint bench gpu-check docs notebooks model-data model clean
 
 help:
 	@echo "make demo       predict the electronic structure of a material, see what comes out"
 	@echo "make test       lint, types and tests; make test-slow: their long forms"
 	@echo "make bench      benchmarks of this machine"
+	@echo "make gpu-check  every part on a GPU beside the CPU, where there is one"
 	@echo "make docs       pages of the API, in docs/"
 	@echo "make notebooks  the .ipynb anew from their scripts"
 	@echo "make model-data the DFT data of the shipped model, with Quantum ESPRESSO; make model: train it anew, hold it against DFT"
@@ -58,6 +59,9 @@ test-slow: setup
 
 bench: setup
 	$(BIN)/pytest tests/benchmarks --benchmark-enable --benchmark-only -s
+
+gpu-check: setup
+	$(BIN)/python tests/benchmarks/gpu_check.py --json gpu-check.json
 
 # A warning is an error, but for one: pdoc does not find the types of a NamedTuple's fields.
 docs: setup
