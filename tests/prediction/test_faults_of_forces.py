@@ -97,7 +97,7 @@ def test_a_worker_killed_in_the_middle_of_the_pass(atoms: Atoms, straight: Predi
 def test_a_worker_that_runs_out_of_memory_once(atoms: Atoms, straight: Prediction, tmp_path: Path) -> None:
     once = tmp_path / "happened"
     accident = {"at": (0.0, 0.0, 0.0), "accident": "eat", "gigabytes": 1.5, "once": str(once), "backwards": True}
-    with maladist.cluster({**PRELOAD, "memory_limit": "800MB"}, workers=2) as client:
+    with maladist.cluster({**PRELOAD, "memory_limit": "1GB"}, workers=2) as client:
         got = maladist.predict(atoms, with_accident(tiny_model(), **accident), client=client, **FORCES)
     assert once.exists()
     assert_identical(got, straight)
