@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from maladist.errors import ModelError
-from maladist.io.mala.zip import read_members
+from maladist.io.mala import zip as module
+from maladist.io.mala.zip import has_parameters, read_members
 
 WHOLE = {
     f"Be.{name}": name.encode() for name in ("network.pth", "iscaler.pkl", "oscaler.pkl", "params.json", "info.json")
@@ -64,12 +67,83 @@ def test_a_bomb_and_rare_compressions() -> None:
 def test_a_zip_that_is_cut_off_or_none() -> None:
     content = packed(WHOLE)
     for keep in (0, 4, len(content) // 2, len(content) - 1):
-        with pytest.raises(ModelError, match="truncated or damaged"):
+        with pytest.raises(ModelError, match="cannot be read"):
             read_members(content[:keep], "Be.zip")
 
 
 def test_a_flipped_bit_in_a_member_is_seen() -> None:
     content = bytearray(packed(WHOLE, zipfile.ZIP_STORED))
     content[content.index(b"params.json", content.index(b"Be.params.json") + 14)] ^= 1
-    with pytest.raises(ModelError, match="truncated or damaged"):
+    with pytest.raises(ModelError, match="cannot be read"):
         read_members(bytes(content), "Be.zip")
+
+
+ENTRY = {"version": 6, "flags": 8, "sizes": 20, "offset": 42, "name": 46}
+"""Bytes from the beginning of a member's entry in the zip's directory to what it tells of it."""
+
+
+def changed(content: bytes, **values: bytes) -> bytes:
+    """A zip whose directory tells other things of the parameters."""
+    new = bytearray(content)
+    entry = new.index(b"Be.params.json", new.index(b"PK\1\2")) - ENTRY["name"]
+    for what, value in values.items():
+        at = entry + ENTRY[what]
+        new[at : at + len(value)] = value
+    return bytes(new)
+
+
+def garbled() -> bytes:
+    """A zip whose parameters begin with a kind of block that deflate does not have."""
+    content = bytearray(packed(WHOLE))
+    content[content.index(b"Be.params.json") + len("Be.params.json")] = 7
+    return bytes(content)
+
+
+def far_away() -> bytes:
+    """A zip whose parameters begin farther away than any file is long."""
+    entry = zipfile.ZipInfo("Be.params.json")
+    entry.extra = struct.pack("<HHQ", 1, 8, 2**64 - 1)  # where an offset stands that needs eight bytes
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in WHOLE.items():
+            archive.writestr(entry if name == entry.filename else name, content)
+    return changed(buffer.getvalue(), offset=b"\xff" * 4)
+
+
+DAMAGED = {
+    "BadZipFile": b"no zip",
+    "error: Error -3 while decompressing": garbled(),
+    "EOFError": changed(packed(WHOLE, zipfile.ZIP_STORED), sizes=struct.pack("<II", 1000, 1000)),
+    "RuntimeError: .* is encrypted": changed(packed(WHOLE), flags=b"\1"),
+    "NotImplementedError: zip file version": changed(packed(WHOLE), version=b"\xff"),
+    "UnicodeDecodeError": changed(packed(WHOLE), flags=b"\0\x08", name=b"\xff"),
+    "ValueError: negative seek": packed(WHOLE)[5:],
+    "OverflowError": far_away(),
+}
+
+
+@pytest.mark.parametrize("says", DAMAGED)
+def test_whatever_zipfile_raises_of_a_damaged_zip_is_one_line_of_ours(says: str) -> None:
+    with pytest.raises(ModelError, match=rf"Be\.zip cannot be read \({says}") as caught:
+        read_members(DAMAGED[says], "Be.zip")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_mistake_of_our_own_is_no_damaged_zip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_OPTIONAL", None)
+    with pytest.raises(TypeError):
+        read_members(packed({k: v for k, v in WHOLE.items() if "info" not in k}), "Be.zip")
+
+
+def test_what_cannot_be_read_has_no_parameters(tmp_path: Path) -> None:
+    path = tmp_path / "Be.zip"
+    path.mkdir()
+    assert not has_parameters(path)
+    path.rmdir()
+    for says in ("BadZipFile", "UnicodeDecodeError", "NotImplementedError: zip file version"):
+        path.write_bytes(DAMAGED[says])
+        assert not has_parameters(path)
+    path.write_bytes(packed({"Be.network.pth": b""}))
+    assert not has_parameters(path)
+    path.write_bytes(packed(WHOLE))
+    assert has_parameters(path)
