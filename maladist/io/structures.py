@@ -128,7 +128,8 @@ def read_crystal(name: str, repeat: tuple[int, int, int] = (1, 1, 1)) -> ase.Ato
     if name in ase.data.chemical_symbols[1:] and not Path(name).exists():
         try:
             crystal = bulk(name)
-        except (ValueError, RuntimeError, NotImplementedError) as error:
+        # What ASE says of an element whose lattice it does not know (Og), does not build (Pa), or cannot fill (B).
+        except (ValueError, RuntimeError) as error:
             raise AtomsError("atoms", f"no usual crystal of {name} ({error})", "a file of atoms") from error
     else:
         crystal = read_atoms(name)
