@@ -1,4 +1,4 @@
-"""What a task needs of its process: torch on one thread, the memory of its batches at hand, and given back after it."""
+"""What a task needs of its process: torch on one thread, and of a worker memory that is at hand, then given back."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import torch
+from distributed import get_worker
 
 _M_TRIM_THRESHOLD: Final = -1  # of glibc's malloc.h
 _M_MMAP_THRESHOLD: Final = -3
@@ -19,7 +20,7 @@ _OTHERWISE: Final = 128 * 1024  # glibc's own for both
 
 @contextmanager
 def in_a_task() -> Iterator[None]:
-    """Torch on one thread; what was freed is given back to the system at the end, where the C library is glibc.
+    """Torch on one thread; on Dask's workers, what was freed is given back to the system at the end.
 
     Dask gives nothing more to do to a worker that holds four fifths of its limit, and the run would wait for one that
     only seems to.
@@ -29,26 +30,38 @@ def in_a_task() -> Iterator[None]:
     try:
         yield
     finally:
-        if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        if _in_a_workers_process() and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
             trim(0)
 
 
 @contextmanager
 def in_batches() -> Iterator[None]:
-    """Freed memory is at hand for the next batch, where the C library is glibc.
+    """On Dask's workers freed memory is at hand for the next batch, where the C library is glibc.
 
-    The arrays of a batch are some MB, and live for milliseconds. By itself glibc gives many of them back to the system
-    when they are freed, and all of them on Dask's workers, which start with a trim threshold of 64 kB. They then come
-    anew, zeroed page by page, which took a third of a prediction's processor time.
+    The arrays of a batch are some MB, and live for milliseconds. On Dask's workers, which start with a trim threshold
+    of 64 kB, glibc gives them back to the system when they are freed. They then come anew, zeroed page by page, which
+    took a third of a prediction's processor time. Elsewhere glibc finds its thresholds by itself, and would no longer
+    if they were set once: the process is the user's.
 
     Not for good: results and the large arrays of other tasks are to leave as soon as they are freed.
     """
+    if not _in_a_workers_process():
+        yield
+        return
     _set_thresholds(_KEPT, _ARRAY)
     try:
         yield
     finally:
         # Of another task of this process that still runs, too, which only costs it time.
         _set_thresholds(int(os.environ.get("MALLOC_TRIM_THRESHOLD_", _OTHERWISE)), _OTHERWISE)
+
+
+def _in_a_workers_process() -> bool:
+    """Whether this process is a worker's own, and not one in which a user computes too."""
+    try:
+        return get_worker().nanny is not None
+    except ValueError:
+        return False
 
 
 def _set_thresholds(trim: int, mmap: int) -> None:

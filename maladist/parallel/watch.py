@@ -63,9 +63,9 @@ def watched(flying: as_completed, client: Client) -> Iterator[Future]:
             said = ""
         elif now - last > trouble.patience:
             raise ClusterError("cluster", f"{trouble.got} since {now - last:.0f} s", trouble.wanted)
-        elif trouble.got != said:
+        elif trouble.wanted != said:  # what the workers hold is another number at each look
             _log.warning("%s; waiting up to %.0f s for one", trouble.got, trouble.patience)
-            said = trouble.got
+            said = trouble.wanted
 
 
 def _trouble(client: Client) -> _Trouble | None:

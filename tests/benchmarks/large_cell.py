@@ -106,6 +106,8 @@ def main() -> int:
             first.process.send_signal(signal.SIGKILL)
             first.process.wait()
             facts["killed"] = first.facts()
+        elif first.process.returncode:
+            raise SystemExit(f"status {first.process.returncode}: see {log}")
     if output.exists() and not output.with_suffix(".json").exists():
         second = Watched([*command, "--resume"], log)
         status = second.wait()

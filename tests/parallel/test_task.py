@@ -4,76 +4,97 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 
+import numpy as np
+import psutil
 import pytest
 import torch
+from distributed import Client
 
-from maladist.parallel.task import in_a_task
+import maladist
+from maladist.parallel.task import in_a_task, in_batches
 
 glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is another")
 
-FAULTS = """
-import resource, sys, threading
-from contextlib import nullcontext
-import numpy as np
-from maladist.parallel.task import in_batches
 
-def batches():
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Client]:
+    """One worker, of whose memory nobody else has made anything."""
+    with maladist.cluster("local", workers=1) as client:
+        yield client
+
+
+def batches(n: int) -> None:
     for _ in range(50):
-        a = np.ones(2**20)  # 8 MB, 2048 pages
+        a = np.ones(n)
         b = a + a
         del a, b
 
-def run():
-    if sys.argv[1] == "after":
-        with in_batches():
-            batches()
-    with in_batches() if sys.argv[1] == "task" else nullcontext():
-        batches()  # the memory comes once
+
+def page_faults(after: bool, during: bool, n: int = 2**20) -> int:
+    """Of a hundred arrays of n numbers (8 MB, 2048 pages): after those of a task, in a task."""
+    if after:
+        with in_a_task(), in_batches():
+            batches(n)
+    with ExitStack() as stack:
+        if during:
+            stack.enter_context(in_batches())
+        batches(n)  # the memory comes once
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        batches()
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-
-thread = threading.Thread(target=run)  # as a worker's tasks run
-thread.start()
-thread.join()
-"""
-
-HELD = """
-import numpy as np, psutil
-from maladist.parallel.task import in_a_task, in_batches
-rss = lambda: psutil.Process().memory_info().rss / 2**20
-before = rss()
-with in_a_task(), in_batches():
-    arrays = [np.ones(2**13) for _ in range(3200)]
-    result = np.ones(2**13)
-    del arrays
-    print(rss() - before)
-print(rss() - before)
-"""
-
-
-def run(*command: str) -> list[float]:
-    """Numbers that a process prints, started as Dask starts its workers."""
-    environment = {**os.environ, "MALLOC_TRIM_THRESHOLD_": "65536"}
-    done = subprocess.run([sys.executable, "-c", *command], env=environment, capture_output=True, text=True, check=True)
-    return [float(word) for word in done.stdout.split()]
+        batches(n)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
 @glibc
-def test_arrays_of_a_batch_do_not_come_from_the_system_each_time_while_a_task_is_at_its_batches() -> None:
-    (task,), (plain,), (after,) = (run(FAULTS, how) for how in ("task", "plain", "after"))
+def test_arrays_of_a_batch_do_not_come_from_the_system_each_time_while_a_task_is_at_its_batches(worker: Client) -> None:
+    plain, task, after = (
+        worker.submit(page_faults, *how, pure=False).result() for how in ((False, False), (False, True), (True, False))
+    )
     # Of 100 arrays of 2048 pages each; large pages, where the system has them, make it fewer.
     assert task < 200 < plain and after > 200
 
 
+def held() -> tuple[float, float]:
+    """What many arrays hold of memory when they are freed, and when the task has ended, MB; a result is left."""
+
+    def resident() -> float:
+        return float(psutil.Process().memory_info().rss / 2**20)
+
+    before = resident()
+    with in_a_task(), in_batches():
+        arrays = [np.ones(2**13) for _ in range(3200)]
+        _result = np.ones(2**13)
+        del arrays
+        during = resident() - before
+    return during, resident() - before
+
+
 @glibc
-def test_between_tasks_a_worker_is_no_fuller_than_what_it_holds() -> None:
+def test_between_tasks_a_worker_is_no_fuller_than_what_it_holds(worker: Client) -> None:
     """Else Dask pauses it at four fifths of its limit, and the run waits for it without end."""
-    during, after = run(HELD)
+    during, after = worker.submit(held, pure=False).result()
     assert during > 150 and after < 20  # MB, of 200 below a result that stays
+
+
+OWN = """
+import sys
+from tests.parallel.test_task import page_faults
+print(page_faults(sys.argv[1] == "after", False, 2**16))  # of arrays of half a MB: what glibc finds out to keep
+"""
+
+
+@glibc
+def test_a_users_own_process_has_its_memory_as_before() -> None:
+    """glibc would no longer find its thresholds by itself: a user's arrays would come from the system each time."""
+    own = {k: v for k, v in os.environ.items() if k != "MALLOC_TRIM_THRESHOLD_"}  # which a cluster leaves here
+    for how in ("before", "after"):
+        done = subprocess.run([sys.executable, "-c", OWN, how], env=own, capture_output=True, text=True, check=True)
+        assert int(done.stdout) < 200
 
 
 def test_torch_has_one_thread_in_each_task() -> None:
