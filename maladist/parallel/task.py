@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import torch
-from distributed import get_worker
+from distributed import Worker, get_worker
 
 _M_TRIM_THRESHOLD: Final = -1  # of glibc's malloc.h
 _M_MMAP_THRESHOLD: Final = -3
@@ -20,7 +20,7 @@ _OTHERWISE: Final = 128 * 1024  # glibc's own for both
 
 @contextmanager
 def in_a_task() -> Iterator[None]:
-    """Torch on one thread; on Dask's workers, what was freed is given back to the system at the end.
+    """Torch on one thread; on one of Dask's workers that has little room, what was freed leaves it at the end.
 
     Dask gives nothing more to do to a worker that holds four fifths of its limit, and the run would wait for one that
     only seems to.
@@ -30,7 +30,7 @@ def in_a_task() -> Iterator[None]:
     try:
         yield
     finally:
-        if _in_a_workers_process() and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
+        if _has_little_room(_own_worker()) and (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:
             trim(0)
 
 
@@ -43,25 +43,33 @@ def in_batches() -> Iterator[None]:
     took a third of a prediction's processor time. Elsewhere glibc finds its thresholds by itself, and would no longer
     if they were set once: the process is the user's.
 
-    Not for good: results and the large arrays of other tasks are to leave as soon as they are freed.
+    A worker that has little room goes back to Dask's thresholds: results and the large arrays of other tasks are to
+    leave it as soon as they are freed.
     """
-    if not _in_a_workers_process():
-        yield
-        return
-    _set_thresholds(_KEPT, _ARRAY)
+    worker = _own_worker()
+    if worker is not None:
+        _set_thresholds(_KEPT, _ARRAY)
     try:
         yield
     finally:
-        # Of another task of this process that still runs, too, which only costs it time.
-        _set_thresholds(int(os.environ.get("MALLOC_TRIM_THRESHOLD_", _OTHERWISE)), _OTHERWISE)
+        if _has_little_room(worker):
+            # Of another task of this process that still runs, too, which only costs it time.
+            _set_thresholds(int(os.environ.get("MALLOC_TRIM_THRESHOLD_", _OTHERWISE)), _OTHERWISE)
 
 
-def _in_a_workers_process() -> bool:
-    """Whether this process is a worker's own, and not one in which a user computes too."""
+def _own_worker() -> Worker | None:
+    """The worker whose own process this is; None where a user computes too."""
     try:
-        return get_worker().nanny is not None
+        worker = get_worker()
     except ValueError:
-        return False
+        return None
+    return worker if worker.nanny is not None else None
+
+
+def _has_little_room(worker: Worker | None) -> bool:
+    """Whether a worker's process holds more than half of what it may."""
+    limit = worker.memory_manager.memory_limit if worker is not None else None
+    return worker is not None and limit is not None and worker.monitor.get_process_memory() > limit / 2
 
 
 def _set_thresholds(trim: int, mmap: int) -> None:

@@ -3,9 +3,10 @@
     python tests/benchmarks/gpu_check.py [--device cuda:0] [--points 200000] [--atoms 128] [--json FILE]
 
 Descriptors, their adjoint, the networks, a prediction with forces and stress, and a training, each in the precisions
-that it has; of each the largest difference from float64 on the CPU, and its bound. Exits with 1 where a bound is
-passed. On a machine without a GPU `--device cpu` says whether the script itself works, and no more. Needs what
-`make setup` installs, with a torch that knows the GPU.
+that it has; of each the largest difference from float64 on the CPU, and its bound: some ten times what the same
+precision is off on a CPU, and for a training, whose steps add up what sums in another order differ by, 2 %. Exits with
+1 where a bound is passed. On a machine without a GPU `--device cpu` says whether the script itself works, and no more.
+Needs what `make setup` installs, with a torch that knows the GPU.
 """
 
 from __future__ import annotations
@@ -125,7 +126,7 @@ def networks(features: torch.Tensor, model: LDOSModel, device: torch.device, wat
         return reduction.sum
 
     exact = summed(model.to("cpu", torch.float64), features.double())
-    for name, amp, bound in (("float32", False, 1e-5), ("float64", False, 1e-12), ("bfloat16", True, 3e-2)):
+    for name, amp, bound in (("float32", False, 1e-6), ("float64", False, 1e-12), ("bfloat16", True, 5e-3)):
         dtype = PRECISIONS.get(name, torch.float32)
         here, there = model.to(device, dtype), features.to(device, dtype)
         got, seconds, peak = watch(partial(summed, here, there, amp))
@@ -146,7 +147,7 @@ def predictions(atoms: Atoms, model: LDOSModel, device: torch.device, watch: Sto
         (a, f), seconds, peak = watch(partial(predicted, device=str(device), precision=name), runs=1)
         rate, tight = len(atoms) / seconds, name == "float64"
         yield Row("A an atom, eV", name, rate, "atoms/s", abs(a - energy), 1e-8 if tight else 1e-5, peak)
-        yield Row("forces", name, rate, "atoms/s", off(f, forces), 1e-8 if tight else 1e-3, peak)
+        yield Row("forces", name, rate, "atoms/s", off(f, forces), 1e-8 if tight else 1e-4, peak)
 
 
 def training(device: torch.device, folder: Path) -> Iterator[Row]:
