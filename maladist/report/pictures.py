@@ -100,6 +100,7 @@ def _draw(draw: Callable[[Axes], None], inches: tuple[float, float], label: str)
 def _svg(figure: Figure, label: str) -> Picture:
     buffer = io.StringIO()
     with rc_context({"svg.hashsalt": label}):  # the same store, the same page
-        figure.savefig(buffer, format="svg", dpi=160, transparent=True, metadata={"Date": None})
+        # Tight: the layout does not know how wide axes of equal aspect become, and cut a label off.
+        figure.savefig(buffer, format="svg", dpi=160, transparent=True, bbox_inches="tight", metadata={"Date": None})
     text = buffer.getvalue()
     return Picture(Markup(text[text.index("<svg") :]), label)  # noqa: S704  (matplotlib escapes its texts)
