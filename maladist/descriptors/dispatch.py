@@ -19,6 +19,9 @@ from maladist.numerics import CPU, Numerics, cores
 BATCH = 8192
 """Points whose descriptors and LDOS exist at one time on a CPU."""
 
+_BATCH_OTHER = 2**17
+"""On another device, which a few thousand points would leave idle most of the time."""
+
 
 def evaluate(
     points: npt.ArrayLike | torch.Tensor,
@@ -122,9 +125,10 @@ def adjoint(
 def batches(
     points: Array, atoms: LocalAtoms, spec: Spec, numerics: Numerics = CPU
 ) -> Iterator[tuple[slice, torch.Tensor]]:
-    """Descriptors of any number of points, on one thread, BATCH points at a time: (rows, (n, n_features))."""
-    for first in range(0, len(points), BATCH):
-        rows = slice(first, min(first + BATCH, len(points)))
+    """Descriptors of any number of points, on one thread, a batch of them at a time: (rows, (n, n_features))."""
+    size = BATCH if numerics.device == "cpu" else _BATCH_OTHER
+    for first in range(0, len(points), size):
+        rows = slice(first, min(first + size, len(points)))
         features = evaluate(
             points[rows],
             atoms,

@@ -89,9 +89,11 @@ class GaussianSpec(Spec):
 
         def kernel(points: torch.Tensor, positions: torch.Tensor, membership: torch.Tensor) -> torch.Tensor:
             # Weight 1 within the cutoff: the element's column comes afterwards, by one product for all elements.
-            near = pairs(points, positions, torch.ones_like(positions[:, 0]), self.cutoff)
+            near = pairs(points, positions, torch.ones_like(positions[..., 0]), self.cutoff)
             exponent = (near.distances.square() / (-2 * self.sigma**2)).to(request.dtype)
             gaussians = torch.exp(exponent) * near.weights.to(request.dtype)
-            return (gaussians @ membership.to(request.dtype)) * (2 * math.pi * self.sigma**2) ** -1.5
+            columns = membership.to(request.dtype)
+            summed = gaussians @ columns[0] if len(columns) == 1 else torch.bmm(gaussians[:, None], columns)[:, 0]
+            return summed * (2 * math.pi * self.sigma**2) ** -1.5
 
         return map_batches(request, membership, self.cutoff, lambda n_atoms: 12 * 8 * n_atoms, kernel)

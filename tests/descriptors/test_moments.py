@@ -8,7 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maladist.descriptors.moments import Pairs, batches, moments, pairs, spherical_harmonics
+from maladist.descriptors import BispectrumSpec, GaussianSpec, adjoint, evaluate
+from maladist.descriptors.moments import Pairs, batches, joined, moments, pairs, spherical_harmonics
+from maladist.descriptors.spec import Spec
+from tests.descriptors.systems import SKEWED, random_system
 
 
 def _cost(n_atoms: int) -> int:
@@ -40,6 +43,41 @@ def test_a_batch_sees_few_atoms_however_many_the_block_holds() -> None:
 def test_coincident_points_do_not_split_for_ever() -> None:
     points = np.zeros((1000, 3))
     assert sum(len(rows) for rows, _ in batches(points, np.zeros((5, 3)), 1.0, _cost, 2000)) == 1000
+
+
+def test_joined_batches_keep_their_order_and_fit_the_budget_filled_up() -> None:
+    sizes = [(3, 5), (4, 2), (2, 9), (1, 1), (50, 3), (2, 2)]
+    each = [(np.arange(points), np.arange(atoms)) for points, atoms in sizes]
+    found = list(joined(each, _cost, 20_000))
+    assert [batch for together in found for batch in together] == each
+    assert [len(together) for together in found] == [4, 1, 1]
+    for together in found:
+        filled_up = sum(len(p) for p, _ in together) * _cost(max(len(a) for _, a in together))
+        assert filled_up <= 20_000 or len(together) == 1
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        BispectrumSpec(twojmax=4, cutoff=3.0, weights={"Si": 1.0, "C": -1.0}),
+        GaussianSpec(cutoff=3.0, sigma=0.6, elements=("Si", "C")),
+    ],
+    ids=lambda spec: spec.family,
+)
+def test_many_batches_at_once_give_what_each_gives_alone(spec: Spec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a GPU does, on a CPU: atoms differ from batch to batch, and so does their number."""
+    points, atoms = random_system(np.array(SKEWED) * 3, 30, 3.0, n_points=600, elements=("Si", "C"))
+    c = np.random.default_rng(1).normal(size=(len(points), spec.n_features))
+
+    def both() -> tuple[torch.Tensor, np.ndarray]:
+        values = evaluate(points, atoms, spec, backend="torch", dtype=torch.float64)
+        return values, adjoint(points, atoms, spec, c, backend="torch", dtype=torch.float64).gradient
+
+    alone, pulled = both()
+    monkeypatch.setattr("maladist.descriptors.moments.at_once", lambda _: 10**9)
+    together, pulled_together = both()
+    torch.testing.assert_close(together, alone, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(pulled_together, pulled, rtol=0, atol=1e-12 * np.abs(pulled).max())
 
 
 def _near(seed: int = 0) -> Pairs:
