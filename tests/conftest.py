@@ -20,6 +20,10 @@ from maladist import LDOSModel, cluster
 from maladist.io.digests import DIGESTS
 from maladist.testing import be_atoms, tiny_model
 
+# Triton decides when it is imported who runs its kernels: its interpreter, where there is no GPU.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:

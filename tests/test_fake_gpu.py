@@ -1,6 +1,6 @@
 """From points to energies on a GPU that is not there: a line that mixes devices fails here, without a GPU.
 
-What this cannot see is speed, memory and the numbers themselves; those have not been run on a GPU.
+What this cannot see is speed, memory and the numbers themselves: `make gpu-check` does, where there is a GPU.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """The bispectrum as moments, matrix products and a three-fold product over the nodes; formulas in su2.py.
 
-Any device, float32 or float64, differentiable by autograd. Not run on a GPU yet: that no line mixes devices is tested
-on fake tensors; speed there, and the share of free memory that a batch takes, are not measured.
+Any device, float32 or float64, differentiable by autograd. On a CUDA device the functions of pairs and the three-fold
+products are Triton's kernels, where it is installed (`triton_kernels`); elsewhere they are torch's own operations.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,29 +26,38 @@ _CPU_TILE = 2 * 2**20
 def bispectrum_torch(request: Request, spec: BispectrumSpec) -> torch.Tensor:
     """Linear components of the bispectrum, (n_points, n_linear)."""
     constants = Constants.of(spec.twojmax, request.device, request.dtype)
-    tile, cost = _tile_and_cost(request, spec.twojmax + 1, len(constants.weights))
+    fused = has_fused(request.device)
+    tile, cost = _tile_and_cost(request, spec.twojmax + 1, len(constants.weights), fused)
 
     def kernel(points: torch.Tensor, positions: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        near = hyperspherical_moments(pairs(points, positions, weights, spec.cutoff), spec, request.dtype)
-        tiles = zip(*(m.split(tile) for m in near), strict=True)
-        return torch.cat([triple_products(expand(tile, constants), constants) for tile in tiles])
+        near = pairs(points, positions, weights, spec.cutoff)
+        m_n = hyperspherical_moments(near, spec, request.dtype, fused)
+        tiles = zip(*(m.split(tile) for m in m_n), strict=True)
+        return torch.cat([triple_products(expand(part, constants), constants, fused) for part in tiles])
 
     return map_batches(request, weights_by_atom(request.numbers, spec.weights), spec.cutoff, cost, kernel)
 
 
-def _tile_and_cost(request: Request, n: int, n_nodes: int) -> tuple[int, Callable[[int], int]]:
+def has_fused(device: torch.device) -> bool:
+    """Whether Triton's kernels run on a device."""
+    return device.type == "cuda" and torch.cuda.is_available() and importlib.util.find_spec("triton") is not None
+
+
+def _tile_and_cost(request: Request, n: int, n_nodes: int, fused: bool) -> tuple[int, Callable[[int], int]]:
     """Points whose f_n are on the nodes at one time, and the bytes that a point takes in a batch, by its pairs.
 
     Counted in numbers of the request's dtype: radial and angular functions of a pair twice (once as they are made, once
     stacked), f_n and two sets of products of a point. A gradient keeps all that the recurrences and products went
-    through, and then as much again for itself.
+    through, and then as much again for itself; where they are fused, their results only.
     """
     size, on_cpu = request.dtype.itemsize, request.device.type == "cpu"
-    per_pair = 12 * 8 + 2 * size * (n * (n + 1) // 2 + n * n)
-    per_point = 3 * n * n_nodes * size
+    functions = size * (n * (n + 1) // 2 + n * n)
+    per_pair, per_point = 12 * 8 + 2 * functions, 3 * n * n_nodes * size
     # Fewer points on the nodes at a time than in a batch: f_n there take far more memory than descriptors.
     tile = max(1, (3 * _CPU_TILE if on_cpu else memory_budget(request.device)) // per_point)
-    if request.wants_gradient:
+    if fused:
+        per_pair, per_point = 24 * 8 + 2 * functions, 4 * n * n_nodes * size
+    elif request.wants_gradient:
         per_pair, per_point = 4 * per_pair, (n * (n + 1) // 2 + 6 * n) * n_nodes * size
     elif on_cpu:
         per_point = 0  # a tile's; small
@@ -93,15 +103,25 @@ def quaternions(near: Pairs, spec: BispectrumSpec) -> tuple[torch.Tensor, torch.
     return sign * torch.cos(angle), (sign * torch.sin(angle) / r)[..., None] * near.vectors, weights
 
 
-def hyperspherical_moments(near: Pairs, spec: BispectrumSpec, dtype: torch.dtype) -> list[torch.Tensor]:
+def hyperspherical_moments(
+    near: Pairs, spec: BispectrumSpec, dtype: torch.dtype, fused: bool = False
+) -> list[torch.Tensor]:
     """M_nlm = Σ_k w_k Y_nlm(x_k): for each n a tensor (n_points, (n+1)²) at index l² + l + m.
 
     The factor sin^l θ0 of the radial function is in the solid harmonics of sin θ0 r̂, smooth at r = 0.
     """
     cos, vectors, weights = quaternions(near, spec)
     w, x, y, z = (t.to(dtype) for t in (weights, *vectors.unbind(-1)))
-    radial = [torch.stack(values) * w for values in radial_polynomials(cos.to(dtype), spec.twojmax)]
-    by_l = moments(radial, solid_harmonics(x, y, z, spec.twojmax))
+    if fused:
+        from maladist.descriptors.bispectrum.triton_kernels import pair_functions
+
+        of_pairs = pair_functions(cos.to(dtype), x, y, z, w.expand_as(x), spec.twojmax)
+        radial_l = of_pairs[0].split(list(range(spec.twojmax + 1, 0, -1)), dim=1)
+        angular_l = of_pairs[1].split(list(range(1, 2 * spec.twojmax + 2, 2)), dim=1)
+        by_l = [torch.bmm(r, y_l.transpose(1, 2)) for r, y_l in zip(radial_l, angular_l, strict=True)]
+    else:
+        radial = [torch.stack(values) * w for values in radial_polynomials(cos.to(dtype), spec.twojmax)]
+        by_l = moments(radial, solid_harmonics(x, y, z, spec.twojmax))
     return [torch.cat([by_l[l][:, n - l] for l in range(n + 1)], dim=1) for n in range(spec.twojmax + 1)]  # noqa: E741
 
 
@@ -111,12 +131,16 @@ def expand(near: tuple[torch.Tensor, ...], constants: Constants) -> torch.Tensor
     return neighbours + constants.self_term
 
 
-def triple_products(f: torch.Tensor, constants: Constants) -> torch.Tensor:
+def triple_products(f: torch.Tensor, constants: Constants, fused: bool = False) -> torch.Tensor:
     """B_{j1 j2 j} = (j+1) Σ_g weight f_j1 f_j2 f_j: (n_points, n_linear).
 
     For each j1 all (j2, j) in one batched product; those whose j1 + j2 + j is odd, or that break the triangle, are left
     aside.
     """
+    if fused:
+        from maladist.descriptors.bispectrum import triton_kernels
+
+        return triton_kernels.triple_products(f.contiguous(), constants.weights, len(constants.factors))
     weighted = f * constants.weights
     products = [
         torch.bmm(weighted[:, j1, None] * f[:, : j1 + 1], f[:, j1:].transpose(1, 2)).flatten(1)
