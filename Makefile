@@ -84,7 +84,7 @@ model: setup
 	$(BIN)/maladist train $(SHIPPED)/train.yaml --output model-data/training --resume
 	cp model-data/training/model.maladist $(SHIPPED)/$(MODEL).maladist
 	$(BIN)/maladist evaluate $(SHIPPED)/$(MODEL).maladist 'model-data/be.zarr/snapshots/test-*' --spread \
-		--train 'model-data/be.zarr/snapshots/train-08-*' --json model-data/evaluation.json --plots model-data/plots
+		--card --train 'model-data/be.zarr/snapshots/train-08-*' --json model-data/evaluation.json --plots model-data/plots
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .benchmarks demo-output docs

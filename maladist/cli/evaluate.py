@@ -30,6 +30,7 @@ def evaluate(
     how: EvaluateFlags = EVALUATE,
     json: Path | None = None,
     plots: Path | None = None,
+    card: bool = False,
 ) -> None:
     """Hold a model against DFT: errors of LDOS, DOS, density, N, Fermi level, every energy and forces, by snapshot.
 
@@ -47,12 +48,16 @@ def evaluate(
         Write everything as JSON to this file as well.
     plots
         Folder for parity.png and errors.png, forces.png where forces are compared, and spread.png with --spread.
+    card
+        Write the errors into the model's file, where `maladist card` and `maladist models` show them.
     """
     from maladist.datasets.snapshots import find_snapshots
-    from maladist.evaluation.statistics import BAND, TOTAL, baselines, calibration, check_training, summary
-    from maladist.io.model_file import load_model
+    from maladist.evaluation.statistics import BAND, TOTAL, baselines, calibration, check_training, held_out, summary
+    from maladist.io.model_file import load_model, write_held_out
 
     check_files(json=json)
+    if card:
+        write_held_out(model, None)  # refused before all is computed
     if plots is not None:
         check_folder(plots, "plots")
     loaded = load_model(model, pseudopotentials=pseudopotentials)
@@ -86,6 +91,8 @@ def evaluate(
         says = calibration(evaluated)
         out.print(_spread(says))
         values["spread"] = {name: asdict(one) for name, one in says.items()}
+    if card:
+        write_held_out(model, {"data": [data], "errors": held_out(evaluated)})
     write_json(json, values)
     if plots is not None:
         from maladist.report.evaluation import write_plots

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from json import dumps
 from pathlib import Path
 
+from rich.markdown import Markdown
 from rich.table import Table
 
 from maladist.cli.options import LOCAL, ClusterFlags
 from maladist.cli.streams import out, say
-from maladist.errors import InputError, StoreError
+from maladist.errors import StoreError
 from maladist.io.chunks import REMEDY
 from maladist.io.targets import check_file
 from maladist.reprs import size
@@ -43,14 +45,62 @@ def import_mala(
     say(f"{target}: {model}")
 
 
+def models(*, json: bool = False) -> None:
+    """List the models that come with maladist, with their errors on cells that they have not seen.
+
+    Parameters
+    ----------
+    json
+        Print JSON.
+    """
+    from maladist.io.model_file import load_model
+    from maladist.io.shipped import shipped_models
+    from maladist.learning.about import COLUMNS, HELD_OUT, held_out_rows
+
+    found = {name: (one, load_model(one.file)) for name, one in shipped_models().items()}
+    if json:
+        told = {
+            name: {**one.card.model_dump(), "file": str(one.file), HELD_OUT: model.provenance.get(HELD_OUT)}
+            for name, (one, model) in found.items()
+        }
+        print(dumps(told, indent=1))
+        return
+    for name, (one, model) in found.items():
+        say(f"{name}: {one.card.summary} ({', '.join(one.card.elements)}, {one.card.temperature:g} K)", style="bold")
+        table = Table(box=None, title="mean (largest) errors on held-out cells", title_justify="left")
+        for column in ("cells", "number", *COLUMNS):
+            table.add_column(column.split(", mean")[0], justify="left" if column == "cells" else "right")
+        for row in held_out_rows(model):
+            table.add_row(*row)
+        out.print(table)
+        say(f"maladist card {name}; {one.file}", style="dim")
+
+
+def card(model: str, /) -> None:
+    """Print a model's card: what it is for, its errors on held-out cells, how it was made; Markdown in a pipe.
+
+    Parameters
+    ----------
+    model
+        Model file, MALA's zip, or the name of a model that comes with maladist.
+    """
+    from maladist.io.inspect import card as text_of
+
+    text = text_of(model)
+    if out.is_terminal:
+        out.print(Markdown(text))
+    else:
+        print(text, end="")
+
+
 def info(
-    file: Path | None = None,
+    file: Path,
     /,
     *,
     verify: bool = False,
     where: ClusterFlags = LOCAL,
 ) -> None:
-    """Say what a model file, a MALA zip or a store holds; without a file, which models come with maladist.
+    """Say what a model file, a MALA zip or a store holds; `maladist models` lists those that come with it.
 
     Parameters
     ----------
@@ -59,15 +109,13 @@ def info(
     verify
         Read all of a store or data set, and hold every chunk against what was written.
     """
-    from maladist.io.inspect import describe, describe_shipped
+    from maladist.io.inspect import describe
 
     if verify:
-        if file is None:
-            raise InputError("verify", "no file", "a store", "Say which.")
         _verify(file, where)
         return
     table = Table(show_header=False, box=None)
-    for what, much in describe_shipped() if file is None else describe(file):
+    for what, much in describe(file):
         table.add_row(what, much)
     out.print(table)
 

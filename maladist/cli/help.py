@@ -31,7 +31,14 @@ VERBS: Final = {
     ),
     "info": Verb(
         "files:info",
-        "Say what a model file, a MALA zip or a store holds; without a file, which models come with maladist.",
+        "Say what a model file, a MALA zip or a store holds; `maladist models` lists those that come with it.",
+    ),
+    "models": Verb(
+        "files:models", "List the models that come with maladist, with their errors on cells that they have not seen."
+    ),
+    "card": Verb(
+        "files:card",
+        "Print a model's card: what it is for, its errors on held-out cells, how it was made; Markdown in a pipe.",
     ),
     "import-mala": Verb("files:import_mala", "Read a model that MALA trained and write it as a maladist model file."),
     "convert": Verb(
@@ -93,6 +100,8 @@ EXAMPLES: Final = {
     "relax": "maladist relax be.extxyz --model be.maladist --output be-relax/",
     "import-mala": "maladist import-mala Be_model.zip --pseudopotentials upf/ --output be.maladist",
     "info": "maladist info be.maladist",
+    "models": "maladist models --json",
+    "card": "maladist card be-1000K",
     "bench": "maladist bench --twojmax 6 --twojmax 10",
     "cluster": "maladist cluster slurm.yaml --scheduler-file warm.json",
     "convert": "maladist convert run/pwscf.xml --ldos 'run/*ldos.cube' --output data.zarr --name 001",

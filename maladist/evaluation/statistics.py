@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from maladist.arrays import Array
 from maladist.datasets.snapshots import Snapshot
 from maladist.elements import Element
 from maladist.errors import InputError
+from maladist.learning.about import COLUMNS
 from maladist.parallel.progress import Finished
 from maladist.physics.energies import ion_energy
 
@@ -185,6 +186,21 @@ def summary(evaluated: Sequence[Evaluated]) -> dict[str, dict[str, Statistics]]:
             if error is not None:
                 rows.setdefault(name, []).append((one.n_atoms, error))
     return _by_size(rows)
+
+
+def held_out(evaluated: Sequence[Evaluated]) -> dict[str, dict[str, Any]]:
+    """Errors for a model's card: number of cells, mean and largest absolute errors, by number of atoms."""
+    by_size = summary(evaluated)
+    if len(by_size) == 1:
+        by_size = {f"{evaluated[0].n_atoms} atoms": by_size["all"]}
+    by_size.pop("all", None)
+    return {
+        group: {
+            "cells": max(s.count for s in rows.values()),
+            **{key: (rows[key].mean_abs, rows[key].max) for key, _ in COLUMNS.values() if key in rows},
+        }
+        for group, rows in by_size.items()
+    }
 
 
 _KIND: Final = {BAND: "E_b", TOTAL: "A"}

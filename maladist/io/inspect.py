@@ -10,7 +10,7 @@ from maladist.io.model_file import load_model
 from maladist.io.opening import open_dataset
 from maladist.io.paths import plain_file
 from maladist.io.shipped import shipped_models
-from maladist.learning.about import model_rows
+from maladist.learning.about import card_of, model_rows
 from maladist.learning.model import LDOSModel
 
 
@@ -24,23 +24,36 @@ def describe(path: str | Path) -> list[tuple[str, str]]:
     """
     path, models = Path(path), shipped_models()
     if str(path) in models and not path.exists():
-        return _model_rows(load_model(path))
+        return _model_rows(load_model(path), path)
     if path.is_dir():
         return _store_rows(path)
     wanted = f"a model file, a store, or {', '.join(models)}"
-    return _model_rows(load_model(plain_file(path, wanted, "file", InputError)))
+    return _model_rows(load_model(plain_file(path, wanted, "file", InputError)), path)
 
 
-def describe_shipped() -> list[tuple[str, str]]:
-    """Rows of (name, what for) about the models that come with the package."""
-    return [
-        (name, f"{one.card.summary}: {', '.join(one.card.elements)}, {one.card.temperature:g} K; {one.file}")
-        for name, one in shipped_models().items()
-    ]
+def card(model: str | Path) -> str:
+    """The card of a model, Markdown: what it is for, its errors on held-out cells, how it was made.
+
+    Parameters
+    ----------
+    model
+        A model file, a MALA zip, or the name of a model that comes with the package, whose card is a page of its own.
+
+    Raises
+    ------
+    ModelError
+        No model of that name and no such file.
+    """
+    shipped = shipped_models().get(str(model))
+    if shipped is not None and not Path(model).exists():
+        return shipped.text
+    loaded = load_model(model)
+    return card_of(loaded, Path(model).name, loaded.content_hash)
 
 
-def _model_rows(model: LDOSModel) -> list[tuple[str, str]]:
-    return model_rows(model, model.content_hash)
+def _model_rows(model: LDOSModel, name: str | Path) -> list[tuple[str, str]]:
+    more = f"`maladist card {name}`: errors on held-out cells, how it was trained"
+    return [*model_rows(model, model.content_hash), ("card", more)]
 
 
 def _store_rows(path: Path) -> list[tuple[str, str]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from maladist.elements import Element
 from maladist.errors import ModelError
@@ -12,7 +14,8 @@ from maladist.io.paths import plain_file
 from maladist.io.qe.upf import read_pseudopotentials
 from maladist.io.refused import refuse_file_names
 from maladist.io.shipped import shipped_models
-from maladist.io.targets import write_whole
+from maladist.io.targets import check_file, write_whole
+from maladist.learning.about import HELD_OUT
 from maladist.learning.model import LDOSModel
 
 
@@ -37,6 +40,32 @@ def save_model(model: LDOSModel, path: str | Path) -> Path:
         A place that is absent, full or cannot be written.
     """
     return write_whole(path, model.to_bytes())
+
+
+def write_held_out(path: str | Path, errors: Mapping[str, Any] | None) -> None:
+    """Write errors on held-out cells into a model's file; its content hash stays, and with it what it was used for.
+
+    Parameters
+    ----------
+    path
+        Model file.
+    errors
+        What `maladist.evaluation.statistics.held_out` gives, and the ``data``; None only looks whether it can be done.
+
+    Raises
+    ------
+    ModelError
+        What is no model file of ours: MALA's zip, or the name of a model that comes with the package.
+    OutputError
+        The file cannot be written.
+    """
+    path = plain_file(Path(path), "a model file", "model", ModelError)
+    if path.read_bytes()[:2] == b"PK":
+        raise ModelError("model", f"{path.name} is MALA's zip", "a model file of maladist", "Use import-mala first.")
+    check_file(path, overwrite=True)
+    if errors is not None:
+        model = LDOSModel.from_bytes(path.read_bytes())
+        save_model(replace(model, provenance={**model.provenance, HELD_OUT: dict(errors)}), path)
 
 
 def load_model(path: str | Path, pseudopotentials: Mapping[str, Element] | str | Path | None = None) -> LDOSModel:

@@ -65,12 +65,22 @@ class ShippedModel:
         ModelError
             A card without it, or with other keys.
         """
+        head, _ = self._parts
+        return Card.of(parse_yaml(head), str(self.folder / _CARD))
+
+    @property
+    def text(self) -> str:
+        """The card itself, Markdown, without what it says in YAML; raises as `card` does."""
+        return self._parts[1].lstrip("\n")
+
+    @property
+    def _parts(self) -> tuple[str, str]:
         path = self.folder / _CARD
         before, _, rest = path.read_text(encoding="utf-8").partition("---\n")
-        head, end, _ = rest.partition("\n---\n")
+        head, end, text = rest.partition("\n---\n")
         if before or not end:
             raise ModelError("card", f"{path} does not begin with lines between two ---", "what the card says in YAML")
-        return Card.of(parse_yaml(head), str(path))
+        return head, text
 
 
 def shipped_models() -> dict[str, ShippedModel]:

@@ -29,7 +29,7 @@ def test_all_figures_and_pictures_are_written(
     save_model(model, tmp_path / "be.maladist")
     wanted, there = tmp_path / "all.json", ("--cluster", client.scheduler.address)
     arguments = ["evaluate", tmp_path / "be.maladist", tmp_path / "s*.zarr", *there]
-    arguments += ["--train", tmp_path / "s*.zarr", "--json", wanted, "--plots", tmp_path / "plots"]
+    arguments += ["--train", tmp_path / "s*.zarr", "--json", wanted, "--plots", tmp_path / "plots", "--card"]
     status, out, err = command(*arguments)
     assert status == 0 and "snapshots: 3 of 3" in err and "errors.png" in out
     values = json.loads(wanted.read_text())
@@ -38,6 +38,8 @@ def test_all_figures_and_pictures_are_written(
     assert set(values["summary"]["all"]) <= set(_LABELS)  # nobody is shown a key of the JSON in place of its name
     assert set(values["baselines"]["errors"]) >= {"A: mean of training", "A: linear", "E_b: linear"}
     assert all((tmp_path / "plots" / f"{n}.png").stat().st_size > 10_000 for n in ("parity", "errors"))
+    status, out, _ = command("card", tmp_path / "be.maladist")
+    assert status == 0 and "| 2 atoms | 3 |" in out
     status, _, err = command(*arguments[:2], tmp_path / "none", *there)
     assert status == 2 and err.count("\n") == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +33,21 @@ def test_info_says_what_is_damaged(tmp_path: Path, command: Command) -> None:
     assert "damage in snapshots/a/density" in err and err.strip().count("\n") == 0
 
 
-def test_info_without_a_file_lists_the_models_that_come_with_the_package(command: Command) -> None:
-    status, out, _ = command("info")
+def test_models_lists_what_comes_with_the_package_for_people_and_programs(command: Command) -> None:
+    status, out, _ = command("models")
     assert status == 0 and all(name in out and one.card.summary in out for name, one in shipped_models().items())
-    status, _, err = command("info", "--verify")
-    assert status == 2 and "a store" in err
+    status, out, _ = command("models", "--json")
+    told = json.loads(out)
+    assert status == 0 and told["be-1000K"]["elements"] == ["Be"] and Path(told["be-1000K"]["file"]).is_file()
+
+
+def test_card_prints_the_page_of_a_shipped_model_and_makes_one_of_any_other(folder: Path, command: Command) -> None:
+    status, out, _ = command("card", "be-1000K")
+    assert status == 0 and out.startswith("# be-1000K") and "Errors on held-out cells" in out
+    status, out, _ = command("card", folder / "model.maladist")
+    assert status == 0 and out.startswith("# model.maladist") and "None are told" in out
+    status, _, err = command("card", "nothing")
+    assert status == 2 and "be-1000K" in err and err.count("\n") == 1
 
 
 def test_info_of_a_file_shows_its_rows_and_what_is_no_file_is_a_line(folder: Path, command: Command) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from maladist.datasets.snapshots import find_snapshots
 from maladist.errors import InputError
-from maladist.evaluation.statistics import Evaluated, Statistics, _linear, baselines, calibration, summary
+from maladist.evaluation.statistics import Evaluated, Statistics, _linear, baselines, calibration, held_out, summary
 from tests.evaluation.common import evaluated
 
 
@@ -127,3 +127,10 @@ def test_a_quantity_that_the_members_share_is_not_calibrated() -> None:
 def test_statistics_are_in_float64() -> None:
     """Errors of a millionth beside an offset: float32 would lose them."""
     assert Statistics.of(np.float32([1.0, 1.0]) + np.array([1e-9, 3e-9])).std == pytest.approx(1e-9, rel=1e-4)
+
+
+def test_a_cards_errors_are_those_of_the_summary_by_size() -> None:
+    found = held_out([evaluated("a", 8, 3.0), evaluated("b", 8, -1.0), evaluated("c", 16, 10.0)])
+    assert list(found) == ["8 atoms", "16 atoms"] and found["8 atoms"]["cells"] == 2
+    assert found["8 atoms"]["total_free_energy_meV_per_atom"] == pytest.approx((2.0, 3.0))
+    assert list(held_out([evaluated("a", 8, 3.0)])) == ["8 atoms"]  # where the summary has all in one

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from maladist.elements import Element
-from maladist.learning.about import model_rows
+from maladist.errors import ModelError
+from maladist.io.yaml import parse_yaml
+from maladist.learning.about import card_of, model_rows
 from maladist.testing import tiny_model
 
 
@@ -27,3 +31,36 @@ def test_what_it_does_not_know_is_said_and_no_row_is_missing() -> None:
         assert rows[name] == "not told"
     assert rows["elements"] == "Be (valence unknown, pseudopotential unknown)"
     assert set(rows) == set(dict(model_rows(tiny_model(), "")))
+
+
+ERRORS = {"cells": 4, "total_free_energy_meV_per_atom": (2.41, 6.3), "density_relative": [0.0055, 0.01]}
+
+
+def test_a_card_tells_errors_by_size_data_and_how_it_was_trained() -> None:
+    provenance = {
+        "held_out": {"data": ["be.zarr/test-*"], "errors": {"16 atoms": ERRORS, "8 atoms": ERRORS}},
+        "trained on": {"a": "1", "b": "2"},
+        "validated on": ["c"],
+        "config": {"epochs": 60, "network": {"hidden": [200]}},
+        "errors": {"validation_loss": 0.0350699},
+    }
+    model = replace(tiny_model(), provenance=provenance)
+    card = card_of(model, "be.maladist", "0123")
+    assert card.startswith("# be.maladist\n") and "`be.zarr/test-*`" in card
+    assert "| 8 atoms | 4 | 2.4 (6.3) | – | 0.55% (1.00%) | – |\n| 16 atoms |" in card  # by number, not by letter
+    assert "2 snapshots, a to b; validated on c" in card and "0.03507" in card
+    assert parse_yaml(card.split("```yaml\n")[1].split("```")[0]) == provenance["config"]
+
+
+def test_errors_on_held_out_cells_are_no_part_of_what_the_model_is() -> None:
+    model = tiny_model()
+    told = replace(model, provenance={**model.provenance, "held_out": {"errors": {"8 atoms": ERRORS}}})
+    assert told.content_hash == model.content_hash and told.to_bytes() != model.to_bytes()
+    assert replace(model, provenance={"source": "another"}).content_hash != model.content_hash
+
+
+@pytest.mark.parametrize("held_out", [3, {"errors": 3}, {"errors": {"eight": ERRORS}}, {"errors": {"8 atoms": {}}}])
+def test_a_card_that_cannot_be_read_is_refused_in_a_line(held_out: object) -> None:
+    model = replace(tiny_model(), provenance={"held_out": held_out})
+    with pytest.raises(ModelError, match=r"^card: errors that cannot be read .*evaluate --card"):
+        card_of(model, "be.maladist", "")
