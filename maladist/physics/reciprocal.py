@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -140,6 +141,14 @@ def largest_cutoff(grid: Grid) -> float:
     first_missing = (np.array(grid.shape) - 1) // 2 + 1
     radius = float(np.min(2 * np.pi * first_missing / lengths))
     return RYDBERG_BOHR2 * radius**2 * (1 - 1e-9)
+
+
+def resolving_shape(cell: npt.ArrayLike, cutoff: float) -> tuple[int, int, int]:
+    """Fewest points along the lattice vectors of a grid whose `largest_cutoff` is a cutoff (eV) or more."""
+    lengths = np.linalg.norm(np.asarray(cell, dtype=float), axis=1)
+    first_missing = np.ceil(lengths * np.sqrt(cutoff / RYDBERG_BOHR2 / (1 - 1e-9)) / (2 * np.pi)).astype(int)
+    nx, ny, nz = (2 * int(m) - 1 for m in np.maximum(first_missing, 1))
+    return nx, ny, nz
 
 
 def to_reciprocal(field: Tensor) -> Tensor:

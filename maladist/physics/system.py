@@ -214,6 +214,9 @@ def _reference_temperature(system: System) -> tuple[float, list[str]]:
     return t0, [f"the temperature of the data behind the LDOS is not known: the double counting is at {t0:g} K"]
 
 
+SHORT: Final = 1.05
+"""Density cutoff over the sphere of a grid that holds it, at most: a DFT code's own grid may fall a bit short."""
+
 _COARSEST: Final = 0.1
 """Share of the density cutoff that a grid must hold: with less, A is off by a tenth of an eV an atom or more."""
 
@@ -238,7 +241,7 @@ def _on_the_sphere(system: System) -> list[str]:
     if not (np.isfinite(cutoff) and cutoff > 0):
         raise InputError("density_cutoff", f"{cutoff} eV", "a positive cutoff in eV")
     # Above it waves of the data's density are not on the grid at all.
-    if cutoff > 1.05 * largest:  # a DFT code's own grid may fall short by a percent
+    if cutoff > SHORT * largest:
         came = f"the grid holds a sphere of {largest:.0f} eV, not the density cutoff of {cutoff:.0f} eV"
         if largest < _COARSEST * cutoff:
             raise GridError("grid", came, f"a sphere of {_COARSEST * cutoff:.0f} eV at least", "Take a finer --grid.")

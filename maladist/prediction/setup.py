@@ -17,7 +17,7 @@ from maladist import schema
 from maladist.descriptors import told_apart
 from maladist.elements import Element
 from maladist.errors import GridError, InputError, ModelError
-from maladist.grid import Grid
+from maladist.grid import Grid, fft_friendly
 from maladist.io.model_file import load_model
 from maladist.io.qe.upf import elements_of
 from maladist.learning.model import LDOSModel
@@ -27,7 +27,8 @@ from maladist.parallel.progress import Observer
 from maladist.physics.energy_zero import zero_of_energy
 from maladist.physics.fermi import use_correction
 from maladist.physics.forces import check_known
-from maladist.physics.system import System, complete, wrapped
+from maladist.physics.reciprocal import resolving_shape
+from maladist.physics.system import SHORT, System, complete, wrapped
 from maladist.prediction.block import ModelBlob
 from maladist.prediction.novelty import check_cell
 from maladist.prediction.options import Chunks, Options, check_chunks, check_names, numerics_of
@@ -209,14 +210,23 @@ def known_elements(model: LDOSModel) -> set[str] | None:
 
 
 def choose_grid(atoms: ase.Atoms, model: LDOSModel, grid: Grid | Sequence[int] | None) -> Grid:
-    """The grid that was given, or one with the spacing of the model's training data."""
+    """The grid that was given, or one with the spacing of the model's training data that holds its density cutoff."""
     if grid is not None:
         return grid_of(atoms, grid)
     if model.spacing is None:
         raise ModelError(
             "model", "it does not tell the spacing of its training grid", "a grid", "Give --grid NX NY NZ."
         )
-    return Grid.from_spacing(atoms.cell.array, model.spacing)
+    spaced = Grid.from_spacing(atoms.cell.array, model.spacing)
+    if model.density_cutoff is None:
+        return spaced
+    needed = resolving_shape(spaced.cell_array, model.density_cutoff / SHORT)
+    # The spacing is that of cells strained otherwise, and in this one may fall short by a little. Where the training's
+    # own grid was far from holding the sphere a finer one is the user's to ask for.
+    if any(m > 1.1 * n for m, n in zip(needed, spaced.shape, strict=True)):
+        return spaced
+    nx, ny, nz = (max(n, fft_friendly(m)) for n, m in zip(spaced.shape, needed, strict=True))
+    return Grid(spaced.cell, (nx, ny, nz))
 
 
 def grid_of(atoms: ase.Atoms, grid: Grid | Sequence[int]) -> Grid:

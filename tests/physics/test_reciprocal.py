@@ -8,7 +8,14 @@ import torch
 
 from maladist.errors import GridError
 from maladist.grid import Grid
-from maladist.physics.reciprocal import ReciprocalSlab, half_shape, largest_cutoff, to_real, to_reciprocal
+from maladist.physics.reciprocal import (
+    ReciprocalSlab,
+    half_shape,
+    largest_cutoff,
+    resolving_shape,
+    to_real,
+    to_reciprocal,
+)
 from maladist.units import RYDBERG_BOHR2
 
 SKEWED = [[3.0, 0.2, 0.0], [-1.1, 2.7, 0.3], [0.4, 0.9, 4.1]]
@@ -79,3 +86,13 @@ def test_the_largest_sphere_touches_no_face_of_the_box_of_g(shape: tuple[int, in
 def test_a_slab_outside_the_half_space_is_refused(start: tuple[int, int, int], stop: tuple[int, int, int]) -> None:
     with pytest.raises(GridError, match="slab"):
         ReciprocalSlab(Grid(SKEWED, (6, 5, 8)), start, stop)
+
+
+@pytest.mark.parametrize("cutoff", [30.0, 400.0, 1361.0])
+def test_fewest_points_hold_a_cutoff_and_one_less_along_any_axis_does_not(cutoff: float) -> None:
+    cell = np.array([[3.1, 0.0, 0.0], [-1.5, 2.7, 0.1], [0.2, 0.0, 5.3]])
+    shape = resolving_shape(cell, cutoff)
+    assert largest_cutoff(Grid(cell.tolist(), shape)) >= cutoff
+    for axis in range(3):
+        fewer = [n - (a == axis) for a, n in enumerate(shape)]
+        assert largest_cutoff(Grid(cell.tolist(), tuple(fewer))) < cutoff

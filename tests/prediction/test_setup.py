@@ -15,8 +15,11 @@ from ase import Atoms
 from maladist import LDOSModel, Prediction
 from maladist.errors import GridError, InputError, ModelError, PhysicsError
 from maladist.grid import Grid
+from maladist.physics.reciprocal import largest_cutoff
+from maladist.physics.system import SHORT
 from maladist.prediction.setup import announce, choose_grid, grid_of, known_elements, later_notes, setup
 from maladist.testing import Listener, be_atoms, be_element, tiny_model, with_density_channel
+from maladist.units import RYDBERG_BOHR2
 
 GRID = (10, 12, 14)
 
@@ -165,3 +168,17 @@ def test_of_a_results_notes_only_those_that_were_not_told_before_are_news(model:
     ready = replace(ready, system=replace(ready.system, notes=("told",)))
     result = Prediction(xr.Dataset(attrs={"notes": ["told", "new"]}), Path("a.zarr"))
     assert later_notes(result, ready) == ["new"]
+
+
+@pytest.mark.parametrize("stretch", [0.97, 1.0, 1.003, 1.01, 1.016, 1.03])
+def test_the_default_grid_of_a_strained_cell_holds_the_density_cutoff(stretch: float, atoms: Atoms) -> None:
+    """A grid that fell short by one point would be named in a note at the first prediction."""
+    spacing = (0.19, 0.19, 0.19)
+    known = replace(tiny_model(), spacing=spacing, density_cutoff=0.98 * RYDBERG_BOHR2 * (np.pi / 0.19) ** 2)
+    atoms = atoms.copy()
+    atoms.set_cell(atoms.cell * stretch, scale_atoms=True)
+    grid = choose_grid(atoms, known, None)
+    assert SHORT * largest_cutoff(grid) >= known.density_cutoff
+    # Of a training on a much coarser grid than its cutoff the spacing is kept, and a note tells of the cutoff.
+    coarse = replace(known, density_cutoff=2 * known.density_cutoff)
+    assert choose_grid(atoms, coarse, None) == Grid.from_spacing(atoms.cell.array, spacing)
