@@ -83,6 +83,8 @@ SHIPPED := maladist/data/$(subst -,_,$(MODEL))
 model: setup
 	$(BIN)/maladist train $(SHIPPED)/train.yaml --output model-data/training --resume
 	cp model-data/training/model.maladist $(SHIPPED)/$(MODEL).maladist
+	$(BIN)/maladist evaluate $(SHIPPED)/$(MODEL).maladist 'model-data/be.zarr/snapshots/valid-*' \
+		'model-data/be.zarr/snapshots/train-32-*' --spread --calibrate
 	$(BIN)/maladist evaluate $(SHIPPED)/$(MODEL).maladist 'model-data/be.zarr/snapshots/test-*' --spread \
 		--card --train 'model-data/be.zarr/snapshots/train-08-*' --json model-data/evaluation.json --plots model-data/plots
 

@@ -12,13 +12,20 @@ from maladist.errors import StoreError
 from maladist.grid import Kernel
 
 
-class OutsideAttributes(TypedDict):
-    """Where a cell lies outside of the model's training: points, their share, the largest novelty and its place, Å."""
-
+class _OutsideAttributes(TypedDict):
     points: int
     share: float
     largest_novelty: float
     largest_at_A: Sequence[float]
+
+
+class OutsideAttributes(_OutsideAttributes, total=False):
+    """Where a cell lies outside of the model's training: points, their share, the largest novelty and its place, Å.
+
+    ``growth`` is the mean of ν⁴/(1 + ν²) over the points, ν the novelty; stores of older versions do not have it.
+    """
+
+    growth: float
 
 
 class Attributes(TypedDict, total=False):
@@ -92,7 +99,9 @@ def _outside(value: object) -> bool:
     if not isinstance(value, Mapping) or set(OutsideAttributes.__required_keys__) - set(value):
         return False
     return all(
-        _numbers(3 if name == "largest_at_A" else 1)(value[name]) for name in OutsideAttributes.__required_keys__
+        _numbers(3 if name == "largest_at_A" else 1)(value[name])
+        for name in OutsideAttributes.__annotations__
+        if name in value
     )
 
 

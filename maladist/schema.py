@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import ase
 import numpy as np
@@ -61,6 +61,28 @@ ENERGY_TERMS: Final = tuple(term.name for term in (*TERMS, TOTAL))
 SCALARS: Final = ("fermi_energy_eV", "n_electrons", *ENERGY_TERMS)
 """Scalar float64 variables of a Prediction, of its store and of a group ``reference``."""
 
+
+class Sigma(NamedTuple):
+    """A σ of a Prediction: of which quantity of a calibration, of which variable, in which units.
+
+    ``extensive``: the calibration's is that of an atom, the store's that of the cell.
+    """
+
+    quantity: str
+    of: str
+    units: str
+    extensive: bool
+
+
+SIGMAS: Final[Mapping[str, Sigma]] = {
+    "total_free_energy_sigma_eV": Sigma("total_free_energy", "total_free_energy_eV", "eV", True),
+    "band_energy_sigma_eV": Sigma("band_energy", "band_energy_eV", "eV", True),
+    "forces_sigma": Sigma("forces", "forces", "eV/Å", False),
+    "density_sigma": Sigma("density", "density", "1/Å^3", False),
+}
+"""Scalar float64 variables of a Prediction of a calibrated model: standard deviation of its errors that is expected, of
+forces and density over their components and points."""
+
 SMALL: Final = 2**22
 """Bytes of a variable up to which it is read, and its values looked at, when its store is opened."""
 
@@ -104,7 +126,7 @@ def validate(dataset: xr.Dataset, need: Iterable[str], source: str = "data set")
         if dataset[name].dtype.kind != np.dtype(variable.dtype).kind:
             raise StoreError(f"{source}: {name}", f"dtype {dataset[name].dtype}", variable.dtype)
         _check_values(dataset[name], name, source)
-    for name in set(SCALARS) & set(dataset.variables):
+    for name in {*SCALARS, *SIGMAS} & set(dataset.variables):
         if dataset[name].dtype.kind != "f" or not set(dataset[name].dims) <= {"temperature"}:
             came = f"dtype {dataset[name].dtype}, dims {dataset[name].dims}"
             raise StoreError(f"{source}: {name}", came, "one float64, or one for each temperature")

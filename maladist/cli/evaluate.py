@@ -14,23 +14,25 @@ from maladist.cli.console import TerminalObserver
 from maladist.cli.options import EVALUATE, EvaluateFlags
 from maladist.cli.output import check_files, write_json
 from maladist.cli.streams import err, out, say
+from maladist.errors import InputError
 from maladist.io.targets import check_folder
 
 if TYPE_CHECKING:
+    from maladist.evaluation.coverage import Coverage
     from maladist.evaluation.statistics import Calibration, Evaluated, Statistics
 
 
 def evaluate(
     model: Path,
-    data: str,
     /,
-    *,
+    *data: str,
     train: str | None = None,
     pseudopotentials: Path | None = None,
     how: EvaluateFlags = EVALUATE,
     json: Path | None = None,
     plots: Path | None = None,
     card: bool = False,
+    calibrate: bool = False,
 ) -> None:
     """Hold a model against DFT: errors of LDOS, DOS, density, N, Fermi level, every energy and forces, by snapshot.
 
@@ -39,7 +41,7 @@ def evaluate(
     model
         Model file, or a zip that MALA wrote.
     data
-        Data set, snapshot, or a pattern such as be.zarr/snapshots/test-*, in quotes.
+        Data set, snapshot, or a pattern such as be.zarr/snapshots/test-*, in quotes; or several of them.
     train
         The same for the training snapshots: two baselines learnt from them stand beside the model.
     pseudopotentials
@@ -47,23 +49,31 @@ def evaluate(
     json
         Write everything as JSON to this file as well.
     plots
-        Folder for parity.png and errors.png, forces.png where forces are compared, and spread.png with --spread.
+        Folder for parity.png and errors.png, forces.png where forces are compared, spread.png with --spread, and
+        calibration.png where the model has a σ.
     card
         Write the errors into the model's file, where `maladist card` and `maladist models` show them.
+    calibrate
+        Fit the model's σ to the errors and write it into its file: give validation cells. With --spread σ is made from
+        an ensemble's members too, where a prediction has them.
     """
     from maladist.datasets.snapshots import find_snapshots
+    from maladist.evaluation.coverage import calibrate as fit_sigma
+    from maladist.evaluation.coverage import coverage
     from maladist.evaluation.statistics import BAND, TOTAL, baselines, calibration, check_training, held_out, summary
-    from maladist.io.model_file import load_model, write_held_out
+    from maladist.io.model_file import load_model, write_held_out, write_uncertainty
 
     check_files(json=json)
-    if card:
+    if not data:
+        raise InputError("data", "none", "a data set, a snapshot or a pattern of them")
+    if card or calibrate:
         write_held_out(model, None)  # refused before all is computed
     if plots is not None:
         check_folder(plots, "plots")
     loaded = load_model(model, pseudopotentials=pseudopotentials)
     training = None if train is None else find_snapshots([train], "train")
     if training is not None:  # refused before all is computed
-        held = find_snapshots([data], "data")
+        held = find_snapshots(data, "data")
         check_training(training, [n for n in (BAND, TOTAL) if all(f"{n}_eV" in s.terms for s in held)])
     with how.connect() as client, TerminalObserver(err) as observer:
         evaluated = maladist.evaluate(
@@ -91,8 +101,16 @@ def evaluate(
         says = calibration(evaluated)
         out.print(_spread(says))
         values["spread"] = {name: asdict(one) for name, one in says.items()}
+    if worth := coverage(evaluated):
+        out.print(_coverage(worth))
+        values["coverage"] = {group: {name: asdict(one) for name, one in by.items()} for group, by in worth.items()}
     if card:
-        write_held_out(model, {"data": [data], "errors": held_out(evaluated)})
+        write_held_out(model, {"data": list(data), "errors": held_out(evaluated)})
+    if calibrate:
+        known = fit_sigma(evaluated)
+        write_uncertainty(model, known)
+        say(f"{known}: in {model}")
+        values["uncertainty"] = known.to_dict()
     write_json(json, values)
     if plots is not None:
         from maladist.report.evaluation import write_plots
@@ -124,6 +142,7 @@ _LABELS: Final = {
     "electrons_per_atom": "N at the DFT's μ, 1/atom",
     "density_relative": "|Δn| / mean n",
     "density_mae_per_A3": "|Δn|, 1/Å³",
+    "density_rmse_per_A3": "Δn, RMSE, 1/Å³",
     "density_percentage": "|Δn/n|, %",
     "density_of_ldos_relative": "|Δn| / mean n, of the LDOS",
     "dos_relative": "Σ|ΔD| / ΣD",
@@ -172,6 +191,16 @@ def _spread(says: Mapping[str, Calibration]) -> Table:
     for name, s in says.items():
         figures = (f"{s.pearson:.2f}", f"{s.spearman:.2f}", f"{s.ratio:.3g}", f"{s.within:.0%}", str(s.count))
         table.add_row(name, *figures)
+    return table
+
+
+def _coverage(worth: Mapping[str, Mapping[str, Coverage]]) -> Table:
+    table = Table(title="what the model's σ says of its errors", title_justify="left", box=None)
+    for column in ("snapshots", "", "rms error/σ", "within the 90 % interval"):
+        table.add_column(column, justify="left" if column in ("snapshots", "") else "right", no_wrap=True)
+    for group, quantities in worth.items():
+        for i, (name, one) in enumerate(quantities.items()):
+            table.add_row(f"{group} ({one.count})" if i == 0 else "", name, f"{one.ratio:.3g}", f"{one.within:.0%}")
     return table
 
 

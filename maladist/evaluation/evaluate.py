@@ -30,6 +30,7 @@ from maladist.io import datasets, stores
 from maladist.io.model_file import load_model
 from maladist.io.qe.upf import read_pseudopotentials
 from maladist.learning.model import LDOSModel
+from maladist.learning.uncertainty import WIDTH
 from maladist.parallel import waves
 from maladist.parallel.blocking import choose_block
 from maladist.parallel.progress import Observer, Silent
@@ -43,7 +44,7 @@ from maladist.prediction.setup import known_elements
 
 _POINTS: Final = 16384  # of a comparison's task
 _AT_ONCE: Final = 2  # snapshots under way: the workers have blocks while the client solves for a Fermi level
-_SUMS: Final = 6  # |Δd|, Δd², |Δn|, |Δn/n|, n, |Δn| of the density of the LDOS
+_SUMS: Final = 8  # |Δd|, Δd², |Δn|, |Δn/n|, n, |Δn| of the density of the LDOS, Δn², points with Δn within the interval
 
 
 def evaluate(
@@ -210,7 +211,8 @@ def _compare(
 ) -> tuple[Array, Array]:
     """The data's D(ε) at the levels, 1/eV, and the sums of the errors over the cell."""
     grid = snapshot.system.grid
-    shared = (snapshot.path, str(predicted.store), matrix, levels, _weights(snapshot, predicted))
+    interval = WIDTH * predicted.sigmas.get("density_sigma_per_A3", 0.0)
+    shared = (snapshot.path, str(predicted.store), matrix, levels, _weights(snapshot, predicted), interval)
     # The blocks' two LDOS are read by the task and never leave the worker: only sums do.
     jobs = (waves.NamedJob(f"block{b.index}", b, *shared) for b in grid.blocks(choose_block(grid, 1, _POINTS)))
     # In the order of the blocks, so that the same data give the same bits of an error.
@@ -231,7 +233,13 @@ def _weights(snapshot: Snapshot, predicted: Prediction) -> Array | None:
 
 
 def compare_block(
-    block: Block, data: str, predicted: str, matrix: Array | None, levels: slice, weights: Array | None
+    block: Block,
+    data: str,
+    predicted: str,
+    matrix: Array | None,
+    levels: slice,
+    weights: Array | None,
+    interval: float = 0.0,
 ) -> Array:
     """A block's sums of the data's LDOS by level and of the errors (``_SUMS``), float64."""
     # Stored in float32; a sum over all points of a cell needs more digits.
@@ -239,14 +247,15 @@ def compare_block(
     dft = dft if matrix is None else dft @ matrix
     ours = stores.read_region(predicted, "ldos", block.slices).astype(np.float64)
     difference = ours[..., levels] - dft
-    of_density = (0.0, 0.0, 0.0, 0.0)
+    of_density = (0.0,) * 6
     if weights is not None:
         n = stores.read_region(data, "density", block.slices).astype(np.float64)
         off = np.abs(stores.read_region(predicted, "density", block.slices) - n)
         # No relative error where the DFT has no density, as far from all atoms.
         there = n != 0
         of_ldos = np.abs(ours @ weights - n)
-        of_density = (off.sum(), (off[there] / np.abs(n[there])).sum(), n.sum(), of_ldos.sum())
+        squares, within = (off**2).sum(), float((off <= interval).sum())
+        of_density = (off.sum(), (off[there] / np.abs(n[there])).sum(), n.sum(), of_ldos.sum(), squares, within)
     return np.concatenate([dft.sum((0, 1, 2)), [np.abs(difference).sum(), (difference**2).sum(), *of_density]])
 
 
@@ -282,6 +291,10 @@ def _errors(
         reference={k.removesuffix("_eV"): snapshot.terms[k] / n for k in ours if k in snapshot.terms},
         data_error=snapshot.data_error(correction=bool(predicted.dataset.attrs["broadening_correction"])),
         spread=_spread(predicted, n),
+        density_rmse=float(np.sqrt(sums[6] / grid.n_points)) if known else None,
+        density_within=float(sums[7] / grid.n_points) if known and "density_sigma" in predicted.dataset else None,
+        growth=predicted.dataset.attrs.get("outside", {}).get("growth"),
+        sigma=_sigma(predicted, n),
     )
 
 
@@ -317,4 +330,14 @@ def _spread(predicted: Prediction, n: int) -> dict[str, float]:
             deviations[quantity] = 1e3 * value / (1 if quantity == "fermi_energy" else n)
     if "density_std" in data:
         deviations["density"] = float(data["density_std"].mean() / data["density"].mean())
+        deviations["density_rms"] = float(np.sqrt((data["density_std"] ** 2).mean()))
+    if "forces_std" in data:
+        deviations["forces"] = float(np.sqrt((data["forces_std"] ** 2).mean()))
     return deviations
+
+
+def _sigma(predicted: Prediction, n: int) -> dict[str, float]:
+    """σ of a calibrated model: energies in meV/atom, forces in eV/Å, density in 1/Å³."""
+    data = predicted.dataset
+    there = {name: one for name, one in schema.SIGMAS.items() if name in data}
+    return {one.quantity: float(data[name]) * (1e3 / n if one.extensive else 1) for name, one in there.items()}

@@ -39,6 +39,8 @@ class Evaluated(Finished):
         Mean |ΔD|, 1/(eV atom); Σ|ΔD| / Σ|D|.
     density_mae, density_relative, density_percentage
         Mean |Δn|, 1/Å³; mean |Δn| / mean n; mean |Δn/n|, per cent.
+    density_rmse, density_within
+        Root of the mean Δn², 1/Å³; share of the points with |Δn| in the interval of the model's σ, if it has one.
     density_of_ldos_relative
         Mean |Δn| / mean n of the density that the LDOS gives, beside that of a density channel where there is one.
     electrons
@@ -51,8 +53,12 @@ class Evaluated(Finished):
         Energies that the data's own LDOS gives, by the same names, less the DFT's, eV/atom: what learns the LDOS cannot
         be expected to be nearer to the DFT. Empty where the data do not tell.
     spread
-        Standard deviations of an ensemble's members by the same names, meV/atom; of the density over its mean. Empty
-        where they were not asked for.
+        Standard deviations of an ensemble's members by the same names, meV/atom; of the density over its mean; root
+        mean squares of those of 'forces', eV/Å, and 'density_rms', 1/Å³. Empty where they were not asked for.
+    growth
+        Mean of ν⁴/(1 + ν²) over the points, ν the novelty; None from a model that does not know its training.
+    sigma
+        σ of a calibrated model: of A and E_b, meV/atom, of 'forces', eV/Å, and 'density', 1/Å³; else empty.
     forces, reference_forces
         Forces of the model and of the DFT, (n_atoms, 3) as lists, eV/Å; None where they were not compared.
     stress, reference_stress
@@ -83,6 +89,10 @@ class Evaluated(Finished):
     reference: Mapping[str, float]
     data_error: Mapping[str, float] = field(default_factory=dict)
     spread: Mapping[str, float] = field(default_factory=dict)
+    density_rmse: float | None = None
+    density_within: float | None = None
+    growth: float | None = None
+    sigma: Mapping[str, float] = field(default_factory=dict)
     forces: Rows | None = None
     reference_forces: Rows | None = None
     stress: list[float] | None = None
@@ -135,6 +145,7 @@ class Evaluated(Finished):
             "electrons_per_atom": self.electrons,
             "density_relative": self.density_relative,
             "density_mae_per_A3": self.density_mae,
+            "density_rmse_per_A3": self.density_rmse,
             "density_percentage": self.density_percentage,
             "density_of_ldos_relative": self.density_of_ldos_relative,
             "dos_relative": self.dos_relative,
@@ -348,8 +359,13 @@ def calibration(evaluated: Sequence[Evaluated]) -> dict[str, Calibration]:
 
 
 def _error(one: Evaluated, name: str) -> float | None:
-    # These two have units of their own, all others are energies per atom.
-    special = {"density": one.density_relative, "fermi_energy": one.fermi_level}
+    # These have units of their own, all others are energies per atom.
+    special = {
+        "density": one.density_relative,
+        "density_rms": one.density_rmse,
+        "fermi_energy": one.fermi_level,
+        "forces": one.force_errors.get("forces_rmse_eV_per_A"),
+    }
     return special[name] if name in special else one.terms.get(name)
 
 

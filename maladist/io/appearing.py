@@ -16,7 +16,7 @@ from maladist.io.chunks import WORK
 from maladist.io.digests import DIGESTS
 from maladist.io.ownership import Claim, new_claim
 from maladist.io.targets import check_place, explained
-from maladist.schema import SCALARS, VARIABLES
+from maladist.schema import SCALARS, SIGMAS, VARIABLES
 
 _MADE: Final = re.compile(r"\.(.+)\.[0-9a-f]{32}\.(new|removed)")  # on the way in or out; see `create`
 
@@ -50,7 +50,7 @@ def _is_store(path: Path) -> bool:
     if not path.is_dir() or (path / "zarr.json").exists():
         return path.is_dir()
     # A removal takes the metadata first: what is left has only folders of names that we give.
-    parts = {WORK, DIGESTS, "run", "reference", *VARIABLES, *SCALARS}
+    parts = {WORK, DIGESTS, "run", "reference", *VARIABLES, *SCALARS, *SIGMAS}
     return all(p.is_dir() and p.name.removesuffix("_std") in parts for p in path.iterdir())
 
 

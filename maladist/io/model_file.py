@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from maladist.io.shipped import shipped_models
 from maladist.io.targets import check_file, write_whole
 from maladist.learning.about import HELD_OUT
 from maladist.learning.model import LDOSModel
+from maladist.learning.uncertainty import Uncertainty
 
 
 def save_model(model: LDOSModel, path: str | Path) -> Path:
@@ -59,13 +60,32 @@ def write_held_out(path: str | Path, errors: Mapping[str, Any] | None) -> None:
     OutputError
         The file cannot be written.
     """
+    _rewrite(
+        path, None if errors is None else lambda m: replace(m, provenance={**m.provenance, HELD_OUT: dict(errors)})
+    )
+
+
+def write_uncertainty(path: str | Path, known: Uncertainty) -> None:
+    """Write a calibrated σ into a model's file; all else of it stays. Raises as `write_held_out`.
+
+    Parameters
+    ----------
+    path
+        Model file.
+    known
+        Calibration, as `maladist.evaluation.coverage.calibrate` gives it.
+    """
+    _rewrite(path, lambda model: replace(model, uncertainty=known))
+
+
+def _rewrite(path: str | Path, change: Callable[[LDOSModel], LDOSModel] | None) -> None:
+    """Change a part of a model in its file; None only looks whether it can be done."""
     path = plain_file(Path(path), "a model file", "model", ModelError)
     if path.read_bytes()[:2] == b"PK":
         raise ModelError("model", f"{path.name} is MALA's zip", "a model file of maladist", "Use import-mala first.")
     check_file(path, overwrite=True)
-    if errors is not None:
-        model = LDOSModel.from_bytes(path.read_bytes())
-        save_model(replace(model, provenance={**model.provenance, HELD_OUT: dict(errors)}), path)
+    if change is not None:
+        save_model(change(LDOSModel.from_bytes(path.read_bytes())), path)
 
 
 def load_model(path: str | Path, pseudopotentials: Mapping[str, Element] | str | Path | None = None) -> LDOSModel:

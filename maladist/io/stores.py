@@ -210,7 +210,7 @@ def add_group(path: OnDisk, name: str, values: Mapping[str, object]) -> None:
     _group(path, "r+").create_group(name, attributes=dict(values), overwrite=True)
 
 
-def attributes(path: OnDisk, group: str = "") -> dict[str, Any]:
+def attributes(path: Where, group: str = "") -> dict[str, Any]:
     """Attributes of a store or of a group in it.
 
     Raises
@@ -218,6 +218,8 @@ def attributes(path: OnDisk, group: str = "") -> dict[str, Any]:
     StoreError
         No such group, or one that cannot be read.
     """
+    if isinstance(path, Memory):
+        return dict(path.attributes)
     with reading(Path(path) / group):
         return dict(_group(path, "r", group).attrs)
 

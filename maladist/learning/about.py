@@ -48,6 +48,7 @@ def model_rows(model: ModelParts, content_hash: str) -> list[tuple[str, str]]:
         ("density cutoff", "not told" if model.density_cutoff is None else f"{model.density_cutoff:.1f} eV"),
         ("grid spacing", "not told" if model.spacing is None else " ".join(f"{h:.4f}" for h in model.spacing) + " Å"),
         ("training", "not told" if model.domain is None else str(model.domain.cells)),
+        ("uncertainty", "not calibrated" if model.uncertainty is None else str(model.uncertainty)),
         ("content hash", content_hash),
     ]
     # What is long is the card's.

@@ -162,12 +162,15 @@ class Outside:
         Largest novelty.
     at
         Number of that point in its grid, C order.
+    growth
+        Sum of ν⁴/(1 + ν²) over the points, ν the novelty: what errors grow with, see `maladist.learning.uncertainty`.
     """
 
     points: int = 0
     outside: int = 0
     farthest: float = 0.0
     at: int = 0
+    growth: float = 0.0
 
     @classmethod
     def of(cls, novelty: torch.Tensor) -> Outside:
@@ -175,17 +178,25 @@ class Outside:
         if not len(novelty):
             return cls()
         worst = int(novelty.argmax())
-        return cls(len(novelty), int((novelty > 1).sum()), float(novelty[worst]), worst)
+        squares = novelty.double().square()
+        growth = float((squares * squares / (1 + squares)).sum())
+        return cls(len(novelty), int((novelty > 1).sum()), float(novelty[worst]), worst, growth)
 
     def __add__(self, other: Outside) -> Outside:
         # ≥ and not >: of equal ones the first in the order of the blocks, whoever was first to finish.
         far = self if self.farthest >= other.farthest else other
-        return Outside(self.points + other.points, self.outside + other.outside, far.farthest, far.at)
+        points, outside = self.points + other.points, self.outside + other.outside
+        return Outside(points, outside, far.farthest, far.at, self.growth + other.growth)
 
     @property
     def share(self) -> float:
         """Share of the points that are outside."""
         return self.outside / self.points if self.points else 0.0
+
+    @property
+    def mean_growth(self) -> float:
+        """Mean of ν⁴/(1 + ν²) over the points."""
+        return self.growth / self.points if self.points else 0.0
 
     @property
     def much(self) -> bool:

@@ -71,8 +71,10 @@ class LDOSModel(PointwiseModel):
 
     def members(self) -> list[LDOSModel]:
         """The models whose mean this one is, before negative values are dealt with; this one where it is no mean."""
-        network = self.network
-        return [replace(self, network=n) for n in network.networks] if isinstance(network, EnsembleNetwork) else [self]
+        if not isinstance(self.network, EnsembleNetwork):
+            return [self]
+        # The errors that were calibrated are those of the mean.
+        return [replace(self, network=network, uncertainty=None) for network in self.network.networks]
 
     @classmethod
     def mean_of(cls, models: Sequence[LDOSModel]) -> LDOSModel:
@@ -99,7 +101,7 @@ class LDOSModel(PointwiseModel):
             ):
                 raise ModelError("models", "models of other scalers", "models trained on the same samples")
         networks = [n for m in models for n in (one.network for one in m.members()) if isinstance(n, FeedForward)]
-        return replace(first, network=EnsembleNetwork(copy.deepcopy(networks)).eval())
+        return replace(first, network=EnsembleNetwork(copy.deepcopy(networks)).eval(), uncertainty=None)
 
     def placed(self, symbols: Sequence[str], volume: float) -> LDOSModel:
         """The model for one cell: with the energies that a DFT code gives them there.

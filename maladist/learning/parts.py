@@ -15,6 +15,7 @@ from maladist.learning.domain import Domain
 from maladist.learning.ensemble import EnsembleNetwork
 from maladist.learning.network import FeedForward
 from maladist.learning.scaling import Scaler
+from maladist.learning.uncertainty import Uncertainty
 
 Restrict = Literal["none", "zero_out_negative", "absolute_values"]
 
@@ -54,6 +55,8 @@ class ModelParts:
         Between the density n₀, 1/Å³, and the network's last output, where that is a density channel; else None.
     domain
         Where the model has been trained: cells and descriptors; None where it does not say.
+    uncertainty
+        How far its predictions may be from the DFT, calibrated; None where it has not been.
     provenance
         Where the model comes from; anything that JSON can hold.
 
@@ -78,6 +81,7 @@ class ModelParts:
     energy_zero: Mapping[str, float] = field(default_factory=dict)
     density_scaler: Scaler | None = None
     domain: Domain | None = None
+    uncertainty: Uncertainty | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -111,6 +115,8 @@ class ModelParts:
         for part, came, wanted, of in pairs:
             if came is not None and came != wanted:
                 raise ModelError("model", f"a {part} for {came} where there are {wanted} {of}", "parts that fit")
+        if self.uncertainty is not None and self.domain is None:
+            raise ModelError("uncertainty", "a calibration without a domain", "one of a model that knows its training")
         wrong = [symbol for symbol, element in self.elements.items() if element.symbol != symbol]
         if wrong:
             raise ModelError("elements", ", ".join(wrong), "elements under their own symbols")

@@ -16,6 +16,7 @@ from maladist.learning.domain import CellRange, Domain
 from maladist.learning.ensemble import network_from_config
 from maladist.learning.parts import ModelParts
 from maladist.learning.scaling import Scaler
+from maladist.learning.uncertainty import Uncertainty
 
 Metadata = Mapping[str, Any]
 """What a model's file says of it in JSON; what reads it refuses what does not fit."""
@@ -68,6 +69,7 @@ def metadata_of(model: ModelParts) -> Metadata:
         # Left out where there are none, so that older models keep their bytes and with them their hash.
         **({"energy_zero_eV_A3": dict(model.energy_zero)} if model.energy_zero else {}),
         **({"domain": _metadata_of_domain(model.domain)} if model.domain is not None else {}),
+        **({"uncertainty": model.uncertainty.to_dict()} if model.uncertainty is not None else {}),
         "provenance": dict(model.provenance),
     }
 
@@ -96,6 +98,7 @@ def parts_of(metadata: Metadata, tensors: Mapping[str, torch.Tensor]) -> dict[st
         electrons_per_atom=metadata["electrons_per_atom"],
         energy_zero=metadata.get("energy_zero_eV_A3", {}),
         domain=_domain(metadata["domain"], tensors) if "domain" in metadata else None,
+        uncertainty=Uncertainty.from_dict(metadata["uncertainty"]) if "uncertainty" in metadata else None,
         provenance=metadata["provenance"],
     )
 

@@ -102,11 +102,22 @@ class Energies:
         return html_table(f"Energies of {self.n_atoms} atoms", rows, ("", "eV", "eV/atom"))
 
     def __str__(self) -> str:
-        """A table: term, eV, eV/atom; – where unknown."""
+        return self.table({})
+
+    def table(self, sigmas: Mapping[str, float]) -> str:
+        """A table: term, eV, eV/atom; – where unknown; ± where a σ is known.
+
+        Parameters
+        ----------
+        sigmas
+            Standard deviations by the names of the terms with ``_sigma`` before the unit, eV.
+        """
         lines = [f"{'':<26}{'eV':>18}{'eV/atom':>16}"]
         for (name, value), (_, each) in zip(self, self.per_atom(), strict=True):
-            label = name.removesuffix("_eV").replace("_", " ")
-            lines.append(f"{label:<26}{_number(value):>18}{_number(each):>16}")
+            quantity = name.removesuffix("_eV")
+            sigma = sigmas.get(f"{quantity}_sigma_eV")
+            error = "" if sigma is None else f" ± {sigma / self.n_atoms:.2g}"
+            lines.append(f"{quantity.replace('_', ' '):<26}{_number(value):>18}{_number(each):>16}{error}")
         return "\n".join(lines)
 
 

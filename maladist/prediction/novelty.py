@@ -79,7 +79,7 @@ def check_sample(outside: Outside) -> None:
 
 
 def outside_attributes(outside: Outside, system: System) -> OutsideAttributes:
-    """Figures for a store and ``--json``: points outside, their share, the largest novelty and where it is, Å."""
+    """Figures for a store and ``--json``: points outside, share, largest novelty and its place, Å, growth of errors."""
     grid = system.grid
     at = np.array(np.unravel_index(outside.at, grid.shape)) / np.array(grid.shape) @ grid.cell_array
     return {
@@ -87,4 +87,5 @@ def outside_attributes(outside: Outside, system: System) -> OutsideAttributes:
         "share": outside.share,
         "largest_novelty": outside.farthest,
         "largest_at_A": [float(x) for x in at],
+        "growth": outside.mean_growth,
     }

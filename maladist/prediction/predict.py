@@ -119,7 +119,7 @@ def predict(
 
             def last(path: stores.Where) -> None:
                 if members:
-                    write_spread(connected, path, apart)
+                    write_spread(connected, path, apart, ready.model.uncertainty)
 
             target = Target(path, resume, overwrite)
             execute(ready, target, connected, observer or Silent(), began=began, last=last)

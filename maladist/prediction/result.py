@@ -171,6 +171,16 @@ class Prediction:
         return Energies.from_dict({n: None if np.isnan(v) else v for n, v in terms.items()}, self.dataset.sizes["atom"])
 
     @property
+    def sigmas(self) -> dict[str, float]:
+        """Errors to be expected, as standard deviations, from a model whose σ has been calibrated; else empty.
+
+        ``total_free_energy_sigma_eV``, ``band_energy_sigma_eV``, ``forces_sigma_eV_per_A`` and
+        ``density_sigma_per_A3``: of the cell, of a component of a force, of the density at a point.
+        """
+        units = {"forces_sigma": "_eV_per_A", "density_sigma": "_per_A3"}
+        return {f"{n}{units.get(n, '')}": self._one(n) for n in schema.SIGMAS if n in self.dataset}
+
+    @property
     def forces(self) -> Array | None:
         """Forces on the atoms, (n_atoms, 3) eV/Å; None where they were not asked for."""
         return self._array("forces")
@@ -232,7 +242,7 @@ class Prediction:
     def _scalars(self) -> dict[str, float | None]:
         names = (*schema.SCALARS, *(f"{n}_std" for n in schema.SCALARS))  # the latter of an ensemble
         values = {n: float(self.dataset[n]) for n in names if n in self.dataset}
-        return {n: None if np.isnan(v) else v for n, v in values.items()}
+        return {n: None if np.isnan(v) else v for n, v in values.items()} | self.sigmas
 
     def _slopes(self) -> dict[str, object]:
         """Forces and stress where they are, their standard deviations of an ensemble, and their terms where kept."""
@@ -281,10 +291,14 @@ class Prediction:
 
     def _told(self) -> str:
         """Level, energies and, where they were asked for, the size of the forces, at one temperature."""
-        lines = [self.level(), str(self.energies)]
+        sigmas = self.sigmas
+        lines = [self.level(), self.energies.table(sigmas)]
         if (forces := self.forces) is not None:
             largest, net = np.linalg.norm(forces, axis=1).max(), np.linalg.norm(forces.sum(axis=0))
-            lines.append(f"largest force {largest:.4f} eV/Å, net force {net:.1e} eV/Å")
+            error = f", each component ± {sigmas[name]:.2g}" if (name := "forces_sigma_eV_per_A") in sigmas else ""
+            lines.append(f"largest force {largest:.4f} eV/Å{error}, net force {net:.1e} eV/Å")
+        if (name := "density_sigma_per_A3") in sigmas:
+            lines.append(f"density ± {sigmas[name]:.2g} 1/Å³ at a point; ± is one standard deviation, calibrated")
         return "\n".join(lines)
 
     def level(self) -> str:

@@ -50,6 +50,7 @@ from maladist.prediction.pilot import first_window, sampled
 from maladist.prediction.plan import make_plan
 from maladist.prediction.record import MODES, TALLY, Record, check_record, read_basis
 from maladist.prediction.setup import Setup
+from maladist.prediction.sigma import sigma_values
 from maladist.prediction.spectrum import Spectrum
 from maladist.prediction.tally import Tally, add_up
 from maladist.prediction.template import make_store, reset_work
@@ -170,7 +171,11 @@ def _fill_store(run: Run, basis: Array, resumed: bool, began: float) -> bool:
     derivatives, of_derivatives = find_derivatives(run, electrons) if setup.derivatives else ({}, {})
 
     values = result_values(setup.system, setup.model.energy_grid, spectrum.tally.dos, spectrum.states, terms)
-    stores.write_values(run.path, values | derivatives | run_values(reports))
+    values |= derivatives
+    values |= sigma_values(
+        setup.model.uncertainty, spectrum.tally.outside.mean_growth, setup.system.n_atoms, {"density", *values}
+    )
+    stores.write_values(run.path, values | run_values(reports))
     wall = time.perf_counter() - began
     took = {"density": worker_seconds(densities), "energies": seconds, **of_derivatives, "wall": wall}
     told = run_attributes([*reports, *densities], spectrum.tally, took)

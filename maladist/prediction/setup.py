@@ -123,6 +123,8 @@ class Setup:
             "precision": self.numerics.precision,
             "backend": self.numerics.backend,
             "keep": list(self.keep),
+            # Rows of the record had one number less before it: a run of then cannot be gone on with.
+            "tally": 2,
         }
 
 

@@ -16,13 +16,17 @@ from pathlib import Path
 import numpy as np
 
 from maladist import schema
+from maladist.arrays import AnyArray
 from maladist.errors import InputError
 from maladist.io import stores
 from maladist.io.opening import open_dataset
 from maladist.io.stores import ArrayTemplate
+from maladist.learning.uncertainty import Uncertainty
 from maladist.parallel import waves
 from maladist.parallel.here import Runner
 from maladist.prediction.setup import Setup
+from maladist.prediction.sigma import sigma_values
+from maladist.prediction.values import Values
 
 
 def member_setups(ready: Setup) -> list[Setup]:
@@ -46,8 +50,8 @@ def member_setups(ready: Setup) -> list[Setup]:
     ]
 
 
-def write_spread(client: Runner, path: stores.Where, members: Sequence[Path]) -> None:
-    """Write the standard deviations over the members' finished stores into a store that has all else.
+def write_spread(client: Runner, path: stores.Where, members: Sequence[Path], known: Uncertainty | None = None) -> None:
+    """Write the standard deviations over the members' finished stores, and σ, into a store that has all else.
 
     Parameters
     ----------
@@ -55,11 +59,13 @@ def write_spread(client: Runner, path: stores.Where, members: Sequence[Path]) ->
         Store of the ensemble's mean.
     members
         Stores of the members, two or more, on the same grid and at the same temperatures.
+    known
+        Calibration of the mean's σ, which is written anew, from the spread too; None where there is none.
     """
     density = stores.open_array(path, "density", "r")
     dims = ("temperature", "x", "y", "z")[-density.ndim :]
     stores.add_arrays(path, {"density_std": ArrayTemplate(density.shape, density.chunks, dims, "float64", "1/Å^3")})
-    starts = product(*(range(0, n, m) for n, m in zip(density.shape, density.chunks, strict=True)))
+    starts = list(product(*(range(0, n, m) for n, m in zip(density.shape, density.chunks, strict=True))))
     sources = [str(m) for m in members]
     jobs = (
         waves.NamedJob(
@@ -67,20 +73,44 @@ def write_spread(client: Runner, path: stores.Where, members: Sequence[Path]) ->
         )
         for i, at in enumerate(starts)
     )
-    waves.in_order(client, spread_block, jobs, run_key="spread")
+    variances = waves.in_order(client, spread_block, jobs, run_key="spread")
     datasets = [open_dataset(m) for m in members]
-    values = {}
+    values: Values = {}
     names = [n for n in ("dos", "forces", "stress", *schema.SCALARS) if n != "n_electrons" and n in datasets[0]]
     for name in names:
         first = datasets[0][name]
         std = np.std([d[name].values for d in datasets], axis=0, ddof=1)
         values[f"{name}_std"] = (tuple(map(str, first.dims)), std, str(first.attrs["units"]))
+    if known is not None:
+        n_atoms, growth = datasets[0].sizes["atom"], stores.attributes(path)["outside"]["growth"]
+        of_density = np.sqrt(_sum_by_temperature(density.shape, starts, variances) / np.prod(density.shape[-3:]))
+        spread = {"density_sigma": of_density} | {
+            name: _size_of(values[f"{one.of}_std"][1], one.extensive)
+            for name, one in schema.SIGMAS.items()
+            if f"{one.of}_std" in values
+        }
+        values |= sigma_values(known, growth, n_atoms, {"density", *datasets[0].data_vars}, spread)
     stores.write_values(path, values)
     stores.set_attributes(path, {"members": len(members)})
 
 
-def spread_block(path: stores.Where, members: Sequence[str], region: tuple[slice, ...]) -> None:
-    """Standard deviation of n(r) over the members in one chunk."""
+def _size_of(std: AnyArray, scalar: bool) -> AnyArray:
+    """The standard deviation of a scalar as it is, of forces the root mean square over atoms and components."""
+    return std if scalar else np.sqrt(np.mean(std**2, axis=(-2, -1)))
+
+
+def _sum_by_temperature(shape: Sequence[int], starts: Sequence[tuple[int, ...]], sums: Sequence[AnyArray]) -> AnyArray:
+    """Sum over the chunks of an array, (temperatures,) or a scalar where it has no such dim."""
+    total = np.zeros(shape[:-3])
+    for at, one in zip(starts, sums, strict=True):
+        total[tuple(slice(a, a + n) for a, n in zip(at[:-3], one.shape, strict=True))] += one
+    return total
+
+
+def spread_block(path: stores.Where, members: Sequence[str], region: tuple[slice, ...]) -> AnyArray:
+    """Standard deviation of n(r) over the members in one chunk; the sum of its squares for each temperature there."""
     # One chunk of each member at a time, whatever the cell.
     every = np.stack([stores.read_region(m, "density", region) for m in members])
-    stores.write_region(path, "density_std", region, every.std(axis=0, ddof=1))
+    std = every.std(axis=0, ddof=1)
+    stores.write_region(path, "density_std", region, std)
+    return np.sum(std**2, axis=(-3, -2, -1))

@@ -56,7 +56,7 @@ class Tally:
     def row(self) -> Array:
         """The tally as one row of the record of finished blocks, (row_length(levels),) float64."""
         o = self.outside
-        counts = [self.electrons, self.n_points, o.points, o.outside, o.farthest, o.at]
+        counts = [self.electrons, self.n_points, o.points, o.outside, o.farthest, o.at, o.growth]
         return np.concatenate([self.dos, counts, self.seconds])
 
     @classmethod
@@ -64,14 +64,14 @@ class Tally:
         """Inverse of `row`."""
         # Counted from the end, so that a row tells its own number of levels.
         levels = len(row) - row_length(0)
-        electrons, n, points, outside, farthest, at = row[levels : -len(STAGES)]
-        counted = Outside(int(points), int(outside), float(farthest), int(at))
+        electrons, n, points, outside, farthest, at, growth = row[levels : -len(STAGES)]
+        counted = Outside(int(points), int(outside), float(farthest), int(at), float(growth))
         return cls(row[:levels], float(electrons), int(n), row[-len(STAGES) :], counted)
 
 
 def row_length(levels: int) -> int:
     """Numbers of a tally's row."""
-    return levels + 6 + len(STAGES)
+    return levels + 7 + len(STAGES)
 
 
 def add_up(tallies: Iterable[Tally], levels: int) -> Tally:

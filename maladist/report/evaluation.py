@@ -10,19 +10,23 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from maladist.evaluation.coverage import coverage, error_of
 from maladist.evaluation.statistics import BAND, TOTAL, Baselines, Evaluated, calibration
 from maladist.io.targets import check_folder, explained, whole
+from maladist.learning.uncertainty import WIDTH
 
 # Sizes of cells differ in marker and in lightness: they are told apart without colour vision and in print.
 _MARKS: Final = ("o", "s", "^", "D", "v", "P", "X")
 _COLOURS: Final = ("#08306b", "#d94801", "#6baed6", "#252525", "#fdae6b", "#969696", "#4292c6")
-_LABELS: Final = {BAND: "$E_b$", TOTAL: "$A$", "entropy_contribution": "$-TS$", "density": "$n$"}
+_LABELS: Final = {BAND: "$E_b$", TOTAL: "$A$", "entropy_contribution": "$-TS$", "density": "$n$", "forces": "$F$"}
+_UNITS: Final = {"forces": "eV/Å", "density": "1/Å³"}
 
 
 def write_plots(
     evaluated: Sequence[Evaluated], folder: str | Path, baselines: Baselines | None = None, *, spread: bool = False
 ) -> list[Path]:
-    """Write ``parity.png``, ``errors.png`` and, where there are any, ``forces.png`` and ``spread.png``.
+    """Write ``parity.png``, ``errors.png`` and, where there is what they show, ``forces.png``, ``spread.png``, and
+    ``calibration.png`` of a model's σ.
 
     Parameters
     ----------
@@ -70,6 +74,12 @@ def write_plots(
         _save(figure, pictures[-1])
     if spread:
         pictures.append(_write_spread(evaluated, folder / "spread.png"))
+    if worth := coverage(evaluated).get("all"):
+        figure = Figure(figsize=(4.6 * len(worth), 4.4), layout="constrained")
+        for ax, name in zip(np.atleast_1d(figure.subplots(1, len(worth))), worth, strict=True):
+            calibration_axes(ax, evaluated, name)
+        pictures.append(folder / "calibration.png")
+        _save(figure, pictures[-1])
     return pictures
 
 
@@ -154,6 +164,23 @@ def spread_axes(ax: Axes, evaluated: Sequence[Evaluated], name: str) -> None:
     label = _LABELS[name]
     ax.set(xlim=(0, end), ylim=(0, None), xlabel=f"σ of {label} ({unit})", ylabel=f"|error| of {label} ({unit})")
     ax.set_title(f"{label}: Spearman {said.spearman:.2f}, error/σ = {said.ratio:.1f}")
+    ax.legend(frameon=False)
+
+
+def calibration_axes(ax: Axes, evaluated: Sequence[Evaluated], name: str) -> None:
+    """Draw |error| over the model's σ, with the lines |error| = σ and the end of the 90 % interval."""
+    worth = coverage(evaluated)["all"][name]
+    known = [(one, e) for one in evaluated if name in one.sigma and (e := error_of(one, name)) is not None]
+    for n, mark, colour in _sizes([one for one, _ in known]):
+        x, y = zip(*((one.sigma[name], abs(e)) for one, e in known if one.n_atoms == n), strict=True)
+        ax.plot(x, y, mark, color=colour, mfc="none", mew=1.4, ms=6, label=f"{n} atoms")
+    ends = np.array([0.9 * min(one.sigma[name] for one, _ in known), 1.1 * max(one.sigma[name] for one, _ in known)])
+    for k, style, label in ((1.0, "-", "|error| = σ"), (WIDTH, "--", f"{WIDTH:.3g} σ")):
+        ax.plot(ends, k * ends, style, color="0.6", lw=1, zorder=0, label=label)
+    label, unit = _LABELS[name], _UNITS.get(name, "meV/atom")
+    # σ of a vacancy is many times that of the others: logarithms show both.
+    ax.set(xscale="log", yscale="log", xlabel=f"σ of {label} ({unit})", ylabel=f"|error| of {label} ({unit})")
+    ax.set_title(f"{label}: rms error/σ = {worth.ratio:.2f}, {worth.within:.0%} within {WIDTH:.3g} σ")
     ax.legend(frameon=False)
 
 

@@ -146,16 +146,20 @@ class Row:
 
 @dataclass(frozen=True)
 class EnergyTable:
-    """Every term; ``unknown`` where one is not a number, ``wide`` where the table wants the page's width."""
+    """Every term; ``unknown`` where one is not a number, ``wide`` where the table wants the page's width.
+
+    ``calibrated``: what stands behind ± with A and E_b is a calibrated σ.
+    """
 
     columns: list[str]
     rows: list[Row]
     unknown: bool
     wide: bool
+    calibrated: bool
 
 
 def _energies(prediction: Prediction) -> EnergyTable:
-    """Every term, with the spread of an ensemble where there is one."""
+    """Every term, with its σ, or the spread of an ensemble, where there is one."""
     n, several = prediction.dataset.sizes["atom"], len(prediction.temperatures) > 1
     columns = [c for t in prediction.temperatures for c in (f"{t:.5g} K, eV" if several else "eV", "eV/atom")]
     rows = []
@@ -163,15 +167,18 @@ def _energies(prediction: Prediction) -> EnergyTable:
         levels = [c for x in _values(prediction, "fermi_energy_eV") for c in (_number(x, None, 4), "")]
         rows.append(Row("μ, Fermi level", levels))
     for _, name, sign, label in (*TERMS, TOTAL):
-        values, spreads = _values(prediction, name), _values(prediction, f"{name}_std")
+        values = _values(prediction, name)
+        # The calibrated σ where there is one; else how far the members of an ensemble are apart.
+        spreads = _values(prediction, f"{name.removesuffix('_eV')}_sigma_eV") or _values(prediction, f"{name}_std")
         cells = []
         for i, x in enumerate(values):
-            spread = spreads[i] if spreads else None
+            spread = spreads[min(i, len(spreads) - 1)] if spreads else None
             cells += [_number(x, spread, 4), _number(x / n, None if spread is None else spread / n, 6)]
         if cells:
             rows.append(Row(f"{label} (enters with −)" if sign < 0 else label, cells, total=name == TOTAL.name))
-    wide = several or "total_free_energy_eV_std" in prediction.dataset
-    return EnergyTable(columns, rows, any(_UNKNOWN in row.cells for row in rows), wide)
+    calibrated = "total_free_energy_sigma_eV" in prediction.dataset
+    wide = several or calibrated or "total_free_energy_eV_std" in prediction.dataset
+    return EnergyTable(columns, rows, any(_UNKNOWN in row.cells for row in rows), wide, calibrated)
 
 
 def _values(prediction: Prediction, name: str) -> list[float]:

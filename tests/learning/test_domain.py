@@ -112,8 +112,12 @@ def test_counts_of_parts_add_up_to_the_count_of_the_whole(order: list[int], cut:
     values = torch.tensor([0.5, 3.0, 1.0, 1.1, 0.2, 2.9, 0.0])[order]
     whole, first, second = (Outside.of(part) for part in (values, values[:cut], values[cut:]))
     second = replace(second, at=second.at + cut)
-    assert first + second == second + first == whole == whole + Outside()
-    assert whole == Outside(7, 3, 3.0, order.index(1))
+    squares = values.double() ** 2
+    growth = float((squares**2 / (1 + squares)).sum())
+    assert whole == whole + Outside()
+    for other in (first + second, second + first, Outside(7, 3, 3.0, order.index(1), growth)):
+        assert other.growth == pytest.approx(whole.growth, rel=1e-12)  # rounding of a sum in another order
+        assert replace(other, growth=whole.growth) == whole
 
 
 def test_it_is_said_when_many_points_are_outside_or_one_is_far_outside() -> None:
