@@ -4,9 +4,10 @@
            − e² Σ q²/(√(2π) σ) − π σ² e² Q²/Ω,   Q = Σ q
 
 Up to a hundred atoms torch-pme's EwaldCalculator does it, on any device. It keeps G-vectors × atoms, so beyond, the
-structure factors S(G) come from a non-uniform FFT instead: exact to 1e-12, O(N log N), and by slabs of G where one
-task should not hold them all. (torch-pme's particle-mesh sum with 7 nodes is a thousand times less exact and takes
-mesh points in powers of two.) Everything is float64 and differentiable in positions and charges.
+structure factors S(G) come from a non-uniform FFT instead: exact to 1e-12, O(N log N). Where one task should not hold
+them all, they come by slabs of G, and the pairs by parts of the atoms. (torch-pme's particle-mesh sum with 7 nodes is a
+thousand times less exact and takes mesh points in powers of two.) Everything is float64 and differentiable in positions
+and charges.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.spatial import KDTree
 from torch import Tensor
 from torchpme import CoulombPotential, EwaldCalculator
 from vesin_torch import NeighborList
 
 from maladist.errors import AtomsError
 from maladist.grid import Grid
+from maladist.neighbors import CellList
 from maladist.physics.reciprocal import ReciprocalSlab
 from maladist.physics.structure_factor import structure_factors
 from maladist.units import COULOMB
@@ -31,6 +34,8 @@ SMEARING = 0.75
 """Standard deviation σ (Å) of the Gaussians that split the sum."""
 
 _REACH = 7.6  # r_c/σ and σ G_max at which both sums are cut: erfc(7.6/√2) = 3e-14, exp(−7.6²/2) = 3e-13
+_SAME_PLACE = 1e-6  # Å
+_PAIR_BYTES = 150  # of a pair seen from either side, temporaries included (measured)
 _FEW_ATOMS = 100
 _FEW_VECTORS = 30_000
 
@@ -90,16 +95,20 @@ def _reciprocal_summands(positions: Tensor, charges: Tensor, slab: ReciprocalSla
     return 2 * math.pi * COULOMB / slab.grid.volume * weighted
 
 
-def real_space_energy(positions: Tensor, charges: Tensor, cell: npt.ArrayLike, smearing: float = SMEARING) -> Tensor:
-    """All of Ewald's sum (eV) but the reciprocal one: the pairs, the self energy, the background."""
-    pairs, distances = _pairs(positions, cell, _REACH * smearing)
-    i, j = pairs.T
-    screened = torch.erfc(distances / (math.sqrt(2) * smearing)) / distances
+def real_space_energy(
+    positions: Tensor, charges: Tensor, cell: npt.ArrayLike, smearing: float = SMEARING, part: Part | None = None
+) -> Tensor:
+    """All of Ewald's sum (eV) but the reciprocal one: the pairs, the self energy, the background.
+
+    Of a part it is its share, without derivatives; the shares add up.
+    """
+    near = _near(positions, cell, _REACH * smearing, part)
+    screened = torch.erfc(near.distances / (math.sqrt(2) * smearing)) / near.distances
     volume = abs(float(np.linalg.det(np.asarray(cell, dtype=float))))
     return COULOMB * (
-        (charges[i] * charges[j] * screened).sum()
-        - charges.square().sum() / (math.sqrt(2 * math.pi) * smearing)
-        - math.pi * smearing**2 / volume * charges.sum() ** 2
+        near.share * (charges[near.first] * charges[near.second] * screened).sum()
+        - charges[near.own].square().sum() / (math.sqrt(2 * math.pi) * smearing)
+        - math.pi * smearing**2 / volume * charges.sum() * charges[near.own].sum()
     )
 
 
@@ -136,20 +145,21 @@ def reciprocal_derivatives_of(
 
 
 def real_space_derivatives(
-    positions: Tensor, charges: Tensor, cell: npt.ArrayLike, smearing: float = SMEARING
+    positions: Tensor, charges: Tensor, cell: npt.ArrayLike, smearing: float = SMEARING, part: Part | None = None
 ) -> IonDerivatives:
     """Derivatives of :func:`real_space_energy`: of the pairs, and by a strain of the background."""
     matrix = torch.as_tensor(np.asarray(cell, dtype=float), device=positions.device)
-    pairs, vectors, r = _pair_vectors(positions.detach(), matrix, _REACH * smearing)
-    i, j = pairs.T
+    near = _near(positions.detach(), cell, _REACH * smearing, part)
+    i, j, r = near.first, near.second, near.distances
     slope = -(
         torch.erfc(r / (math.sqrt(2) * smearing)) / r
         + math.sqrt(2 / math.pi) / smearing * torch.exp(-0.5 * (r / smearing) ** 2)
     )
-    by_vector = (COULOMB * charges[i] * charges[j] * slope / r**2)[:, None] * vectors
+    by_vector = (near.share * COULOMB * charges[i] * charges[j] * slope / r**2)[:, None] * near.vectors
     by_position = torch.zeros_like(positions).index_add(0, j, by_vector).index_add(0, i, -by_vector)
-    background = math.pi * smearing**2 * COULOMB / float(torch.linalg.det(matrix).abs()) * charges.sum() ** 2
-    return IonDerivatives(by_position, by_vector.T @ vectors + background * torch.eye(3).to(matrix))
+    volume = float(torch.linalg.det(matrix).abs())
+    background = math.pi * smearing**2 * COULOMB / volume * charges.sum() * charges[near.own].sum()
+    return IonDerivatives(by_position, by_vector.T @ near.vectors + background * torch.eye(3).to(matrix))
 
 
 def _by_torchpme(positions: Tensor, charges: Tensor, cell: npt.ArrayLike) -> Tensor:
@@ -157,25 +167,89 @@ def _by_torchpme(positions: Tensor, charges: Tensor, cell: npt.ArrayLike) -> Ten
     # A wider Gaussian in a large, empty cell keeps the number of G-vectors, 8 Ω (G_max/2π)³, bounded.
     volume = abs(float(torch.linalg.det(matrix)))
     smearing = max(SMEARING, 2 * _REACH / (2 * math.pi) * (volume / _FEW_VECTORS) ** (1 / 3))
-    pairs, distances = _pairs(positions, cell, _REACH * smearing)
+    near = _near(positions, cell, _REACH * smearing)
+    pairs = torch.stack([near.first, near.second], dim=1)
     # torch-pme 0.5 keeps G up to π/lr_wavelength, not 2π/lr_wavelength as its documentation has it.
     calculator = EwaldCalculator(CoulombPotential(smearing), lr_wavelength=math.pi * smearing / _REACH)
-    potential = calculator.to(positions.device)(charges[:, None], matrix, positions, pairs, distances)
+    potential = calculator.to(positions.device)(charges[:, None], matrix, positions, pairs, near.distances)
     return COULOMB * (charges[:, None] * potential).sum()
 
 
-def _pairs(positions: Tensor, cell: npt.ArrayLike, cutoff: float) -> tuple[Tensor, Tensor]:
-    """Each pair nearer than the cutoff once, images of an atom with itself included: indices (p, 2), distances (p,)."""
+class Part(NamedTuple):
+    """One of several parts of the atoms: those whose pairs one task takes."""
+
+    which: int
+    of: int
+
+
+def parts(n_atoms: int, volume: float, room: int) -> list[Part]:
+    """Parts whose pairs fit into ``room`` bytes each, of atoms in a cell of a volume, Å³."""
+    per_atom = _PAIR_BYTES * (1 + n_atoms / volume * 4 / 3 * math.pi * (_REACH * SMEARING) ** 3)
+    count = min(n_atoms, math.ceil(n_atoms * per_atom / max(room, 1)))
+    return [Part(which, count) for which in range(count)]
+
+
+class _Near(NamedTuple):
+    """Pairs of atoms nearer than a cutoff, images of an atom with itself included.
+
+    Attributes
+    ----------
+    first, second
+        The atoms, (p,) int64 each.
+    vectors, distances
+        From the first to the second, (p, 3), and how far, (p,), Å.
+    share
+        What counts of each: all, or half where a pair comes from either side.
+    own
+        The atoms that these pairs are all pairs of.
+    """
+
+    first: Tensor
+    second: Tensor
+    vectors: Tensor
+    distances: Tensor
+    share: float
+    own: Tensor
+
+
+def _near(positions: Tensor, cell: npt.ArrayLike, cutoff: float, part: Part | None = None) -> _Near:
+    """Each pair once; of a part of the atoms each of their pairs, seen from them."""
+    if part is not None:
+        return _near_part(positions, cell, cutoff, part)
     matrix = torch.as_tensor(np.asarray(cell, dtype=float), device=positions.device)
-    pairs, _, distances = _pair_vectors(positions, matrix, cutoff)
-    return pairs, distances
-
-
-def _pair_vectors(positions: Tensor, matrix: Tensor, cutoff: float) -> tuple[Tensor, Tensor, Tensor]:
-    """As :func:`_pairs`, with the vectors from the first to the second atom, (p, 3), between."""
     neighbors = NeighborList(cutoff, full_list=False, n_threads=1)
     pairs, vectors, distances = neighbors.compute(positions, matrix, True, "PDd")
-    if bool((distances < 1e-6).any()):
-        i, j = pairs[int(distances.argmin())].tolist()
-        raise AtomsError("atoms", f"atoms {i} and {j} are in the same place", "atoms apart from one another")
-    return pairs.to(torch.int64), vectors, distances
+    first, second = pairs.to(torch.int64).T
+    _check_apart(first, second, distances)
+    return _Near(first, second, vectors, distances, 1.0, torch.arange(len(positions), device=positions.device))
+
+
+def _near_part(positions: Tensor, cell: npt.ArrayLike, cutoff: float, part: Part) -> _Near:
+    """Pairs of atoms that lie beside one another along the longest lattice vector."""
+    matrix = np.asarray(cell, dtype=float)
+    r = positions.detach().cpu().numpy()
+    fractional = r @ np.linalg.inv(matrix)
+    fractional -= np.floor(fractional)
+    along = int(np.linalg.norm(matrix, axis=1).argmax())
+    own = np.array_split(np.argsort(fractional[:, along], kind="stable"), part.of)[part.which]
+    here = fractional[own]
+    seen = CellList(matrix, r, np.ones(len(r), np.int16), cutoff).around(here.min(axis=0), here.max(axis=0))
+    assert seen.indices is not None
+    at = here @ matrix
+    found = KDTree(at).sparse_distance_matrix(KDTree(seen.positions), cutoff, output_type="ndarray")
+    itself = (own[found["i"]] == seen.indices[found["j"]]) & (found["v"] < _SAME_PLACE)
+    found = found[~itself]
+    vectors = seen.positions[found["j"]] - at[found["i"]]
+    tensors = (own[found["i"]], seen.indices[found["j"]], vectors, found["v"])
+    first, second, vectors_, distances = (
+        torch.from_numpy(np.ascontiguousarray(x)).to(positions.device) for x in tensors
+    )
+    _check_apart(first, second, distances)
+    return _Near(first, second, vectors_, distances, 0.5, torch.from_numpy(own).to(positions.device))
+
+
+def _check_apart(first: Tensor, second: Tensor, distances: Tensor) -> None:
+    if bool((distances < _SAME_PLACE).any()):
+        nearest = int(distances.argmin())
+        came = f"atoms {int(first[nearest])} and {int(second[nearest])} are in the same place"
+        raise AtomsError("atoms", came, "atoms apart from one another")

@@ -25,7 +25,7 @@ from maladist.parallel import waves
 from maladist.parallel.here import Runner
 from maladist.physics.core import core_charge_of
 from maladist.physics.energies import Energies, density_terms, ion_energy
-from maladist.physics.ewald import ewald_grid, real_space_energy, reciprocal_energy_of
+from maladist.physics.ewald import Part, ewald_grid, parts, real_space_energy, reciprocal_energy_of
 from maladist.physics.hartree import hartree_energy_of
 from maladist.physics.reciprocal import ReciprocalSlab, half_shape
 from maladist.physics.system import System
@@ -36,6 +36,9 @@ T = TypeVar("T")
 
 ReciprocalRange = tuple[Grid, int, int]
 """Grid of the reciprocal sum, and the ends of a slab of y."""
+
+IonShare = Part | ReciprocalRange
+"""What one task takes of Ewald's sum."""
 
 Terms = tuple[float | None, ...]
 """Terms of Hartree, XC and XC's potential, or of the ions' energy, eV; None where not known."""
@@ -167,10 +170,10 @@ class Slabs:
 
     def of_ions(self, task: Callable[..., Sequence[float]], name: str, reals: int) -> Array:
         """Sum over both parts of Ewald's sum: the pairs, and the slabs of the reciprocal one; see `share_of_ions`."""
-        grid = ewald_grid(self._grid.cell_array)
-        pairs = waves.NamedJob(f"{name}-pairs", self.system, None)
+        grid, n = ewald_grid(self._grid.cell_array), self.system.n_atoms
+        pairs = [waves.NamedJob(f"{name}-pairs{p.which}", self.system, p) for p in parts(n, grid.volume, self.room)]
         slabs = [waves.NamedJob(f"{name}{a}", self.system, (grid, a, b)) for a, b in self.ranges(1, grid, reals)]
-        return self.sum(task, [pairs, *slabs])
+        return self.sum(task, [*pairs, *slabs])
 
 
 def _fields(system: System) -> tuple[XCField, ...]:
@@ -222,17 +225,17 @@ def real_field(store: stores.Where, wanted: XCField, system: System, a: int, b: 
     return torch.fft.irfftn(part, s=system.grid.shape[1:], dim=(1, 2), norm="forward")
 
 
-def _ewald_share(system: System, slab: ReciprocalRange | None) -> list[float]:
-    """A slab's share of the ions' energy in reciprocal space; without a slab that of the pairs in real space."""
-    return [float(share_of_ions(system, slab, real_space_energy, reciprocal_energy_of))]
+def _ewald_share(system: System, share: IonShare) -> list[float]:
+    """The share of the ions' energy of a slab in reciprocal space, or of a part of the pairs in real space."""
+    return [float(share_of_ions(system, share, real_space_energy, reciprocal_energy_of))]
 
 
-def share_of_ions(system: System, slab: ReciprocalRange | None, near: Callable[..., T], far: Callable[..., T]) -> T:
-    """What ``far`` gives of the charges and a slab of G; without a slab what ``near`` gives of them and the cell."""
+def share_of_ions(system: System, share: IonShare, near: Callable[..., T], far: Callable[..., T]) -> T:
+    """What ``far`` gives of the charges and a slab of G, or ``near`` of them, the cell and a part of the atoms."""
     positions, charges = torch.as_tensor(system.positions), torch.as_tensor(system.charges)
-    if slab is None:
-        return near(positions, charges, system.grid.cell_array)
-    return far(positions, charges, ReciprocalSlab.of_y(*slab))
+    if isinstance(share, Part):
+        return near(positions, charges, system.grid.cell_array, part=share)
+    return far(positions, charges, ReciprocalSlab.of_y(*share))
 
 
 def reference_density_of(store: stores.Where, system: System, a: int = 0, b: int | None = None) -> Tensor:

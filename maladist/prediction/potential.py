@@ -26,7 +26,7 @@ from maladist.physics.hartree import coulomb_kernel, hartree_strain_of
 from maladist.physics.reciprocal import ReciprocalSlab
 from maladist.physics.system import System
 from maladist.physics.xc import XCField
-from maladist.prediction.fields import ReciprocalRange, Slabs, real_field, reference_density_of, share_of_ions
+from maladist.prediction.fields import IonShare, Slabs, real_field, reference_density_of, share_of_ions
 from maladist.prediction.passes import Run
 from maladist.prediction.record import POTENTIAL
 
@@ -168,7 +168,7 @@ def _back(store: stores.Where, system: System, a: int, b: int) -> list[float]:
     return [float((u * reference_density_of(store, system, a, b)).sum()) * system.grid.voxel_volume]
 
 
-def _ions(system: System, slab: ReciprocalRange | None) -> list[float]:
-    """A slab's share of the ions' derivatives in reciprocal space; without a slab that of the pairs."""
-    found = share_of_ions(system, slab, real_space_derivatives, reciprocal_derivatives_of)
+def _ions(system: System, share: IonShare) -> list[float]:
+    """The share of the ions' derivatives of a slab in reciprocal space, or of a part of the pairs."""
+    found = share_of_ions(system, share, real_space_derivatives, reciprocal_derivatives_of)
     return [float(x) for part in (found.by_strain, found.by_position) for x in part.ravel()]
