@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise, product
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import finufft
 import numpy as np
@@ -20,7 +20,14 @@ from torch.autograd.function import FunctionCtx
 from maladist.arrays import Array, Complex
 from maladist.physics.reciprocal import ReciprocalSlab
 
-_PRECISION = 1e-12
+# One thread: many such transforms run beside one another, one on each thread of a worker.
+_HOW: Final[dict[str, Any]] = {"eps": 1e-12, "nthreads": 1}
+_THIN: Final = 12
+"""Planes of y up to which transforms of each plane, with its phases, are cheaper than one in three dimensions.
+
+An atom spreads over 13 points along each axis at this precision, in three dimensions over thirteen times as many. Of a
+slab of five planes of 131,072 atoms: 0.19 s in place of 0.87.
+"""
 
 
 class _Piece(NamedTuple):
@@ -29,6 +36,16 @@ class _Piece(NamedTuple):
     slices: tuple[slice, slice, slice]
     centre: Array
     modes: tuple[int, int, int]
+
+    @property
+    def thin(self) -> bool:
+        """Whether its planes of y are few enough to be transformed one by one."""
+        return self.modes[1] <= _THIN
+
+    @property
+    def along_y(self) -> Array:
+        """Integer coordinates of its planes of y."""
+        return self.centre[1] - self.modes[1] // 2 + np.arange(self.modes[1])
 
 
 def structure_factors(positions: Tensor, weights: Tensor, slab: ReciprocalSlab) -> Tensor:
@@ -69,11 +86,15 @@ class _StructureFactors(torch.autograd.Function):
         out = np.empty(slab.shape, dtype=np.complex128)
         for piece in _pieces(slab):
             # finufft's modes lie around zero: a phase moves the piece there.
-            shifted = q * np.exp(-1j * (angles @ piece.centre))
-            # nthreads=1: many such transforms run beside one another, one on each thread of a worker.
-            out[piece.slices] = finufft.nufft3d1(
-                *angles.T.copy(), shifted, piece.modes, eps=_PRECISION, isign=-1, nthreads=1
-            )
+            if not piece.thin:
+                shifted = q * np.exp(-1j * (angles @ piece.centre))
+                out[piece.slices] = finufft.nufft3d1(*angles.T.copy(), shifted, piece.modes, isign=-1, **_HOW)
+                continue
+            shifted = q * np.exp(-1j * (angles[:, ::2] @ piece.centre[::2]))
+            planes = shifted * np.exp(-1j * np.outer(piece.along_y, angles[:, 1]))
+            nx, ny, nz = piece.modes
+            got = finufft.nufft2d1(*angles[:, ::2].T.copy(), planes, (nx, nz), isign=-1, **_HOW)
+            out[piece.slices] = got.reshape(ny, nx, nz).transpose(1, 0, 2)
         return torch.from_numpy(out).to(fractional.device)
 
     @staticmethod
@@ -85,21 +106,24 @@ class _StructureFactors(torch.autograd.Function):
         by_weight, by_position = np.zeros(len(angles)), np.zeros((len(angles), 3))
         integers = np.ix_(*(ctx.slab.integers(axis) for axis in range(3)))
         for piece in _pieces(ctx.slab):
-            # The transform's own shift, undone with the opposite sign: this is its adjoint.
-            phase = np.exp(1j * (angles @ piece.centre))
-
-            def at_atoms(field: Complex, phase: Complex = phase) -> Array:
-                field = np.ascontiguousarray(field)
-                values = finufft.nufft3d2(*angles.T.copy(), field, eps=_PRECISION, isign=1, nthreads=1)
-                return np.asarray((values * phase).real)
-
             part = g[piece.slices]
-            by_weight += at_atoms(part)
+            by_weight += _at_atoms(part, angles, piece)
             for axis in range(3):
                 m = np.broadcast_to(integers[axis], ctx.slab.shape)[piece.slices]
-                by_position[:, axis] += at_atoms(2j * np.pi * m * part)
+                by_position[:, axis] += _at_atoms(2j * np.pi * m * part, angles, piece)
         to = fractional.device
         return torch.from_numpy(by_position).to(to) * weights[:, None], torch.from_numpy(by_weight).to(to), None
+
+
+def _at_atoms(field: Complex, angles: Array, piece: _Piece) -> Array:
+    """Re Σ_G γ e^(iG·r) at the atoms: the adjoint of the transform, its own shift undone with the opposite sign."""
+    if not piece.thin:
+        values = finufft.nufft3d2(*angles.T.copy(), np.ascontiguousarray(field), isign=1, **_HOW)
+        return np.asarray((values * np.exp(1j * (angles @ piece.centre))).real)
+    planes = np.ascontiguousarray(field.transpose(1, 0, 2))
+    values = finufft.nufft2d2(*angles[:, ::2].T.copy(), planes, isign=1, **_HOW).reshape(len(planes), -1)
+    total = (values * np.exp(1j * np.outer(piece.along_y, angles[:, 1]))).sum(axis=0)
+    return np.asarray((total * np.exp(1j * (angles[:, ::2] @ piece.centre[::2]))).real)
 
 
 def _angles(fractional: Tensor) -> Array:

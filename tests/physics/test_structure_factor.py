@@ -19,7 +19,7 @@ def direct(positions: torch.Tensor, weights: torch.Tensor, slab: ReciprocalSlab)
     return (torch.complex(torch.cos(phase), -torch.sin(phase)) * weights).sum(-1)
 
 
-@pytest.mark.parametrize("shape", [(6, 5, 8), (5, 6, 7), (1, 2, 3), (20, 18, 15)])
+@pytest.mark.parametrize("shape", [(6, 5, 8), (5, 6, 7), (1, 2, 3), (20, 18, 15), (4, 31, 6)])
 def test_structure_factors_are_the_direct_sums(shape: tuple[int, int, int]) -> None:
     slab = ReciprocalSlab.whole(Grid(CELL, shape))
     error = structure_factors(POSITIONS, WEIGHTS, slab) - direct(POSITIONS, WEIGHTS, slab)
@@ -41,9 +41,9 @@ def test_any_slab_is_cut_out_of_the_whole() -> None:
         torch.testing.assert_close(part, whole[cut], rtol=0, atol=2e-11)
 
 
-def test_derivatives_are_those_of_the_direct_sums() -> None:
-    grid = Grid(CELL, (6, 5, 8))
-    slab = ReciprocalSlab(grid, (1, 0, 0), (6, 4, 5))
+@pytest.mark.parametrize(("shape", "stop"), [((6, 5, 8), (6, 4, 5)), ((6, 31, 8), (6, 29, 5))], ids=["thin", "thick"])
+def test_derivatives_are_those_of_the_direct_sums(shape: tuple[int, int, int], stop: tuple[int, int, int]) -> None:
+    slab = ReciprocalSlab(Grid(CELL, shape), (1, 0, 0), stop)
     coefficient = torch.rand(slab.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     gradients = []
     for sums in (structure_factors, direct):
