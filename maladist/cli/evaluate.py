@@ -59,7 +59,7 @@ def evaluate(
     """
     from maladist.datasets.snapshots import find_snapshots
     from maladist.evaluation.coverage import calibrate as fit_sigma
-    from maladist.evaluation.coverage import coverage
+    from maladist.evaluation.coverage import check_calibration, coverage
     from maladist.evaluation.statistics import BAND, TOTAL, baselines, calibration, check_training, held_out, summary
     from maladist.io.model_file import load_model, write_held_out, write_uncertainty
 
@@ -71,6 +71,8 @@ def evaluate(
     if plots is not None:
         check_folder(plots, "plots")
     loaded = load_model(model, pseudopotentials=pseudopotentials)
+    if calibrate:
+        check_calibration(loaded, len(find_snapshots(data, "data")))
     training = None if train is None else find_snapshots([train], "train")
     if training is not None:  # refused before all is computed
         held = find_snapshots(data, "data")

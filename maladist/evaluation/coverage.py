@@ -11,6 +11,7 @@ import numpy as np
 from maladist.arrays import Array
 from maladist.errors import InputError
 from maladist.evaluation.statistics import Evaluated
+from maladist.learning.model import LDOSModel
 from maladist.learning.uncertainty import GROWTH, WIDTH, Errors, Uncertainty, fit_uncertainty
 
 _FEWEST: Final = 5  # a fit has up to three parameters
@@ -42,6 +43,19 @@ def error_of(one: Evaluated, quantity: str) -> float | None:
     if quantity == "forces":
         return one.force_errors.get("forces_rmse_eV_per_A")
     return one.density_rmse if quantity == "density" else one.terms.get(quantity)
+
+
+def check_calibration(model: LDOSModel, snapshots: int) -> None:
+    """Refuse, before anything is computed, what no σ can be fitted to.
+
+    Raises
+    ------
+    InputError
+        Fewer than five snapshots, or a model that does not know where it has been trained.
+    """
+    if snapshots < _FEWEST or model.domain is None:
+        came = f"{snapshots} snapshots, and a model that {'knows' if model.domain else 'does not know'} its training"
+        raise InputError("calibrate", came, f"{_FEWEST} or more, and a model that knows its training")
 
 
 def calibrate(evaluated: Sequence[Evaluated]) -> Uncertainty:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from distributed import Client
 
-from maladist import LDOSModel, predict, save_model
+from maladist import LDOSModel, load_model, predict, save_model
 from maladist.cli.evaluate import _LABELS
+from maladist.learning.domain import CellRange, Domain
 from maladist.testing import be_atoms
 from tests.cli.conftest import Command
 from tests.evaluation.common import as_snapshot
@@ -42,6 +45,37 @@ def test_all_figures_and_pictures_are_written(
     assert status == 0 and "| 2 atoms | 3 |" in out
     status, _, err = command(*arguments[:2], tmp_path / "none", *there)
     assert status == 2 and err.count("\n") == 1
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_calibration_is_written_into_the_models_file_and_then_used(
+    model: LDOSModel, client: Client, tmp_path: Path, command: Command
+) -> None:
+    n, file = model.descriptor.n_features, tmp_path / "be.maladist"
+    domain = Domain(CellRange((1.0, 20.0)), 1.0, torch.zeros(n, 1), torch.zeros(1))
+    for i in range(5):
+        atoms = be_atoms()
+        atoms.set_cell(atoms.cell * (0.98 + 0.01 * i), scale_atoms=True)
+        store = tmp_path / f"s{i}.zarr"
+        made = predict(atoms, model, grid=(8, 7, 10), store=store, keep=("ldos",), client=client)
+        as_snapshot(made, shift=0.02 * (-1) ** i)  # of two atoms: an error of 10 meV an atom
+    there = ("--cluster", client.scheduler.address)
+    save_model(model, file)
+    status, _, err = command("evaluate", file, tmp_path / "s*.zarr", "--calibrate", *NOWHERE)
+    assert status == 2 and "does not know its training" in err
+    save_model(replace(model, domain=domain), file)
+    status, _, err = command("evaluate", file, tmp_path / "s0.zarr", tmp_path / "s1.zarr", "--calibrate", *NOWHERE)
+    assert status == 2 and "2 snapshots" in err and err.count("\n") == 1
+    status, out, _ = command("evaluate", file, tmp_path / "s*.zarr", "--calibrate", *there)
+    assert status == 0 and "from 5 cells of 2 atoms" in out and "90 % interval" not in out
+    known = load_model(file).uncertainty
+    assert known is not None and known.sizes == (2, 2)
+    assert known.sigma("band_energy", 2, known.growth) == pytest.approx(
+        0.01 * (5 / 4) ** 0.5, rel=0.3
+    )  # g varies with the strain
+    status, out, _ = command("evaluate", file, tmp_path / "s*.zarr", "--json", tmp_path / "a.json", *there)
+    worth = json.loads((tmp_path / "a.json").read_text())["coverage"]["all"]["band_energy"]
+    assert status == 0 and "90 % interval" in out and worth["within"] == 1 and worth["ratio"] < 1
 
 
 def test_too_few_training_snapshots_are_refused_before_anything_is_computed(
