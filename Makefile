@@ -18,8 +18,8 @@ DOCUMENTED := maladist $(addprefix maladist., \
 	accessor elements grid neighbors testing units \
 	descriptors descriptors.spec dynamics.md dynamics.relax dynamics.settings dynamics.step dynamics.summary parallel.progress \
 	sampling.crystal sampling.dynamics tuning.tune tuning.config \
-	tuning.training_free io.datasets io.qe.upf training.config learning.domain learning.loss learning.model learning.network \
-	learning.scaling physics.energies physics.ewald physics.fermi physics.functionals physics.hartree physics.ldos \
+	tuning.training_free io.datasets io.qe.upf training.config learning.domain learning.uncertainty learning.loss \
+	learning.model learning.network learning.scaling physics.energies physics.ewald physics.fermi physics.functionals physics.hartree physics.ldos \
 	physics.xc report.figures)
 
 .PHONY: help setup demo test test-slow lint bench gpu-check docs notebooks model-data model clean

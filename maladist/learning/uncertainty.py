@@ -11,7 +11,7 @@ of the calibration most likely, taken for normal; σ² is then made wider by n/(
 tell of errors larger than any. The members agree with each other better than with the DFT, by a factor that is much
 the same for cells of one size: k. Errors an atom grow with the cell where the training's cells are small, since the
 long waves are not in it: γ; beyond the sizes that were calibrated nothing is known, and they are taken to stay.
-q is from four cells outside of the training of be-1000K with their DFT (its card); within it any q from 1 to 2 is as
+q is from five cells outside of the training of be-1000K with their DFT (its card); within it any q from 1 to 2 is as
 likely.
 """
 
@@ -149,7 +149,7 @@ class Uncertainty:
     def __str__(self) -> str:
         low, high = self.sizes
         sizes = f"{low}" if low == high else f"{low} to {high}"
-        return f"σ of {', '.join(self.alone)} from {self.cells} cells of {sizes} atoms"
+        return f"σ from {self.cells} cells of {sizes} atoms" + (", with members too" if self.spread else "")
 
 
 @dataclass(frozen=True)

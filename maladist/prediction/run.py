@@ -172,9 +172,9 @@ def _fill_store(run: Run, basis: Array, resumed: bool, began: float) -> bool:
 
     values = result_values(setup.system, setup.model.energy_grid, spectrum.tally.dos, spectrum.states, terms)
     values |= derivatives
-    values |= sigma_values(
-        setup.model.uncertainty, spectrum.tally.outside.mean_growth, setup.system.n_atoms, {"density", *values}
-    )
+    there = {"density": np.zeros(()), **{name: value for name, (_, value, _) in values.items()}}
+    growth = spectrum.tally.outside.mean_growth
+    values |= sigma_values(setup.model.uncertainty, growth, setup.system.n_atoms, there)
     stores.write_values(run.path, values | run_values(reports))
     wall = time.perf_counter() - began
     took = {"density": worker_seconds(densities), "energies": seconds, **of_derivatives, "wall": wall}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ def sigma_values(
     known: Uncertainty | None,
     growth: float,
     n_atoms: int,
-    there: Container[str],
+    there: Mapping[str, npt.ArrayLike],
     spread: Mapping[str, npt.ArrayLike] = {},
 ) -> Values:
     """Variables of a store with the σ of what it holds; none where the model has not been calibrated.
@@ -26,14 +26,14 @@ def sigma_values(
     growth
         Mean of ν⁴/(1 + ν²) over the cell's points, ν the novelty.
     there
-        Names of the variables that the store holds.
+        Values of what the store holds, by name; one that is not known is NaN and has no σ.
     spread
         Standard deviations of an ensemble's members by the names of `schema.SIGMAS`, of the cell's energies, eV, and
         root mean squares of those of forces and density; of one temperature, or one for each.
     """
     values: Values = {}
     for name, one in schema.SIGMAS.items():
-        if known is None or one.of not in there:
+        if known is None or one.of not in there or not np.isfinite(there[one.of]).all():
             continue
         size = n_atoms if one.extensive else 1
         members = np.atleast_1d(spread.get(name, np.nan)) / size

@@ -89,7 +89,8 @@ def write_spread(client: Runner, path: stores.Where, members: Sequence[Path], kn
             for name, one in schema.SIGMAS.items()
             if f"{one.of}_std" in values
         }
-        values |= sigma_values(known, growth, n_atoms, {"density", *datasets[0].data_vars}, spread)
+        there = {"density": 0.0, **{name: datasets[0][name].values for name in names}}
+        values |= sigma_values(known, growth, n_atoms, there, spread)
     stores.write_values(path, values)
     stores.set_attributes(path, {"members": len(members)})
 

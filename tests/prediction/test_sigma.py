@@ -70,6 +70,14 @@ def test_no_forces_no_sigma_of_them_and_none_at_all_without_a_calibration(ensemb
     assert plain.sigmas == {} and "±" not in str(plain)
 
 
+def test_an_energy_that_is_not_known_has_no_sigma(ensemble: LDOSModel) -> None:
+    """Without a functional there is no A."""
+    for spread in (False, True):
+        found = maladist.predict(be_atoms(), replace(ensemble, xc=None), grid=GRID, spread=spread)
+        assert found.energies.total is None
+        assert set(found.sigmas) == {"band_energy_sigma_eV", "density_sigma_per_A3"}
+
+
 def test_farther_from_the_training_sigma_is_larger(ensemble: LDOSModel) -> None:
     near = maladist.predict(be_atoms(), ensemble, grid=GRID).sigmas
     far = maladist.predict(be_atoms(), calibrated(ensemble, limit=0.1), grid=GRID).sigmas
