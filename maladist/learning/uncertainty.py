@@ -11,8 +11,8 @@ of the calibration most likely, taken for normal; σ² is then made wider by n/(
 tell of errors larger than any. The members agree with each other better than with the DFT, by a factor that is much
 the same for cells of one size: k. Errors an atom grow with the cell where the training's cells are small, since the
 long waves are not in it: γ; beyond the sizes that were calibrated nothing is known, and they are taken to stay.
-q is from five cells outside of the training of be-1000K with their DFT (its card); within it any q from 1 to 2 is as
-likely.
+q was chosen with the held-out cells of be-1000K and five cells outside of its training in sight (its card); on the
+cells of the calibration 1 is most likely for the energies, 3/2 hardly less, 2 visibly.
 """
 
 from __future__ import annotations
