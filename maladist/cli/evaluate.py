@@ -19,7 +19,8 @@ from maladist.io.targets import check_folder
 
 if TYPE_CHECKING:
     from maladist.evaluation.coverage import Coverage
-    from maladist.evaluation.statistics import Calibration, Evaluated, Statistics
+    from maladist.evaluation.spread import Calibration
+    from maladist.evaluation.statistics import Evaluated, Statistics
 
 
 def evaluate(
@@ -58,16 +59,18 @@ def evaluate(
         an ensemble's members too, where a prediction has them.
     """
     from maladist.datasets.snapshots import find_snapshots
+    from maladist.evaluation.baselines import baselines, check_training
     from maladist.evaluation.coverage import calibrate as fit_sigma
     from maladist.evaluation.coverage import check_calibration, coverage
-    from maladist.evaluation.statistics import BAND, TOTAL, baselines, calibration, check_training, held_out, summary
-    from maladist.io.model_file import load_model, write_held_out, write_uncertainty
+    from maladist.evaluation.spread import calibration
+    from maladist.evaluation.statistics import BAND, TOTAL, held_out, summary
+    from maladist.io.model_file import check_model_file, load_model, write_held_out, write_uncertainty
 
     check_files(json=json)
     if not data:
         raise InputError("data", "none", "a data set, a snapshot or a pattern of them")
     if card or calibrate:
-        write_held_out(model, None)  # refused before all is computed
+        check_model_file(model)  # refused before all is computed
     if plots is not None:
         check_folder(plots, "plots")
     loaded = load_model(model, pseudopotentials=pseudopotentials)

@@ -1,6 +1,8 @@
 """A model held against DFT on snapshots.
 
 evaluate    the verb: predicts each snapshot on its own grid and compares on the workers
+statistics  errors and their statistics
+baselines   what needs no network, beside them
+spread      what an ensemble's spread says of its errors
 coverage    a model's σ: fitted to errors, and what it is worth on others
-statistics  errors, their statistics, baselines, and what an ensemble's spread says
 """

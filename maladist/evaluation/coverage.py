@@ -10,6 +10,7 @@ import numpy as np
 
 from maladist.arrays import Array
 from maladist.errors import InputError
+from maladist.evaluation.spread import error_of
 from maladist.evaluation.statistics import Evaluated
 from maladist.learning.model import LDOSModel
 from maladist.learning.uncertainty import GROWTH, WIDTH, Errors, Uncertainty, fit_uncertainty
@@ -38,11 +39,9 @@ class Coverage:
     count: int
 
 
-def error_of(one: Evaluated, quantity: str) -> float | None:
+def error_under(one: Evaluated, quantity: str) -> float | None:
     """Error of a snapshot in the unit of its σ: A and E_b in meV/atom; root mean squares of forces and density."""
-    if quantity == "forces":
-        return one.force_errors.get("forces_rmse_eV_per_A")
-    return one.density_rmse if quantity == "density" else one.terms.get(quantity)
+    return error_of(one, _SPREAD.get(quantity, quantity))
 
 
 def check_calibration(model: LDOSModel, snapshots: int) -> None:
@@ -79,7 +78,7 @@ def calibrate(evaluated: Sequence[Evaluated]) -> Uncertainty:
     errors = {}
     for quantity in GROWTH:
         unit = 1e-3 if quantity in ("total_free_energy", "band_energy") else 1.0  # meV to eV
-        found = [error_of(one, quantity) for one in evaluated]
+        found = [error_under(one, quantity) for one in evaluated]
         spread = [one.spread.get(_SPREAD.get(quantity, quantity)) for one in evaluated]
         # Only what every snapshot has.
         if None not in found:
@@ -102,7 +101,7 @@ def coverage(evaluated: Sequence[Evaluated]) -> dict[str, dict[str, Coverage]]:
 
 
 def _coverage(evaluated: Sequence[Evaluated], quantity: str) -> Coverage | None:
-    known = [(one, e) for one in evaluated if quantity in one.sigma and (e := error_of(one, quantity)) is not None]
+    known = [(one, e) for one in evaluated if quantity in one.sigma and (e := error_under(one, quantity)) is not None]
     if not known:
         return None
     z = np.array([e / one.sigma[quantity] for one, e in known])

@@ -1,26 +1,20 @@
-"""Errors of a model on snapshots, their statistics, the baselines beside them, and what an ensemble's spread says."""
+"""Errors of a model on snapshots, and their statistics."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import pearsonr, spearmanr
+from scipy.stats import pearsonr
 
-from maladist.arrays import Array
-from maladist.datasets.snapshots import Snapshot
-from maladist.elements import Element
-from maladist.errors import InputError
 from maladist.learning.about import COLUMNS
 from maladist.parallel.progress import Finished
-from maladist.physics.energies import ion_energy
 
 Rows = list[list[float]]
 TOTAL, BAND = "total_free_energy", "band_energy"
-_SAME: Final = 1e-6  # meV/atom: a term that the LDOS does not enter, such as Ewald, is the same for all members
 
 
 @dataclass(frozen=True)
@@ -176,7 +170,8 @@ class Statistics:
         return cls(float(np.abs(e).mean()), float(e.mean()), float(e.std()), float(np.abs(e).max()), len(e))
 
 
-def _by_size(errors: Mapping[str, list[tuple[int, float]]]) -> dict[str, dict[str, Statistics]]:
+def by_size(errors: Mapping[str, list[tuple[int, float]]]) -> dict[str, dict[str, Statistics]]:
+    """Statistics of errors (atoms, error) by name: of all, and by number of atoms where there are several."""
     sizes = sorted({n for rows in errors.values() for n, _ in rows})
     groups: list[tuple[str, Callable[[int], bool]]] = [("all", lambda _: True)]
     # n=n: each group keeps its own number; a plain n would be the loop's last in all of them.
@@ -196,185 +191,19 @@ def summary(evaluated: Sequence[Evaluated]) -> dict[str, dict[str, Statistics]]:
             # A figure that a snapshot does not have is left out of its mean, not taken for zero.
             if error is not None:
                 rows.setdefault(name, []).append((one.n_atoms, error))
-    return _by_size(rows)
+    return by_size(rows)
 
 
 def held_out(evaluated: Sequence[Evaluated]) -> dict[str, dict[str, Any]]:
     """Errors for a model's card: number of cells, mean and largest absolute errors, by number of atoms."""
-    by_size = summary(evaluated)
-    if len(by_size) == 1:
-        by_size = {f"{evaluated[0].n_atoms} atoms": by_size["all"]}
-    by_size.pop("all", None)
+    groups = summary(evaluated)
+    if len(groups) == 1:
+        groups = {f"{evaluated[0].n_atoms} atoms": groups["all"]}
+    groups.pop("all", None)
     return {
         group: {
             "cells": max(s.count for s in rows.values()),
             **{key: (rows[key].mean_abs, rows[key].max) for key, _ in COLUMNS.values() if key in rows},
         }
-        for group, rows in by_size.items()
+        for group, rows in groups.items()
     }
-
-
-_KIND: Final = {BAND: "E_b", TOTAL: "A"}
-
-
-@dataclass(frozen=True)
-class Baselines:
-    """What needs no network: errors on the same snapshots, meV/atom.
-
-    Attributes
-    ----------
-    errors
-        Errors by name ('A: mean of training', 'A: linear', 'E_b: linear', ...), one for each snapshot.
-    summary
-        Statistics of the errors, by group as in `summary`.
-    training
-        Number of training snapshots.
-    """
-
-    errors: Mapping[str, tuple[float, ...]]
-    summary: Mapping[str, Mapping[str, Statistics]]
-    training: int
-
-
-def check_training(training: Sequence[Snapshot], names: Sequence[str] = (BAND,)) -> None:
-    """Refuse training snapshots that no baseline can be learnt from.
-
-    Parameters
-    ----------
-    training
-        Snapshots to learn the baselines from.
-    names
-        Names of the energies that baselines are wanted of.
-
-    Raises
-    ------
-    InputError
-        Fewer than three snapshots, or some whose energies are not known.
-    """
-    if len(training) < 3:
-        raise InputError("train", f"{len(training)} snapshots", "three or more to fit (1, volume, Ewald) to")
-    for name in names:
-        if missing := [s.name for s in training if f"{name}_eV" not in s.terms]:
-            raise InputError("train", f"{missing[0]} without {name}_eV in its reference", "snapshots with energies")
-
-
-def baselines(
-    evaluated: Sequence[Evaluated], training: Sequence[Snapshot], elements: Mapping[str, Element]
-) -> Baselines:
-    """Errors of 'always the mean of the training snapshots', and of least squares in (1, volume/atom, Ewald/atom).
-
-    Parameters
-    ----------
-    evaluated
-        Errors of the model, on the snapshots that the baselines are to predict.
-    training
-        Snapshots to learn from.
-    elements
-        Valences by symbol, for the Ewald energy where the reference has none.
-
-    Raises
-    ------
-    InputError
-        Fewer than three training snapshots, or some whose energies are not known.
-    """
-    check_training(training, [name for name in _KIND if all(name in one.reference for one in evaluated)])
-    x = np.array([_coordinates(s, elements) for s in training])
-    # NaN where an Ewald energy is not known: the linear baseline is then left out, the mean stays.
-    at = np.array([(1.0, one.volume, np.nan if one.ewald is None else one.ewald) for one in evaluated])
-    rows: dict[str, list[tuple[int, float]]] = {}
-    for name, kind in _KIND.items():
-        if not all(name in one.reference for one in evaluated):
-            continue
-        # Per atom: cells of all sizes are fitted together.
-        y = np.array([s.terms[f"{name}_eV"] / s.system.n_atoms for s in training])
-        dft = np.array([one.reference[name] for one in evaluated])
-        guesses = {"mean of training": np.full(len(dft), y.mean()), "linear": _linear(x, y, at)}
-        for label, guess in guesses.items():
-            if np.isfinite(guess).all():
-                errors = 1e3 * (guess - dft)
-                rows[f"{kind}: {label}"] = [(o.n_atoms, float(e)) for o, e in zip(evaluated, errors, strict=True)]
-    return Baselines({k: tuple(e for _, e in v) for k, v in rows.items()}, _by_size(rows), len(training))
-
-
-def _coordinates(snapshot: Snapshot, elements: Mapping[str, Element]) -> tuple[float, float, float]:
-    n, ewald = snapshot.system.n_atoms, snapshot.terms.get("ewald_eV")
-    if ewald is None:
-        ewald = ion_energy(replace(snapshot.system, elements=elements))
-    return 1.0, snapshot.system.grid.volume / n, np.nan if ewald is None else ewald / n
-
-
-def _linear(x: Array, y: Array, at: Array) -> Array:
-    """Least squares y ≈ x c, at other x; about the mean, where equal volumes leave a coefficient zero."""
-    if not (np.isfinite(x).all() and np.isfinite(at).all()):
-        return np.full(len(at), np.nan)
-    # About the mean, so that rcond cuts off what does not vary among the snapshots and not what is merely small.
-    mean = x[:, 1:].mean(0)
-    c = np.linalg.lstsq(x[:, 1:] - mean, y - y.mean(), rcond=1e-9)[0]
-    return np.asarray(y.mean() + (at[:, 1:] - mean) @ c)
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What an ensemble's spread σ says of the error of its mean, over snapshots.
-
-    Attributes
-    ----------
-    pearson, spearman
-        Correlation of σ with |error|; NaN where σ or |error| is the same for all.
-    ratio
-        Root mean square of error/σ: 1 where the spread is the error's size, larger where it is too sure.
-    within
-        Share of snapshots with |error| ≤ 2 σ; 0.95 for normal errors of this σ.
-    count
-        Number of snapshots.
-    """
-
-    pearson: float
-    spearman: float
-    ratio: float
-    within: float
-    count: int
-
-
-def calibration(evaluated: Sequence[Evaluated]) -> dict[str, Calibration]:
-    """For every quantity with a spread, energies and 'density': what it says about the error.
-
-    Raises
-    ------
-    InputError
-        Fewer than three snapshots, or no spread.
-    """
-    names = sorted(set.intersection(*(set(one.spread) for one in evaluated))) if evaluated else []
-    # A correlation of two points is always ±1.
-    if len(evaluated) < 3 or not names:
-        came = f"{len(evaluated)} snapshots, {'with' if names else 'without'} a spread"
-        raise InputError("evaluated", came, "three or more, evaluated with spread")
-    says = {}
-    for name in names:
-        errors = [_error(one, name) for one in evaluated]
-        spread = np.array([one.spread[name] for one in evaluated])
-        if spread.max() > _SAME and all(e is not None for e in errors):
-            says[name] = _says(spread, np.abs(np.array(errors, float)))
-    return says
-
-
-def _error(one: Evaluated, name: str) -> float | None:
-    # These have units of their own, all others are energies per atom.
-    special = {
-        "density": one.density_relative,
-        "density_rms": one.density_rmse,
-        "fermi_energy": one.fermi_level,
-        "forces": one.force_errors.get("forces_rmse_eV_per_A"),
-    }
-    return special[name] if name in special else one.terms.get(name)
-
-
-def _says(spread: Array, error: Array) -> Calibration:
-    varies = np.ptp(spread) > 0 and np.ptp(error) > 0
-    pearson = float(pearsonr(spread, error).statistic) if varies else np.nan
-    spearman = float(spearmanr(spread, error).statistic) if varies else np.nan
-    # Members that agree to the last bit and are wrong are infinitely too sure, which is no reason to divide by zero.
-    sure = np.maximum(spread, np.finfo(float).tiny)
-    with np.errstate(over="ignore"):
-        ratio = float(np.sqrt(np.mean((error / sure) ** 2)))
-    return Calibration(pearson, spearman, ratio, float(np.mean(error <= 2 * spread)), len(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,15 +43,8 @@ def save_model(model: LDOSModel, path: str | Path) -> Path:
     return write_whole(path, model.to_bytes())
 
 
-def write_held_out(path: str | Path, errors: Mapping[str, Any] | None) -> None:
-    """Write errors on held-out cells into a model's file; its content hash stays, and with it what it was used for.
-
-    Parameters
-    ----------
-    path
-        Model file.
-    errors
-        What `maladist.evaluation.statistics.held_out` gives, and the ``data``; None only looks whether it can be done.
+def check_model_file(path: str | Path) -> Path:
+    """Refuse what `write_held_out` and `write_uncertainty` could not write to.
 
     Raises
     ------
@@ -60,32 +53,38 @@ def write_held_out(path: str | Path, errors: Mapping[str, Any] | None) -> None:
     OutputError
         The file cannot be written.
     """
-    _rewrite(
-        path, None if errors is None else lambda m: replace(m, provenance={**m.provenance, HELD_OUT: dict(errors)})
-    )
+    path = plain_file(Path(path), "a model file", "model", ModelError)
+    if path.read_bytes()[:2] == b"PK":
+        raise ModelError("model", f"{path.name} is MALA's zip", "a model file of maladist", "Use import-mala first.")
+    return check_file(path, overwrite=True)
 
 
-def write_uncertainty(path: str | Path, known: Uncertainty) -> None:
-    """Write a calibrated σ into a model's file; all else of it stays. Raises as `write_held_out`.
+def write_held_out(path: str | Path, errors: Mapping[str, Any]) -> None:
+    """Write errors on held-out cells into a model's file; its content hash stays, and with it what it was used for.
 
     Parameters
     ----------
     path
-        Model file.
+        Model file; refused as by `check_model_file`.
+    errors
+        What `maladist.evaluation.statistics.held_out` gives, and the ``data``.
+    """
+    model = LDOSModel.from_bytes(check_model_file(path).read_bytes())
+    save_model(replace(model, provenance={**model.provenance, HELD_OUT: dict(errors)}), path)
+
+
+def write_uncertainty(path: str | Path, known: Uncertainty) -> None:
+    """Write a calibrated σ into a model's file; all else of it stays.
+
+    Parameters
+    ----------
+    path
+        Model file; refused as by `check_model_file`.
     known
         Calibration, as `maladist.evaluation.coverage.calibrate` gives it.
     """
-    _rewrite(path, lambda model: replace(model, uncertainty=known))
-
-
-def _rewrite(path: str | Path, change: Callable[[LDOSModel], LDOSModel] | None) -> None:
-    """Change a part of a model in its file; None only looks whether it can be done."""
-    path = plain_file(Path(path), "a model file", "model", ModelError)
-    if path.read_bytes()[:2] == b"PK":
-        raise ModelError("model", f"{path.name} is MALA's zip", "a model file of maladist", "Use import-mala first.")
-    check_file(path, overwrite=True)
-    if change is not None:
-        save_model(change(LDOSModel.from_bytes(path.read_bytes())), path)
+    model = LDOSModel.from_bytes(check_model_file(path).read_bytes())
+    save_model(replace(model, uncertainty=known), path)
 
 
 def load_model(path: str | Path, pseudopotentials: Mapping[str, Element] | str | Path | None = None) -> LDOSModel:

@@ -87,23 +87,34 @@ def card_of(model: ModelParts, name: str, content_hash: str) -> str:
     """The card that a model carries, Markdown: what it is for, its errors, how it was trained."""
     parts = [f"# {name}", _table(["", ""], [list(row) for row in model_rows(model, content_hash)[1:]])]
     if held_out := held_out_rows(model):
-        data = ", ".join(f"`{d}`" for d in model.provenance[HELD_OUT].get("data", ()))
+        data = ", ".join(f"`{d}`" for d in _names(model.provenance[HELD_OUT].get("data")))
         parts.append(f"## Errors on held-out cells\n\n{data}: mean absolute (largest) errors against DFT.")
         parts.append(_table(["cells", "number", *COLUMNS], held_out))
     else:
         parts.append(
             "## Errors on held-out cells\n\nNone are told: `maladist evaluate MODEL DATA --card` writes them here."
         )
-    if errors := model.provenance.get("errors"):
+    # A provenance may be anything that JSON can hold: what has another shape is left out.
+    errors, config = (_mapping(model.provenance.get(key)) for key in ("errors", "config"))
+    if errors:
         rows = [[str(k), f"{v:.4g}" if isinstance(v, float) else str(v)] for k, v in errors.items()]
         parts.append("## Errors on the validation cells at the end of the training\n\n" + _table(["", ""], rows))
-    if trained_on := list(model.provenance.get("trained on", ())):
-        validated = ", ".join(model.provenance.get("validated on", ())) or "none"
+    trained_on, validated_on = (_names(model.provenance.get(f"{what} on")) for what in ("trained", "validated"))
+    if trained_on:
+        validated = ", ".join(validated_on) or "none"
         names = f"{len(trained_on)} snapshots, {trained_on[0]} to {trained_on[-1]}"
         parts.append(f"## Data\n\nTrained on {names}; validated on {validated}.")
-    if config := model.provenance.get("config"):
+    if config:
         parts.append(f"## How it was trained\n\n`maladist train` with\n\n```yaml\n{_yaml(config)}\n```")
     return "\n\n".join(parts) + "\n"
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _names(value: object) -> list[str]:
+    return [str(name) for name in value] if isinstance(value, Mapping | list | tuple) else []
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:

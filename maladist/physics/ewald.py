@@ -240,12 +240,10 @@ def _near_part(positions: Tensor, cell: npt.ArrayLike, cutoff: float, part: Part
     itself = (own[found["i"]] == seen.indices[found["j"]]) & (found["v"] < _SAME_PLACE)
     found = found[~itself]
     vectors = seen.positions[found["j"]] - at[found["i"]]
-    tensors = (own[found["i"]], seen.indices[found["j"]], vectors, found["v"])
-    first, second, vectors_, distances = (
-        torch.from_numpy(np.ascontiguousarray(x)).to(positions.device) for x in tensors
-    )
+    arrays = own[found["i"]], seen.indices[found["j"]], vectors, np.ascontiguousarray(found["v"]), own
+    first, second, between, distances, these = (torch.from_numpy(x).to(positions.device) for x in arrays)
     _check_apart(first, second, distances)
-    return _Near(first, second, vectors_, distances, 0.5, torch.from_numpy(own).to(positions.device))
+    return _Near(first, second, between, distances, 0.5, these)
 
 
 def _check_apart(first: Tensor, second: Tensor, distances: Tensor) -> None:

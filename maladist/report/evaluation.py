@@ -10,8 +10,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from maladist.evaluation.coverage import coverage, error_of
-from maladist.evaluation.statistics import BAND, TOTAL, Baselines, Evaluated, calibration
+from maladist.evaluation.baselines import Baselines
+from maladist.evaluation.coverage import coverage, error_under
+from maladist.evaluation.spread import calibration
+from maladist.evaluation.statistics import BAND, TOTAL, Evaluated
 from maladist.io.targets import check_folder, explained, whole
 from maladist.learning.uncertainty import WIDTH
 
@@ -170,7 +172,7 @@ def spread_axes(ax: Axes, evaluated: Sequence[Evaluated], name: str) -> None:
 def calibration_axes(ax: Axes, evaluated: Sequence[Evaluated], name: str) -> None:
     """Draw |error| over the model's σ, with the lines |error| = σ and the end of the 90 % interval."""
     worth = coverage(evaluated)["all"][name]
-    known = [(one, e) for one in evaluated if name in one.sigma and (e := error_of(one, name)) is not None]
+    known = [(one, e) for one in evaluated if name in one.sigma and (e := error_under(one, name)) is not None]
     for n, mark, colour in _sizes([one for one, _ in known]):
         x, y = zip(*((one.sigma[name], abs(e)) for one, e in known if one.n_atoms == n), strict=True)
         ax.plot(x, y, mark, color=colour, mfc="none", mew=1.4, ms=6, label=f"{n} atoms")

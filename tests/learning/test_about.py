@@ -64,3 +64,9 @@ def test_a_card_that_cannot_be_read_is_refused_in_a_line(held_out: object) -> No
     model = replace(tiny_model(), provenance={"held_out": held_out})
     with pytest.raises(ModelError, match=r"^card: errors that cannot be read .*evaluate --card"):
         card_of(model, "be.maladist", "")
+
+
+def test_a_provenance_of_any_other_shape_makes_a_card_all_the_same() -> None:
+    odd = {"errors": 3, "config": ["a"], "trained on": 7, "validated on": "b", "held_out": {"data": 1, "errors": {}}}
+    card = card_of(replace(tiny_model(), provenance=odd), "be.maladist", "")
+    assert "How it was trained" not in card and "## Data" not in card

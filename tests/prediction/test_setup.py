@@ -174,7 +174,7 @@ def test_of_a_results_notes_only_those_that_were_not_told_before_are_news(model:
 def test_the_default_grid_of_a_strained_cell_holds_the_density_cutoff(stretch: float, atoms: Atoms) -> None:
     """A grid that fell short by one point would be named in a note at the first prediction."""
     spacing = (0.19, 0.19, 0.19)
-    known = replace(tiny_model(), spacing=spacing, density_cutoff=0.98 * RYDBERG_BOHR2 * (np.pi / 0.19) ** 2)
+    known = replace(tiny_model(), spacing=spacing, density_cutoff=1.07 * RYDBERG_BOHR2 * (np.pi / 0.19) ** 2)
     atoms = atoms.copy()
     atoms.set_cell(atoms.cell * stretch, scale_atoms=True)
     grid = choose_grid(atoms, known, None)

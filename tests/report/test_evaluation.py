@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from maladist.errors import OutputError
-from maladist.evaluation.statistics import BAND, TOTAL, Baselines, Evaluated
+from maladist.evaluation.baselines import Baselines
+from maladist.evaluation.statistics import BAND, TOTAL, Evaluated
 from maladist.report.evaluation import (
     density_error_axes,
     error_axes,

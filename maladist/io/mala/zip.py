@@ -46,11 +46,11 @@ def _refusing(name: str) -> AbstractContextManager[None]:
 
 def has_parameters(path: Path) -> bool:
     """Whether a file is a zip with MALA's parameters in it, among others that lie in a folder."""
+    # No zip, a damaged one, one of a later version, a folder, a file that may not be read: not for us to tell apart.
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _refusing(path.name), zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    # No zip; a folder, or a file that may not be read; names that are not what they say; a zip of a later version.
-    except (zipfile.BadZipFile, OSError, UnicodeDecodeError, NotImplementedError):
+    except ModelError:
         return False
     return any(name.endswith(_ENDINGS["params"]) for name in names)
 
