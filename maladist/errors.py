@@ -59,6 +59,10 @@ class DFTError(InputError):
     """A DFT calculation that failed, did not converge or does not cover what is wanted of it."""
 
 
+class SnapshotsError(DFTError):
+    """Snapshots whose DFT calculation failed, after all others have been done."""
+
+
 class StoreError(InputError):
     """A data set or result store that breaks the data contract or belongs to another run."""
 
@@ -81,6 +85,10 @@ class WorkerTooSmallError(InputError):
 
 class ClusterError(InputError):
     """A cluster description that cannot be read or reached."""
+
+
+class ClusterLostError(ClusterError):
+    """A cluster that went away during the run, or whose workers did or never came."""
 
 
 class DependencyError(InputError):

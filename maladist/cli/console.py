@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from maladist.cli.streams import err, say
+from maladist.cli.streams import err, progress, say
 from maladist.parallel.progress import Finished
 from maladist.reprs import size
 
@@ -48,13 +48,13 @@ class TerminalObserver:
     Parameters
     ----------
     console
-        Console that progress and notes go to; standard error by default.
+        Console that progress and notes go to; standard error by default, where --quiet takes the progress away.
     lines
-        Console that the lines of finished tasks go to; the same by default.
+        Console that the lines of finished tasks go to; that of the progress by default.
     """
 
     def __init__(self, console: Console | None = None, lines: Console | None = None) -> None:
-        self.console = console or err
+        self.console, self.notes = console or progress, console or err
         self.lines = lines or self.console
         self._client: Client | None = None
         self._progress: Progress | None = None
@@ -124,7 +124,7 @@ class TerminalObserver:
 
     def note(self, text: str) -> None:
         """Say one thing."""
-        self._say(f"note: {text}")
+        say(f"note: {text}", self.notes)
 
     def _say(self, text: str) -> None:
         say(text, self.console)

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from maladist.cli.console import TerminalObserver
 from maladist.cli.options import LOCAL, ClusterFlags
-from maladist.cli.streams import err, say
+from maladist.cli.streams import say
 from maladist.errors import InputError
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def convert(
         raise InputError("name", f"{name!r}", wanted)
     source = files.source(run)
     spec = bispectrum.spec() if files.descriptors else None
-    with where.connect() as client, TerminalObserver(err) as observer:
+    with where.connect() as client, TerminalObserver() as observer:
         how = {"spec": spec, "client": client, "overwrite": overwrite, "observer": observer}
         if name is None:
             say(f"snapshots: {', '.join(g.name for g in convert_folder(source, output, **how))}")

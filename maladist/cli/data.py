@@ -12,9 +12,9 @@ from rich.table import Table
 
 from maladist.cli.console import TerminalObserver
 from maladist.cli.options import LOCAL, ClusterFlags
-from maladist.cli.output import check_files, write_json
-from maladist.cli.streams import err, out, say
-from maladist.errors import DFTError
+from maladist.cli.output import Json, check_files, write_json
+from maladist.cli.streams import out, say
+from maladist.errors import SnapshotsError
 from maladist.io.targets import check_folder
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def dft(
 
     frames, ready = read_frames(snapshots), Espresso.read(setup)
     called = [f"{prefix}{i:04d}" for i in range(len(frames))]
-    with where.connect() as client, TerminalObserver(err) as observer:
+    with where.connect() as client, TerminalObserver() as observer:
         outcomes = run_dft(frames, ready, output, names=called, client=client, scratch=scratch, observer=observer)
     failed = [o for o in outcomes if o.reason]
     there = len(frames) - len(failed)
@@ -60,7 +60,8 @@ def dft(
     if failed:
         names = ", ".join(o.name for o in failed)
         # An exit status that a script sees, after all that could be done has been.
-        raise DFTError("snapshots", f"{len(failed)} failed ({names})", "all done", "The others are kept; run it again.")
+        what, remedy = f"{len(failed)} failed ({names})", "The others are kept; run it again."
+        raise SnapshotsError("snapshots", what, "all done", remedy)
 
 
 def check(
@@ -71,7 +72,7 @@ def check(
     tolerance: float = 1.0,
     density_tolerance: float = 0.005,
     where: ClusterFlags = LOCAL,
-    json: Path | None = None,
+    json: Json = None,
 ) -> None:
     """Hold a data set against the DFT it came from; exit status 1 where a tolerance is exceeded.
 
@@ -85,15 +86,13 @@ def check(
         Tolerance of the total free energy, band energy and −TS, meV/atom.
     density_tolerance
         Tolerance of mean |Δn| / mean n.
-    json
-        Write the figures as JSON to this file as well.
     """
     from maladist.datasets.check import Tolerances
     from maladist.datasets.check import check as run_check
 
     check_files(json=json)
     limits = Tolerances(tolerance, density_tolerance)
-    with where.connect() as client, TerminalObserver(err) as observer:
+    with where.connect() as client, TerminalObserver() as observer:
         checked = run_check(
             data, pseudopotentials=pseudopotentials, tolerances=limits, client=client, observer=observer
         )
@@ -173,7 +172,7 @@ def align(
     """
     from maladist.datasets.align import align as run_align
 
-    with where.connect() as client, TerminalObserver(err) as observer:
+    with where.connect() as client, TerminalObserver() as observer:
         aligned = run_align(
             data,
             output,
@@ -214,6 +213,6 @@ def export(
 
     # Before a cluster is asked for.
     check_folder(output, parents=True)
-    with where.connect() as client, TerminalObserver(err) as observer:
+    with where.connect() as client, TerminalObserver() as observer:
         paths = run_export(snapshot, output, to=to, client=client, overwrite=overwrite, observer=observer)
     say(f"{len(paths)} files in {output}")

@@ -12,8 +12,8 @@ from cyclopts import Parameter
 import maladist
 from maladist.cli.console import TerminalObserver
 from maladist.cli.options import ModelFlags
-from maladist.cli.output import check_files, write_json
-from maladist.cli.streams import err, say
+from maladist.cli.output import Json, check_files, write_json
+from maladist.cli.streams import say
 from maladist.dynamics.folder import TRAJECTORY
 from maladist.dynamics.relax import RELAXED
 from maladist.dynamics.settings import RELAX, MDSettings, RelaxSettings
@@ -28,7 +28,7 @@ def md(
     output: Path,
     settings: Annotated[MDSettings, Parameter(name="*")],
     options: ModelFlags,
-    json: Path | None = None,
+    json: Json = None,
 ) -> None:
     """Molecular dynamics of the ions on the total free energy A; the same command goes on with a run that ended.
 
@@ -38,14 +38,12 @@ def md(
         File that ASE reads, FILE@index for one frame of several (the last without an index).
     output
         Folder for trajectory.traj, steps.csv (energies, temperature, μ, novelty of every step) and run.json.
-    json
-        Write drift, fluctuations and means as JSON to this file as well.
     """
     from maladist.io.structures import read_atoms
 
     check_files(json=json)
     start = read_atoms(atoms)
-    with options.client() as client, TerminalObserver(err) as observer, _stopped(output, json):
+    with options.client() as client, TerminalObserver() as observer, _stopped(output, json):
         summary = maladist.md(
             start, options.model, output, settings, client=client, observer=observer, **options.options()
         )
@@ -61,7 +59,7 @@ def relax(
     output: Path,
     settings: Annotated[RelaxSettings, Parameter(name="*")] = RELAX,
     options: ModelFlags,
-    json: Path | None = None,
+    json: Json = None,
 ) -> None:
     """Move atoms, and their cell if asked for, to a minimum of A; the same command goes on with a run that ended.
 
@@ -71,14 +69,12 @@ def relax(
         File that ASE reads, FILE@index for one frame of several (the last without an index).
     output
         Folder for relaxed.extxyz, trajectory.traj, steps.csv and run.json.
-    json
-        Write energy, forces and steps as JSON to this file as well.
     """
     from maladist.io.structures import read_atoms
 
     check_files(json=json)
     start = read_atoms(atoms)
-    with options.client() as client, TerminalObserver(err) as observer:
+    with options.client() as client, TerminalObserver() as observer:
         relaxed = maladist.relax(
             start, options.model, output, settings, client=client, observer=observer, **options.options()
         )

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from rich.table import Table
 
 import maladist
 from maladist.cli.console import TerminalObserver
-from maladist.cli.options import EVALUATE, EvaluateFlags
-from maladist.cli.output import check_files, write_json
-from maladist.cli.streams import err, out, say
+from maladist.cli.options import EVALUATE, EvaluateFlags, ModelHelp
+from maladist.cli.output import Json, check_files, write_json
+from maladist.cli.streams import out, say
 from maladist.errors import InputError
 from maladist.io.targets import check_folder
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Path,
+    model: Annotated[Path, ModelHelp],
     /,
     *data: str,
     train: str | None = None,
     pseudopotentials: Path | None = None,
     how: EvaluateFlags = EVALUATE,
-    json: Path | None = None,
+    json: Json = None,
     plots: Path | None = None,
     card: bool = False,
     calibrate: bool = False,
@@ -39,16 +39,12 @@ def evaluate(
 
     Parameters
     ----------
-    model
-        Model file, or a zip that MALA wrote.
     data
         Data set, snapshot, or a pattern such as be.zarr/snapshots/test-*, in quotes; or several of them.
     train
         The same for the training snapshots: two baselines learnt from them stand beside the model.
     pseudopotentials
         Folder of UPF files, where the model does not tell valence and core charge.
-    json
-        Write everything as JSON to this file as well.
     plots
         Folder for parity.png and errors.png, forces.png where forces are compared, spread.png with --spread, and
         calibration.png where the model has a σ.
@@ -80,7 +76,7 @@ def evaluate(
     if training is not None:  # refused before all is computed
         held = find_snapshots(data, "data")
         check_training(training, [n for n in (BAND, TOTAL) if all(f"{n}_eV" in s.terms for s in held)])
-    with how.connect() as client, TerminalObserver(err) as observer:
+    with how.connect() as client, TerminalObserver() as observer:
         evaluated = maladist.evaluate(
             loaded,
             data,

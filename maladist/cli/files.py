@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from json import dumps
 from pathlib import Path
+from typing import Annotated
 
 from rich.markdown import Markdown
 from rich.table import Table
 
-from maladist.cli.options import LOCAL, ClusterFlags
+from maladist.cli.options import LOCAL, ClusterFlags, ModelHelp
 from maladist.cli.streams import out, say
 from maladist.errors import StoreError
 from maladist.io.chunks import REMEDY
@@ -76,14 +77,8 @@ def models(*, json: bool = False) -> None:
         say(f"maladist card {name}; {one.file}", style="dim")
 
 
-def card(model: str, /) -> None:
-    """Print a model's card: what it is for, its errors on held-out cells, how it was made; Markdown in a pipe.
-
-    Parameters
-    ----------
-    model
-        Model file, MALA's zip, or the name of a model that comes with maladist.
-    """
+def card(model: Annotated[str, ModelHelp], /) -> None:
+    """Print a model's card: what it is for, its errors on held-out cells, how it was made; Markdown in a pipe."""
     from maladist.io.inspect import card as text_of
 
     text = text_of(model)

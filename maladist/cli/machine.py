@@ -6,11 +6,11 @@ from dataclasses import asdict
 from json import dumps
 from pathlib import Path
 
-from maladist.cli.output import check_files
+from maladist.cli.output import Json, check_files, write_json
 from maladist.cli.streams import out, say
 
 
-def bench(*, twojmax: list[int] | None = None, json: Path | None = None) -> None:
+def bench(*, twojmax: list[int] | None = None, json: Json = None) -> None:
     """Time descriptors and network on this machine.
 
     Parameters
@@ -18,10 +18,12 @@ def bench(*, twojmax: list[int] | None = None, json: Path | None = None) -> None
     twojmax
         Sizes of the bispectrum; repeat for several. Default: 6, 8, 10 and 12.
     """
-    from maladist.bench import bench as run
+    from maladist.bench import measure, show
 
     check_files(json=json)
-    run(twojmax=tuple(twojmax or (6, 8, 10, 12)), json=json)
+    figures = measure(tuple(twojmax or (6, 8, 10, 12)))
+    show(figures, out)
+    write_json(json, figures)
 
 
 def hold_cluster(description: str, /, *, workers: int | None = None, scheduler_file: Path | None = None) -> None:

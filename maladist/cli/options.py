@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from distributed import Client
 
 import maladist
+from maladist.io.shipped import shipped_models
 from maladist.numerics import Precision
 from maladist.physics.fermi import CorrectionMode
 from maladist.prediction.options import NumericsOptions, Options
@@ -20,6 +21,9 @@ Backend = Literal["auto", "cpu", "torch", "lammps"]
 Temperature = Annotated[
     list[float] | None, Parameter(help="Of the electrons, K; repeat for several. Default: the model's own.")
 ]
+ModelHelp = Parameter(
+    help=f"Model file, a zip that MALA wrote, or one that comes with maladist: {', '.join(shipped_models())}."
+)
 
 
 @Parameter(name="*")
@@ -60,7 +64,7 @@ class ClusterFlags:
         Number of worker processes.
     """
 
-    cluster: str | None = None
+    cluster: Annotated[str | None, Parameter(env_var="MALADIST_CLUSTER")] = None
     workers: int | None = None
 
     @contextmanager
@@ -123,8 +127,6 @@ class ModelFlags(BlockFlags):
 
     Parameters
     ----------
-    model
-        Model file, or a zip that MALA wrote.
     grid
         Points along the lattice vectors. Default: the spacing that the model was trained on.
     pseudopotentials
@@ -138,7 +140,7 @@ class ModelFlags(BlockFlags):
         sample of its points tell, else after them; the store is then left unfinished, an MD is stopped.
     """
 
-    model: Path
+    model: Annotated[Path, ModelHelp, Parameter(env_var="MALADIST_MODEL")]
     temperature: Temperature = None
     grid: tuple[int, int, int] | None = None
     pseudopotentials: Path | None = None

@@ -14,7 +14,7 @@ import maladist
 from maladist.cli import report as cli_report
 from maladist.cli.console import TerminalObserver
 from maladist.cli.options import LOCAL, ClusterFlags, RunOptions, Temperature
-from maladist.cli.output import check_files, write_json
+from maladist.cli.output import Json, check_files, write_json
 from maladist.cli.streams import err, out, say
 from maladist.elements import Functional
 from maladist.errors import InputError
@@ -37,7 +37,7 @@ def predict(
     options: RunOptions,
     resume: bool = False,
     overwrite: bool = False,
-    json: Path | None = None,
+    json: Json = None,
     report: Path | None = None,
     spread: bool = False,
 ) -> None:
@@ -56,8 +56,6 @@ def predict(
         Continue a run that left the output unfinished.
     overwrite
         Replace the output if it exists.
-    json
-        Write the results as JSON to this file as well.
     report
         Write an HTML report to this file as well; of one frame only.
     spread
@@ -73,7 +71,7 @@ def predict(
         if spread:
             raise InputError("spread", "many frames", "one frame", "Predict them one by one, as FILE@0, FILE@1, ...")
         frames = read_frames(atoms)
-        with options.connect() as client, TerminalObserver(err, out) as observer:
+        with options.connect() as client, TerminalObserver(lines=out) as observer:
             _predict_frames(frames, options, Target(output, resume, overwrite), client, observer, json)
         return
     structure = read_atoms(atoms)
@@ -82,7 +80,7 @@ def predict(
     if spread:
         member_setups(ready)
     check_target(output, overwrite or resume)
-    with options.client() as client, TerminalObserver(err) as observer:
+    with options.client() as client, TerminalObserver() as observer:
         prediction = maladist.predict(
             structure,
             ready.given,
@@ -108,7 +106,7 @@ def plan(
     output: Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    json: Path | None = None,
+    json: Json = None,
 ) -> None:
     """Say what `predict` with the same arguments will do and need; compute one block to tell how long.
 
@@ -116,8 +114,6 @@ def plan(
     ----------
     output
         Is checked as `predict` checks it; nothing is written.
-    json
-        Write the plan as JSON to this file as well.
     """
     from maladist.io.structures import read_atoms
 
@@ -181,7 +177,7 @@ def observe(
     where: ClusterFlags = LOCAL,
     output: Path | None = None,
     overwrite: bool = False,
-    json: Path | None = None,
+    json: Json = None,
 ) -> None:
     """Density, DOS and energies of any LDOS that follows the data contract, from DFT too.
 

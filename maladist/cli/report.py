@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from maladist.cli.streams import say
 
 
-def report(store: Path, /, *, output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None) -> None:
+def report(store: Path, /, *, output: Path | None = None) -> None:
     """Write a result as one HTML file that needs no network: D(ε), n(r), energies, how the run went, who made it.
 
     Parameters

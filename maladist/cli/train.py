@@ -10,7 +10,7 @@ from rich.table import Table
 import maladist
 from maladist.cli.console import TerminalObserver
 from maladist.cli.options import LOCAL, ClusterFlags
-from maladist.cli.streams import err, out, say
+from maladist.cli.streams import out, say
 
 if TYPE_CHECKING:
     from maladist.training.validation import Validated
@@ -55,7 +55,7 @@ def train(
             if isinstance(task, EpochReport) and task.epoch == task.epochs and task.validation is not None:
                 out.print(_table(task.validation))
 
-    with where.connect() as client, Epochs(err) as observer:
+    with where.connect() as client, Epochs() as observer:
         model = maladist.train(checked, folder, client=client, ranks=ranks, resume=resume, observer=observer, data=data)
     say(f"{folder / 'model.maladist'}: {model}")
 

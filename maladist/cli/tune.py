@@ -10,7 +10,7 @@ from rich.table import Table
 import maladist
 from maladist.cli.console import TerminalObserver
 from maladist.cli.options import LOCAL, ClusterFlags
-from maladist.cli.streams import err, out, say
+from maladist.cli.streams import out, say
 
 if TYPE_CHECKING:
     from maladist.tuning.tune import Tuned
@@ -47,7 +47,7 @@ def tune(
     data = find_data(first)
     if checked.objective in TRAINED:
         check_known(checked.objective, "objective", first, data.validation, data.elements)
-    with where.connect() as client, TerminalObserver(err) as observer:
+    with where.connect() as client, TerminalObserver() as observer:
         found = maladist.tune(checked, folder, client=client, resume=resume, observer=observer)
     out.print(_table(found, checked.objective))
     for key, levels in found.effects.items():

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from distributed import Client, Future, as_completed
 
-from maladist.errors import ClusterError
+from maladist.errors import ClusterLostError
 from maladist.reprs import size
 
 PATIENCE: Final = 600.0
@@ -36,7 +36,7 @@ def watched(flying: as_completed, client: Client) -> Iterator[Future]:
 
     Raises
     ------
-    ClusterError
+    ClusterLostError
         For too long there was no worker that could complete any: none at all, or only such as Dask has paused.
     """
     last = time.monotonic()  # when there was a result, or a worker for one
@@ -62,7 +62,7 @@ def watched(flying: as_completed, client: Client) -> Iterator[Future]:
                 _log.warning("there is a worker again")
             said = ""
         elif now - last > trouble.patience:
-            raise ClusterError("cluster", f"{trouble.got} since {now - last:.0f} s", trouble.wanted)
+            raise ClusterLostError("cluster", f"{trouble.got} since {now - last:.0f} s", trouble.wanted)
         elif trouble.wanted != said:  # what the workers hold is another number at each look
             _log.warning("%s; waiting up to %.0f s for one", trouble.got, trouble.patience)
             said = trouble.wanted

@@ -33,7 +33,7 @@ from typing import Final, Protocol, TypeVar
 from distributed import Client, Future, KilledWorker, Worker, as_completed
 from distributed.client import FutureCancelledError
 
-from maladist.errors import BlockError, ClusterError, InputError, OutputError, StoreError
+from maladist.errors import BlockError, ClusterLostError, InputError, OutputError, StoreError
 from maladist.parallel.here import InProcess, Runner
 from maladist.parallel.task import in_a_task
 from maladist.parallel.watch import watched
@@ -104,7 +104,7 @@ def run(
         Naming the job that failed and why; the others that were under way are cancelled.
     OutputError, StoreError
         A job met a full disk, or a store that is damaged or no longer the run's.
-    ClusterError
+    ClusterLostError
         The scheduler went away, or for too long no worker could go on.
     """
     for _, result in _numbered(client, function, jobs, run_key, resources, priority, lambda _: None):
@@ -270,9 +270,9 @@ def _task_failed(name: str, error: Exception) -> BlockError | InputError:
     return BlockError(name, f"{type(error).__name__}: {error}")
 
 
-def scheduler_gone(client: Runner) -> ClusterError:
+def scheduler_gone(client: Runner) -> ClusterLostError:
     """The error of a run whose scheduler went away."""
     scheduler = getattr(getattr(client, "scheduler", None), "address", "an unknown address")
-    return ClusterError(
+    return ClusterLostError(
         "cluster", f"the scheduler at {scheduler} went away during the run", "a scheduler that outlives the run"
     )

@@ -14,7 +14,7 @@ from distributed import Client, Status, get_worker
 from distributed.system import MEMORY_LIMIT
 from distributed.worker import thread_state
 
-from maladist.errors import ClusterError
+from maladist.errors import ClusterLostError
 from maladist.parallel.here import InProcess, Runner
 
 _SOON: Final = 10.0  # seconds after which a user wonders
@@ -47,7 +47,7 @@ class Workers:
 
         Raises
         ------
-        ClusterError
+        ClusterLostError
             No worker came.
         """
         if isinstance(client, InProcess):
@@ -80,7 +80,7 @@ def wait_for_worker(client: Client, timeout: float = 300.0) -> None:
 
     Raises
     ------
-    ClusterError
+    ClusterLostError
         None came.
     """
     _nudge = client.submit(int, pure=False)  # an adaptive cluster without workers starts one for a task
@@ -96,7 +96,7 @@ def wait_for_worker(client: Client, timeout: float = 300.0) -> None:
     except TimeoutError as error:
         # A queue may be long: the limit is the caller's, and the message says how long it was.
         paused = " that Dask has not paused for what it holds" if client.scheduler_info()["workers"] else ""
-        raise ClusterError("cluster", f"no worker{paused} in {timeout:.0f} s", "at least one worker") from error
+        raise ClusterLostError("cluster", f"no worker{paused} in {timeout:.0f} s", "at least one worker") from error
 
 
 def peak_memory() -> int:

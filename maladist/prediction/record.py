@@ -18,7 +18,7 @@ from distributed.client import ClosedClientError
 from distributed.comm import CommClosedError
 
 from maladist.arrays import Array
-from maladist.errors import BlockError, ClusterError, DomainError, InputError, OutputError, StoreError
+from maladist.errors import BlockError, ClusterError, ClusterLostError, DomainError, InputError, OutputError, StoreError
 from maladist.grid import Block, Blocks
 from maladist.io import stores
 from maladist.io.targets import refusal
@@ -171,7 +171,8 @@ def naming_what_is_kept(path: Path, client: Runner, temporary: bool) -> Iterator
     except BlockError as error:
         raise BlockError(error.block, error.cause, what()) from error.__cause__
     except ClusterError as error:
-        raise ClusterError(error.argument, error.came, error.wanted, error.remedy or what()) from error.__cause__
+        same = type(error)  # lost or never there: the command's status tells them apart
+        raise same(error.argument, error.came, error.wanted, error.remedy or what()) from error.__cause__
     except DomainError as error:
         how = f"{error.remedy} {what()}".strip()
         raise DomainError(error.argument, error.came, error.wanted, how) from None
@@ -184,6 +185,6 @@ def naming_what_is_kept(path: Path, client: Runner, temporary: bool) -> Iterator
         if isinstance(client, InProcess) and isinstance(error, OSError):  # a file system can time out as well
             raise refusal(error, path, "store", what()) from error
         gone = scheduler_gone(client)
-        raise ClusterError(gone.argument, gone.came, gone.wanted, what()) from error
+        raise ClusterLostError(gone.argument, gone.came, gone.wanted, what()) from error
     except OSError as error:
         raise refusal(error, path, "store", what()) from error

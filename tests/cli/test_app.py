@@ -14,7 +14,10 @@ import psutil
 import pytest
 
 import maladist
+from maladist.cli import streams
 from maladist.cli.app import main
+from maladist.cli.streams import say
+from maladist.errors import BlockError, ClusterError, ClusterLostError, InputError, SnapshotsError
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -22,6 +25,49 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def test_debug_shows_the_traceback(folder: Path) -> None:
     with pytest.raises(maladist.errors.InputError):
         main(["--debug", "info", str(folder / "nowhere")])
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (InputError("a", "b", "c"), 2),
+        (OSError(28, "No space left on device", "a.zarr"), 2),
+        (ClusterError("cluster", "no such file", "one"), 2),
+        (ClusterLostError("cluster", "no worker", "one"), 3),
+        (BlockError("3", "it failed"), 3),
+        (SnapshotsError("snapshots", "1 failed", "all done"), 3),
+    ],
+)
+def test_what_is_refused_and_what_has_failed_have_statuses_of_their_own(
+    error: Exception, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("cyclopts.App.__call__", fail)
+    assert main(["check", "x.zarr"]) == status
+    said = capsys.readouterr().err
+    assert said.startswith("maladist: ") and said.count("\n") == 1
+
+
+def test_the_help_tells_the_statuses_and_what_every_command_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Exit status: 0, done; 1, " in told and "3, the run failed" in told and "--quiet" in told
+
+
+def test_quiet_takes_the_progress_away_and_the_next_command_has_it_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def compute(*_: object, **__: object) -> None:
+        say("a bar", streams.progress)
+        say("a result")
+
+    monkeypatch.setattr("cyclopts.App.__call__", compute)
+    assert main(["check", "x.zarr", "--quiet"]) == 0
+    assert capsys.readouterr() == ("a result\n", "")
+    assert main(["check", "x.zarr"]) == 0
+    assert capsys.readouterr() == ("a result\n", "a bar\n")
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from io import StringIO
 
+import pytest
 from distributed import Client
 from rich.console import Console
 
+from maladist.cli import streams
 from maladist.cli.console import TerminalObserver
 from maladist.parallel.progress import Finished
 from maladist.training.metrics import EpochReport
@@ -42,6 +44,17 @@ def test_a_terminal_gets_a_bar_for_every_stage(client: Client) -> None:
     text = told(True, client)
     assert "3/3" in text and "2/2" in text and "epochs" in text and "━" in text
     assert "validation loss 0.125" in text and "epoch 1 of 2" not in text  # the bar says that it is done
+
+
+def test_without_progress_notes_are_said_all_the_same(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams.progress, "quiet", True)
+    with TerminalObserver() as observer:
+        observer.stage("epochs", 1)
+        observer.advance(EpochReport(1, 1, 0.5, (0.5,), 1e-3))
+        observer.note("one thing")
+    assert capsys.readouterr().err == "note: one thing\n"
 
 
 def test_lines_of_tasks_may_go_elsewhere(client: Client) -> None:

@@ -45,7 +45,7 @@ def test_snapshots_are_called_by_their_numbers_and_one_that_fails_is_named_in_th
     words = ("--setup", setup, "--output", "d.zarr", "--prefix", "be-", "--scratch", "/scratch", "--workers", 2)
     status, out, err = command("dft", f"{folder / 'be.extxyz'}@:", *words)
     assert out == "d.zarr: 1 of 2 snapshots, 0 of them new\n"
-    assert status == 2 and "1 failed (be-0001)" in err and "run it again" in err
+    assert status == 3 and "1 failed (be-0001)" in err and "run it again" in err
     (((frames, code, output), named),) = calls
     assert (len(frames), code.ecutwfc, output) == (2, 18, Path("d.zarr"))
     assert named["names"] == ["be-0000", "be-0001"] and named["client"] == ("local", 2)

@@ -31,10 +31,12 @@ def test_the_doctors_status_is_one_for_broken_only(stand_in: StandIn, command: C
 def test_bench_takes_several_sizes_and_refuses_its_file_first(
     stand_in: StandIn, tmp_path: Path, command: Command
 ) -> None:
-    calls = stand_in("maladist.bench.bench", {})
+    calls = stand_in("maladist.bench.measure", {"speed": 1})
+    stand_in("maladist.bench.show", None)
     assert command("bench", "--json", tmp_path / "nowhere" / "a.json").status == 2 and not calls
     assert command("bench").status == command("bench", "--twojmax", 2, "--twojmax", 4).status == 0
-    assert [call.named["twojmax"] for call in calls] == [(6, 8, 10, 12), (2, 4)]
+    assert [call.positional for call in calls] == [((6, 8, 10, 12),), ((2, 4),)]
+    assert json.loads(command("bench", "--json", "-").out) == {"speed": 1}
 
 
 @pytest.mark.parametrize(
