@@ -193,21 +193,22 @@ def export(
     snapshot: Path,
     /,
     *,
-    to: Literal["cube", "xsf", "npy", "h5"],
+    to: Literal["cube", "xsf", "npy", "h5", "qe"],
     output: Path,
     where: ClusterFlags = LOCAL,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Write a snapshot to cube or xsf files, or to MALA's .npy or openPMD .h5.
+    """Write a snapshot to cube or xsf files, to MALA's .npy or openPMD .h5, or its density for pw.x to begin with.
 
     Parameters
     ----------
     snapshot
         DATA.zarr/snapshots/NAME, or any store with an LDOS or a density.
     to
-        cube and xsf in Quantum ESPRESSO's units, npy and h5 in MALA's.
+        cube and xsf in Quantum ESPRESSO's units, npy and h5 in MALA's; qe: charge-density.dat, for startingpot =
+        'file' in ELECTRONS.
     output
-        Folder; made if it is not there.
+        Folder; made if it is not there. For qe it is OUTDIR/PREFIX.save of the input of pw.x.
     """
     from maladist.datasets.export import export as run_export
 

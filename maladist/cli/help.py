@@ -56,7 +56,10 @@ VERBS: Final = {
         "data:align",
         "Shift snapshots' energies to a common reference and cut them to a common window, into a new data set.",
     ),
-    "export": Verb("data:export", "Write a snapshot to cube or xsf files, or to MALA's .npy or openPMD .h5."),
+    "export": Verb(
+        "data:export",
+        "Write a snapshot to cube or xsf files, to MALA's .npy or openPMD .h5, or its density for pw.x to begin with.",
+    ),
     "md": Verb(
         "dynamics:md",
         "Molecular dynamics of the ions on the total free energy A; the same command goes on with a run that ended.",

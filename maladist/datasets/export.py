@@ -1,7 +1,8 @@
-"""A snapshot back out of a data set, for VESTA, OVITO, XCrySDen and MALA, in bounded memory.
+"""A snapshot back out of a data set, for VESTA, OVITO, XCrySDen and MALA, in bounded memory; a density for pw.x.
 
 A task writes a group of levels to cube or xsf files, slab by slab, or a block to its place in .npy or .h5 files, whose
-room on the disk is taken first. The files get their names when all of them are whole.
+room on the disk is taken first. What pw.x starts from is a Fourier transform of the density, which one task holds. The
+files get their names when all of them are whole.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 import numpy as np
 import xarray as xr
@@ -25,13 +26,24 @@ from maladist.io import datasets, stores
 from maladist.io.fields import cube, openpmd, raw, xsf
 from maladist.io.mala import data as mala_data
 from maladist.io.opening import open_dataset
+from maladist.io.qe.wavefunctions import DENSITY, write_density
 from maladist.io.targets import check_folder, explained, whole
 from maladist.parallel import waves
 from maladist.parallel.progress import Observer, Silent, advance
+from maladist.physics.reciprocal import largest_cutoff
 from maladist.units import BOHR, LDOS_QE
 
-Format = Literal["cube", "xsf", "npy", "h5"]
+Format = Literal["cube", "xsf", "npy", "h5", "qe"]
+_FIELDS: Final = {
+    "cube": ("ldos", "density"),
+    "xsf": ("ldos", "density"),
+    "npy": ("ldos", "density", "descriptors"),
+    "h5": ("ldos", "density", "descriptors"),
+    "qe": ("density",),
+}
 _SLAB_BYTES = 64 * 2**20
+_LOST_CHARGE: Final = 1e-4
+"""Share of the electrons by which the integral of a density may differ before that is said."""
 
 
 def export(
@@ -53,7 +65,8 @@ def export(
         Folder, which is made; files get the snapshot's name.
     to
         'cube' and 'xsf' in Quantum ESPRESSO's units, one file a level; 'npy' and 'h5' (openPMD) in MALA's, with its
-        .info.json.
+        .info.json; 'qe', the density alone as the file charge-density.dat of a folder PREFIX.save, which pw.x begins
+        with where its input says ``startingpot = 'file'``. Of cell, atoms and their order pw.x must have the same.
     client
         Client whose workers write; a local cluster where None.
     overwrite
@@ -72,14 +85,13 @@ def export(
         There is no snapshot, the format is unknown, or files are there already.
     """
     if to not in get_args(Format):
-        raise InputError("to", repr(to), "cube, xsf, npy or h5", "For .bp give h5 and then openpmd-pipe.")
+        raise InputError("to", repr(to), "cube, xsf, npy, h5 or qe", "For .bp give h5 and then openpmd-pipe.")
     group, folder = Path(group).resolve(), Path(folder).resolve()
     dataset = open_dataset(group)
-    fields = [
-        n for n in ("ldos", "density", "descriptors") if n in dataset and (to in ("npy", "h5") or n != "descriptors")
-    ]
+    fields = [name for name in _FIELDS[to] if name in dataset]
     if not fields:
-        raise StoreError(str(group), "no ldos, density or descriptors", "DATA.zarr/snapshots/NAME")
+        remedy = "observe makes a density of an LDOS." if "ldos" in dataset else ""
+        raise StoreError(str(group), f"no {' or '.join(_FIELDS[to])}", "DATA.zarr/snapshots/NAME, or a result", remedy)
     # These formats have one field a file: which temperature is meant must be said before.
     if "temperature" in dataset.dims:
         raise StoreError(str(group), f"{dataset.sizes['temperature']} temperatures", "a field at one temperature")
@@ -96,7 +108,9 @@ def export(
         function, jobs = _jobs(group, dataset, to, fields, beside)
         observer.begin(connected, f"{len(paths)} files")
         observer.stage("tasks", len(jobs))
-        waves.in_order(connected, function, jobs, run_key="export", finished=partial(advance, observer))
+        told = waves.in_order(connected, function, jobs, run_key="export", finished=partial(advance, observer))
+        for line in filter(None, told):
+            observer.note(line)
     return paths
 
 
@@ -105,6 +119,8 @@ _Jobs = tuple[Callable[..., object], Sequence[waves.NamedJob]]
 
 def _names(group: str, to: str, fields: Sequence[str], levels: int) -> list[str]:
     """Names of the files, field by field."""
+    if to == "qe":
+        return [DENSITY]  # whatever the snapshot is called: pw.x looks for this name
     if to in ("npy", "h5"):
         end = {"ldos": "out", "descriptors": "in", "density": "dens"}
         return [f"{group}.{end[f]}.{to}" for f in fields] + [f"{group}.info.json"]
@@ -114,6 +130,9 @@ def _names(group: str, to: str, fields: Sequence[str], levels: int) -> list[str]
 
 def _jobs(group: Path, dataset: xr.Dataset, to: str, fields: Sequence[str], files: Sequence[Path]) -> _Jobs:
     """What fills the files, those of .npy and .h5 made with their room on the disk."""
+    if to == "qe":
+        schema.validate(dataset, ("n_electrons",), str(group))
+        return write_for_qe, [waves.NamedJob("density", str(group), str(files[0]))]
     if to not in ("npy", "h5"):
         return write_text, _text_jobs(group, dataset, to, fields, [str(p) for p in files])
     grid, jobs = schema.grid_of(dataset), []
@@ -174,6 +193,21 @@ def write_block(
     values = _with_positions(values, field, grid, block).astype(dtype, copy=False)
     with explained(Path(path).parent.parent, "folder"):
         raw.write_region(Path(path), offsets, shape, block.slices, values)
+
+
+def write_for_qe(group: str, path: str) -> str:
+    """Write the density as pw.x reads it, scaled to the electrons of the cell; what is to be said of that."""
+    dataset = open_dataset(group)
+    grid, n_electrons = schema.grid_of(dataset), float(dataset.attrs["n_electrons"])
+    density = stores.read_region(group, "density", tuple(slice(0, n) for n in grid.shape))
+    # Without the sphere of the data, all that the grid tells.
+    cutoff = float(dataset.attrs.get("density_cutoff_eV", largest_cutoff(grid)))
+    with explained(Path(path).parent.parent, "folder"):
+        # pw.x scales the density that an scf begins with, but not that of an nscf.
+        write_density(Path(path), density, grid.cell_array, cutoff, n_electrons)
+    has = float(density.sum()) * grid.voxel_volume
+    lost = abs(has / n_electrons - 1) > _LOST_CHARGE
+    return f"the density integrates to {has:.6g} electrons: it was scaled to {n_electrons:g}" if lost else ""
 
 
 def _with_positions(values: AnyArray, field: str, grid: Grid, block: Block) -> AnyArray:

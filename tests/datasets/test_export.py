@@ -15,6 +15,8 @@ from maladist.datasets.convert.source import Source, array_shape
 from maladist.datasets.export import export
 from maladist.errors import InputError, OutputError
 from maladist.io.opening import open_dataset
+from maladist.io.qe.wavefunctions import read_density
+from maladist.parallel.progress import Silent
 from tests.conftest import Disk
 from tests.datasets.convert.conftest import own_source
 
@@ -60,6 +62,33 @@ def test_round_trip_through_malas_formats(to: str, snapshot: Path, tmp_path: Pat
     for name in ("ldos", "density", "descriptors"):
         assert np.array_equal(back[name].values, data[name].values)
     assert back.attrs["temperature_K"] == data.attrs["temperature_K"]
+
+
+def test_the_density_that_pw_begins_with_is_that_of_the_snapshot(
+    small_data_set: Path, tmp_path: Path, client: Client
+) -> None:
+    snapshot, save = small_data_set / "snapshots" / "train-0", tmp_path / "out" / "m.save"
+    assert export(snapshot, save, to="qe", client=client) == [save / "charge-density.dat"]
+    # pw.x made this density: it has no plane wave beyond the sphere that is written.
+    density = open_dataset(snapshot).density.values
+    np.testing.assert_allclose(read_density(save, density.shape), density, rtol=0, atol=1e-11)
+    with pytest.raises(InputError, match="exists; wanted a folder without"):
+        export(snapshot, save, to="qe", client=client)
+
+
+def test_a_density_that_lacks_electrons_is_scaled_and_that_is_said(
+    snapshot: Path, tmp_path: Path, client: Client
+) -> None:
+    lacking = open_dataset(snapshot)[["density", "position", "number"]].load().assign_attrs(n_electrons=4.1)
+    lacking.drop_encoding().to_zarr(tmp_path / "d.zarr", consolidated=False)
+    told: list[str] = []
+
+    class Notes(Silent):
+        def note(self, text: str) -> None:
+            told.append(text)
+
+    export(tmp_path / "d.zarr", tmp_path, to="qe", client=client, observer=Notes())
+    assert told == ["the density integrates to 4 electrons: it was scaled to 4.1"]
 
 
 def test_ase_reads_our_cubes_and_xsf(snapshot: Path, tmp_path: Path, client: Client) -> None:

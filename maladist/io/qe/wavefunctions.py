@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +19,18 @@ from maladist.errors import DataFileError
 from maladist.grid import EnergyGrid, Grid
 from maladist.io.qe.run import DFTRun
 from maladist.physics.broadening import kernel
-from maladist.units import BOHR
+from maladist.units import BOHR, RYDBERG_BOHR2
 
 Miller = npt.NDArray[np.int32]
 
 _GAMMA: Final = 32
 """Where in the first record it stands whether half of the sphere is stored: after k and its numbers."""
+
+DENSITY: Final = "charge-density.dat"
+"""File of the density in a folder PREFIX.save, where pw.x was built without HDF5."""
+
+_SAME_LENGTH: Final = 1e-8
+"""Difference of |G|², (2π/|a₁|)², below which pw.x takes two plane waves for equally long."""
 
 
 class _Records:
@@ -86,12 +92,77 @@ def read_density(save: Path, shape: tuple[int, int, int]) -> Array:
     DataFileError
         A file that is missing, truncated or of another kind.
     """
-    records = _Records(save / "charge-density.dat")
+    records = _Records(save / DENSITY)
     gamma = bool(records.take("<i4")[0])
     # Each record must be taken, whether it is of use or not.
     records.take("<f8")  # reciprocal lattice
     miller = records.take("<i4", (-1, 3))
     return records.on_grid(records.take("<c16"), miller, shape, gamma).real / BOHR**3
+
+
+def write_density(path: Path, density: Array, cell: Array, cutoff: float, n_electrons: float) -> None:
+    """Write n(r) as pw.x reads it with ``startingpot = 'file'``: the inverse of :func:`read_density`.
+
+    A grid other than that of pw.x changes nothing, since the file has the plane waves of n(r); those that the grid does
+    not tell are zero.
+
+    Parameters
+    ----------
+    path
+        File to write: `DENSITY` in the folder PREFIX.save.
+    density
+        n(r) on the grid of the cell, (Nx, Ny, Nz), 1/Å³.
+    cell
+        Lattice vectors as rows, Å: those of the input of pw.x, in its order, since plane waves are told by them.
+    cutoff
+        Sphere of the plane waves, ecutrho, eV. A run with another one reads it too: waves that it lacks are zero.
+    n_electrons
+        Electrons to which the density is scaled.
+    """
+    miller, reciprocal = plane_waves(cell, cutoff), 2 * np.pi * np.linalg.inv(cell).T
+    # Waves at the end of an even axis stand for +G and −G at once: they are not told, as those beyond are not.
+    told = (np.abs(miller) <= (np.array(density.shape) - 1) // 2).all(axis=1)
+    coefficients = np.zeros(len(miller), np.complex128)
+    box = np.fft.fftn(density, norm="forward")
+    coefficients[told] = box[tuple(miller[told].T % np.array(density.shape)[:, None])]
+    # The first wave is G = 0, whose coefficient is the mean.
+    coefficients *= n_electrons / (coefficients[0].real * abs(np.linalg.det(cell)))
+    whole_sphere, components = 0, 1
+    with path.open("wb") as stream:
+        _write_record(stream, np.array([whole_sphere, len(miller), components], "<i4"))
+        _write_record(stream, (reciprocal * BOHR).astype("<f8"))
+        _write_record(stream, miller.astype("<i4"))
+        _write_record(stream, (coefficients * BOHR**3).astype("<c16"))
+
+
+def _write_record(stream: IO[bytes], values: AnyArray) -> None:
+    size = values.nbytes.to_bytes(4, "little")
+    stream.write(size + values.tobytes() + size)
+
+
+def plane_waves(cell: Array, cutoff: float) -> Miller:
+    """Miller indices of the plane waves in a sphere, (n, 3), in the order of pw.x, which reads densities by it.
+
+    The order is by |G|, and that of the indices among waves of one length, such as ±G.
+
+    Parameters
+    ----------
+    cell
+        Lattice vectors as rows, Å.
+    cutoff
+        Kinetic energy ħ²G²/2m of the longest, eV.
+    """
+    first = np.linalg.norm(cell[0])
+    reciprocal = np.linalg.inv(cell).T * first  # pw.x' own unit, 2π/|a₁|: in it stands what it takes for equal
+    largest = cutoff / RYDBERG_BOHR2 * (first / (2 * np.pi)) ** 2
+    # No index along b_i exceeds |G| |a_i| / 2π.
+    ends = (np.sqrt(largest) * np.linalg.norm(cell, axis=1) / first).astype(int)
+    miller = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in ends), indexing="ij"), axis=-1).reshape(-1, 3)
+    squared = ((miller @ reciprocal) ** 2).sum(axis=1)
+    miller, squared = miller[squared <= largest], squared[squared <= largest]
+    by_length = np.argsort(squared, kind="stable")
+    shell = np.cumsum(np.diff(squared[by_length], prepend=0.0) >= _SAME_LENGTH)
+    return np.asarray(miller[by_length[np.lexsort((by_length, shell))]], np.int32)
 
 
 def read_states(path: Path, shape: tuple[int, int, int]) -> Iterator[Array]:

@@ -11,8 +11,15 @@ from ase import Atoms
 from maladist import EnergyGrid
 from maladist.errors import DataFileError
 from maladist.io.qe.run import DFTRun
-from maladist.io.qe.wavefunctions import ldos_of_states, read_density, read_states
-from maladist.units import BOHR
+from maladist.io.qe.wavefunctions import (
+    DENSITY,
+    ldos_of_states,
+    plane_waves,
+    read_density,
+    read_states,
+    write_density,
+)
+from maladist.units import BOHR, RYDBERG_BOHR2
 
 SHAPE = (4, 3, 5)
 
@@ -48,6 +55,45 @@ def test_a_density_of_two_waves(gamma: bool, tmp_path: Path) -> None:
     (tmp_path / "charge-density.dat").write_bytes(density_file(miller, coefficients, gamma))
     wanted = 0.5 + 0.2 * np.cos(phase(1, 0, 1)) - 0.4 * np.sin(phase(1, 0, 1))
     np.testing.assert_allclose(read_density(tmp_path, SHAPE), wanted / BOHR**3, atol=1e-12)
+
+
+# Sheared, so that no two axes are alike and few plane waves but ±G have one length.
+CELL = np.array([[4.1, 0.2, -0.1], [0.4, 3.2, 0.3], [-0.2, 0.1, 5.3]])
+
+
+def density(shape: tuple[int, int, int], miller: list[list[int]]) -> np.ndarray:
+    """A field of few plane waves on a grid, whose mean is one."""
+    points = np.stack(np.meshgrid(*(np.arange(n) / n for n in shape), indexing="ij"), axis=-1)
+    waves = [0.1 / (i + 1) * np.cos(2 * np.pi * points @ np.array(g) + i) for i, g in enumerate(miller)]
+    return 1.0 + np.sum(waves, axis=0)
+
+
+def test_a_density_that_was_written_is_read_on_any_grid(tmp_path: Path) -> None:
+    """Fourier interpolation: the file has plane waves, so a finer grid than the writer's shows the same field."""
+    waves, volume = [[1, 0, 0], [-2, 1, 3], [0, 0, 4]], float(np.linalg.det(CELL))
+    write_density(tmp_path / DENSITY, density((8, 7, 9), waves), CELL, 120.0, volume)
+    for shape in ((8, 7, 9), (10, 9, 12)):
+        np.testing.assert_allclose(read_density(tmp_path, shape), density(shape, waves), atol=1e-12)
+
+
+def test_a_density_is_scaled_to_its_electrons_and_plane_waves_that_its_grid_lacks_are_zero(tmp_path: Path) -> None:
+    field = density((4, 4, 4), [[1, 0, -1]])
+    write_density(tmp_path / DENSITY, field, CELL, 400.0, 3.0)
+    read = read_density(tmp_path, (12, 12, 14))
+    assert read.mean() * np.linalg.det(CELL) == pytest.approx(3.0, rel=1e-12)
+    np.testing.assert_allclose(read, density((12, 12, 14), [[1, 0, -1]]) * read.mean(), atol=1e-12)
+
+
+def test_plane_waves_come_by_length_and_opposites_by_their_indices() -> None:
+    miller = plane_waves(CELL, 100.0)
+    lengths = np.linalg.norm(miller @ np.linalg.inv(CELL).T * 2 * np.pi, axis=1)
+    assert (miller[0] == 0).all() and (np.diff(lengths) > -1e-8).all()
+    np.testing.assert_array_equal(miller[1::2], -miller[2::2])
+    assert all(tuple(g) < (0, 0, 0) for g in miller[1::2])  # the lower of two opposites is the first
+    # As many as the sphere has room for: its volume over that of the reciprocal cell, to its surface.
+    radius = np.sqrt(100.0 / RYDBERG_BOHR2)
+    assert len(miller) == pytest.approx(radius**3 * np.linalg.det(CELL) / (6 * np.pi**2), rel=0.05)
+    assert lengths.max() <= radius
 
 
 def test_states_have_a_mean_of_one_and_spinors_add_up(tmp_path: Path) -> None:
