@@ -31,7 +31,8 @@ help:
 	@echo "make gpu-check  every part on a GPU beside the CPU, where there is one"
 	@echo "make docs       pages of the API, in docs/"
 	@echo "make notebooks  the .ipynb anew from their scripts"
-	@echo "make model-data the DFT data of the shipped model, with Quantum ESPRESSO; make model: train it anew, hold it against DFT"
+	@echo "make model-data the DFT data of a shipped model (MODEL=$(MODEL)), with Quantum ESPRESSO"
+	@echo "make model      train it anew, hold it against DFT"
 	@echo "make setup      the environment alone, in $(VENV)"
 
 setup: $(STAMP)
@@ -73,20 +74,22 @@ docs: setup
 notebooks: setup
 	$(BIN)/jupytext --quiet --to ipynb --update notebooks/[0-9]*.py
 
-# What is done already is kept; both go on where they were interrupted.
-model-data: setup
-	$(BIN)/python notebooks/model_data.py
-
+# Which shipped model: MODEL=al-933K, for instance. What is done already is kept; both go on where they were interrupted.
 MODEL := be-1000K
 # Not by the model's file: that of a new one is not there yet.
 SHIPPED := maladist/data/$(subst -,_,$(MODEL))
+SNAPSHOTS := model-data/$(firstword $(subst -, ,$(MODEL))).zarr/snapshots
+
+model-data: setup
+	$(BIN)/python notebooks/model_data.py $(MODEL)
+
 model: setup
-	$(BIN)/maladist train $(SHIPPED)/train.yaml --output model-data/training --resume
-	cp model-data/training/model.maladist $(SHIPPED)/$(MODEL).maladist
-	$(BIN)/maladist evaluate $(SHIPPED)/$(MODEL).maladist 'model-data/be.zarr/snapshots/valid-*' \
-		'model-data/be.zarr/snapshots/train-32-*' --spread --calibrate
-	$(BIN)/maladist evaluate $(SHIPPED)/$(MODEL).maladist 'model-data/be.zarr/snapshots/test-*' --spread \
-		--card --train 'model-data/be.zarr/snapshots/train-08-*' --json model-data/evaluation.json --plots model-data/plots
+	$(BIN)/maladist train $(SHIPPED)/train.yaml --output model-data/training/$(MODEL) --resume
+	cp model-data/training/$(MODEL)/model.maladist $(SHIPPED)/$(MODEL).maladist
+	$(BIN)/maladist evaluate $(SHIPPED)/$(MODEL).maladist '$(SNAPSHOTS)/valid-*' '$(SNAPSHOTS)/train-32-*' \
+		--spread --calibrate
+	$(BIN)/maladist evaluate $(SHIPPED)/$(MODEL).maladist '$(SNAPSHOTS)/test-*' --spread --card \
+		--train '$(SNAPSHOTS)/train-08-*' --json model-data/$(MODEL).json --plots model-data/plots/$(MODEL)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .benchmarks demo-output docs

@@ -1,23 +1,25 @@
-"""`make model-data`: the DFT data behind the shipped model of beryllium, with Quantum ESPRESSO, in under an hour.
+"""`make model-data`: the DFT data behind a shipped model, with Quantum ESPRESSO, in about an hour.
 
-Random displacements of 0.1 Å and strains of 2 % around hcp Be. What is done already is kept: run it again to go on.
+Beryllium: random displacements of 0.1 Å and strains of 2 % around hcp. Aluminium: see `aluminium`. What is done already
+is kept: run it again to go on.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Final
 
+import aluminium
 from ase import Atoms
 from ase.build import bulk
 
 import maladist
 from maladist.cli.console import TerminalObserver
-from maladist.datasets.dft.espresso import Espresso
-from maladist.io.shipped import shipped_models
+from maladist.datasets.dft.espresso import Espresso, Mesh
 from maladist.sampling.crystal import displaced
 
-SETUP = shipped_models()["be-1000K"].folder / "dft.yaml"
+DATA: Final = Path(maladist.__file__).parent / "data"
 CRYSTAL = bulk("Be", "hcp", a=2.2866, c=3.5833)
 REPEAT = {8: (2, 2, 1), 15: (2, 2, 2), 16: (2, 2, 2), 32: (4, 2, 2)}
 COUNTS = {
@@ -25,11 +27,10 @@ COUNTS = {
     "valid": {8: 8, 16: 2},
     "test": {8: 16, 15: 4, 16: 6, 32: 6},
 }
-DENSE = {8: (6, 6, 8)}
 
 
 def snapshots() -> dict[str, Atoms]:
-    """Every configuration by name, the kinds mixed so that any beginning of the list is a fair share."""
+    """Every configuration of beryllium by name, the kinds mixed so that any beginning of the list is a fair share."""
     found: list[tuple[float, str, Atoms]] = []
     for number, (part, counts) in enumerate(COUNTS.items()):
         for n, count in counts.items():
@@ -41,23 +42,38 @@ def snapshots() -> dict[str, Atoms]:
     return {name: atoms for _, name, atoms in sorted(found, key=lambda f: f[:2])}
 
 
+RECIPES: Final = {"be-1000K": snapshots, "al-933K": aluminium.snapshots}
+DENSE: Final[dict[str, dict[int, Mesh]]] = {
+    "be-1000K": {8: (6, 6, 8)},
+    "al-933K": {8: (6, 6, 6)},
+}
+"""Meshes of the held-out cells of 8 atoms that tell the noise of the k-sampling."""
+
+
 def main() -> None:
     """Run what is missing."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", nargs="?", choices=RECIPES, default="be-1000K")
     parser.add_argument("--output", type=Path, default=Path("model-data"))
     parser.add_argument("--workers", type=int, default=None)
     options = parser.parse_args()
     options.output.mkdir(exist_ok=True)
-    setup, everything = Espresso.read(SETUP), snapshots()
+    setup = Espresso.read(DATA / options.model.replace("-", "_") / "dft.yaml")
+    everything, store = RECIPES[options.model](), options.model.split("-")[0]
     dense = {name: a for name, a in everything.items() if name.startswith("test-08")}
 
     with maladist.cluster("local", options.workers) as client, TerminalObserver() as observer:
-        for store, chosen, how in (
-            ("be.zarr", everything, setup),
-            ("be-dense.zarr", dense, setup.model_copy(update={"kpoints": DENSE})),  # the noise of the k-sampling
+        for data_set, chosen, how in (
+            (store, everything, setup),
+            (f"{store}-dense", dense, setup.model_copy(update={"kpoints": DENSE[options.model]})),
         ):
             maladist.dft(
-                list(chosen.values()), how, options.output / store, names=list(chosen), client=client, observer=observer
+                list(chosen.values()),
+                how,
+                options.output / f"{data_set}.zarr",
+                names=list(chosen),
+                client=client,
+                observer=observer,
             )
 
 
