@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -141,8 +141,8 @@ def convert(
         raise InputError("name", f"{name!r}", wanted)
     source = files.source(run)
     spec = bispectrum.spec() if files.descriptors else None
-    with where.connect() as client, TerminalObserver() as observer:
-        how = {"spec": spec, "client": client, "overwrite": overwrite, "observer": observer}
+    with TerminalObserver() as observer:
+        how: dict[str, Any] = {"spec": spec, "client": where.client, "overwrite": overwrite, "observer": observer}
         if name is None:
             say(f"snapshots: {', '.join(g.name for g in convert_folder(source, output, **how))}")
         else:

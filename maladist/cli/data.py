@@ -52,8 +52,8 @@ def dft(
 
     frames, ready = read_frames(snapshots), Espresso.read(setup)
     called = [f"{prefix}{i:04d}" for i in range(len(frames))]
-    with where.connect() as client, TerminalObserver() as observer:
-        outcomes = run_dft(frames, ready, output, names=called, client=client, scratch=scratch, observer=observer)
+    with TerminalObserver() as observer:
+        outcomes = run_dft(frames, ready, output, names=called, client=where.client, scratch=scratch, observer=observer)
     failed = [o for o in outcomes if o.reason]
     there = len(frames) - len(failed)
     say(f"{output}: {there} of {len(frames)} snapshots, {len(outcomes) - len(failed)} of them new")
@@ -92,9 +92,9 @@ def check(
 
     check_files(json=json)
     limits = Tolerances(tolerance, density_tolerance)
-    with where.connect() as client, TerminalObserver() as observer:
+    with TerminalObserver() as observer:
         checked = run_check(
-            data, pseudopotentials=pseudopotentials, tolerances=limits, client=client, observer=observer
+            data, pseudopotentials=pseudopotentials, tolerances=limits, client=where.client, observer=observer
         )
     for one in checked:
         out.print(_table(one))
@@ -172,7 +172,7 @@ def align(
     """
     from maladist.datasets.align import align as run_align
 
-    with where.connect() as client, TerminalObserver() as observer:
+    with TerminalObserver() as observer:
         aligned = run_align(
             data,
             output,
@@ -180,7 +180,7 @@ def align(
             threshold=threshold,
             interpolate=interpolate,
             window=window,
-            client=client,
+            client=where.client,
             observer=observer,
         )
     for one in aligned:
@@ -214,6 +214,6 @@ def export(
 
     # Before a cluster is asked for.
     check_folder(output, parents=True)
-    with where.connect() as client, TerminalObserver() as observer:
-        paths = run_export(snapshot, output, to=to, client=client, overwrite=overwrite, observer=observer)
+    with TerminalObserver() as observer:
+        paths = run_export(snapshot, output, to=to, client=where.client, overwrite=overwrite, observer=observer)
     say(f"{len(paths)} files in {output}")

@@ -43,9 +43,9 @@ def md(
 
     check_files(json=json)
     start = read_atoms(atoms)
-    with options.client() as client, TerminalObserver() as observer, _stopped(output, json):
+    with TerminalObserver() as observer, _stopped(output, json):
         summary = maladist.md(
-            start, options.model, output, settings, client=client, observer=observer, **options.options()
+            start, options.model, output, settings, client=options.client, observer=observer, **options.options()
         )
     say(str(summary))
     say(f"trajectory: {output / TRAJECTORY}")
@@ -74,9 +74,9 @@ def relax(
 
     check_files(json=json)
     start = read_atoms(atoms)
-    with options.client() as client, TerminalObserver() as observer:
+    with TerminalObserver() as observer:
         relaxed = maladist.relax(
-            start, options.model, output, settings, client=client, observer=observer, **options.options()
+            start, options.model, output, settings, client=options.client, observer=observer, **options.options()
         )
     say(str(relaxed))
     say(f"atoms: {output / RELAXED}")

@@ -76,11 +76,11 @@ def evaluate(
     if training is not None:  # refused before all is computed
         held = find_snapshots(data, "data")
         check_training(training, [n for n in (BAND, TOTAL) if all(f"{n}_eV" in s.terms for s in held)])
-    with how.connect() as client, TerminalObserver() as observer:
+    with TerminalObserver() as observer:
         evaluated = maladist.evaluate(
             loaded,
             data,
-            client=client,
+            client=how.client,
             observer=observer,
             chunks=how.chunks or "auto",
             spread=how.spread,

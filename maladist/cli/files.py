@@ -118,8 +118,7 @@ def info(
 def _verify(path: Path, where: ClusterFlags) -> None:
     from maladist.datasets.integrity import verify
 
-    with where.connect() as client:
-        verified = verify(path, client)
+    verified = verify(path, where.client)
     table = Table(show_header=False, box=None)
     for one in verified:
         state = "; ".join(one.damage) or ("as it was written" if one.sealed else "readable; it has no digest")

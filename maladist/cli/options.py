@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
-from distributed import Client
 
-import maladist
+from maladist.cluster import Later
 from maladist.io.shipped import shipped_models
 from maladist.numerics import Precision
 from maladist.physics.fermi import CorrectionMode
@@ -67,20 +64,12 @@ class ClusterFlags:
     cluster: Annotated[str | None, Parameter(env_var="MALADIST_CLUSTER")] = None
     workers: int | None = None
 
-    @contextmanager
-    def client(self) -> Iterator[Client | None]:
-        """Client of the cluster that was asked for; None where none was, and what computes may choose."""
+    @property
+    def client(self) -> Later | None:
+        """The cluster that was asked for, begun by what computes; None where none was, and what computes may choose."""
         if self.cluster is None and self.workers is None:
-            yield None
-            return
-        with self.connect() as client:
-            yield client
-
-    @contextmanager
-    def connect(self) -> Iterator[Client]:
-        """Client of the cluster, which is started where it is not one that runs, and ended afterwards."""
-        with maladist.cluster("local" if self.cluster is None else self.cluster, self.workers) as client:
-            yield client
+            return None
+        return Later("local" if self.cluster is None else self.cluster, self.workers)
 
 
 LOCAL = ClusterFlags()

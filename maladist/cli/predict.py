@@ -7,7 +7,6 @@ from pathlib import Path
 
 import ase
 from cyclopts import Parameter
-from distributed import Client
 from rich.table import Table
 
 import maladist
@@ -25,8 +24,6 @@ from maladist.physics.fermi import CorrectionMode
 from maladist.prediction.options import DoubleCountingChoice, ObserveOptions
 from maladist.prediction.result import Prediction
 from maladist.prediction.run import Target
-from maladist.prediction.setup import setup
-from maladist.prediction.spread import member_setups
 
 
 def predict(
@@ -71,20 +68,14 @@ def predict(
         if spread:
             raise InputError("spread", "many frames", "one frame", "Predict them one by one, as FILE@0, FILE@1, ...")
         frames = read_frames(atoms)
-        with options.connect() as client, TerminalObserver(lines=out) as observer:
-            _predict_frames(frames, options, Target(output, resume, overwrite), client, observer, json)
+        with TerminalObserver(lines=out) as observer:
+            _predict_frames(frames, options, Target(output, resume, overwrite), observer, json)
         return
-    structure = read_atoms(atoms)
-    # Refuse bad input before a cluster is asked for.
-    ready = setup(structure, options.model, **options.run())
-    if spread:
-        member_setups(ready)
-    check_target(output, overwrite or resume)
-    with options.client() as client, TerminalObserver() as observer:
+    with TerminalObserver() as observer:
         prediction = maladist.predict(
-            structure,
-            ready.given,
-            client=client,
+            read_atoms(atoms),
+            options.model,
+            client=options.client,
             store=output,
             observer=observer,
             resume=resume,
@@ -120,8 +111,7 @@ def plan(
     check_files(json=json)
     if output is not None:
         check_target(output, overwrite or resume)
-    with options.client() as client:
-        planned = maladist.plan(read_atoms(atoms), options.model, client=client, **options.run())
+    planned = maladist.plan(read_atoms(atoms), options.model, client=options.client, **options.run())
     table = Table(show_header=False, box=None)
     for what, much in planned.rows():
         table.add_row(what, much)
@@ -191,23 +181,22 @@ def observe(
     from maladist.io.structures import read_atoms
 
     check_files(json=json)
-    with where.connect() as client:
-        prediction = maladist.observe(
-            ldos,
-            None if atoms is None else read_atoms(atoms),
-            client=client,
-            store=output,
-            overwrite=overwrite,
-            **physics.keywords(),
-        )
-        for note in prediction.dataset.attrs.get("notes", []):
-            say(f"note: {note}", err)
-        _show(prediction, output)
-        write_json(json, prediction.to_dict())
+    prediction = maladist.observe(
+        ldos,
+        None if atoms is None else read_atoms(atoms),
+        client=where.client,
+        store=output,
+        overwrite=overwrite,
+        **physics.keywords(),
+    )
+    for note in prediction.dataset.attrs.get("notes", []):
+        say(f"note: {note}", err)
+    _show(prediction, output)
+    write_json(json, prediction.to_dict())
 
 
 def _predict_frames(
-    frames: list[ase.Atoms], options: RunOptions, target: Target, client: Client, observer: Observer, json: Path | None
+    frames: list[ase.Atoms], options: RunOptions, target: Target, observer: Observer, json: Path | None
 ) -> None:
     """One store a frame in a folder, a line for each as it is finished."""
     folder = check_folder(target.path)
@@ -218,7 +207,7 @@ def _predict_frames(
         frames,
         options.model,
         paths,
-        client=client,
+        client=options.client,
         resume=target.resume,
         overwrite=target.overwrite,
         observer=observer,

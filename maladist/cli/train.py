@@ -55,8 +55,10 @@ def train(
             if isinstance(task, EpochReport) and task.epoch == task.epochs and task.validation is not None:
                 out.print(_table(task.validation))
 
-    with where.connect() as client, Epochs() as observer:
-        model = maladist.train(checked, folder, client=client, ranks=ranks, resume=resume, observer=observer, data=data)
+    with Epochs() as observer:
+        model = maladist.train(
+            checked, folder, client=where.client, ranks=ranks, resume=resume, observer=observer, data=data
+        )
     say(f"{folder / 'model.maladist'}: {model}")
 
 

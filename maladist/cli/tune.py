@@ -47,8 +47,8 @@ def tune(
     data = find_data(first)
     if checked.objective in TRAINED:
         check_known(checked.objective, "objective", first, data.validation, data.elements)
-    with where.connect() as client, TerminalObserver() as observer:
-        found = maladist.tune(checked, folder, client=client, resume=resume, observer=observer)
+    with TerminalObserver() as observer:
+        found = maladist.tune(checked, folder, client=where.client, resume=resume, observer=observer)
     out.print(_table(found, checked.objective))
     for key, levels in found.effects.items():
         shown = ", ".join(f"{level}: {mean:.5g}" for level, mean in levels.items())

@@ -9,6 +9,6 @@ hold          a cluster kept open, so that many runs share warm workers
 
 from maladist.cluster.batch import job_script
 from maladist.cluster.hold import hold
-from maladist.cluster.start import client_or_local, cluster
+from maladist.cluster.start import Later, client_or_local, cluster
 
-__all__ = ["client_or_local", "cluster", "hold", "job_script"]
+__all__ = ["Later", "client_or_local", "cluster", "hold", "job_script"]

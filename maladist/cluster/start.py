@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import dask
 from distributed import Client, Security
@@ -33,13 +33,26 @@ _PATIENT: Final = {"distributed.deploy.lost-worker-timeout": "5 minutes"}
 _ANSWER: Final = 5.0  # seconds for a scheduler's machine to accept a connection; Dask would try for thirty
 
 
+class Later(NamedTuple):
+    """A cluster in place of a client: started where the work begins, after all input has been read, and ended with it.
+
+    Attributes
+    ----------
+    description, workers
+        As `cluster` takes them.
+    """
+
+    description: str | Path | Mapping[str, Any]
+    workers: int | None = None
+
+
 @contextmanager
-def client_or_local(client: Client | None) -> Iterator[Client]:
-    """The caller's client, which stays open; or that of a local cluster, which ends with the context."""
-    if client is not None:
+def client_or_local(client: Client | Later | None) -> Iterator[Client]:
+    """The caller's client, which stays open; or that of a local or another cluster, which ends with the context."""
+    if client is not None and not isinstance(client, Later):
         yield client
         return
-    with cluster("local") as own:
+    with cluster(*(client or Later("local"))) as own:
         yield own
 
 

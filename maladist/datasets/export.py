@@ -19,7 +19,6 @@ from distributed import Client
 
 from maladist import schema
 from maladist.arrays import AnyArray
-from maladist.cluster import client_or_local
 from maladist.errors import InputError, StoreError
 from maladist.grid import Block, Grid
 from maladist.io import datasets, stores
@@ -31,6 +30,7 @@ from maladist.io.targets import check_folder, explained, whole
 from maladist.parallel import waves
 from maladist.parallel.progress import Observer, Silent, advance
 from maladist.physics.reciprocal import largest_cutoff
+from maladist.prediction.place import client_or_here
 from maladist.units import BOHR, LDOS_QE
 
 Format = Literal["cube", "xsf", "npy", "h5", "qe"]
@@ -44,6 +44,8 @@ _FIELDS: Final = {
 _SLAB_BYTES = 64 * 2**20
 _LOST_CHARGE: Final = 1e-4
 """Share of the electrons by which the integral of a density may differ before that is said."""
+SMALL_VALUES: Final = 2**22
+"""Values of all fields that this process writes: as text they take a core about as long as a cluster to start."""
 
 
 def export(
@@ -68,7 +70,7 @@ def export(
         .info.json; 'qe', the density alone as the file charge-density.dat of a folder PREFIX.save, which pw.x begins
         with where its input says ``startingpot = 'file'``. Of cell, atoms and their order pw.x must have the same.
     client
-        Client whose workers write; a local cluster where None.
+        Client whose workers write; where None this process for small fields, a local cluster for others.
     overwrite
         Whether files of these names are replaced.
     observer
@@ -104,7 +106,8 @@ def export(
     with explained(folder, "folder"):
         folder.mkdir(parents=True, exist_ok=True)
     observer = observer or Silent()
-    with client_or_local(client) as connected, whole(paths, "folder") as beside:
+    small = sum(dataset[n].size for n in fields) <= SMALL_VALUES
+    with client_or_here(client, small) as connected, whole(paths, "folder") as beside:
         function, jobs = _jobs(group, dataset, to, fields, beside)
         observer.begin(connected, f"{len(paths)} files")
         observer.stage("tasks", len(jobs))

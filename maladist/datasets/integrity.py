@@ -10,6 +10,7 @@ from typing import Final
 
 from distributed import Client
 
+from maladist.cluster import client_or_local
 from maladist.errors import StoreError
 from maladist.io import stores
 from maladist.io.chunks import WORK, reading, whole
@@ -62,7 +63,7 @@ class _Part:
     damage: tuple[str, ...]
 
 
-def verify(path: str | Path, client: Client) -> list[Verified]:
+def verify(path: str | Path, client: Client | None = None) -> list[Verified]:
     """Read every chunk of a store, or of a data set with all its snapshots; a task holds one chunk at a time.
 
     Parameters
@@ -70,7 +71,7 @@ def verify(path: str | Path, client: Client) -> list[Verified]:
     path
         Path of a finished store, a snapshot or a data set.
     client
-        Client whose workers read.
+        Client whose workers read; a local cluster where None.
 
     Returns
     -------
@@ -85,7 +86,9 @@ def verify(path: str | Path, client: Client) -> list[Verified]:
     path = Path(path).resolve()
     if node_type(path) != "group":
         raise StoreError("file", f"{path} is not a zarr store", "a store, a snapshot or a data set")
-    return [_verify(path, array, client) for group in _groups(path) for array in arrays_of(group)]
+    arrays = [array for group in _groups(path) for array in arrays_of(group)]
+    with client_or_local(client) as connected:
+        return [_verify(path, array, connected) for array in arrays]
 
 
 def _groups(path: Path) -> Iterator[Path]:

@@ -26,12 +26,12 @@ def is_small(setup: Setup) -> bool:
 
 
 @contextmanager
-def client_or_here(client: Client | None, setup: Setup) -> Iterator[Runner]:
-    """The caller's client, which stays open; without one this process, or a local cluster that ends with the context.
+def client_or_here(client: Client | None, small: bool) -> Iterator[Runner]:
+    """The caller's client; without one this process for what is small, else a local cluster that ends with the context.
 
     What computes does not change a bit: this process has the blocks and the kernels of a local cluster.
     """
-    if client is None and is_small(setup):
+    if client is None and small:
         with InProcess() as here:
             yield here
         return

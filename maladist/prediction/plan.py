@@ -29,7 +29,7 @@ from maladist.prediction.block import time_ldos
 from maladist.prediction.derivatives import derivative_row_length, time_derivatives
 from maladist.prediction.fields import one_task_bytes, potential_bytes
 from maladist.prediction.options import Chunks, Options
-from maladist.prediction.place import client_or_here
+from maladist.prediction.place import client_or_here, is_small
 from maladist.prediction.setup import Setup, setup
 from maladist.prediction.tally import row_length
 from maladist.reprs import html_table, size
@@ -227,7 +227,7 @@ def plan(
         For the reasons of `predict`, before anything is computed; WorkerTooSmallError where a block cannot fit.
     """
     ready = setup(atoms, model, **options)
-    with client_or_here(client, ready) as connected:
+    with client_or_here(client, is_small(ready)) as connected:
         workers = Workers.of(connected)
         planned = make_plan(ready, workers, ready.chunks)
         if not calibrate:

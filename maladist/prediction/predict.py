@@ -14,7 +14,7 @@ from maladist.io.appearing import check_target
 from maladist.learning.model import LDOSModel
 from maladist.parallel.progress import Observer, Silent
 from maladist.prediction.options import Options
-from maladist.prediction.place import client_or_here
+from maladist.prediction.place import client_or_here, is_small
 from maladist.prediction.record import naming_what_is_kept
 from maladist.prediction.result import Prediction, discard, is_temporary, temporary_store
 from maladist.prediction.run import Target, execute
@@ -111,7 +111,7 @@ def predict(
     members = member_setups(ready) if spread else []
     path = temporary_store() if store is None else Path(store).resolve()
     check_target(path, overwrite or resume)
-    with client_or_here(client, ready) as connected, naming_what_is_kept(path, connected, is_temporary(path)):
+    with client_or_here(client, is_small(ready)) as connected, naming_what_is_kept(path, connected, is_temporary(path)):
         apart = [temporary_store() for _ in members]
         try:
             for member, its in zip(members, apart, strict=True):  # first: a store that is finished has its spread

@@ -20,6 +20,7 @@ import ase
 from distributed import Client
 
 from maladist.arrays import Array
+from maladist.cluster import Later
 from maladist.io.memory import Memory
 from maladist.learning.model import LDOSModel
 from maladist.parallel.here import InProcess, Runner
@@ -57,7 +58,9 @@ class Stepper:
     def __init__(
         self, model: LDOSModel | str | Path, client: Client | None = None, observer: Observer | None = None
     ) -> None:
-        self.client: Runner | None = client
+        self._given = client
+        # A cluster that is still to begin waits for the first cell: its input may be bad.
+        self.client: Runner | None = None if isinstance(client, Later) else client
         self._model = model
         self._observer = observer
         self._told: set[str] = set()
@@ -103,6 +106,6 @@ class Stepper:
         if isinstance(self.client, InProcess) and not is_small(ready):
             self.close()
         if self.client is None:
-            own = client_or_here(None, ready)
+            own = client_or_here(self._given, is_small(ready))
             self.client, self._own = own.__enter__(), own
         return self.client

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -58,16 +57,13 @@ def no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     def started(*_: object) -> None:
         raise AssertionError("a cluster was asked for")
 
-    monkeypatch.setattr(maladist, "cluster", started)
+    # By its module, which is hidden behind the function of the same name.
+    monkeypatch.setattr(import_module("maladist.cluster.start"), "cluster", started)
 
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    """Puts a function that only listens in place of one that computes; the client is the cluster's description."""
-
-    @contextmanager
-    def described(description: str, workers: int | None) -> Iterator[tuple[str, int | None]]:
-        yield description, workers
+    """Puts a function that only listens in place of one that computes; its client is what `Later` holds."""
 
     def put(name: str, result: object) -> list[Call]:
         calls: list[Call] = []
@@ -77,7 +73,6 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
             return result
 
         module, _, function = name.rpartition(".")
-        monkeypatch.setattr(maladist, "cluster", described)
         # By its module, since some of the packages are hidden behind functions of the same name.
         monkeypatch.setattr(import_module(module), function, listen)
         return calls

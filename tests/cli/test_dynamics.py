@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
 from pathlib import Path
 
 import ase.io
@@ -13,13 +12,14 @@ from distributed import Client
 from maladist import save_model
 from maladist.cli.app import main
 from maladist.cli.options import ModelFlags
+from maladist.cluster import Later
 from maladist.testing import be_atoms, tiny_model
 
 
 @pytest.fixture
 def words(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Atoms and a model, as arguments; the cluster of all tests is there already."""
-    monkeypatch.setattr(ModelFlags, "client", lambda _: nullcontext(client))
+    monkeypatch.setattr(ModelFlags, "client", client)
     ase.io.write(tmp_path / "be.extxyz", be_atoms())
     save_model(tiny_model(), tmp_path / "be.maladist")
     return [str(tmp_path / "be.extxyz"), "--model", str(tmp_path / "be.maladist"), "--grid", "8", "8", "12"]
@@ -57,7 +57,6 @@ def test_relax_says_how_far_it_came(words: list[str], tmp_path: Path, capsys: py
 
 
 def test_a_cluster_starts_only_where_one_is_named() -> None:
-    with ModelFlags(model=Path("m")).client() as client:
-        assert client is None
-    with ModelFlags(model=Path("m"), workers=1).client() as client:
-        assert client is not None and len(client.nthreads()) == 1
+    assert ModelFlags(model=Path("m")).client is None
+    assert ModelFlags(model=Path("m"), workers=1).client == Later("local", 1)
+    assert ModelFlags(model=Path("m"), cluster="slurm.yaml").client == Later("slurm.yaml")

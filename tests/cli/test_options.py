@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
 from maladist.cli.app import app
 from maladist.cli.options import BlockFlags, ClusterFlags, RunOptions
 from maladist.prediction.options import Options
+from tests.cli.conftest import Command
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,39 @@ def test_every_verb_that_computes_takes_a_cluster(command: str) -> None:
     _, bound, _ = app.parse_args(tokens, exit_on_error=False, print_error=False)
     (where,) = (value for value in bound.arguments.values() if isinstance(value, ClusterFlags))
     assert (where.cluster, where.workers) == ("slurm.yaml", 3)
+
+
+@pytest.mark.usefixtures("no_cluster")
+@pytest.mark.parametrize(
+    "words",
+    [
+        "predict nowhere.xyz -m {model} -o o",
+        "predict {atoms} -m nowhere -o o",
+        "predict {atoms}@: -m nowhere -o o",
+        "predict {atoms}@: -m {model} -o o -T -5",
+        "plan nowhere.xyz -m {model}",
+        "plan {atoms} -m nowhere",
+        "observe nowhere.zarr",
+        "md {atoms} -m nowhere -o o --steps 1",
+        "relax {atoms} -m {model} -o o --density-cutoff -1",
+        "evaluate {model} nowhere.zarr",
+        "check nowhere.zarr",
+        "align nowhere.zarr -o o",
+        "export nowhere.zarr --to cube -o o",
+        "convert {atoms} --ldos nowhere.cube -o o --name n",
+        "info nowhere.zarr --verify",
+        "train nowhere.yaml",
+        "tune nowhere.yaml",
+        "dft {atoms} --setup nowhere.yaml -o o",
+    ],
+)
+def test_input_is_read_before_the_cluster_that_was_asked_for_starts(
+    words: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = words.format(atoms=folder / "be.extxyz", model=folder / "model.maladist").split()
+    status, _, err = command(*given, "--workers", "1")
+    assert status == 2 and err.startswith("maladist: ") and "Traceback" not in err, err
 
 
 def test_what_is_not_given_is_left_to_the_function() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import ase.io
@@ -10,6 +11,7 @@ import pytest
 from distributed import Client
 
 from maladist import BispectrumSpec
+from maladist.datasets import export as module
 from maladist.datasets.convert.convert import convert
 from maladist.datasets.convert.source import Source, array_shape
 from maladist.datasets.export import export
@@ -103,6 +105,19 @@ def test_ase_reads_our_cubes_and_xsf(snapshot: Path, tmp_path: Path, client: Cli
                 values, *_ = ase.io.xsf.read_xsf(stream, read_data=True)
             values = np.asarray(values)[tuple(slice(0, n) for n in density.shape)]
         assert np.abs(values / values.mean() - density / density.mean()).max() < 1e-6
+
+
+def test_small_fields_start_no_cluster_and_give_the_same_files(
+    snapshot: Path, tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_module("maladist.cluster.start"), "cluster", None)
+    for to in ("cube", "h5"):
+        here = export(snapshot, tmp_path / "here", to=to)
+        there = export(snapshot, tmp_path / "there", to=to, client=client)
+        assert here and [p.read_bytes() for p in here] == [p.read_bytes() for p in there]
+    monkeypatch.setattr(module, "SMALL_VALUES", 7)
+    with pytest.raises(TypeError):  # large ones take the cluster that is not there
+        export(snapshot, tmp_path / "large", to="cube")
 
 
 def test_files_that_are_there_are_kept(snapshot: Path, tmp_path: Path, client: Client) -> None:

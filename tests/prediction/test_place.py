@@ -40,7 +40,8 @@ def test_a_small_cell_in_this_process_has_the_bits_of_a_cluster(
 
 def test_blocks_of_a_small_cell_are_those_of_a_local_cluster(atoms: Atoms, model: LDOSModel) -> None:
     ready = setup(atoms, model)
-    with place.client_or_here(None, ready) as here, maladist.cluster("local", workers=cores()) as client:
+    small = place.is_small(ready)
+    with place.client_or_here(None, small) as here, maladist.cluster("local", workers=cores()) as client:
         assert isinstance(here, InProcess)
         plans = [maladist.plan(atoms, model, client=where, calibrate=False) for where in (None, client)]
     assert plans[0].block_shape == plans[1].block_shape
