@@ -29,6 +29,7 @@ from .prediction.observe import observe as observe
 from .prediction.plan import Plan as Plan
 from .prediction.plan import plan as plan
 from .prediction.predict import predict as predict
+from .prediction.rank import rank as rank
 from .prediction.result import Prediction as Prediction
 from .training.config import TrainConfig as TrainConfig
 from .training.train import train as train

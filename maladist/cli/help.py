@@ -80,6 +80,9 @@ VERBS: Final = {
         "evaluate:evaluate",
         "Hold a model against DFT: errors of LDOS, DOS, density, N, Fermi level, every energy and forces, by snapshot.",
     ),
+    "rank": Verb(
+        "rank:rank", "Choose the cells of a pool that a model knows least, for DFT: by novelty and spread, and diverse."
+    ),
     "bench": Verb("machine:bench", "Time descriptors and network on this machine."),
     "doctor": Verb(
         "machine:doctor",
@@ -116,6 +119,7 @@ EXAMPLES: Final = {
     "sample md": "maladist sample md Al --calculator emt --temperature 900 --steps 5000 --output al.extxyz",
     "sample trajectory": "maladist sample trajectory md.traj --count 20 --output frames.extxyz",
     "evaluate": "maladist evaluate be.maladist 'be.zarr/snapshots/test-*' --plots pictures/",
+    "rank": "maladist rank be.maladist md.traj --count 10 --output chosen.extxyz",
     "train": "maladist train train.yaml --output model/",
     "tune": "maladist tune tune.yaml --output study/",
     "report": "maladist report be.zarr -o be.html",

@@ -47,6 +47,9 @@ class NumericsFlags:
         return {"backend": self.backend, "device": self.device, "precision": self.precision}
 
 
+NUMERICS = NumericsFlags()
+
+
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class ClusterFlags:
