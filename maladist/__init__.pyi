@@ -1,6 +1,8 @@
 from . import calculator as calculator
 from . import errors as errors
 from . import schema as schema
+from .active.config import LearnConfig as LearnConfig
+from .active.learn import learn as learn
 from .cluster import cluster as cluster
 from .datasets.align import align as align
 from .datasets.check import check as check

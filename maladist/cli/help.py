@@ -72,6 +72,10 @@ VERBS: Final = {
         "train:train",
         "Train a model as a YAML file says; the cluster describes the points, and trains where there are ranks.",
     ),
+    "learn": Verb(
+        "learn:learn",
+        "Let a model's own MD find cells that it knows least, calculate and learn them, again and again, to a bound.",
+    ),
     "tune": Verb(
         "tune:tune",
         "Search for the best values of some keys of a training's configuration; the cluster's workers run the trials.",
@@ -121,6 +125,7 @@ EXAMPLES: Final = {
     "evaluate": "maladist evaluate be.maladist 'be.zarr/snapshots/test-*' --plots pictures/",
     "rank": "maladist rank be.maladist md.traj --count 10 --output chosen.extxyz",
     "train": "maladist train train.yaml --output model/",
+    "learn": "maladist learn learn.yaml --output be-learn/",
     "tune": "maladist tune tune.yaml --output study/",
     "report": "maladist report be.zarr -o be.html",
     "doctor": "maladist doctor --cluster slurm.yaml",

@@ -17,6 +17,7 @@ _KEPT: Final = {
     "relax": "the frames so far are kept: the same command goes on from the last",
     "tune": "finished trials are kept: the same command with --resume continues",
     "train": "finished epochs are kept: the same command with --resume continues",
+    "learn": "all that is finished is kept: the same command goes on",
     "dft": "finished snapshots are kept: the same command does what is missing",
     "convert": "the same command makes the snapshot anew, those that were finished are kept",
     "observe": "its store is unfinished: the same command with --overwrite begins anew",
