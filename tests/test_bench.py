@@ -13,7 +13,7 @@ from maladist import bench
 from maladist.descriptors.bispectrum.cpu import operations
 from maladist.descriptors.bispectrum.cpu_adjoint import adjoint_operations
 from maladist.descriptors.bispectrum.su2_moments import NEIGHBOURS, moment_places, moments
-from maladist.descriptors.bispectrum.vector_code import count_operations
+from maladist.descriptors.compiled.vector_code import count_operations
 from maladist.errors import DependencyError
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import inspect
 import zlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
@@ -21,8 +20,7 @@ from threading import Lock
 import numpy as np
 
 from maladist.arrays import Array, Floats
-from maladist.descriptors.bispectrum import point_tiles, su2, su2_moments, su2_nodes, vector_code
-from maladist.descriptors.bispectrum.point_tiles import bin_atoms, candidates, compact_order, compiled, neighbours
+from maladist.descriptors.bispectrum import su2, su2_moments, su2_nodes
 from maladist.descriptors.bispectrum.spec import CPU_TWOJMAX, BispectrumSpec
 from maladist.descriptors.bispectrum.su2 import components
 from maladist.descriptors.bispectrum.su2_moments import (
@@ -35,7 +33,16 @@ from maladist.descriptors.bispectrum.su2_moments import (
     self_moments,
 )
 from maladist.descriptors.bispectrum.su2_nodes import circle, h_places, n_angles, products, sphere, sphere_constants
-from maladist.descriptors.bispectrum.vector_code import aligned_empty, count_operations, lanes_of
+from maladist.descriptors.compiled import point_tiles, vector_code
+from maladist.descriptors.compiled.point_tiles import (
+    bin_atoms,
+    candidates,
+    compact_order,
+    compiled,
+    neighbours,
+    share_tiles,
+)
+from maladist.descriptors.compiled.vector_code import aligned_empty, count_operations, lanes_of
 from maladist.errors import InputError
 
 _SLAB = 8 * NEIGHBOURS  # neighbours of a tile that are written out at a time; their number has no limit
@@ -90,7 +97,7 @@ def bispectrum_cpu(
         tables = (map_, constants.start, constants.sphere, constants.factors)
         compute(points, order, bins, spec.cutoff, *tables, *scratch, out, first, last)
 
-    _share(work, -(-len(points) // lanes), threads)
+    share_tiles(work, -(-len(points) // lanes), threads)
     return out
 
 
@@ -104,16 +111,6 @@ def refuse_large(spec: BispectrumSpec) -> None:
 def radial_map(spec: BispectrumSpec, dtype: np.dtype[np.floating]) -> Floats:
     """What `powers` wants to know of the map from distances to angles."""
     return np.array([spec.rmin0, 1 / (spec.cutoff - spec.rmin0), spec.rfac0, float(spec.switch)], dtype)
-
-
-def _share(work: Callable[[int, int], None], n_tiles: int, threads: int) -> None:
-    """Call work(first, last) for all tiles; each thread takes several parts, since they differ in neighbours."""
-    if min(threads, n_tiles) <= 1:
-        work(0, n_tiles)
-        return
-    edges = np.linspace(0, n_tiles, min(n_tiles, 8 * threads) + 1).astype(int).tolist()
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, edges[:-1], edges[1:]))
 
 
 @dataclass(frozen=True, eq=False)

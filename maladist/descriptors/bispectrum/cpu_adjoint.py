@@ -20,7 +20,6 @@ import numpy as np
 from maladist.arrays import Array, Floats
 from maladist.descriptors.bispectrum import su2_moments_adjoint, su2_nodes_adjoint
 from maladist.descriptors.bispectrum.cpu import Constants, code_version, radial_map, refuse_large
-from maladist.descriptors.bispectrum.point_tiles import bin_atoms, candidates, compact_order, compiled, neighbours
 from maladist.descriptors.bispectrum.spec import BispectrumSpec
 from maladist.descriptors.bispectrum.su2 import components
 from maladist.descriptors.bispectrum.su2_moments import NEIGHBOURS, moment_places, moments, powers, powers_size
@@ -34,7 +33,8 @@ from maladist.descriptors.bispectrum.su2_moments_adjoint import (
 )
 from maladist.descriptors.bispectrum.su2_nodes import circle, h_places, n_angles, sphere
 from maladist.descriptors.bispectrum.su2_nodes_adjoint import PAIRS, circle_adjoint, products_adjoint, sphere_adjoint
-from maladist.descriptors.bispectrum.vector_code import aligned_empty, count_operations, lanes_of
+from maladist.descriptors.compiled.point_tiles import bin_atoms, candidates, compact_order, compiled, neighbours
+from maladist.descriptors.compiled.vector_code import aligned_empty, count_operations, lanes_of
 from maladist.descriptors.spec import Adjoint
 
 _SLAB = 8 * NEIGHBOURS  # neighbours of a tile that are written out at a time; if there are more, once more going back

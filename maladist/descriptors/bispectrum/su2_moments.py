@@ -30,7 +30,7 @@ from llvmlite import ir
 
 from maladist.arrays import Array
 from maladist.descriptors.bispectrum.su2 import components
-from maladist.descriptors.bispectrum.vector_code import Code, Vector, stage
+from maladist.descriptors.compiled.vector_code import Code, Vector, stage
 
 Complex = tuple[Vector, Vector]
 

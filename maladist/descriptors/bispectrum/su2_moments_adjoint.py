@@ -30,7 +30,7 @@ from maladist.descriptors.bispectrum.su2_moments import (
     sin_cos,
     write_powers,
 )
-from maladist.descriptors.bispectrum.vector_code import Code, Vector, stage
+from maladist.descriptors.compiled.vector_code import Code, Vector, stage
 
 
 def pair_size(twojmax: int) -> int:

@@ -24,7 +24,7 @@ from llvmlite import ir
 from maladist.arrays import Array
 from maladist.descriptors.bispectrum.su2 import components, quadrature
 from maladist.descriptors.bispectrum.su2_moments import jacobi, kappa, moment_places
-from maladist.descriptors.bispectrum.vector_code import Code, Vector, register_file, stage
+from maladist.descriptors.compiled.vector_code import Code, Vector, register_file, stage
 
 Triple = tuple[int, int, int]
 

@@ -17,7 +17,7 @@ from llvmlite import ir
 from maladist.descriptors.bispectrum.su2 import components
 from maladist.descriptors.bispectrum.su2_moments import moment_places
 from maladist.descriptors.bispectrum.su2_nodes import h_places, n_angles, product_plan, sphere_terms
-from maladist.descriptors.bispectrum.vector_code import Code, Vector, register_file, stage
+from maladist.descriptors.compiled.vector_code import Code, Vector, register_file, stage
 
 PAIRS = 8
 """Pairs of points of the sphere that `sphere_adjoint` takes at a time."""

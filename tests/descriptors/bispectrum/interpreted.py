@@ -10,7 +10,7 @@ from scipy.special import eval_jacobi
 
 from maladist.arrays import AnyArray
 from maladist.descriptors.bispectrum.su2_moments import moment_places
-from maladist.descriptors.bispectrum.vector_code import Code, Vector
+from maladist.descriptors.compiled.vector_code import Code, Vector
 
 LANES = 2
 _OPERATIONS: dict[str, Callable[..., Any]] = {

@@ -17,8 +17,8 @@ from ase.build import bulk
 
 from maladist.descriptors import BispectrumSpec, evaluate
 from maladist.descriptors.bispectrum import cpu as bispectrum_cpu
-from maladist.descriptors.bispectrum import point_tiles
 from maladist.descriptors.bispectrum.spec import CPU_TWOJMAX
+from maladist.descriptors.compiled import point_tiles
 from maladist.errors import InputError
 from maladist.grid import Grid
 from maladist.neighbors import CellList, LocalAtoms

@@ -19,7 +19,7 @@ from maladist.descriptors.bispectrum.su2_moments import (
     self_moments,
     sin_cos,
 )
-from maladist.descriptors.bispectrum.vector_code import Vector
+from maladist.descriptors.compiled.vector_code import Vector
 from tests.descriptors.bispectrum.interpreted import LANES, Interpreted, elements, moments_of, neighbours, run
 
 

@@ -9,6 +9,7 @@ order, a point's numbers are the same to the last bit for one block and for many
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
@@ -76,6 +77,16 @@ def bin_atoms(positions: Array, weights: Array, points: Array, cutoff: float) ->
     return Bins(
         np.ascontiguousarray(atoms[order]), starts, corner.astype(np.float64), width, np.flatnonzero(near)[order]
     )
+
+
+def share_tiles(work: Callable[[int, int], None], n_tiles: int, threads: int) -> None:
+    """Call work(first, last) for all tiles; each thread takes several parts, since they differ in neighbours."""
+    if min(threads, n_tiles) <= 1:
+        work(0, n_tiles)
+        return
+    edges = np.linspace(0, n_tiles, min(n_tiles, 8 * threads) + 1).astype(int).tolist()
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, edges[:-1], edges[1:]))
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:

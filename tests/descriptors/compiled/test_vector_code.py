@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from maladist.arrays import AnyArray
-from maladist.descriptors.bispectrum.vector_code import (
+from maladist.descriptors.compiled.vector_code import (
     Code,
     Vector,
     aligned_empty,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maladist.descriptors.bispectrum.point_tiles import bin_atoms, candidates, compact_order, neighbours
+from maladist.descriptors.compiled.point_tiles import bin_atoms, candidates, compact_order, neighbours
 
 CUTOFF, LANES = 2.5, 4
 

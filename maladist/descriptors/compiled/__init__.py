@@ -1,0 +1,1 @@
+"""What compiled kernels of descriptors share: points in tiles with their neighbours, and vector code for numba."""
