@@ -11,6 +11,7 @@ from .datasets.dft.dft import dft as dft
 from .datasets.export import export as export
 from .descriptors import BispectrumSpec as BispectrumSpec
 from .descriptors import GaussianSpec as GaussianSpec
+from .descriptors import PowerSpectrumSpec as PowerSpectrumSpec
 from .dynamics.md import md as md
 from .dynamics.relax import relax as relax
 from .dynamics.settings import MDSettings as MDSettings

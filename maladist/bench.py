@@ -25,11 +25,12 @@ from scipy.spatial import cKDTree
 from threadpoolctl import threadpool_limits
 
 from maladist.arrays import Array
-from maladist.descriptors import BispectrumSpec, adjoint, evaluate
+from maladist.descriptors import BispectrumSpec, PowerSpectrumSpec, Spec, adjoint, evaluate
 from maladist.descriptors.bispectrum.cpu import operations
 from maladist.descriptors.bispectrum.cpu_adjoint import adjoint_operations
 from maladist.descriptors.bispectrum.lammps import lammps_adjoint
 from maladist.descriptors.bispectrum.su2 import quadrature
+from maladist.descriptors.power_spectrum.cpu import operations as power_spectrum_operations
 from maladist.errors import DependencyError
 from maladist.grid import EnergyGrid, Grid
 from maladist.io.targets import write_whole
@@ -79,19 +80,28 @@ def best(function: Callable[[], object], repetitions: int) -> float:
 
 def rate(backend: str, twojmax: int, precision: str, n: int = 3) -> float | None:
     """Points a second on one thread; None where the backend is not installed."""
+    return _descriptor_rate(BispectrumSpec(twojmax=twojmax, cutoff=CUTOFF), backend, precision, n)
+
+
+def _descriptor_rate(spec: Spec, backend: str, precision: str, n: int = 3) -> float | None:
     points, seen = block(n, _EDGE[backend])
-    spec, dtype = BispectrumSpec(twojmax=twojmax, cutoff=CUTOFF), getattr(torch, precision)
+    dtype = getattr(torch, precision)
     return _rate(backend, len(points), lambda: evaluate(points, seen, spec, backend=backend, dtype=dtype, threads=1))
 
 
 def adjoint_rate(backend: str, twojmax: int, precision: str, n: int = 3) -> float | None:
     """The same for the adjoint, with a cotangent that is the same for all points: LAMMPS has no other."""
-    points, seen = block(n, _EDGE[backend])
-    spec, dtype = BispectrumSpec(twojmax=twojmax, cutoff=CUTOFF), getattr(torch, precision)
-    of_point = np.cos(np.arange(spec.n_features))
+    spec = BispectrumSpec(twojmax=twojmax, cutoff=CUTOFF)
     if backend == "lammps":
+        points, seen = block(n, _EDGE[backend])
         where = (points, seen.positions, seen.numbers, spec)
-        return _rate(backend, len(points), lambda: lammps_adjoint(*where, of_point))
+        return _rate(backend, len(points), lambda: lammps_adjoint(*where, np.cos(np.arange(spec.n_features))))
+    return _adjoint_rate(spec, backend, precision, n)
+
+
+def _adjoint_rate(spec: Spec, backend: str, precision: str, n: int = 3) -> float | None:
+    points, seen = block(n, _EDGE[backend])
+    of_point, dtype = np.cos(np.arange(spec.n_features)), getattr(torch, precision)
     c = torch.from_numpy(np.tile(of_point, (len(points), 1))).to(dtype)
     return _rate(backend, len(points), lambda: adjoint(points, seen, spec, c, backend=backend, dtype=dtype, threads=1))
 
@@ -171,6 +181,22 @@ def descriptor_rates(twojmax: int) -> list[dict[str, object]]:
     return rows
 
 
+def power_spectrum_rates() -> list[dict[str, object]]:
+    """Rates of the power spectrum of its default size, and of its adjoint."""
+    spec = PowerSpectrumSpec(cutoff=CUTOFF)
+    rows: list[dict[str, object]] = []
+    for precision in PRECISIONS:
+        for backend in ("cpu", "torch"):
+            row: dict[str, object] = {"radial": list(spec.radial), "precision": precision, "backend": backend}
+            speed, back = (f(spec, backend, precision) for f in (_descriptor_rate, _adjoint_rate))
+            row |= {"points_per_second": speed, "adjoint_points_per_second": back}
+            if backend == "cpu" and speed is not None:
+                counted = power_spectrum_operations(spec, _neighbours(backend), np.dtype(precision))
+                row["flops_per_second"] = speed * counted
+            rows.append(row)
+    return rows
+
+
 def _adjoint_figures(backend: str, twojmax: int, precision: str, speed: float | None) -> dict[str, Any]:
     """Rate of the adjoint, its time over that of the descriptors, and of 'cpu' the rate of its operations."""
     back = adjoint_rate(backend, twojmax, precision)
@@ -191,6 +217,7 @@ def measure(twojmax: Sequence[int]) -> dict[str, Any]:
         model, plain = network_rates()
         return {
             "descriptors": [row for t in twojmax for row in descriptor_rates(t)],
+            "power_spectrum": power_spectrum_rates(),
             "points_per_second_by_atoms": {2 * n**3: rate("cpu", max(twojmax), "float32", n) for n in _CELLS},
             "network": {"layers": list(LAYERS), "points_per_second": model, "plain_torch_points_per_second": plain},
         }
@@ -237,7 +264,7 @@ def show(found: dict[str, Any], console: Console) -> None:
             f"{row['flops_per_second'] / 1e9:.0f}" if counted else "",
             f"{row['share_of_matrix_product_rate']:.0%}" if counted else "",
         )
-    console.print(table, _adjoint_table(found["descriptors"]))
+    console.print(table, _adjoint_table(found["descriptors"]), _power_spectrum_table(found["power_spectrum"]))
     largest = max(row["twojmax"] for row in found["descriptors"])
     atoms = ", ".join(f"{speed:,.0f} with {n} atoms" for n, speed in found["points_per_second_by_atoms"].items())
     console.print(f"points/s of a block (cpu, float32, twojmax {largest}): {atoms}", highlight=False, soft_wrap=True)
@@ -261,4 +288,20 @@ def _adjoint_table(rows: Sequence[dict[str, Any]]) -> Table:
             "" if done is None else f"{done / 1e9:.0f}",
         )
         table.add_row(str(row["twojmax"]), row["precision"], row["backend"], *figures)
+    return table
+
+
+def _power_spectrum_table(rows: Sequence[dict[str, Any]]) -> Table:
+    table = Table(title=f"power spectrum, radial {rows[0]['radial']}, cutoff {CUTOFF} Å, one thread")
+    for column in ("precision", "backend", "points/s", "Gflop/s", "adjoint, points/s"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        done = row.get("flops_per_second")
+        table.add_row(
+            row["precision"],
+            row["backend"],
+            f"{row['points_per_second']:,.0f}",
+            "" if done is None else f"{done / 1e9:.0f}",
+            f"{row['adjoint_points_per_second']:,.0f}",
+        )
     return table

@@ -49,9 +49,17 @@ def test_table_and_json(
     assert set(rows) == {(b, p) for b in ("cpu", "torch") for p in ("float32", "float64")}
     assert all(row["points_per_second"] > 0 and row["times_lammps"] is None for row in rows.values())
     assert all(("adjoint_flops_per_second" in row) == (backend == "cpu") for (backend, _), row in rows.items())
+    spectra = {(row["backend"], row["precision"]): row for row in found["power_spectrum"]}
+    assert set(spectra) == set(rows)
+    assert all(r["points_per_second"] > 0 and r["adjoint_points_per_second"] > 0 for r in spectra.values())
     assert list(found["points_per_second_by_atoms"]) == [2, 16]
     printed = capsys.readouterr().out
-    assert "absent" in printed and "points/s of a block" in printed and "its adjoint" in printed
+    assert (
+        "absent" in printed
+        and "points/s of a block" in printed
+        and "its adjoint" in printed
+        and "power spectrum" in printed
+    )
 
 
 @pytest.mark.lammps

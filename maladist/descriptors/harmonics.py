@@ -53,6 +53,30 @@ def solid_harmonics(x: T, y: T, z: T, l_max: int) -> list[T]:
     return [t for t in table if t is not None]
 
 
+def solid_gradient(l: int, m: int) -> tuple[list[tuple[float, int]], ...]:  # noqa: E741
+    """Derivatives of the solid harmonic r^l Y_lm by x, y and z, which are sums of those of degree l − 1.
+
+    Returns
+    -------
+    tuple
+        For x, y and z the terms (factor, m′), each a factor of r^(l−1) Y_(l−1)m′. From those of the complex harmonics,
+        (∂_x ∓ i∂_y) r^l Y_lm ∝ r^(l−1) Y_(l−1)(m∓1) and ∂_z r^l Y_lm ∝ r^(l−1) Y_(l−1)m.
+    """
+    k, ratio = abs(m), (2 * l + 1) / (2 * l - 1) if l else 0.0
+    # The root of 2 is that of the norm, which m = 0 has not.
+    down = 0.5 * math.sqrt(ratio * (l + k) * (l + k - 1)) * (math.sqrt(2) if k == 1 else 1.0)
+    up = 0.5 * math.sqrt(ratio * (l - k) * (l - k - 1))
+    along_z = [(math.sqrt(ratio * (l * l - k * k)), m)]
+    down_sin = down if k > 1 else 0.0  # Y_l0 has no partner that goes with the sine
+    if m == 0:
+        x, y = [(-math.sqrt(2) * up, 1)], [(-math.sqrt(2) * up, -1)]
+    elif m > 0:
+        x, y = [(down, k - 1), (-up, k + 1)], [(-down_sin, 1 - k), (-up, -k - 1)]
+    else:
+        x, y = [(down_sin, 1 - k), (-up, -k - 1)], [(down, k - 1), (up, k + 1)]
+    return tuple([(factor, at) for factor, at in terms if factor] for terms in (x, y, along_z))
+
+
 def gegenbauer(t: T, alpha: int, k_max: int) -> list[T]:
     """Gegenbauer polynomials C_k^(α)(t) for k ≤ k_max (α = 1: Chebyshev polynomials of the second kind).
 

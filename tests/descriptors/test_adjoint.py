@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from maladist.descriptors import BispectrumSpec, GaussianSpec, Spec, adjoint, evaluate
+from maladist.descriptors import BispectrumSpec, GaussianSpec, PowerSpectrumSpec, Spec, adjoint, evaluate
 from maladist.errors import InputError
 from maladist.neighbors import LocalAtoms
 from tests.descriptors.systems import SKEWED, cluster, random_system
@@ -24,6 +24,7 @@ SPECS = [
     BispectrumSpec(twojmax=2, cutoff=3.0, quadratic=True),
     BispectrumSpec(twojmax=3, cutoff=3.0, weights={"Be": 0.7, "Al": 1.3}, resolve="elements"),
     GaussianSpec(cutoff=3.0, sigma=0.5, elements=("Be", "Al")),
+    PowerSpectrumSpec(cutoff=3.0, radial=(4, 2, 2), elements=("Be", "Al")),
 ]
 
 

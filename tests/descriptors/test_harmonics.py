@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.special import eval_gegenbauer, sph_harm_y
 
-from maladist.descriptors.harmonics import gegenbauer, solid_harmonics
+from maladist.descriptors.harmonics import gegenbauer, solid_gradient, solid_harmonics
 
 
 def test_solid_harmonics_are_the_real_spherical_harmonics_times_r_to_the_l() -> None:
@@ -41,3 +41,15 @@ def test_solid_harmonics_are_smooth_at_the_origin() -> None:
     origin = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     torch.stack(solid_harmonics(*origin, 4)).sum().backward()
     assert torch.isfinite(origin.grad).all()
+
+
+def test_gradients_of_solid_harmonics_are_sums_of_those_of_one_degree_less() -> None:
+    x = torch.tensor([0.3, -1.1, 0.7], dtype=torch.float64, requires_grad=True)
+    table = solid_harmonics(*x, 6)
+    values = [float(t.detach()) for t in table]
+    for l in range(1, 7):  # noqa: E741
+        for m in range(-l, l + 1):
+            (expected,) = torch.autograd.grad(table[l * l + l + m], x, retain_graph=True)
+            found = [sum(factor * values[l * l - l + k] for factor, k in terms) for terms in solid_gradient(l, m)]
+            np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    assert solid_gradient(0, 0) == ([], [], [])
