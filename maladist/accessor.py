@@ -19,6 +19,7 @@ from maladist import schema
 from maladist.errors import StoreError
 from maladist.grid import EnergyGrid, Grid
 from maladist.io.fields import cube
+from maladist.io.netcdf import write_netcdf
 from maladist.io.targets import whole
 from maladist.physics.fermi import fermi_level, fermi_weights, use_correction
 from maladist.units import BOHR, LDOS_QE
@@ -308,6 +309,10 @@ class DatasetAccessor:
         if mu is None and "dos" in self._dataset:
             mu = self.fermi_energy(temperature=temperature)
         return self.field("ldos").density(mu, temperature)
+
+    def to_netcdf(self, path: str | Path) -> Path:
+        """Write everything to a new netCDF file; nested attributes, which it has not, become JSON text."""
+        return write_netcdf(self._dataset, path)
 
     def to_cube(self, path: str | Path, name: str = "density") -> Path:
         """Write a variable (x, y, z) as a cube file."""

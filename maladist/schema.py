@@ -46,7 +46,6 @@ class Variable:
 VARIABLES: Final[Mapping[str, Variable]] = {
     "descriptors": Variable(("x", "y", "z", "feature"), "float32", "1", "descriptors of the surroundings of a point"),
     "ldos": Variable(("x", "y", "z", "energy"), "float32", "1/(eV Å^3)", "local density of states, both spins"),
-    "novelty": Variable(("x", "y", "z"), "float32", "1", "distance from the training; above 1 is outside"),
     "density": Variable(("x", "y", "z"), "float64", "1/Å^3", "electron density"),
     "dos": Variable(("energy",), "float64", "1/eV", "density of states"),
     "energy": Variable(("energy",), "float64", "eV", "energies of the LDOS' samples"),
@@ -55,7 +54,15 @@ VARIABLES: Final[Mapping[str, Variable]] = {
     "forces": Variable(("atom", "xyz"), "float64", "eV/Å", "forces on the atoms"),
     "stress": Variable(("voigt",), "float64", "eV/Å^3", "stress in ASE's sign: xx, yy, zz, yz, xz, xy"),
     "stress_fixed_cutoff": Variable(("voigt",), "float64", "eV/Å^3", "the DFT's stress without that of Pulay"),
+    "novelty": Variable(("x", "y", "z"), "float32", "1", "distance from the training; above 1 is outside"),
 }
+
+_AXES: Final = {"x": "a", "y": "b", "z": "c"}
+COORDINATES: Final = {
+    **{d: f"fractional coordinate along {v}, the lattice vector" for d, v in _AXES.items()},
+    **{f"{d}_A": f"Cartesian coordinate along {v}, the lattice vector" for d, v in _AXES.items()},
+}
+"""Coordinates of the points, by name; the Cartesian ones where the lattice vectors lie along x, y and z."""
 
 ENERGY_TERMS: Final = tuple(term.name for term in (*TERMS, TOTAL))
 SCALARS: Final = ("fermi_energy_eV", "n_electrons", *ENERGY_TERMS)
@@ -82,6 +89,22 @@ SIGMAS: Final[Mapping[str, Sigma]] = {
 }
 """Scalar float64 variables of a Prediction of a calibrated model: standard deviation of its errors that is expected, of
 forces and density over their components and points."""
+
+LONG_NAMES: Final[Mapping[str, str]] = {
+    **{name: variable.doc for name, variable in VARIABLES.items()},
+    **COORDINATES,
+    "temperature": "temperature of the electrons",
+    "fermi_energy_eV": "Fermi level",
+    "n_electrons": "number of electrons",
+    **{term.name: term.label for term in (*TERMS, TOTAL)},
+    **{name: f"standard deviation of the error of {s.of}" for name, s in SIGMAS.items()},
+}
+"""What a variable is, in words, by its name: its attribute ``long_name``."""
+
+_OF_AN_LDOS: Final = (
+    *("broadening_kernel", "broadening_width_eV", "energy_levels"),
+    *("broadening_correction", "n_electrons", "temperature_K"),
+)
 
 SMALL: Final = 2**22
 """Bytes of a variable up to which it is read, and its values looked at, when its store is opened."""
@@ -251,6 +274,47 @@ def grid_attributes(grid: Grid) -> Attributes:
         "cell": [float(x) for x in grid.cell_array.ravel()],
         "grid": list(grid.shape),
     }
+
+
+def array_attributes(name: str, units: str) -> dict[str, str]:
+    """Attributes of a variable: its unit and, where the contract knows the name, what it is."""
+    of = name.removesuffix("_std")
+    if of not in LONG_NAMES:
+        return {"units": units}
+    return {
+        "units": units,
+        "long_name": LONG_NAMES[of] if of == name else f"standard deviation over members: {LONG_NAMES[of]}",
+    }
+
+
+def field_attributes(dims: Iterable[str], of_store: Mapping[str, object]) -> dict[str, object]:
+    """What a field's accessor needs of its store's attributes, to work where it is taken from there alone.
+
+    Parameters
+    ----------
+    dims
+        Dims of the variable; one that is no field needs nothing.
+    of_store
+        Attributes of its store.
+    """
+    if not {"x", "y", "z"} <= (found := set(dims)):
+        return {}
+    needed = ("cell", "grid", *(_OF_AN_LDOS if "energy" in found else ()))
+    # netCDF has neither true and false nor null.
+    return {n: int(v) if isinstance(v, bool) else v for n in needed if (v := of_store.get(n)) is not None}
+
+
+def coordinates_of(grid: Grid) -> dict[str, xr.Variable]:
+    """Coordinates of the points along each axis: fractional, and in Å where the lattice vectors lie along x, y, z."""
+    lengths = np.diagonal(grid.cell_array)
+    along_axes = np.allclose(grid.cell_array, np.diag(lengths), rtol=0, atol=1e-9)
+    found = {}
+    for d, n, length in zip(_AXES, grid.shape, lengths, strict=True):
+        fraction = np.arange(n) / n
+        found[d] = xr.Variable(d, fraction, array_attributes(d, "1"))
+        if along_axes:
+            found[f"{d}_A"] = xr.Variable(d, length * fraction, array_attributes(f"{d}_A", "Å"))
+    return found
 
 
 def energy_attributes(energies: EnergyGrid) -> Attributes:

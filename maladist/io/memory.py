@@ -16,6 +16,7 @@ import xarray as xr
 
 from maladist.arrays import AnyArray
 from maladist.errors import StoreError
+from maladist.schema import COORDINATES, array_attributes, field_attributes
 
 
 @dataclass(frozen=True)
@@ -80,5 +81,10 @@ class Memory:
 
     def dataset(self) -> xr.Dataset:
         """The arrays that are in no group, with the attributes."""
-        top = {name: (a.dims, a.values, {"units": a.units}) for name, a in self.arrays.items() if "/" not in name}
-        return xr.Dataset(top, attrs=self.attributes)
+        top = {
+            name: (a.dims, a.values, array_attributes(name, a.units) | field_attributes(a.dims, self.attributes))
+            for name, a in self.arrays.items()
+            if "/" not in name
+        }
+        dataset = xr.Dataset(top, attrs=self.attributes)
+        return dataset.set_coords([name for name in COORDINATES if name in dataset])

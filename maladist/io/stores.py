@@ -21,13 +21,14 @@ import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from maladist.arrays import AnyArray
-from maladist.io import ownership
+from maladist.grid import Grid
+from maladist.io import conventions, ownership
 from maladist.io.appearing import appearing, check_target, remove
 from maladist.io.chunks import WORK, ChunkStore, reading
 from maladist.io.digests import DIGESTS, digests_of, node_type, read_digests
 from maladist.io.memory import Memory
 from maladist.io.ownership import Claim
-from maladist.schema import VARIABLES
+from maladist.schema import VARIABLES, array_attributes, coordinates_of
 
 OnDisk = str | Path | Claim
 """A path of a store or group, or the claim of the run that owns it."""
@@ -135,7 +136,7 @@ def _create_array(group: zarr.Group, name: str, t: ArrayTemplate) -> zarr.Array[
         dtype=t.dtype,
         fill_value=np.nan if np.dtype(t.dtype).kind == "f" else 0,
         dimension_names=t.dims,
-        attributes={"units": t.units},
+        attributes={**array_attributes(name, t.units)},
         overwrite=True,
         # A block of zeros must leave a file too: a chunk that is not there is one that was lost.
         config={"write_empty_chunks": True},
@@ -152,7 +153,9 @@ def field_template(name: str, shape: Sequence[int], chunks: Sequence[int], leadi
 
 
 def _group(path: OnDisk, mode: Literal["r", "r+"], group: str = "") -> zarr.Group:
-    return zarr.open_group(ChunkStore(path, read_only=mode == "r"), path=group, mode=mode)
+    store = ChunkStore(path, read_only=mode == "r")
+    # From the files themselves: what stands together in zarr.json is for other readers.
+    return zarr.open_group(store, path=group, mode=mode, use_consolidated=False)
 
 
 def open_array(path: Where, name: str, mode: Literal["r", "r+"] = "r+") -> zarr.Array[Any]:
@@ -234,16 +237,23 @@ def set_attributes(path: Where, values: Mapping[str, Any], group: str = "") -> N
 
 def finish(store: Where) -> None:
     """Seal a store and its groups, mark it as complete, drop the group ``work``; no run owns it any longer."""
+    known = attributes(store)
+    if {"cell", "grid"} <= set(known):
+        cell, shape = np.reshape(known["cell"], (3, 3)).tolist(), tuple(known["grid"])
+        values = coordinates_of(Grid(cell, shape))
+        write_values(store, {n: (v.dims, v.values, v.attrs["units"]) for n, v in values.items()})
     if isinstance(store, Memory):
         store.drop(WORK)
         store.set({"complete": True})
         return
+    conventions.name_fields(Path(store), _group(store, "r+"))
     # The groups before the store: its digests are the last that is written, and complete when all else is.
     for part in sorted(Path(store).iterdir()):
         if part.name not in (WORK, DIGESTS) and node_type(part) == "group":
             seal(store, part.name)
     seal(store, complete=True)
     set_attributes(store, {"complete": True})
+    conventions.consolidate(Path(store))
     if isinstance(store, Claim):
         ownership.let_go(store)
     shutil.rmtree(Path(store) / WORK, ignore_errors=True)

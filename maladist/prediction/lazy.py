@@ -71,7 +71,8 @@ def describe(
     blocks = _blocks(grid, chunks)
     how = Numerics(**numerics)
     data = _map(_descriptor_block, blocks, (spec.n_features, how.precision), (cell_list, spec, how))
-    return xr.DataArray(data, dims=("x", "y", "z", "feature"), name="descriptors", attrs=schema.grid_attributes(grid))
+    dims, coords = ("x", "y", "z", "feature"), schema.coordinates_of(grid)
+    return xr.DataArray(data, coords, dims, name="descriptors", attrs=schema.grid_attributes(grid))
 
 
 def ldos(
@@ -113,9 +114,8 @@ def ldos(
     }
     if known.temperature is None:
         del attrs["temperature_K"]
-    return xr.DataArray(
-        data, dims=("x", "y", "z", "energy"), coords={"energy": known.energy_grid.values}, name="ldos", attrs=attrs
-    )
+    coords = {**schema.coordinates_of(system.grid), "energy": known.energy_grid.values}
+    return xr.DataArray(data, coords, ("x", "y", "z", "energy"), name="ldos", attrs=attrs)
 
 
 def _sampled(ready: Setup) -> list[str]:

@@ -6,7 +6,6 @@ import json
 import tempfile
 from dataclasses import dataclass
 from html import escape
-from importlib.util import find_spec
 from pathlib import Path
 
 import ase
@@ -15,11 +14,11 @@ import xarray as xr
 
 from maladist import schema
 from maladist.arrays import Array
-from maladist.errors import DependencyError, InputError
+from maladist.errors import InputError
 from maladist.grid import Grid
 from maladist.io.memory import Memory
+from maladist.io.netcdf import write_netcdf
 from maladist.io.opening import open_dataset
-from maladist.io.targets import check_file, whole
 from maladist.physics.energies import TERMS, Energies
 from maladist.physics.forces import FORCE_TERMS
 
@@ -268,14 +267,7 @@ class Prediction:
         DependencyError
             netCDF4 is not installed.
         """
-        if find_spec("netCDF4") is None:
-            raise DependencyError("netCDF4", "it is not installed", "it, to write netCDF", "pip install netCDF4")
-        path = check_file(path, "path", overwrite=False)
-        plain = {k: json.dumps(v) if isinstance(v, dict | list | bool) else v for k, v in self.dataset.attrs.items()}
-        # netCDF has no null.
-        known = {k: v for k, v in plain.items() if v is not None}
-        with whole([path], "path") as (beside,):
-            self.dataset.drop_attrs(deep=False).assign_attrs(known).to_netcdf(beside, engine="netcdf4")
+        write_netcdf(self.dataset, path)
 
     def __repr__(self) -> str:
         return f"Prediction in {self.store}\n{self}"

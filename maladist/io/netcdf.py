@@ -1,0 +1,33 @@
+"""netCDF files, for programs that read no zarr."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import xarray as xr
+
+from maladist.errors import DependencyError
+from maladist.io.targets import check_file, whole
+
+
+def write_netcdf(dataset: xr.Dataset, path: str | Path) -> Path:
+    """Write a data set to a netCDF file, which has no nested attributes: those become JSON text.
+
+    Raises
+    ------
+    OutputError
+        The file exists, or its folder does not or cannot be written.
+    DependencyError
+        netCDF4 is not installed.
+    """
+    if find_spec("netCDF4") is None:
+        raise DependencyError("netCDF4", "it is not installed", "it, to write netCDF", "pip install netCDF4")
+    path = check_file(path, "path", overwrite=False)
+    plain = {k: json.dumps(v) if isinstance(v, dict | list | bool) else v for k, v in dataset.attrs.items()}
+    # netCDF has no null.
+    known = {k: v for k, v in plain.items() if v is not None}
+    with whole([path], "path") as (beside,):
+        dataset.drop_attrs(deep=False).assign_attrs(known).to_netcdf(beside, engine="netcdf4")
+    return path
