@@ -25,6 +25,10 @@ def test_importing_waits_for_none_of_the_large_libraries() -> None:
     assert run(f"import sys, maladist; print([m for m in {large} if m in sys.modules])") == "[]"
 
 
+def test_it_can_be_imported_where_the_system_has_no_resource_module_as_on_windows() -> None:
+    assert run("import sys; sys.modules['resource'] = None; import maladist.parallel.workers, maladist.cli.app") == ""
+
+
 @pytest.mark.parametrize("first", ["xarray, maladist", "maladist, xarray"])
 def test_xarray_has_its_accessor_in_either_order_of_imports_and_imports_nothing_for_it(first: str) -> None:
     code = f"import sys, {first}; print('maladist' in dir(xarray.DataArray), 'torch' in sys.modules)"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
-import resource
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import psutil
 from distributed import Client, Status, get_worker
 from distributed.system import MEMORY_LIMIT
 from distributed.worker import thread_state
@@ -110,6 +110,10 @@ def peak_memory() -> int:
         high = re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.MULTILINE)
         if high:
             return int(high.group(1)) * 1024
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource  # Windows has none, and must be able to import this file
+
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Bytes on macOS, KiB on all others.
     return size if sys.platform == "darwin" else size * 1024

@@ -13,7 +13,8 @@ from maladist.cluster.description import KINDS, describe
 from maladist.errors import ClusterError
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-DESCRIPTIONS = sorted(p for p in DEPLOY.glob("*/*.yaml") if p.name != "client.yaml")  # that one is Kubernetes' own
+# Kubernetes' own, and conda's.
+DESCRIPTIONS = sorted(p for p in DEPLOY.glob("*/*.yaml") if p.name not in ("client.yaml", "recipe.yaml"))
 
 
 @pytest.mark.parametrize("file", DESCRIPTIONS, ids=lambda p: p.name)
