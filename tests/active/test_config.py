@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from maladist import LearnConfig
+from maladist.datasets.dft.espresso import Espresso
 from maladist.errors import InputError
+from maladist.io.shipped import shipped_models
+from maladist.io.structures import read_atoms
 from maladist.io.yaml import yaml_text
 
 GOOD: dict[str, Any] = {
@@ -49,3 +52,15 @@ def test_paths_are_taken_from_the_file_and_that_of_the_training(tmp_path: Path) 
 def test_mistakes_are_named_by_their_keys(more: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         LearnConfig.of({**GOOD, **more})
+
+
+def test_the_recipe_of_the_shipped_model_can_be_run_as_it_stands() -> None:
+    """But for the data, which `make model-data` makes: each cell is there, and its DFT's settings know its size."""
+    folder = shipped_models()["be-1000K"].folder
+    config = LearnConfig.read(folder / "learn.yaml")
+    cells = [read_atoms(name) for name in config.atoms]
+    assert sorted({len(cell) for cell in cells}) == [8, 15, 16, 31, 32]
+    code = Espresso.read(str(config.dft))
+    proposed, _ = code.propose(cells, [])
+    for cell in cells:
+        code.settled(proposed).check(cell)
