@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import ase
 from distributed import Client
@@ -37,7 +37,7 @@ from maladist.io.datasets import SNAPSHOTS
 from maladist.io.model_file import load_model
 from maladist.io.structures import read_atoms, read_frames, write_frames
 from maladist.io.targets import check_folder, explained, write_whole
-from maladist.parallel.progress import Finished, Observer, Silent
+from maladist.parallel.progress import Observer, Silent
 from maladist.prediction.rank import rank
 from maladist.training.data import find_data
 from maladist.training.train import MODEL, train
@@ -54,7 +54,7 @@ _FREE: Final = ("rounds", "bounds")
 
 
 @dataclass(frozen=True)
-class Round(Finished):
+class Round:
     """A round that is done.
 
     Attributes
@@ -77,12 +77,10 @@ class Round(Finished):
 
     def within(self, bounds: Mapping[Figure, float]) -> bool:
         """Whether there are bounds, and each is kept by the cells of each size."""
-        groups = self.errors.values()
-        return bool(bounds) and all(rows.get(n, math.inf) <= bound for rows in groups for n, bound in bounds.items())
+        errors = [rows.get(n, math.inf) / bound for rows in self.errors.values() for n, bound in bounds.items()]
+        return bool(errors) and max(errors) <= 1
 
-    def line(self, *, bar: bool) -> str:
-        """Its errors, of cells of each size."""
-        del bar
+    def __str__(self) -> str:
         shown = {
             "A": ("total_free_energy_meV_per_atom", "{:.2f} meV/atom"),
             "E_b": ("band_energy_meV_per_atom", "{:.2f} meV/atom"),
@@ -118,7 +116,7 @@ def learn(
     client
         Client whose workers compute; a local cluster where None.
     observer
-        Observer that is told of each `Round`, and of what its steps tell; nobody where None.
+        Observer that is told each round's errors, and what its steps tell; nobody where None.
 
     Returns
     -------
@@ -159,14 +157,27 @@ def _check_same(folder: Path, config: LearnConfig, model_hash: str) -> None:
     if not path.exists():
         write_whole(path, json.dumps(ours, indent=1) + "\n")
         return
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-        differ = sorted(n for n in {*before, *ours} if before.get(n) != ours.get(n))
-    except (OSError, ValueError, AttributeError) as error:
-        raise StoreError("output", f"{path} cannot be read ({error})", "what a run wrote there") from error
-    if differ:
+    before = _read(path)
+    if differ := sorted(n for n in {*before, *ours} if before.get(n) != ours.get(n)):
         came = f"{folder} holds a run with other {', '.join(differ)}"
         raise StoreError("output", came, "the same, to go on", "Or a new folder.")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What a run wrote as JSON.
+
+    Raises
+    ------
+    StoreError
+        It cannot be read, or is not that.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError("output", f"{path} cannot be read ({error})", "what a run wrote there") from error
+    if not isinstance(values, dict):
+        raise StoreError("output", f"{path} holds a {type(values).__name__}", "what a run wrote there")
+    return values
 
 
 @dataclass(frozen=True)
@@ -200,8 +211,7 @@ class _Run:
         folder = self.folder / ROUND.format(number)
         kept = folder / ERRORS
         if kept.is_file():
-            # The folder may have been moved: the path of its model is that of today.
-            done = Round(**{**json.loads(kept.read_text(encoding="utf-8")), "model": model})
+            done = Round(number, cells, model, _read(kept).get("errors", {}))
         else:
             found = evaluate(model, self.config.held_out, client=self.client, observer=self.observer)
             groups = summary(found)
@@ -212,7 +222,7 @@ class _Run:
             with explained(folder):
                 folder.mkdir(exist_ok=True)
             write_whole(kept, json.dumps(asdict(done), indent=1) + "\n")
-        self.observer.note(done.line(bar=False))
+        self.observer.note(str(done))
         return done
 
     def _snapshots(self, number: int) -> str:

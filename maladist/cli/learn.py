@@ -33,6 +33,6 @@ def learn(
     with TerminalObserver() as observer:
         rounds = maladist.learn(checked, folder, client=where.client, observer=observer)
     for one in rounds:
-        say(one.line(bar=False))
+        say(str(one))
     kept = "the bounds are kept" if rounds[-1].within(checked.bounds) else f"{checked.rounds} rounds are done"
     say(f"{kept}: {rounds[-1].model}")

@@ -180,6 +180,9 @@ def test_more_rounds_go_on_and_a_finished_run_does_nothing(
     assert steps.calls == ["md", "md", "rank", "dft", "train", "evaluate"]
     with pytest.raises(StoreError, match=r"a run with other count, seed"):
         run(config(count=1, seed=9), tmp_path / "out", client)
+    (tmp_path / "out/round-1" / ERRORS).write_text('{"errors": ')
+    with pytest.raises(StoreError, match=r"errors\.json cannot be read"):
+        run(config(rounds=2), tmp_path / "out", client)
 
 
 def test_cells_whose_dft_fails_are_left_out_and_an_md_that_leaves_the_training_counts(

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from maladist import schema
+from maladist.active.config import LearnConfig
 from maladist.cluster.description import describe
 from maladist.datasets.dft.espresso import Espresso
 from maladist.datasets.snapshots import Snapshot
@@ -197,6 +198,19 @@ optimiser: {name: AdamW, lr: 2.0e-3, options: {weight_decay: 1.0e-4}}
 batch: {snapshots: 4, points: 256}
 epochs: 60
 """
+LEARN: Final = """model: be-1000K
+atoms: [be8.extxyz, be16.extxyz@0]
+md: {temperatures: [300, 1000], steps: 400, every: 20, equilibration: 100}
+count: 12
+dft: dft.yaml
+train:
+  data: {train: "be.zarr/snapshots/train-*", points: 1000}
+  epochs: 5
+held_out: ["be.zarr/snapshots/test-*"]
+bounds: {total_free_energy_meV_per_atom: 5, forces_relative: 0.1}
+rounds: 4
+"""
+
 TUNE: Final = f"""train:
 {"".join(f"  {line}" + chr(10) for line in TRAIN.splitlines())}search:
   optimiser.lr: {{low: 1.0e-4, high: 1.0e-2, log: true}}
@@ -235,6 +249,7 @@ OWN: Final = (
     Format("rows.npy", _rows, lambda path: finite_field(read_rows(path)), ANY),
     _yaml("train.yaml", TRAIN, lambda path: TrainConfig.read(path).to_dict()),
     _yaml("tune.yaml", TUNE, lambda path: TuneConfig.read(path).model_dump()),
+    _yaml("learn.yaml", LEARN, lambda path: LearnConfig.read(path).to_dict()),
     _yaml("dft.yaml", DFT, lambda path: Espresso.read(path).model_dump()),
     _yaml("slurm.yaml", SLURM, describe),
     _stored("zarr.json", JSON),
