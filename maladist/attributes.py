@@ -41,6 +41,7 @@ class Attributes(TypedDict, total=False):
     broadening_kernel: Kernel
     broadening_width_eV: float
     energy_levels: int
+    energy_zero_eV: float
     energy_shift_eV: float
     pseudopotentials: Mapping[str, Mapping[str, str | None]]
     descriptors: Mapping[str, object]
@@ -116,6 +117,7 @@ ATTRIBUTES: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "broadening_width_eV": (_numbers(1, 0), "a number, eV"),
     "energy_levels": (_numbers(1, 1), "a number of levels"),
     "energy_shift_eV": (_numbers(1), "a number, eV"),
+    "energy_zero_eV": (_numbers(1), "a number, eV"),
     "pseudopotentials": (lambda v: _mapping(v, _mapping), "what is known of each, by element"),
     "descriptors": (_mapping, "a descriptor's family and fields"),
     "descriptor_spec": (_mapping, "a descriptor's family and fields"),

@@ -11,13 +11,21 @@ import os
 import signal
 import sys
 
+_AT_THE_END = ("Failed to communicate with scheduler during heartbeat", "Scheduler was unaware of this worker")
+
 
 def dask_setup(_worker: object) -> None:
     """Called by Dask when a worker starts: what is registered later than this, by tasks, comes before it at the end."""
     atexit.register(_leave)
+    logging.getLogger("distributed.worker").addFilter(_is_news)
     for name in ("SIGINT", "SIGHUP"):  # a terminal sends them to all; the client hears them and closes its workers
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not that a heartbeat has met a scheduler which has just closed; of one that is lost in a run the client tells."""
+    return not record.getMessage().startswith(_AT_THE_END)
 
 
 def _leave() -> None:

@@ -23,7 +23,7 @@ COLUMNS: Final = {
 
 def model_rows(model: ModelParts, content_hash: str) -> list[tuple[str, str]]:
     """Rows of (what, how much) about a model."""
-    grid = model.energy_grid
+    grid, zeros = model.energy_grid, ", ".join(f"{s} {c:g} eV Å³" for s, c in model.energy_zero.items())
     elements = [
         f"{e.symbol} ({'valence unknown' if e.valence is None else f'{e.valence:g} electrons'}, "
         f"{e.pseudopotential or 'pseudopotential unknown'})"
@@ -36,13 +36,14 @@ def model_rows(model: ModelParts, content_hash: str) -> list[tuple[str, str]]:
         ("network", " – ".join(map(str, model.network.layer_sizes))),
         (
             "energies",
-            f"{grid.levels} levels from {grid.origin:g} eV by {grid.spacing:g} eV,"
-            f" broadening {grid.kernel} {grid.width:g} eV"
+            f"{grid.levels} levels from {grid.origin:g} eV by {grid.spacing:g} eV"
+            f"{' above the zero of energy' if zeros else ''}, broadening {grid.kernel} {grid.width:g} eV"
             if model.has_ldos
             else "none: the density alone",
         ),
         ("density channel", "yes" if model.has_density_channel else "no"),
-        ("zero of energy", ", ".join(f"{s} {c:g} eV Å³" for s, c in model.energy_zero.items()) or "the data's"),
+        # Why the levels of a result are others than the model's.
+        ("zero of energy", f"of a cell: the sum of its atoms' {zeros}, over its volume" if zeros else "the data's"),
         ("temperature", "not told" if model.temperature is None else f"{model.temperature:g} K"),
         ("functional", model.xc or "not told"),
         ("density cutoff", "not told" if model.density_cutoff is None else f"{model.density_cutoff:.1f} eV"),

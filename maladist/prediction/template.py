@@ -33,6 +33,8 @@ def make_store(run: Run, basis: Array, overwrite: bool) -> Claim | Memory:
     attributes = {
         **schema.system_attributes(system),
         **(schema.energy_attributes(model.energy_grid) if model.has_ldos else {}),
+        # By how much the levels here lie above those that the model's file tells.
+        **({"energy_zero_eV": setup.zero} if setup.zero and model.has_ldos else {}),
         "descriptors": model.descriptor.to_dict(),
         "model_hash": setup.model_hash,
         "source": f"maladist {version('maladist')} predict",

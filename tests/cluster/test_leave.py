@@ -28,6 +28,27 @@ def test_a_worker_ends_at_once_but_for_what_tasks_registered() -> None:
     assert done.stdout == "done; what tasks registered; "
 
 
+HEARTBEAT = """
+import logging, sys
+sys.path.insert(0, sys.argv[1])
+import leave
+logging.basicConfig(format="%(message)s")
+leave.dask_setup(None)
+log = logging.getLogger("distributed.worker")
+try:
+    raise OSError("closed")
+except OSError:
+    log.exception("Failed to communicate with scheduler during heartbeat.")
+log.warning("Scheduler was unaware of this worker; shutting down.")
+log.warning("Unmanaged memory use is high.")
+"""
+
+
+def test_of_a_scheduler_that_has_closed_a_worker_says_nothing_and_of_all_else_what_it_has_to() -> None:
+    done = subprocess.run([sys.executable, "-c", HEARTBEAT, FOLDER], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "Unmanaged memory use is high.\n")
+
+
 def test_the_module_needs_nothing_but_the_standard_library() -> None:
     """A worker reads it before anything else: an import of more would cost each worker its time."""
     code = "import sys; sys.path.insert(0, sys.argv[1]); import leave; print({'numpy', 'dask'} & set(sys.modules))"

@@ -19,7 +19,8 @@ def test_what_a_model_knows_is_told_with_units() -> None:
     assert rows["temperature"] == "2000 K" and rows["functional"] == "pbe"
     assert rows["grid spacing"] == "0.1900 0.1900 0.1900 Å" and rows["density cutoff"] == "400.0 eV"
     assert rows["elements"] == "Be (2 electrons, Be.made-up)"
-    assert rows["zero of energy"] == "Be 58 eV Å³" and rows["source"] == "a test"
+    assert rows["zero of energy"] == "of a cell: the sum of its atoms' Be 58 eV Å³, over its volume"
+    assert "above the zero of energy" in rows["energies"] and rows["source"] == "a test"
 
 
 def test_what_it_does_not_know_is_said_and_no_row_is_missing() -> None:

@@ -213,6 +213,7 @@ def test_a_zero_of_energy_moves_the_spectrum_and_nothing_else(
     c, electrons = 12.5, 2.0 * len(atoms)
     zero = c * len(atoms) / atoms.get_volume()
     moved = maladist.predict(atoms, replace(model, energy_zero={"Be": c}), client=client, **DOUBLE)
+    assert moved.dataset.attrs["energy_zero_eV"] == pytest.approx(zero)
     # 1e-8 eV: that of the root search for μ, and of energies of a few tens of eV in float64.
     assert moved.fermi_energy == pytest.approx(whole.fermi_energy + zero, abs=1e-8)
     assert moved.energies.band == pytest.approx(whole.energies.band + zero * electrons, abs=1e-7)
