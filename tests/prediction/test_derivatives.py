@@ -11,7 +11,7 @@ import pytest
 import torch
 from ase import Atoms
 
-from maladist.descriptors import BispectrumSpec, GaussianSpec, Spec
+from maladist.descriptors import BispectrumSpec, GaussianSpec, PowerSpectrumSpec, Spec
 from maladist.elements import Element
 from maladist.learning.model import LDOSModel
 from maladist.learning.scaling import Scaler
@@ -78,6 +78,7 @@ CASES = {
     "ensemble, whitened": Case(lambda: whitened(LDOSModel.mean_of([sensitive(1), sensitive(2)]))),
     "no negative LDOS": Case(lambda: replace(sensitive(3), restrict="zero_out_negative")),
     "Gaussian": Case(lambda: sensitive(spec=GaussianSpec(cutoff=3.5, sigma=0.5), scale=0.05)),
+    "power spectrum": Case(lambda: sensitive(spec=PowerSpectrumSpec(3.5, (4, 2, 2)), scale=0.3)),
     "quadratic": Case(lambda: sensitive(spec=BispectrumSpec(twojmax=2, cutoff=3.5, quadratic=True), scale=60.0)),
 }
 

@@ -8,6 +8,7 @@ order, a point's numbers are the same to the last bit for one block and for many
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, ParamSpec, TypeVar
@@ -53,15 +54,21 @@ def compact_order(points: Array, cutoff: float) -> Indices:
 
     Cubes of a quarter of the cutoff hold many points of a grid; where points are sparse, cubes that hold about 16.
     """
-    low, extent = points.min(axis=0), np.ptp(points, axis=0)
+    xyz = np.ascontiguousarray(points.T)  # axis by axis: numpy is many times faster along contiguous numbers
+    low = xyz.min(axis=1)
+    extent = xyz.max(axis=1) - low
     sparse = np.cbrt(16 * np.prod(np.maximum(extent, cutoff / 4)) / len(points))
-    cubes = np.floor((points - low) / max(cutoff / 4, float(sparse))).astype(np.int64)
-    return np.argsort(np.ravel_multi_index(tuple(cubes.T), tuple(cubes.max(axis=0) + 1)), kind="stable")
+    cubes = ((xyz - low[:, None]) / max(cutoff / 4, float(sparse))).astype(np.int64)
+    shape = tuple(cubes.max(axis=1) + 1)
+    flat = np.ravel_multi_index(tuple(cubes), shape)
+    # Numbers of 16 bits are sorted by their digits, ten times as fast.
+    return np.argsort(flat.astype(np.uint16) if math.prod(shape) <= 2**16 else flat, kind="stable")
 
 
 def bin_atoms(positions: Array, weights: Array, points: Array, cutoff: float) -> Bins:
     """Sort the atoms that points may see into bins of a third of the cutoff (wider if those were too many)."""
-    near = np.all((positions >= points.min(axis=0) - cutoff) & (positions <= points.max(axis=0) + cutoff), axis=1)
+    xyz = np.ascontiguousarray(points.T)
+    near = np.all((positions >= xyz.min(axis=1) - cutoff) & (positions <= xyz.max(axis=1) + cutoff), axis=1)
     atoms = np.column_stack([positions[near], weights[near]])
     width = cutoff / 3
     if not len(atoms):

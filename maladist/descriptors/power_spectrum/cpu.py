@@ -97,20 +97,26 @@ def code_version() -> int:
 
 
 @compiled
-def write_neighbours(points, order, tile, lanes, atoms, found, cutoff, near):  # type: ignore[no-untyped-def]
+def points_of_tile(points, order, tile, at):  # type: ignore[no-untyped-def]
+    """Write the points of a tile to at[axis, lane]; the last one once more where there are fewer than lanes."""
+    for lane in range(at.shape[1]):
+        point = order[min(tile + lane, len(order) - 1)]
+        for axis in range(3):
+            at[axis, lane] = points[point, axis]
+
+
+@compiled
+def write_neighbours(at, atoms, found, cutoff, near):  # type: ignore[no-untyped-def]
     """Write vector and weight of some atoms to near[4·i … 4·i + 3, lane]; beyond the cutoff, and where none is, 0."""
     for i in range(len(near) // 4):
         inside = i < len(found)
         atom = found[i] if inside else 0
-        for lane in range(lanes):
-            point = order[min(tile + lane, len(order) - 1)]
-            x, y, z = (
-                atoms[atom, 0] - points[point, 0],
-                atoms[atom, 1] - points[point, 1],
-                atoms[atom, 2] - points[point, 2],
-            )
-            near[4 * i, lane], near[4 * i + 1, lane], near[4 * i + 2, lane] = x, y, z
-            near[4 * i + 3, lane] = atoms[atom, 3] if inside and x * x + y * y + z * z < cutoff * cutoff else 0.0
+        x, y, z, weight = atoms[atom, 0], atoms[atom, 1], atoms[atom, 2], atoms[atom, 3] if inside else 0.0
+        dx, dy, dz, weights = near[4 * i], near[4 * i + 1], near[4 * i + 2], near[4 * i + 3]
+        for lane in range(at.shape[1]):
+            a, b, c = x - at[0, lane], y - at[1, lane], z - at[2, lane]
+            dx[lane], dy[lane], dz[lane] = a, b, c
+            weights[lane] = weight if a * a + b * b + c * c < cutoff * cutoff else 0.0
 
 
 @lru_cache(maxsize=32)
@@ -122,13 +128,14 @@ def tile_kernel(encoded: int, lanes: int, version: int) -> Any:
         points, order, bins, cutoff, scale, near, of_pairs, sums, features, out, first, last
     ):
         assert version >= 0  # names the version, so that it is part of the cache's key
-        found = np.empty(len(bins.atoms) + 1, np.int64)
+        found, at = np.empty(len(bins.atoms) + 1, np.int64), np.empty((3, lanes))
         for tile in range(first * lanes, last * lanes, lanes):
             n = candidates(points, order, tile, lanes, bins, cutoff, found)
+            points_of_tile(points, order, tile, at)
             sums[:] = 0
             for begin in range(0, n, NEIGHBOURS):
                 some = found[begin : min(begin + NEIGHBOURS, n)]
-                write_neighbours(points, order, tile, lanes, bins.atoms, some, cutoff, near)
+                write_neighbours(at, bins.atoms, some, cutoff, near)
                 functions(encoded, lanes, near, of_pairs, scale, 0)
                 moments(encoded, lanes, of_pairs, sums, scale, 0)
             products(encoded, lanes, sums, features, scale, 0)

@@ -19,7 +19,7 @@ from maladist.arrays import Array, Floats
 from maladist.descriptors.compiled.point_tiles import bin_atoms, candidates, compact_order, compiled
 from maladist.descriptors.compiled.vector_code import aligned_empty, count_operations, lanes_of
 from maladist.descriptors.power_spectrum import stages_adjoint
-from maladist.descriptors.power_spectrum.cpu import code_version, scale_of, write_neighbours
+from maladist.descriptors.power_spectrum.cpu import code_version, points_of_tile, scale_of, write_neighbours
 from maladist.descriptors.power_spectrum.spec import PowerSpectrumSpec, n_features
 from maladist.descriptors.power_spectrum.stages import (
     NEIGHBOURS,
@@ -111,13 +111,14 @@ def tile_adjoint(encoded: int, lanes: int, version: int) -> Any:
         assert version >= 0  # names the version, so that it is part of the cache's key
         near, of_pairs, pairs, sums, by_sums, c = scratch
         size = (len(pairs) - 9) // NEIGHBOURS
-        found = np.empty(len(bins.atoms) + 1, np.int64)
+        found, at = np.empty(len(bins.atoms) + 1, np.int64), np.empty((3, lanes))
         for tile in range(portion[0] * lanes, portion[1] * lanes, lanes):
             n = candidates(points, order, tile, lanes, bins, cutoff, found)
+            points_of_tile(points, order, tile, at)
             sums[:] = 0
             for begin in range(0, n, NEIGHBOURS):
                 some = found[begin : min(begin + NEIGHBOURS, n)]
-                write_neighbours(points, order, tile, lanes, bins.atoms, some, cutoff, near)
+                write_neighbours(at, bins.atoms, some, cutoff, near)
                 functions(encoded, lanes, near, of_pairs, scale, 0)
                 moments(encoded, lanes, of_pairs, sums, scale, 0)
             for lane in range(lanes):
@@ -128,14 +129,19 @@ def tile_adjoint(encoded: int, lanes: int, version: int) -> Any:
             pairs[len(pairs) - 9 :] = 0
             for begin in range(0, n, NEIGHBOURS):
                 some = found[begin : min(begin + NEIGHBOURS, n)]
-                write_neighbours(points, order, tile, lanes, bins.atoms, some, cutoff, near)
+                write_neighbours(at, bins.atoms, some, cutoff, near)
                 functions_and_slopes(encoded, lanes, near, pairs, scale, 0)
                 contractions(encoded, lanes, by_sums, pairs, scale, 0)
                 gradients(encoded, lanes, near, pairs, scale, 0)
                 for i in range(len(some)):
-                    for axis in range(3):
-                        for lane in range(lanes):
-                            by_atom[some[i], axis] += pairs[i * size + axis, lane]
+                    x, y, z = 0.0, 0.0, 0.0  # three sums at a time, each of which waits for itself
+                    for lane in range(lanes):
+                        x += pairs[i * size, lane]
+                        y += pairs[i * size + 1, lane]
+                        z += pairs[i * size + 2, lane]
+                    by_atom[some[i], 0] += x
+                    by_atom[some[i], 1] += y
+                    by_atom[some[i], 2] += z
             for i in range(9):
                 for lane in range(lanes):
                     by_strain[i] += pairs[len(pairs) - 9 + i, lane]
