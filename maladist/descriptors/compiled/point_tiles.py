@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 from numba import njit
@@ -99,9 +99,24 @@ def share_tiles(work: Callable[[int, int], None], n_tiles: int, threads: int) ->
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """Numba's ``njit`` without the GIL, cached on disk; not cached where numba finds no place to write."""
     try:
-        return njit(cache=True, nogil=True)(function)
-    except RuntimeError:
+        made = njit(cache=True, nogil=True)(function)
+        _forget_unreadable(made)
+    except (RuntimeError, OSError):
         return njit(nogil=True)(function)
+    return made
+
+
+def _forget_unreadable(made: Any) -> None:
+    """Empty a function's cache where it cannot be read.
+
+    An older maladist may have left one that names types by modules that are no more, and numba reads it all before it
+    looks whether it is of this source.
+    """
+    cache = made._cache
+    try:
+        cache._cache_file._load_index()
+    except Exception:  # unpickling raises whatever an import may
+        cache.flush()
 
 
 @compiled
