@@ -8,6 +8,7 @@ from .datasets.align import align as align
 from .datasets.check import check as check
 from .datasets.convert.convert import convert as convert
 from .datasets.dft.dft import dft as dft
+from .datasets.dft.oneshot import oneshot as oneshot
 from .datasets.export import export as export
 from .descriptors import BispectrumSpec as BispectrumSpec
 from .descriptors import GaussianSpec as GaussianSpec

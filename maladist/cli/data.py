@@ -15,7 +15,7 @@ from maladist.cli.options import LOCAL, ClusterFlags
 from maladist.cli.output import Json, check_files, write_json
 from maladist.cli.streams import out, say
 from maladist.errors import SnapshotsError
-from maladist.io.targets import check_folder
+from maladist.io.targets import check_file, check_folder
 
 if TYPE_CHECKING:
     from maladist.datasets.check import Checked
@@ -62,6 +62,43 @@ def dft(
         # An exit status that a script sees, after all that could be done has been.
         what, remedy = f"{len(failed)} failed ({names})", "The others are kept; run it again."
         raise SnapshotsError("snapshots", what, "all done", remedy)
+
+
+def oneshot(
+    store: Path,
+    /,
+    *,
+    setup: Path,
+    scratch: Path | None = None,
+    plot: Path | None = None,
+    json: Json = None,
+) -> None:
+    """Take one step of Quantum ESPRESSO at a predicted density: A of Harris and Foulkes, levels, D(ε).
+
+    Parameters
+    ----------
+    store
+        Result at one temperature, or a snapshot of a data set.
+    setup
+        YAML file of `maladist dft`: the settings of the data that the model was trained on.
+    scratch
+        Folder for pw.x' files.
+    plot
+        Draw D(ε) of the step and of the store into this picture.
+    """
+    from maladist.datasets.dft.espresso import Espresso
+    from maladist.datasets.dft.oneshot import oneshot as run_oneshot
+
+    check_files(json=json)
+    if plot is not None:
+        check_file(plot, "plot")
+    found = run_oneshot(store, Espresso.read(setup), scratch=scratch)
+    say(str(found))
+    write_json(json, found.to_dict())
+    if plot is not None:
+        from maladist.report.oneshot import write_plot
+
+        write_plot(found, plot)
 
 
 def check(

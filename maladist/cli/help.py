@@ -49,6 +49,10 @@ VERBS: Final = {
         "data:dft",
         "Run snapshots through Quantum ESPRESSO into a data set; a second call does what is missing.",
     ),
+    "oneshot": Verb(
+        "data:oneshot",
+        "Take one step of Quantum ESPRESSO at a predicted density: A of Harris and Foulkes, levels, D(ε).",
+    ),
     "check": Verb(
         "data:check", "Hold a data set against the DFT it came from; exit status 1 where a tolerance is exceeded."
     ),
@@ -116,6 +120,7 @@ EXAMPLES: Final = {
     "cluster": "maladist cluster slurm.yaml --scheduler-file warm.json",
     "convert": "maladist convert run/pwscf.xml --ldos 'run/*ldos.cube' --output data.zarr --name 001",
     "dft": "maladist dft frames.extxyz --setup dft.yaml --output data.zarr",
+    "oneshot": "maladist oneshot be.zarr --setup dft.yaml --plot dos.png",
     "check": "maladist check data.zarr --pseudopotentials upf/",
     "align": "maladist align data.zarr --reference fermi --output aligned.zarr",
     "export": "maladist export data.zarr/snapshots/001 --to cube --output cubes/",

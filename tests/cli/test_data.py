@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from distributed import Client
 
@@ -12,8 +13,10 @@ from maladist.cli.data import _table
 from maladist.datasets.align import Aligned
 from maladist.datasets.check import Checked, Figures
 from maladist.datasets.dft.dft import Outcome
+from maladist.datasets.dft.oneshot import OneShot
 from maladist.grid import EnergyGrid
 from maladist.io.yaml import yaml_text
+from maladist.physics.energies import Energies
 from tests.cli.conftest import Command, StandIn
 
 ENERGIES = EnergyGrid(-5.0, 0.5, 40, "gaussian", 0.5)
@@ -59,6 +62,24 @@ def test_a_setup_that_cannot_be_is_refused_before_a_cluster_starts(
     setup.write_text(setup.read_text() + "temprature: 1\n")
     status, _, err = command("dft", folder / "be.extxyz", "--setup", setup, "--output", tmp_path / "d.zarr")
     assert status == 2 and "temprature: is not a key" in err and err.count("\n") == 1
+
+
+# -- oneshot ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_step_is_printed_written_and_drawn(setup: Path, tmp_path: Path, stand_in: StandIn, command: Command) -> None:
+    dos = np.arange(40.0)
+    found = OneShot(Energies(1, 2.0), 0.25, np.zeros((1, 1)), np.array([2.0]), None, None, ENERGIES, dos, dos)
+    calls = stand_in("maladist.datasets.dft.oneshot.oneshot", found)
+    words = ("--setup", setup, "--json", tmp_path / "s.json", "--plot", tmp_path / "dos.png", "--scratch", "/scratch")
+    status, out, _ = command("oneshot", "p.zarr", *words)
+    assert status == 0 and out == f"{found}\n"
+    assert json.loads((tmp_path / "s.json").read_text())["band_energy_eV"] == 2.0
+    assert (tmp_path / "dos.png").exists()
+    (((store, code), named),) = calls
+    assert (store, code.ecutwfc, named["scratch"]) == (Path("p.zarr"), 18, Path("/scratch"))
+    status, _, err = command("oneshot", "p.zarr", "--setup", setup, "--plot", tmp_path)
+    assert status == 2 and "is a folder" in err and len(calls) == 1
 
 
 # -- check ------------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ import ase
 import torch
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from maladist.arrays import Array
 from maladist.configuration import no_old_truths
 from maladist.datasets.dft.code import Calculated
 from maladist.datasets.dft.kpoints import AUTO, Mesh, as_dense, named, nested, spaced
@@ -40,7 +42,7 @@ from maladist.errors import DFTError, InputError
 from maladist.io.qe.functionals import functional_of
 from maladist.io.qe.input import pw_input
 from maladist.io.qe.run import DFTRun
-from maladist.io.qe.wavefunctions import ldos_of_states, read_density
+from maladist.io.qe.wavefunctions import DENSITY, ldos_of_states, read_density, write_density
 from maladist.io.qe.xml import read_qe_xml
 from maladist.io.refused import refuse
 from maladist.parallel.workers import is_wanted
@@ -69,6 +71,15 @@ _STEP: Final = 0.04
 
 _SAMPLED: Final = 750.0
 """k-points times Å³ of the cell that average over those jumps: Pulay's stress of Be is then right to some 3 %."""
+
+_ONE_STEP: Final = {
+    "startingpot": "file",
+    "electron_maxstep": 1,
+    "scf_must_converge": False,
+    # Ry, of each level; E_b of 8 atoms of Be is then that of 1e-8 to a µeV.
+    "diago_thr_init": 1e-6,
+}
+"""Entries of ELECTRONS for the levels of the Hamiltonian of a density that is given."""
 
 _TRIES: Final = 4  # calculations with ever more bands, until they reach the window's top
 
@@ -188,7 +199,7 @@ class Espresso(DFTSetup):
         """Namelists SYSTEM and ELECTRONS of a snapshot, at a share of the cutoffs."""
         system = {
             "ecutwfc": share * self.ecutwfc,
-            "ecutrho": share * (self.ecutrho or 4 * self.ecutwfc),
+            "ecutrho": share * self._ecutrho,
             "nbnd": bands,
             # The LDOS is summed over the k-points as they are: a symmetric run has the irreducible ones only.
             "nosym": True,
@@ -240,6 +251,34 @@ class Espresso(DFTSetup):
         ldos = ldos_of_pp(scratch, run, energies) if run.ultrasoft else ldos_of_states(save, run, energies)
         return Calculated(self._at_fixed_cutoff(run, scratch, bands) if self.pulay else run, density, ldos)
 
+    def diagonalise(
+        self, atoms: ase.Atoms, scratch: Scratch, density: Array, n_electrons: float
+    ) -> tuple[DFTRun, Array]:
+        """Levels of the Hamiltonian of a density, without self-consistency, and the density on the grid of pw.x.
+
+        The run's own total is that of the density which comes out.
+
+        Parameters
+        ----------
+        density
+            n(r) on any grid of the cell, (Nx, Ny, Nz), 1/Å³.
+        n_electrons
+            Electrons to which it is scaled.
+
+        Raises
+        ------
+        DFTError
+            pw.x failed.
+        """
+        given, save = scratch.folder / "given", scratch.folder / _SAVE
+        for folder in (given, save):
+            folder.mkdir(parents=True)
+        write_density(given / DENSITY, density, atoms.cell.array, RYDBERG * self._ecutrho, n_electrons)
+        shutil.copy(given / DENSITY, save)  # pw.x writes over it
+        run = self._calculation(atoms, scratch, self.n_bands(atoms), "scf", self.mesh(atoms), once=True)
+        assert run.shape is not None
+        return run, read_density(given, run.shape)
+
     def _at_fixed_cutoff(self, run: DFTRun, scratch: Scratch, bands: int) -> DFTRun:
         """The run with its stress at a fixed cutoff; where that cannot be calculated, with a note that says why."""
         if run.stress is None:
@@ -270,18 +309,35 @@ class Espresso(DFTSetup):
         return run, run.fermi_energy
 
     def _calculation(
-        self, atoms: ase.Atoms, scratch: Scratch, bands: int, stem: str, mesh: Mesh, share: float = 1.0
+        self,
+        atoms: ase.Atoms,
+        scratch: Scratch,
+        bands: int,
+        stem: str,
+        mesh: Mesh,
+        share: float = 1.0,
+        once: bool = False,
     ) -> DFTRun:
-        """A converged calculation on a mesh, at a share of the cutoffs; only that named scf leaves its states."""
+        """A converged calculation on a mesh, at a share of the cutoffs; only that named scf leaves its states.
+
+        ``once``: not converged, but one step from the density that lies in its folder.
+        """
         files = {s: e.pseudopotential for s, e in self.elements.items()}
         system, electrons = self.namelists(atoms, bands, share)
+        electrons |= _ONE_STEP if once else {}
         save = _SAVE if stem == "scf" else Path(stem) / _SAVE.name
-        text = pw_input(atoms, files, mesh, system, electrons, self.pseudopotentials, f"./{save.parent}")
+        text = pw_input(atoms, files, mesh, system, electrons, self.pseudopotentials, f"./{save.parent}", not once)
         (scratch.folder / f"{stem}.in").write_text(text)
-        run_program(scratch, "pw.x", stem)
+        run_program(scratch, "pw.x", stem, converges=not once)
         run = read_qe_xml(scratch.folder / save / "data-file-schema.xml")
-        run.check_converged()
+        if not once:
+            run.check_converged()
         return run
+
+    @property
+    def _ecutrho(self) -> float:
+        """Cutoff of the density, Ry."""
+        return self.ecutrho or 4 * self.ecutwfc
 
     def _electrons(self, atoms: ase.Atoms) -> float:
         return sum(self.elements[s].valence or 0.0 for s in atoms.get_chemical_symbols())

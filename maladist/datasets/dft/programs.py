@@ -14,8 +14,13 @@ from maladist.io.qe.run import DFTRun
 from maladist.units import LDOS_QE
 
 
-def run_program(scratch: Scratch, program: str, stem: str) -> None:
+def run_program(scratch: Scratch, program: str, stem: str, *, converges: bool = True) -> None:
     """Run a program of Quantum ESPRESSO in a scratch folder, from STEM.in to STEM.out.
+
+    Parameters
+    ----------
+    converges
+        Whether its self-consistency must converge.
 
     Raises
     ------
@@ -26,7 +31,7 @@ def run_program(scratch: Scratch, program: str, stem: str) -> None:
     """
     status = scratch.run(program, stem)
     text = (scratch.folder / f"{stem}.out").read_text(errors="replace")
-    if "convergence NOT achieved" in text:
+    if converges and "convergence NOT achieved" in text:
         remedy = "Try a smaller mixing_beta."
         raise DFTError(program, "the self-consistency did not converge", "convergence", remedy)
     if status != 0 or "JOB DONE" not in text:

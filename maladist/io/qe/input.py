@@ -30,6 +30,7 @@ def pw_input(
     electrons: Mapping[str, object],
     pseudo_dir: str,
     outdir: str = "./out",
+    slopes: bool = True,
 ) -> str:
     """Input of a self-consistent calculation.
 
@@ -43,11 +44,12 @@ def pw_input(
         Entries of the namelists SYSTEM and ELECTRONS beside what the atoms tell.
     outdir
         Folder for what it leaves, from where it runs.
+    slopes
+        Whether forces and stress are calculated: a few per cent of the run; what a model's forces are held against.
     """
     species = sorted(set(atoms.get_chemical_symbols()))
     control = {"calculation": "scf", "prefix": "m", "outdir": outdir, "pseudo_dir": pseudo_dir, "verbosity": "high"}
-    slopes = {"tprnfor": True, "tstress": True}  # a few per cent of the run; what a model's forces are held against
-    text = _namelist("CONTROL", {**control, **slopes})
+    text = _namelist("CONTROL", {**control, "tprnfor": slopes, "tstress": slopes})
     text += _namelist("SYSTEM", {"ibrav": 0, "nat": len(atoms), "ntyp": len(species), **system})
     text += _namelist("ELECTRONS", electrons)
     masses = {s: ase.data.atomic_masses[ase.data.atomic_numbers[s]] for s in species}

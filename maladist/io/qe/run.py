@@ -12,6 +12,7 @@ import ase
 import numpy as np
 
 from maladist.arrays import Array
+from maladist.elements import Functional
 from maladist.errors import DFTError, PhysicsError
 from maladist.units import BOLTZMANN
 
@@ -75,7 +76,7 @@ class DFTRun:
     shape: tuple[int, int, int] | None = None
     temperature: float | None = None
     n_electrons: float | None = None
-    xc: str | None = None
+    xc: Functional | None = None
     pseudopotentials: Mapping[str, str] = field(default_factory=dict)
     density_cutoff: float | None = None
     terms: Mapping[str, float] = field(default_factory=dict)
