@@ -28,7 +28,7 @@ app = App(
     suppress_keyboard_interrupt=False,  # and so is what is said after Ctrl-C
     help="Electronic structure of large cells at finite temperature: atoms and a model in; n(r), D(ε) and A[n] out.",
     help_epilogue=(
-        "Every command takes --quiet (no progress; results, notes and errors stay) and --debug (tracebacks).\n\n"
+        "Every command takes --quiet or -q (no progress; results, notes and errors stay) and --debug (tracebacks).\n\n"
         "Exit status: 0, done; 1, what was looked at is not good (check, doctor); 2, words, files or input were"
         " refused; 3, the run failed: a block, a snapshot's DFT, the cluster; 128 + N, stopped by signal N."
     ),
@@ -42,9 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; its exit status is 0 or, after one line, that which ``maladist --help`` tells."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
-    tokens = [t for t in given if t not in ("--debug", "--quiet")]
+    tokens = [t for t in given if t not in ("--debug", "--quiet", "-q")]
     # What a command before this one in the same process has silenced may speak again.
-    progress.quiet, out.quiet = "--quiet" in given, False
+    progress.quiet, out.quiet = bool({"--quiet", "-q"} & set(given)), False
     # Once a process: tests and notebooks call `main` many times.
     if not (log := logging.getLogger("maladist")).handlers:
         log.addHandler(Notes(err))

@@ -73,6 +73,12 @@ def in_flight(client: Client) -> int:
     return max(64, 16 * threads)
 
 
+def _words(function: Callable[..., object]) -> str:
+    """A function's name as Dask's dashboard tells its tasks apart: by the words before the first number in a key."""
+    named = function.func if isinstance(function, partial) else function
+    return named.__name__.strip("_").replace("_", "-")
+
+
 def _unique(name: str) -> str:
     """A key that no other call has, in any process: the scheduler would answer with the old result."""
     # The clock tells processes apart, the counter two calls within one tick of the clock.
@@ -84,7 +90,7 @@ def share(client: Runner, value: object, *, run_key: str) -> object:
     if isinstance(client, InProcess):
         return value
     # A task and not `client.scatter`: scattered data are lost with their worker, a task is computed again.
-    return client.submit(_same, value, key=_unique(f"{run_key}-shared"))
+    return client.submit(_same, value, key=_unique(f"shared-{run_key}"))
 
 
 def run(
@@ -143,7 +149,7 @@ def _numbered(
         yield from _numbered_here(client, function, jobs, finished)
         return
     numbered = enumerate(jobs)
-    call = _unique(run_key)
+    call = _unique(f"{_words(function)}-{run_key}")
     under_way: dict[tuple[str, int, str], tuple[int, Job, int]] = {}
 
     def submit(number: int, job: Job, attempt: int = 1) -> Future:

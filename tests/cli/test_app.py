@@ -64,8 +64,9 @@ def test_quiet_takes_the_progress_away_and_the_next_command_has_it_again(
         say("a result")
 
     monkeypatch.setattr("cyclopts.App.__call__", compute)
-    assert main(["check", "x.zarr", "--quiet"]) == 0
-    assert capsys.readouterr() == ("a result\n", "")
+    for word in ("--quiet", "-q"):
+        assert main(["check", "x.zarr", word]) == 0
+        assert capsys.readouterr() == ("a result\n", "")
     assert main(["check", "x.zarr"]) == 0
     assert capsys.readouterr() == ("a result\n", "a bar\n")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,13 @@ def test_a_task_begins_with_torch_on_one_thread(client: Client) -> None:
 def test_two_calls_of_one_name_do_not_share_results(client: Client) -> None:
     first, second = (waves.in_order(client, same, [waves.NamedJob("task", value)], run_key="same") for value in (1, 2))
     assert (first, second) == ([1], [2])
+
+
+def test_the_dashboard_tells_tasks_apart_by_their_function(client: Client) -> None:
+    for function in (same, partial(call, same)):
+        waves.in_order(client, function, [waves.NamedJob("task1", 7)], run_key="maladist-0a1b2c3d")
+    names = client.run_on_scheduler(lambda dask_scheduler: set(dask_scheduler.task_prefixes))
+    assert {"same-maladist", "call-maladist"} <= names
 
 
 def test_what_is_shared_arrives_as_it_is(client: Client) -> None:
