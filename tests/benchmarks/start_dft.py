@@ -35,11 +35,11 @@ def converge(code: Espresso, atoms: ase.Atoms, mixing: dict[str, str], store: Pa
     system, electrons = code.namelists(atoms, code.n_bands(atoms), 1.0)
     electrons |= mixing | ({} if store is None else {"startingpot": "file"})
     files = {symbol: element.pseudopotential for symbol, element in code.elements.items()}
-    text = pw_input(atoms, files, code.mesh(atoms), system, electrons, code.pseudopotentials)
+    text = pw_input(atoms, files, code.mesh(atoms), system, electrons, code.pseudopotentials, slopes=False)
     with Scratch("start") as scratch:
         if store is not None:
             maladist.export(store, scratch.folder / "out" / "m.save", to="qe")
-        (scratch.folder / "scf.in").write_text(text.replace("= .true.", "= .false.", 2))  # no forces, no stress
+        (scratch.folder / "scf.in").write_text(text)
         run_program(scratch, "pw.x", "scf")
         said = (scratch.folder / "scf.out").read_text()
     spent = re.search(r"PWSCF\s+:\s*(?:(\d+)m\s*)?([\d.]+)s CPU", said)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from importlib import import_module
 from pathlib import Path
 
@@ -10,13 +12,17 @@ import numpy as np
 import pytest
 from distributed import Client
 
+import maladist
 from maladist import BispectrumSpec
 from maladist.datasets import export as module
 from maladist.datasets.convert.convert import convert
 from maladist.datasets.convert.source import Source, array_shape
+from maladist.datasets.dft.programs import run_program
+from maladist.datasets.dft.scratch import Scratch
 from maladist.datasets.export import export
 from maladist.errors import InputError, OutputError
 from maladist.io.opening import open_dataset
+from maladist.io.qe.input import pw_input
 from maladist.io.qe.wavefunctions import read_density
 from maladist.parallel.progress import Silent
 from tests.conftest import Disk
@@ -76,6 +82,32 @@ def test_the_density_that_pw_begins_with_is_that_of_the_snapshot(
     np.testing.assert_allclose(read_density(save, density.shape), density, rtol=0, atol=1e-11)
     with pytest.raises(InputError, match="exists; wanted a folder without"):
         export(snapshot, save, to="qe", client=client)
+
+
+@pytest.mark.qe
+@pytest.mark.skipif(shutil.which("pw.x") is None, reason="no pw.x on this machine")
+def test_pw_begins_with_a_prediction_and_has_less_to_do(own_data: Path, tmp_path: Path) -> None:
+    """The grid of the prediction is not that of pw.x, and the folder has no other file."""
+    be = ase.io.read(Path(maladist.__file__).parent / "data" / "be_1000K" / "held-out.extxyz")
+    predicted = maladist.predict(be, "be-1000K", store=tmp_path / "be.zarr", grid=(28, 28, 26)).store
+    assert isinstance(predicted, Path)
+    system = {"ecutwfc": 18, "ecutrho": 72, "occupations": "smearing", "smearing": "fermi-dirac", "degauss": 0.00633}
+    steps, errors = {}, {}
+    for start in ("atomic", "file"):
+        with Scratch("start", str(tmp_path)) as scratch:
+            if start == "file":
+                export(predicted, scratch.folder / "out" / "m.save", to="qe")
+            electrons = {"startingpot": start, "conv_thr": 8e-9, "mixing_mode": "TF"}
+            files, folder = {"Be": "Be.own-pbe-nc-nlcc.UPF"}, str(own_data / "pseudopotentials")
+            text = pw_input(be, files, (2, 2, 3), {**system, "nosym": True}, electrons, folder, slopes=False)
+            (scratch.folder / "scf.in").write_text(text)
+            run_program(scratch, "pw.x", "scf")
+            said = (scratch.folder / "scf.out").read_text()
+        steps[start] = said.count("iteration #")
+        errors[start] = float(re.findall(r"estimated scf accuracy\s+<\s+(\S+)", said)[0])  # of the density it has
+    assert "renormalised" not in said
+    assert errors["file"] < 0.1 * errors["atomic"], errors
+    assert steps["file"] < steps["atomic"], steps
 
 
 def test_a_density_that_lacks_electrons_is_scaled_and_that_is_said(
