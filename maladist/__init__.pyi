@@ -36,6 +36,7 @@ from .prediction.predict import predict as predict
 from .prediction.rank import rank as rank
 from .prediction.result import Prediction as Prediction
 from .training.config import TrainConfig as TrainConfig
+from .training.distil import distil as distil
 from .training.train import train as train
 from .tuning.config import TuneConfig as TuneConfig
 from .tuning.tune import tune as tune

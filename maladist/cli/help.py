@@ -80,6 +80,9 @@ VERBS: Final = {
         "learn:learn",
         "Let a model's own MD find cells that it knows least, calculate and learn them, again and again, to a bound.",
     ),
+    "distil": Verb(
+        "train:distil", "Train one network to give what an ensemble gives, on cells without DFT: as good, and cheaper."
+    ),
     "tune": Verb(
         "tune:tune",
         "Search for the best values of some keys of a training's configuration; the cluster's workers run the trials.",
@@ -131,6 +134,7 @@ EXAMPLES: Final = {
     "rank": "maladist rank be.maladist md.traj --count 10 --output chosen.extxyz",
     "train": "maladist train train.yaml --output model/",
     "learn": "maladist learn learn.yaml --output be-learn/",
+    "distil": "maladist distil model/model.maladist cells.extxyz --output distilled/",
     "tune": "maladist tune tune.yaml --output study/",
     "report": "maladist report be.zarr -o be.html",
     "doctor": "maladist doctor --cluster slurm.yaml",

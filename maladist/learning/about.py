@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from maladist.errors import ModelError
+from maladist.learning.ensemble import EnsembleNetwork
+from maladist.learning.network import FeedForward
 from maladist.learning.parts import ModelParts
 
 HELD_OUT: Final = "held_out"
@@ -33,7 +35,7 @@ def model_rows(model: ModelParts, content_hash: str) -> list[tuple[str, str]]:
         ("kind", "model"),
         ("elements", ", ".join(elements) or "not told"),
         ("descriptors", ", ".join(f"{k} {v}" for k, v in model.descriptor.to_dict().items())),
-        ("network", " – ".join(map(str, model.network.layer_sizes))),
+        ("network", layers_of(model.network)),
         (
             "energies",
             f"{grid.levels} levels from {grid.origin:g} eV by {grid.spacing:g} eV"
@@ -54,6 +56,15 @@ def model_rows(model: ModelParts, content_hash: str) -> list[tuple[str, str]]:
     ]
     # What is long is the card's.
     return rows + [(str(k), str(v)) for k, v in model.provenance.items() if not isinstance(v, Mapping | list | tuple)]
+
+
+def layers_of(network: FeedForward | EnsembleNetwork) -> str:
+    """Widths of a network's layers; of an ensemble with how many there are, and what stands for them."""
+    layers = "-".join(map(str, network.layer_sizes))
+    if isinstance(network, FeedForward):
+        return layers
+    members = f"{len(network.networks)} × {'-'.join(map(str, network.networks[0].layer_sizes))}"
+    return members if network.student is None else f"{layers} for {members}"
 
 
 def held_out_rows(model: ModelParts) -> list[list[str]]:

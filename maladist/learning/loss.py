@@ -196,7 +196,10 @@ class LDOSLoss:
             The averages, (portions, terms), in the order of ``TERMS``: the errors of LDOS and channel, ⟨q_N²⟩, ⟨q_B²⟩,
             ⟨q_N⟩, ⟨q_B⟩, ⟨q_A⟩; 0 for what has no weight.
         """
-        target = self.outputs.transform(targets, self.levels)
+        return self.averages_of_scaled(y, self.outputs.transform(targets, self.levels), snapshots, targets[..., -1])
+
+    def averages_of_scaled(self, y: Tensor, target: Tensor, snapshots: Tensor, potential: Tensor) -> Tensor:
+        """The same with targets that are scaled as y is, and u in eV by itself, which ``mean_total`` alone looks at."""
         # float32 under autocast too: squares of bfloat16 would have two digits.
         out = y.new_zeros(len(y), len(TERMS), dtype=torch.float32)
         if self.levels:
@@ -214,7 +217,7 @@ class LDOSLoss:
                     density_error = (y[..., self.levels] - target[..., self.levels]).float()
                     scale = self.outputs.density.scale.to(density_error) * self.volumes[snapshots][:, None]
                     electrons = density_error * scale
-                out[:, 6] = (q[..., 2] + targets[..., -1] * electrons).mean(dim=1)
+                out[:, 6] = (q[..., 2] + potential * electrons).mean(dim=1)
         return out
 
     def terms_of(self, averages: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ import torch
 
 from maladist.elements import Element
 from maladist.errors import InputError, ModelError
-from maladist.learning.about import HELD_OUT, model_rows
+from maladist.learning.about import HELD_OUT, layers_of, model_rows
 from maladist.learning.ensemble import EnsembleNetwork
 from maladist.learning.network import FeedForward
 from maladist.learning.packing import pack, unpack
@@ -44,8 +44,7 @@ class LDOSModel(PointwiseModel):
 
     def __str__(self) -> str:
         grid, symbols = self.energy_grid, " ".join(sorted(self.elements)) or "elements unknown"
-        layers, members = "-".join(map(str, self.network.layer_sizes)), len(self.members())
-        layers = layers if members == 1 else f"{members} × {layers}"
+        layers = layers_of(self.network)
         energies = str(grid) if not self.has_ldos else f"{grid.origin:g} to {grid.values[-1]:g} eV"
         energies += " from the cell's zero of energy" if self.energy_zero else ""
         energies += ", density channel" if self.has_density_channel and self.has_ldos else ""
@@ -102,6 +101,21 @@ class LDOSModel(PointwiseModel):
                 raise ModelError("models", "models of other scalers", "models trained on the same samples")
         networks = [n for m in models for n in (one.network for one in m.members()) if isinstance(n, FeedForward)]
         return replace(first, network=EnsembleNetwork(copy.deepcopy(networks)).eval(), uncertainty=None)
+
+    def stood_for_by(self, student: FeedForward) -> LDOSModel:
+        """Copy of an ensemble where one network stands for the members' mean; it has no calibrated σ.
+
+        Raises
+        ------
+        ModelError
+            The model is no ensemble, or the student has other inputs or outputs than its members.
+        """
+        if not isinstance(self.network, EnsembleNetwork):
+            raise ModelError("model", "one network", "an ensemble", "Train one with members: 3.")
+        network = EnsembleNetwork(copy.deepcopy(self.network.networks), student).eval()
+        # Errors that were measured are those of the members' mean.
+        provenance = {k: v for k, v in self.provenance.items() if k != HELD_OUT}
+        return replace(self, network=network, uncertainty=None, provenance=provenance)
 
     def placed(self, symbols: Sequence[str], volume: float) -> LDOSModel:
         """The model for one cell: with the energies that a DFT code gives them there.

@@ -109,6 +109,11 @@ class FeedForward(nn.Module):
         """Device of the weights."""
         return next(self.parameters()).device
 
+    @property
+    def evaluated(self) -> list[FeedForward]:
+        """The networks that a value takes: this one."""
+        return [self]
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map scaled descriptors (n, features) to the scaled LDOS (n, levels)."""
         return self._through(x, len(self.linear))

@@ -257,7 +257,7 @@ def _forecast(ready: Setup, planned: Plan, client: Runner) -> float:
 def task_bytes(n_points: int, model: LDOSModel, n_modes: int, keep: Sequence[str], itemsize: int) -> int:
     """Peak memory of the task of a block of n_points, counted from the arrays that it holds at one time."""
     levels, features = model.energy_grid.levels, model.descriptor.n_features
-    widths = [max(m.network.layer_sizes) for m in model.members()]
+    widths = [max(n.layer_sizes) for n in model.network.evaluated]
     new = 4 * int(model.domain is not None)
     fields = [8 * n_modes, new, *(4 * n for name, n in (("ldos", levels), ("descriptors", features)) if name in keep)]
     # Positions and the fields are there all the time; with them either a batch (descriptors; of the network's part of
@@ -272,7 +272,7 @@ def back_bytes(n_points: int, setup: Setup) -> int:
     """The same of a block's task of the second pass, which keeps all of a batch's layers, and cotangents of each."""
     model, itemsize, nt = setup.model, setup.numerics.itemsize, len(setup.system.temperatures)
     features, levels = model.descriptor.n_features, model.energy_grid.levels
-    layers = 3 * sum(sum(m.network.layer_sizes) for m in model.members())
+    layers = 3 * sum(sum(n.layer_sizes) for n in model.network.evaluated)
     batch = min(n_points, BATCH) * (itemsize * (layers + (2 + nt) * features + levels) + 8 * (nt + 1) * levels)
     return n_points * 32 + batch + _ADJOINT_BYTES
 

@@ -9,6 +9,8 @@ import pytest
 from distributed import Client
 
 from maladist.cli.train import _table
+from maladist.io.structures import write_frames
+from maladist.testing import be_atoms
 from maladist.training.train import MODEL
 from maladist.training.validation import SnapshotErrors, Validated
 from tests.cli.conftest import Command, StandIn
@@ -46,6 +48,23 @@ def test_the_folder_is_called_after_the_file_and_every_option_reaches_the_traini
     assert (config.epochs, folder) == (1, tmp_path / "be.2")
     assert (named["client"], named["ranks"], named["resume"]) == (("local", 3), 3, False)
     assert [one.name for one in named["data"].train] == ["train-0", "train-1", "train-2"]  # looked up once
+
+
+@pytest.mark.usefixtures("no_cluster")
+def test_an_ensemble_is_distilled_on_all_frames_of_all_files_and_every_option_arrives(
+    tmp_path: Path, stand_in: StandIn, command: Command
+) -> None:
+    calls = stand_in("maladist.distil", "a model")
+    for name, count in (("a", 2), ("b", 1)):
+        write_frames([be_atoms()] * count, tmp_path / f"{name}.extxyz")
+    files = (tmp_path / "a.extxyz", tmp_path / "b.extxyz")
+    words = ("--output", tmp_path / "out", "--epochs", 3, "--points", 200, "--learning-rate", 0.01, "--seed", 5)
+    status, out, _ = command("distil", "be-1000K", *files, *words, "--resume")
+    assert status == 0 and out == f"{tmp_path}/out/model.maladist: a model\n"
+    (((model, frames, output), named),) = calls
+    assert (len(model.members()), len(frames), output) == (3, 3, tmp_path / "out")
+    assert named.pop("observer") is not None
+    assert named == {"epochs": 3, "points": 200, "learning_rate": 0.01, "seed": 5, "resume": True}
 
 
 def test_errors_that_the_data_do_not_tell_are_dashes(capsys: pytest.CaptureFixture[str]) -> None:
