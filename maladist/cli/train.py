@@ -99,7 +99,7 @@ def distil(
     from maladist.io.structures import read_frames
 
     frames = [frame for name in cells for frame in read_frames(name)]
-    with TerminalObserver(err) as observer:
+    with TerminalObserver() as observer:
         found = maladist.distil(
             maladist.load_model(model),
             frames,

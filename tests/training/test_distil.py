@@ -100,12 +100,13 @@ def test_what_is_told_of_cells_kept_aside_is_what_a_prediction_of_them_differs_b
     told = [task for task in listener.tasks if isinstance(task, DistilReport)]
     assert [task.epoch for task in told] == [1, 2, 3, 4, 5, 6]
     assert told[-1].aside.slopes < told[0].aside.slopes
-    # The first of twenty is kept aside. At the ensemble's μ to first order, on another grid: to a tenth.
+    # The first of twenty is kept aside. Of first order, and a sum over 150 points: a few meV/atom of the eV that random
+    # members differ by are told to a factor of two.
     apart = []
     for atoms in cells()[::20]:
         one, other = (predict(atoms, m, **COARSE) for m in (model, ensemble))
         apart.append(abs(band(one) - band(other)) / len(atoms) * 1000)
-    assert told[-1].aside.band == pytest.approx(np.mean(apart), rel=0.1)
+    assert 0.5 < told[-1].aside.band / np.mean(apart) < 2
 
 
 def test_an_interrupted_distillation_goes_on_to_the_same_bits(
