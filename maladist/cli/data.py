@@ -230,7 +230,7 @@ def export(
     snapshot: Path,
     /,
     *,
-    to: Literal["cube", "xsf", "npy", "h5", "qe"],
+    to: Literal["cube", "xsf", "npy", "h5", "qe", "chgcar"],
     output: Path,
     where: ClusterFlags = LOCAL,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
@@ -243,7 +243,7 @@ def export(
         DATA.zarr/snapshots/NAME, or any store with an LDOS or a density.
     to
         cube and xsf in Quantum ESPRESSO's units, npy and h5 in MALA's; qe: charge-density.dat, for startingpot =
-        'file' in ELECTRONS.
+        'file' in ELECTRONS; chgcar: VASP's, for programs that read it.
     output
         Folder; made if it is not there. For qe it is OUTDIR/PREFIX.save of the input of pw.x.
     """

@@ -33,13 +33,14 @@ from maladist.physics.reciprocal import largest_cutoff
 from maladist.prediction.place import client_or_here
 from maladist.units import BOHR, LDOS_QE
 
-Format = Literal["cube", "xsf", "npy", "h5", "qe"]
+Format = Literal["cube", "xsf", "npy", "h5", "qe", "chgcar"]
 _FIELDS: Final = {
     "cube": ("ldos", "density"),
     "xsf": ("ldos", "density"),
     "npy": ("ldos", "density", "descriptors"),
     "h5": ("ldos", "density", "descriptors"),
     "qe": ("density",),
+    "chgcar": ("density",),
 }
 _SLAB_BYTES = 64 * 2**20
 _LOST_CHARGE: Final = 1e-4
@@ -68,7 +69,8 @@ def export(
     to
         'cube' and 'xsf' in Quantum ESPRESSO's units, one file a level; 'npy' and 'h5' (openPMD) in MALA's, with its
         .info.json; 'qe', the density alone as the file charge-density.dat of a folder PREFIX.save, which pw.x begins
-        with where its input says ``startingpot = 'file'``. Of cell, atoms and their order pw.x must have the same.
+        with where its input says ``startingpot = 'file'``. Of cell, atoms and their order pw.x must have the same;
+        'chgcar', the density alone as VASP's CHGCAR, for programs that read it: VASP's own densities are of PAW.
     client
         Client whose workers write; where None this process for small fields, a local cluster for others.
     overwrite
@@ -87,7 +89,7 @@ def export(
         There is no snapshot, the format is unknown, or files are there already.
     """
     if to not in get_args(Format):
-        raise InputError("to", repr(to), "cube, xsf, npy, h5 or qe", "For .bp give h5 and then openpmd-pipe.")
+        raise InputError("to", repr(to), "cube, xsf, npy, h5, qe or chgcar", "For .bp give h5 and then openpmd-pipe.")
     group, folder = Path(group).resolve(), Path(folder).resolve()
     dataset = open_dataset(group)
     fields = [name for name in _FIELDS[to] if name in dataset]
@@ -124,6 +126,8 @@ def _names(group: str, to: str, fields: Sequence[str], levels: int) -> list[str]
     """Names of the files, field by field."""
     if to == "qe":
         return [DENSITY]  # whatever the snapshot is called: pw.x looks for this name
+    if to == "chgcar":
+        return [f"{group}.CHGCAR"]
     if to in ("npy", "h5"):
         end = {"ldos": "out", "descriptors": "in", "density": "dens"}
         return [f"{group}.{end[f]}.{to}" for f in fields] + [f"{group}.info.json"]
@@ -136,6 +140,8 @@ def _jobs(group: Path, dataset: xr.Dataset, to: str, fields: Sequence[str], file
     if to == "qe":
         schema.validate(dataset, ("n_electrons",), str(group))
         return write_for_qe, [waves.NamedJob("density", str(group), str(files[0]))]
+    if to == "chgcar":
+        return write_chgcar, [waves.NamedJob("density", str(group), str(files[0]))]
     if to not in ("npy", "h5"):
         return write_text, _text_jobs(group, dataset, to, fields, [str(p) for p in files])
     grid, jobs = schema.grid_of(dataset), []
@@ -211,6 +217,18 @@ def write_for_qe(group: str, path: str) -> str:
     has = float(density.sum()) * grid.voxel_volume
     lost = abs(has / n_electrons - 1) > _LOST_CHARGE
     return f"the density integrates to {has:.6g} electrons: it was scaled to {n_electrons:g}" if lost else ""
+
+
+def write_chgcar(group: str, path: str) -> None:
+    """Write the density as VASP has it, n(r) times the cell's volume, the atoms in their order."""
+    from ase.calculators.vasp import VaspChargeDensity  # a second, for those who want it
+
+    dataset = open_dataset(group)
+    charge = VaspChargeDensity(None)
+    charge.atoms = [schema.atoms_of(dataset)]
+    charge.chg = [np.asarray(dataset["density"].transpose("x", "y", "z").values)]
+    with explained(Path(path).parent.parent, "folder"):
+        charge.write(path, format="chgcar")
 
 
 def _with_positions(values: AnyArray, field: str, grid: Grid, block: Block) -> AnyArray:

@@ -10,6 +10,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
+from ase.calculators.vasp import VaspChargeDensity
 from distributed import Client
 
 import maladist
@@ -108,6 +109,16 @@ def test_pw_begins_with_a_prediction_and_has_less_to_do(own_data: Path, tmp_path
     assert "renormalised" not in said
     assert errors["file"] < 0.1 * errors["atomic"], errors
     assert steps["file"] < steps["atomic"], steps
+
+
+def test_a_chgcar_is_read_back(small_data_set: Path, tmp_path: Path) -> None:
+    snapshot = small_data_set / "snapshots" / "train-0"
+    data = open_dataset(snapshot)
+    assert export(snapshot, tmp_path, to="chgcar") == [tmp_path / "train-0.CHGCAR"]
+    read = VaspChargeDensity(str(tmp_path / "train-0.CHGCAR"))
+    np.testing.assert_allclose(read.chg[0], data.density.values, atol=1e-9)
+    np.testing.assert_allclose(read.atoms[0].positions, data.position.values, atol=1e-8)
+    np.testing.assert_allclose(read.atoms[0].cell.array.ravel(), data.attrs["cell"], atol=1e-8)
 
 
 def test_a_density_that_lacks_electrons_is_scaled_and_that_is_said(
