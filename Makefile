@@ -78,6 +78,8 @@ notebooks: setup
 MODEL := be-1000K
 # Not by the model's file: that of a new one is not there yet.
 SHIPPED := maladist/data/$(subst -,_,$(MODEL))
+# Training snapshots that the baselines are learnt from.
+BASELINE := train-08-*
 SNAPSHOTS := model-data/$(firstword $(subst -, ,$(MODEL))).zarr/snapshots
 
 model-data: setup
@@ -89,7 +91,7 @@ model: setup
 	$(BIN)/maladist evaluate $(SHIPPED)/$(MODEL).maladist '$(SNAPSHOTS)/valid-*' '$(SNAPSHOTS)/train-32-*' \
 		--spread --calibrate
 	$(BIN)/maladist evaluate $(SHIPPED)/$(MODEL).maladist '$(SNAPSHOTS)/test-*' --spread --card \
-		--train '$(SNAPSHOTS)/train-08-*' --json model-data/$(MODEL).json --plots model-data/plots/$(MODEL)
+		--train '$(SNAPSHOTS)/$(BASELINE)' --json model-data/$(MODEL).json --plots model-data/plots/$(MODEL)
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .benchmarks demo-output docs

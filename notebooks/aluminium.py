@@ -38,10 +38,16 @@ STEPS: Final = 100
 """Steps at the melting temperature, and again at that of the configuration."""
 
 COUNTS: Final = {
-    "train": {"solid": {8: 40, 16: 8, 32: 6}, "liquid": {8: 48, 16: 12, 32: 8}},
-    "valid": {"solid": {8: 4, 16: 2}, "liquid": {8: 4, 16: 2}},
-    "test": {"solid": {8: 6, 16: 3, 32: 4}, "liquid": {8: 6, 16: 3, 32: 4}},
+    "train": {"solid": {8: 32, 16: 8, 32: 4}, "liquid": {16: 28, 32: 14}},
+    "valid": {"solid": {8: 4, 16: 2}, "liquid": {16: 3, 32: 1}},
+    "test": {"solid": {8: 6, 16: 3, 32: 3}, "liquid": {16: 6, 32: 4}},
 }
+"""No liquid of 8 atoms: it hardly melts. At 950 K its A is 0.01 eV/atom above that of the crystal at 900 K,
+where that of 32 atoms is 0.18 above."""
+
+GOLDEN: Final = (5**0.5 - 1) / 2
+"""Multiples of it, less their whole part, fill 0 to 1 evenly, however many there are: more cells leave the first as
+they are."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +85,9 @@ def drawings() -> dict[str, Drawing]:
     for p, (part, phases) in enumerate(COUNTS.items()):
         for f, (phase, sizes) in enumerate(phases.items()):
             for n, count in sizes.items():
-                random = np.random.default_rng((p, f, n))
-                # One of each equal share of the range of densities, the temperatures in turn on them.
-                shares = (random.permutation(count) + random.random(count)) / count
-                for i, share in enumerate(shares):
+                begin = np.random.default_rng((p, f, n)).random()
+                for i in range(count):
+                    share = (begin + i * GOLDEN) % 1
                     kelvin, density = TEMPERATURES[phase][i % 3], 1 + DENSITY * (2 * share - 1)
                     drawing = Drawing(CELLS[n], phase, kelvin, density, (p, f, n, i))
                     found.append(((i + 0.5) / count, f"{part}-{n:02d}-{phase}-{kelvin}K-{i:03d}", drawing))

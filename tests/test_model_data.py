@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ase.neighborlist import neighbor_list
 
 import maladist
 from maladist.datasets.dft.espresso import Espresso
@@ -43,20 +42,33 @@ def test_the_meshes_of_aluminium_are_the_same_points_in_all_sizes() -> None:
         assert same and mesh == code.mesh(cells[large])
 
 
-def test_a_liquid_is_one_and_a_solid_is_not() -> None:
-    """Of the perfect crystal each atom has 12 neighbours at 2.92 Å; what is left of that tells the two apart."""
-    spread = {}
-    for phase, kelvin in (("solid", 600), ("liquid", 1200)):
-        atoms = aluminium.Drawing(aluminium.CELLS[8], phase, kelvin, 1.0, (0, 0)).atoms()
-        assert atoms.get_volume() == pytest.approx(aluminium.CELLS[8].get_volume())
-        near = np.sort(neighbor_list("d", atoms, 6.0))[: 8 * 18]  # 12 neighbours at 2.92 Å and 6 at 4.13 Å
-        spread[phase] = near[8 * 12 :].min() - near[: 8 * 12].max()
-    assert spread["solid"] > spread["liquid"]
+@pytest.mark.parametrize(("phase", "kelvin"), [("solid", 900), ("liquid", 950)])
+def test_a_liquid_is_one_and_a_solid_is_not(phase: str, kelvin: int) -> None:
+    """Atoms of the crystal stay near their sites, those of the liquid have left them."""
+    sites = aluminium.CELLS[32]
+    atoms = aluminium.Drawing(sites, phase, kelvin, 1.0, (0, 0)).atoms()
+    moved = atoms.get_scaled_positions() - sites.get_scaled_positions()
+    moved = (moved - np.round(moved)) @ sites.cell.array
+    far = np.sqrt(((moved - moved.mean(axis=0)) ** 2).sum(axis=1).mean())  # of neighbours, 2.9 Å apart
+    assert far < 0.7 if phase == "solid" else far > 1.2
+
+
+def test_more_configurations_leave_the_first_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = aluminium.drawings()
+    more = {
+        part: {f: {n: 2 * c for n, c in sizes.items()} for f, sizes in phases.items()}
+        for part, phases in aluminium.COUNTS.items()
+    }
+    monkeypatch.setattr(aluminium, "COUNTS", more)
+    many = aluminium.drawings()
+    assert all((many[n].density, many[n].kelvin, many[n].seed) == (d.density, d.kelvin, d.seed) for n, d in few.items())
+    shares = [d.density for n, d in few.items() if n.startswith("train-08-solid")]
+    assert max(np.diff(sorted(shares))) < 3 * (max(shares) - min(shares)) / len(shares)
 
 
 def test_names_are_fair_shares() -> None:
     """The first eighth of the list has every kind that there are eight of."""
     names = list(aluminium.drawings())
     first = {name.rsplit("-", 2)[0] for name in names[: len(names) // 8]}
-    assert {"train-08-solid", "train-08-liquid", "train-16-liquid", "train-32-liquid"} <= first
+    assert {"train-08-solid", "train-16-solid", "train-16-liquid", "train-32-liquid"} <= first
     assert len(names) == sum(sum(sizes.values()) for phases in aluminium.COUNTS.values() for sizes in phases.values())
