@@ -68,7 +68,9 @@ def main(arguments: list[str] | None = None) -> int:
         say(f"maladist: {refused}", err, style="red")
         for note in getattr(error, "__notes__", ()):
             say(f"  {note}", err)
-        status = FAILED if isinstance(error, BlockError | ClusterLostError | SnapshotsError) else REFUSED
+        # What a task has refused of its input is that input's fault, though it is a block that failed of it.
+        reason = error.__cause__ if isinstance(error.__cause__, InputError) else error
+        status = FAILED if isinstance(reason, BlockError | ClusterLostError | SnapshotsError) else REFUSED
     except KeyboardInterrupt as stopped:
         said, status = what_is_kept(stopped, tokens[0] if tokens else "", _output(tokens))
         say(f"maladist: {said}", err)

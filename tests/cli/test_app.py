@@ -17,7 +17,7 @@ import maladist
 from maladist.cli import streams
 from maladist.cli.app import main
 from maladist.cli.streams import say
-from maladist.errors import BlockError, ClusterError, ClusterLostError, InputError, SnapshotsError
+from maladist.errors import BlockError, ClusterError, ClusterLostError, DataFileError, InputError, SnapshotsError
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -25,6 +25,11 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def test_debug_shows_the_traceback(folder: Path) -> None:
     with pytest.raises(maladist.errors.InputError):
         main(["--debug", "info", str(folder / "nowhere")])
+
+
+def caused(error: Exception, by: Exception) -> Exception:
+    error.__cause__ = by
+    return error
 
 
 @pytest.mark.parametrize(
@@ -35,6 +40,8 @@ def test_debug_shows_the_traceback(folder: Path) -> None:
         (ClusterError("cluster", "no such file", "one"), 2),
         (ClusterLostError("cluster", "no worker", "one"), 3),
         (BlockError("3", "it failed"), 3),
+        (caused(BlockError("3", "a.cube is cut off"), DataFileError("a.cube", "cut off", "a whole one")), 2),
+        (caused(BlockError("3", "it failed"), ArithmeticError("no such number")), 3),
         (SnapshotsError("snapshots", "1 failed", "all done"), 3),
     ],
 )
