@@ -13,6 +13,7 @@ from typing import Final
 import aluminium
 from ase import Atoms
 from ase.build import bulk
+from ase.io import read
 
 import maladist
 from maladist.cli.console import TerminalObserver
@@ -28,6 +29,8 @@ COUNTS = {
     "test": {8: 16, 15: 4, 16: 6, 32: 6},
 }
 
+THERMAL = {8: 3, 15: 2, 16: 7, 31: 1, 32: 6}
+
 
 def snapshots() -> dict[str, Atoms]:
     """Every configuration of beryllium by name, the kinds mixed so that any beginning of the list is a fair share."""
@@ -42,9 +45,16 @@ def snapshots() -> dict[str, Atoms]:
     return {name: atoms for _, name, atoms in sorted(found, key=lambda f: f[:2])}
 
 
-RECIPES: Final = {"be-1000K": snapshots, "al-933K": aluminium.snapshots}
+def with_thermal() -> dict[str, Atoms]:
+    """The same, and 19 cells of the first edition's own MD at 300 to 1500 K, some without an atom."""
+    names = [f"train-thermal-{n:02d}-{i:03d}" for n, count in THERMAL.items() for i in range(count)]
+    return snapshots() | dict(zip(names, read(DATA / "be_1000K_2" / "thermal.extxyz", ":"), strict=True))
+
+
+RECIPES: Final = {"be-1000K": snapshots, "be-1000K-2": with_thermal, "al-933K": aluminium.snapshots}
 DENSE: Final[dict[str, dict[int, Mesh]]] = {
     "be-1000K": {8: (6, 6, 8)},
+    "be-1000K-2": {8: (6, 6, 8)},
     "al-933K": {8: (6, 6, 6)},
 }
 """Meshes of the held-out cells of 8 atoms that tell the noise of the k-sampling."""
