@@ -113,7 +113,10 @@ def far_away() -> bytes:
 DAMAGED = {
     "BadZipFile": b"no zip",
     "error: Error -3 while decompressing": garbled(),
-    "EOFError": changed(packed(WHOLE, zipfile.ZIP_STORED), sizes=struct.pack("<II", 1000, 1000)),
+    # Debian's 3.11.2 looks for overlaps, as later Pythons do; 3.11.7 does not.
+    "(EOFError|BadZipFile: Overlapped entries)": changed(
+        packed(WHOLE, zipfile.ZIP_STORED), sizes=struct.pack("<II", 1000, 1000)
+    ),
     "RuntimeError: .* is encrypted": changed(packed(WHOLE), flags=b"\1"),
     "NotImplementedError: zip file version": changed(packed(WHOLE), version=b"\xff"),
     "UnicodeDecodeError": changed(packed(WHOLE), flags=b"\0\x08", name=b"\xff"),
