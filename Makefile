@@ -15,7 +15,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 DOCS := docs
 # What has a page there: all that users and those who add a part may call; the modules in __init__.pyi have one anyway.
 DOCUMENTED := maladist $(addprefix maladist., \
-	active.config active.learn accessor elements grid neighbors testing units \
+	active.config active.learn accessor atoms elements grid neighbors testing units \
 	descriptors descriptors.spec dynamics.md dynamics.relax dynamics.settings dynamics.step dynamics.summary parallel.progress prediction.rank \
 	sampling.crystal sampling.dynamics tuning.tune tuning.config \
 	tuning.training_free io.datasets io.qe.upf training.config learning.domain learning.uncertainty learning.loss \

@@ -23,7 +23,7 @@ from pydantic import Field
 from maladist.configuration import FilePath, Section
 from maladist.errors import InputError
 from maladist.io.yaml import Configuration
-from maladist.training.config import TrainConfig
+from maladist.training.config import TrainConfig, with_training
 from maladist.training.sections import Patterns
 
 Positive = Annotated[float, Field(gt=0)]
@@ -117,16 +117,11 @@ class LearnConfig(Configuration):
         InputError
             Naming the first key that is wrong.
         """
-        if isinstance(values, dict):
-            values, train, model = dict(values), values.get("train"), values.get("model")
-            if isinstance(train, str):
-                # Paths in that file are from its own folder, so it is read by itself and put in with whole paths.
-                values["train"] = TrainConfig.read(Path(folder or ".") / train).to_dict()
-            elif isinstance(train, dict):
-                values["train"] = TrainConfig.of(train, f"{source}: train", folder).to_dict()
-            # A shipped model's name is no path; a file of that name goes before it.
-            if isinstance(model, str) and folder is not None and (Path(folder) / model).is_file():
-                values["model"] = str(Path(folder).resolve() / model)
+        values = with_training(values, source, folder)
+        # A shipped model's name is no path; a file of that name goes before it.
+        if isinstance(values, dict) and isinstance(model := values.get("model"), str) and folder is not None:
+            path = Path(folder).resolve() / model
+            values = {**values, "model": str(path) if path.is_file() else model}
         made = super().of(values, source, folder)
         if made.md.equilibration > made.md.steps:
             came = f"{made.md.equilibration} of {made.md.steps} steps"

@@ -15,6 +15,7 @@ import xarray as xr
 
 from maladist import schema
 from maladist.arrays import Floats
+from maladist.atoms import check_atoms
 from maladist.descriptors import Spec, evaluate, told_apart
 from maladist.descriptors.dispatch import batches
 from maladist.errors import AccuracyWarning
@@ -63,7 +64,7 @@ def describe(
     xr.DataArray
         (x, y, z, feature), float32 or float64, over Dask.
     """
-    schema.check_atoms(atoms)
+    check_atoms(atoms)
     if said := told_apart(spec, atoms.get_chemical_symbols()):
         warnings.warn(f"{said}; {type(spec).__name__}.for_elements gives one that does", AccuracyWarning, stacklevel=2)
     grid = grid_of(atoms, grid)

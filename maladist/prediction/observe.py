@@ -18,6 +18,7 @@ from distributed import Client
 
 from maladist import schema
 from maladist.arrays import AnyArray, Array
+from maladist.atoms import check_atoms
 from maladist.cluster import client_or_local
 from maladist.errors import InputError, StoreError
 from maladist.io import stores
@@ -130,7 +131,7 @@ def _known(dataset: xr.Dataset, atoms: ase.Atoms | None, options: ObserveOptions
     if atoms is None and ("position" not in dataset or "number" not in dataset):
         raise StoreError("ldos", "no atoms", "variables position and number", "Give the atoms (--atoms).")
     atoms = schema.atoms_of(dataset) if atoms is None else atoms
-    schema.check_atoms(atoms)
+    check_atoms(atoms)
     pseudopotentials = options.get("pseudopotentials")
     elements = {} if pseudopotentials is None else elements_of(pseudopotentials)
     known = schema.read_system(dataset, elements, atoms)

@@ -30,8 +30,8 @@ import torch
 from distributed import Client
 from scipy.stats import rankdata
 
-from maladist import schema
 from maladist.arrays import Array
+from maladist.atoms import check_atoms
 from maladist.cluster import client_or_local
 from maladist.descriptors.dispatch import batches
 from maladist.errors import InputError
@@ -160,7 +160,7 @@ def _check(model: LDOSModel, frames: Sequence[ase.Atoms], count: int, points: in
     known = known_elements(model)
     for i, atoms in enumerate(frames):
         try:
-            schema.check_atoms(atoms, known)
+            check_atoms(atoms, known)
         except InputError as error:
             error.add_note(f"frame {i} of {len(frames)}")
             raise

@@ -13,7 +13,7 @@ from typing import Final, Unpack
 import ase
 import numpy as np
 
-from maladist import schema
+from maladist.atoms import check_atoms
 from maladist.descriptors import told_apart
 from maladist.elements import Element
 from maladist.errors import GridError, InputError, ModelError
@@ -133,7 +133,7 @@ def setup(atoms: ase.Atoms, model: LDOSModel | str | Path, **options: Unpack[Opt
     # An option that is misspelt would be left at its default without a word.
     check_names(options)
     model = _with_elements(model, options.get("pseudopotentials"))
-    schema.check_atoms(atoms, known_elements(model))
+    check_atoms(atoms, known_elements(model))
     numerics, chunks = numerics_of(options), options.get("chunks", "auto")
     _one_of("backend", numerics.backend, ("auto", *sorted(model.descriptor.kernels())))
     check_chunks(chunks)

@@ -15,6 +15,7 @@ Paths are relative to the file. Every key but ``data`` has a default; a key that
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -156,3 +157,22 @@ class TrainConfig(Configuration):
     def torch_device(self) -> torch.device:
         """The device; 'auto' is CUDA where there is one."""
         return torch.device(choose_device(self.device))
+
+
+def with_training(values: object, source: str, folder: str | Path | None) -> object:
+    """The values of a configuration whose key ``train`` names a training's file or holds its keys, with it read.
+
+    Raises
+    ------
+    InputError
+        The training's configuration is wrong, or cannot be read.
+    """
+    if not isinstance(values, dict):
+        return values  # which is refused where it is read
+    train = values.get("train")
+    if isinstance(train, str):
+        # Paths in that file are from its own folder, so it is read by itself and put in with whole paths.
+        return {**values, "train": TrainConfig.read(Path(folder or ".") / train).to_dict()}
+    if isinstance(train, dict):
+        return {**values, "train": TrainConfig.of(train, f"{source}: train", folder).to_dict()}
+    return values

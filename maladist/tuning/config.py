@@ -28,7 +28,7 @@ from pydantic import Field, model_validator
 from maladist.configuration import Options, Section
 from maladist.errors import InputError
 from maladist.io.yaml import Configuration
-from maladist.training.config import TrainConfig
+from maladist.training.config import TrainConfig, with_training
 from maladist.training.sections import Metric
 from maladist.tuning.training_free import orthogonal_array
 
@@ -242,15 +242,9 @@ class TuneConfig(Configuration):
         InputError
             Naming the first key that is wrong.
         """
-        if isinstance(values, dict):
-            values, train, search = dict(values), values.get("train"), values.get("search")
-            if isinstance(train, str):
-                # Paths in that file are from its own folder, so it is read by itself and put in with whole paths.
-                values["train"] = TrainConfig.read(Path(folder or ".") / train).to_dict()
-            elif isinstance(train, dict):
-                values["train"] = TrainConfig.of(train, f"{source}: train", folder).to_dict()
-            if isinstance(search, dict):
-                values["search"] = dict(_axes(search))
+        values = with_training(values, source, folder)
+        if isinstance(values, dict) and isinstance(search := values.get("search"), dict):
+            values = {**values, "search": dict(_axes(search))}
         made = super().of(values, source, folder)
         made.check(source)
         return made

@@ -12,7 +12,8 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from maladist import Grid, schema
+from maladist import Grid
+from maladist.atoms import check_atoms
 from maladist.datasets.convert.source import Source, prepare
 from maladist.io.calculations import read_dft_run
 from maladist.io.fields import openpmd
@@ -45,7 +46,7 @@ def _cell(number: int = 0) -> Atoms:
 
 def _views(atoms: Atoms) -> list[View]:
     """Atoms by Cartesian positions, and by fractions of the cell; a file's order of them is of no meaning."""
-    schema.check_atoms(atoms)
+    check_atoms(atoms)
     common = {"element": sorted(atoms.symbols), "cell": atoms.cell.array}
     places = (atoms.positions, atoms.get_scaled_positions(wrap=False))
     return [{**common, IN_ANY_ORDER: values} for values in places]

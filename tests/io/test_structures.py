@@ -14,7 +14,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from maladist import schema
+from maladist.atoms import check_atoms
 from maladist.errors import AccuracyWarning, AtomsError
 from maladist.io import structures
 from maladist.io.structures import names_several, read_atoms, read_crystal, read_frames
@@ -191,9 +191,9 @@ def test_a_placeholder_is_no_cell(tmp_path: Path) -> None:
     path = tmp_path / "a.pdb"
     path.write_text(PDB.format(a=1.0, atoms=ATOM.format(x=0.3, occupancy=1) + "END\n"))
     with pytest.raises(AtomsError, match="placeholder"):
-        schema.check_atoms(read_atoms(str(path)))
+        check_atoms(read_atoms(str(path)))
     path.write_text(PDB.format(a=3.0, atoms=ATOM.format(x=0.3, occupancy=1) + "END\n"))
-    schema.check_atoms(read_atoms(str(path)))
+    check_atoms(read_atoms(str(path)))
 
 
 @pytest.mark.parametrize(

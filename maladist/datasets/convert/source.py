@@ -12,6 +12,7 @@ import numpy as np
 
 from maladist import schema
 from maladist.arrays import AnyArray
+from maladist.atoms import check_atoms
 from maladist.datasets.convert.tasks import TEXT, Level
 from maladist.descriptors.spec import Spec
 from maladist.errors import DataFileError, GridError, InputError
@@ -95,7 +96,7 @@ def prepare(source: Source) -> CheckedSource:
         For the reasons of `convert`.
     """
     run = source.run if isinstance(source.run, DFTRun) else read_dft_run(source.run)
-    schema.check_atoms(run.atoms)
+    check_atoms(run.atoms)
     run.check_converged()
     _check_pseudopotentials(source, run)
     if source.temperature is not None:

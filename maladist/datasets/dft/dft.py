@@ -16,7 +16,7 @@ import ase
 import numpy as np
 from distributed import Client
 
-from maladist import schema
+from maladist.atoms import check_atoms
 from maladist.cluster import client_or_local
 from maladist.datasets.convert.source import CheckedSource, Source, snapshot_attributes
 from maladist.datasets.dft.code import Calculated, DFTCode
@@ -94,7 +94,7 @@ def dft(
     output, observer = Path(output).resolve(), observer or Silent()
     for atoms in snapshots:
         # All snapshots before the first runs: a mistake in the last must not cost the DFT of the others.
-        schema.check_atoms(atoms, code.elements)
+        check_atoms(atoms, code.elements)
     # What an earlier run into this data set settled holds for all its snapshots: energies must be the same in all.
     kept, left_open = datasets.proposed(output), code.needs_survey
     code = code.settled(kept)

@@ -19,6 +19,7 @@ import xarray as xr
 
 from maladist import schema
 from maladist.arrays import Array
+from maladist.atoms import check_atoms
 from maladist.datasets.dft.espresso import Espresso
 from maladist.datasets.dft.scratch import Scratch
 from maladist.elements import Element
@@ -120,7 +121,7 @@ def oneshot(store: str | Path, code: Espresso, *, scratch: str | Path | None = N
     """
     dataset = open_dataset(store, need=("density", "position", "number", "cell", "n_electrons", "temperature_K"))
     atoms = schema.atoms_of(dataset)
-    schema.check_atoms(atoms, code.elements)
+    check_atoms(atoms, code.elements)
     _check_belongs(dataset, code, str(store))
     code = _settled(dataset, code)
     density = np.asarray(dataset["density"].transpose("x", "y", "z").values, dtype=np.float64)

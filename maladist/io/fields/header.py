@@ -12,9 +12,9 @@ import numpy.typing as npt
 from ase.data import chemical_symbols
 
 from maladist.arrays import Array
+from maladist.atoms import check_atoms
 from maladist.errors import AtomsError, DataFileError, InputError
 from maladist.grid import Grid
-from maladist.schema import check_atoms
 
 Region = tuple[slice, slice, slice]
 
