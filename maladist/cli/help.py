@@ -81,7 +81,8 @@ VERBS: Final = {
         "Let a model's own MD find cells that it knows least, calculate and learn them, again and again, to a bound.",
     ),
     "distil": Verb(
-        "train:distil", "Train one network to give what an ensemble gives, on cells without DFT: as good, and cheaper."
+        "train:distil",
+        "Train one network to give what an ensemble gives, on cells without DFT: for a k-th of its cost.",
     ),
     "tune": Verb(
         "tune:tune",

@@ -73,7 +73,7 @@ def distil(
     seed: int = 0,
     resume: bool = False,
 ) -> None:
-    """Train one network to give what an ensemble gives, on cells without DFT: as good, and cheaper.
+    """Train one network to give what an ensemble gives, on cells without DFT: for a k-th of its cost.
 
     The members stay in the model for --spread. Hold it against DFT afterwards: maladist evaluate.
 

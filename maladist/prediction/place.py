@@ -21,8 +21,13 @@ cluster takes, and far less where there are more cores."""
 
 def is_small(setup: Setup) -> bool:
     """Whether a run is done in this process before a cluster would have started."""
+    return are_few(setup.system.grid.n_points, setup.numerics.backend)
+
+
+def are_few(points: int, backend: str) -> bool:
+    """Whether so many points are, described by a backend."""
     # LAMMPS' library keeps state of its own in a process, where other threads would meet it.
-    return setup.system.grid.n_points <= SMALL_POINTS and setup.numerics.backend != "lammps"
+    return points <= SMALL_POINTS and backend != "lammps"
 
 
 @contextmanager

@@ -32,7 +32,6 @@ from scipy.stats import rankdata
 
 from maladist.arrays import Array
 from maladist.atoms import check_atoms
-from maladist.cluster import client_or_local
 from maladist.descriptors.dispatch import batches
 from maladist.errors import InputError
 from maladist.io.model_file import load_model
@@ -48,6 +47,7 @@ from maladist.prediction.block import ModelBlob, worker_model
 from maladist.prediction.novelty import UNKNOWN
 from maladist.prediction.options import NumericsOptions
 from maladist.prediction.pilot import pilot_groups
+from maladist.prediction.place import are_few, client_or_here
 from maladist.prediction.setup import known_elements
 
 MANY: Final = 4
@@ -117,7 +117,7 @@ def rank(
     seed
         Seed of these points.
     client
-        Client whose workers look at the cells; a local cluster where None.
+        Client whose workers look at the cells; where None this process at a small pool, a local cluster at others.
     observer
         Observer that is told of the cells; nobody where None.
     numerics
@@ -136,14 +136,15 @@ def rank(
     model = model if isinstance(model, LDOSModel) else load_model(model)
     _check(model, frames, count, points)
     data, key = model.to_bytes(), f"rank-{time.time_ns():x}"
-    with client_or_local(client) as connected:
+    how = Numerics(**numerics)
+    with client_or_here(client, are_few(len(frames) * points, how.backend)) as connected:
         observer = observer or Silent()
         observer.begin(connected, f"{len(frames)} cells")
         observer.stage("cells", len(frames))
         blob = waves.share(connected, ModelBlob(data, hashlib.sha256(data).hexdigest()), run_key=key)
         # One after the other as they are needed: a pool may be longer than the memory for all its neighbours.
         jobs = (
-            waves.NamedJob(f"frame {i}", _points(atoms, model, points, seed), blob, Numerics(**numerics))
+            waves.NamedJob(f"frame {i}", _points(atoms, model, points, seed), blob, how)
             for i, atoms in enumerate(frames)
         )
         looks = waves.in_order(connected, look_at, jobs, run_key=key, finished=partial(advance, observer))

@@ -8,16 +8,14 @@ such slopes (Sobolev training: Czarnecki and others, NeurIPS 30, 4278 (2017)):
 
 with q what the energies feel at a point: q_N, q_B, the LDOS' part of q_A, and the density channel. Slopes of single
 levels are left out: the members' are their own noise to a fifth, which one network of their size cannot learn. The
-student begins as the first member, near the mean already: from other weights it would take several times as long.
-
-The points of a cell are those of a coarse grid with a random origin: sums over it are nearly those over the cell, which
-the Fermi level and the loss' means over a cell need.
+student begins as the first member, near the mean already: from other weights it would take several times as long. The
+epoch is kept, or the member, whose loss is least on one cell of twenty, which is not learnt from.
 """
 
 from __future__ import annotations
 
 import copy
-import hashlib
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,23 +27,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maladist.arrays import Array
 from maladist.errors import InputError, ModelError
-from maladist.grid import Grid
 from maladist.io import ownership
 from maladist.io.model_file import save_model
-from maladist.io.samples import Rows, read_checkpoint, write_checkpoint
+from maladist.io.samples import read_checkpoint, write_checkpoint
 from maladist.learning.ensemble import EnsembleNetwork
-from maladist.learning.loss import LDOSLoss, LossConfig, Sensitivity
+from maladist.learning.loss import LDOSLoss, LossConfig
 from maladist.learning.model import LDOSModel
 from maladist.learning.network import FeedForward
 from maladist.learning.outputs import Outputs
-from maladist.parallel import waves
 from maladist.parallel.here import InProcess
 from maladist.parallel.progress import Finished, Observer, Silent
-from maladist.physics.fermi import fermi_states
-from maladist.prediction.setup import Setup, setup
-from maladist.training.forces import described_along
+from maladist.training.ensemble_labels import Labelled, label
 from maladist.training.train import CHECKPOINT, MODEL, open_output
 
 ASIDE: Final = 20
@@ -60,6 +53,8 @@ class Differences:
 
     Attributes
     ----------
+    loss
+        The loss of these cells.
     outputs, slopes
         Root mean square difference of the scaled outputs, and of the slopes, each over the ensemble's own.
     electrons, band
@@ -67,6 +62,7 @@ class Differences:
         a model without an LDOS.
     """
 
+    loss: float
     outputs: float
     slopes: float
     electrons: float
@@ -74,8 +70,8 @@ class Differences:
 
     def __str__(self) -> str:
         return (
-            f"kept aside: outputs {self.outputs:.2%}, slopes {self.slopes:.2%}, N {self.electrons:.1g} per atom,"
-            f" E_b {self.band:.2f} meV/atom"
+            f"kept aside: loss {self.loss:.3g}, outputs {self.outputs:.2%}, slopes {self.slopes:.2%},"
+            f" N {self.electrons:.1g} per atom, E_b {self.band:.2f} meV/atom"
         )
 
 
@@ -155,7 +151,7 @@ def distil(
     teacher = LDOSModel.mean_of(model.members()).to(dtype=torch.float32)
     with ownership.take(output) as folder, InProcess() as here, torch.random.fork_rng():
         observer.begin(here, f"{len(cells)} cells, {epochs} epochs")
-        labelled = _describe(teacher, cells, points, seed, here, observer)
+        labelled = label(teacher, cells, points, seed, here, observer)
         how = {"epochs": epochs, "points": points, "learning_rate": learning_rate, "seed": seed}
         settings = {"cells": len(cells), **how}
         known = {**settings, "described": labelled.digest, "model": model.content_hash}
@@ -163,93 +159,23 @@ def distil(
         if resume and (output / CHECKPOINT).exists():
             run.load(read_checkpoint(output / CHECKPOINT))
         observer.stage("epochs", epochs, run.epoch)
-        observer.note(f"{'the first member' if run.epoch == 0 else 'so far'}: {run.held_aside()}")
+        observer.note(f"{'so far' if run.epoch else 'the first member'}: {run.now}")
         while run.epoch < epochs:
             torch.manual_seed(seed * 1_000_003 + run.epoch)  # of the order: the same after an interruption
             observer.advance(run.end_epoch())
             folder.check()  # somebody may have taken it over while this process slept
             write_checkpoint(output / CHECKPOINT, run.state())
-        found = model.stood_for_by(run.student.eval())
+        found = model.stood_for_by(run.best_student())
         found = replace(found, provenance={**found.provenance, "distilled": settings})
         save_model(found, output / MODEL)
     return found
-
-
-# -- cells, described and labelled ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Labelled:
-    """Points of all cells: scaled descriptors x and their slopes ẋ, (cells, points, features) float32."""
-
-    x: Tensor
-    slopes: Tensor
-    felt: list[Sensitivity | None]
-    correction: bool
-
-    @property
-    def digest(self) -> str:
-        return hashlib.sha256(self.x.numpy().tobytes()).hexdigest()
-
-
-def _describe(
-    teacher: LDOSModel, cells: Sequence[ase.Atoms], points: int, seed: int, here: InProcess, observer: Observer
-) -> _Labelled:
-    random, placed = np.random.default_rng(seed), list[Setup]()
-    for atoms in cells:
-        moved = atoms.copy()
-        # In place of the grid's origin: the points lie anywhere between the atoms.
-        moved.positions += random.random(3) @ moved.cell.array
-        placed.append(setup(moved, teacher))
-    jobs = (
-        waves.NamedJob(f"cell {i}", one, points, random.normal(size=(1, one.system.n_atoms, 3)))
-        for i, one in enumerate(placed)
-    )
-    observer.stage("cells", len(cells))
-    described = []
-    for found in waves.in_order(here, describe_cell, jobs, run_key="distil"):
-        described.append(found)
-        observer.advance(Finished())
-    # Grids of cells of other shapes have other numbers of points: as many of each, in random order.
-    fewest = min(len(x) for x, _ in described)
-    felt, xs, slopes = [], [], []
-    for one, (features, along) in zip(placed, described, strict=True):
-        felt.append(_felt(one, torch.from_numpy(features)))
-        kept = random.permutation(len(features))[:fewest]
-        xs.append(teacher.input_scaler.transform(torch.from_numpy(features[kept])))
-        slopes.append(teacher.input_scaler.of_differences.transform(torch.from_numpy(along[kept]).double()).float())
-    return _Labelled(torch.stack(xs), torch.stack(slopes), felt, placed[0].system.correction)
-
-
-def describe_cell(ready: Setup, points: int, displacement: Array) -> tuple[Rows, Rows]:
-    """Descriptors at about so many points of a cell, and their slopes along a displacement, (points, features) each."""
-    # Not the grid of the cell: nothing but the LDOS is needed, whose sum asks for few points.
-    lengths = np.linalg.norm(ready.system.grid.cell_array, axis=1)
-    n = np.ceil(lengths * (points / lengths.prod()) ** (1 / 3)).astype(int).tolist()
-    coarse = Grid(ready.system.grid.cell, (n[0], n[1], n[2]))
-    features, along = described_along(displacement, ready.system, coarse, ready.model.descriptor)
-    return features, along[0]
-
-
-def _felt(one: Setup, features: Tensor) -> Sensitivity | None:
-    """What the energies of a cell feel, at the μ of the ensemble's own D(ε)."""
-    if not one.model.has_ldos:
-        return None
-    volume = one.system.grid.volume
-    dos = one.model.ldos(features).double().mean(0) * volume
-    state = fermi_states(dos, one.model.energy_grid, one.system)[0]
-    # The loss has the energies of the model, without the cell's zero.
-    return Sensitivity(volume / one.system.n_atoms, state.fermi_energy - one.zero, state.temperature)
-
-
-# -- the training --------------------------------------------------------------------------------------------------
 
 
 class _Run:
     """The student, its optimiser, and the number of epochs that are done."""
 
     def __init__(
-        self, teacher: LDOSModel, labelled: _Labelled, epochs: int, learning_rate: float, known: dict[str, object]
+        self, teacher: LDOSModel, labelled: Labelled, epochs: int, learning_rate: float, known: dict[str, object]
     ) -> None:
         assert isinstance(teacher.network, EnsembleNetwork)
         # With gradients of the weights, which nobody takes: the product without them has no derivative forwards.
@@ -265,6 +191,8 @@ class _Run:
         steps = epochs * len(self.learnt.split(_CELLS)) * (labelled.x.shape[1] // _POINTS)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimiser, learning_rate, total_steps=steps)
         self.variance = self._of(self.teacher, self.aside)[1].square().mean(dim=(0, 1))
+        self.least = math.inf
+        self.judge()  # it may never become better than the member that it begins as
 
     def end_epoch(self) -> DistilReport:
         """Learn from every point once, then hold the student against the ensemble where it has not learnt."""
@@ -283,14 +211,24 @@ class _Run:
         mean = float(torch.stack(losses).mean())
         if not np.isfinite(mean):
             raise InputError("learning_rate", f"a loss that is not finite in epoch {self.epoch}", "a smaller one")
-        return DistilReport(self.epoch, self.epochs, time.perf_counter() - began, mean, self.held_aside())
+        seconds = time.perf_counter() - began
+        self.judge()
+        return DistilReport(self.epoch, self.epochs, seconds, mean, self.now)
 
-    def held_aside(self) -> Differences:
-        """The student as it is, against the ensemble where it has not learnt."""
+    def judge(self) -> None:
+        """Hold the student against the ensemble where it has not learnt; keep its weights if it never was so near."""
+        self.now = self._held_aside()
+        if self.now.loss < self.least:
+            self.least, self.best = self.now.loss, copy.deepcopy(self.student.state_dict())
+
+    def _held_aside(self) -> Differences:
         averages, slopes, scale = (found.detach() for found in self._differ(self.aside))
         number, band = averages[:, 4:6].abs().mean(0).tolist() if self.levels else (np.nan, np.nan)
-        outputs = averages[:, 0 if self.levels else 1].mean() / scale
-        return Differences(float(outputs.sqrt()), float(slopes.sqrt()), number, 1000 * band)
+        outputs, loss = (
+            averages[:, 0 if self.levels else 1].mean() / scale,
+            self.loss_of.terms_of(averages).sum() + slopes,
+        )
+        return Differences(float(loss), float(outputs.sqrt()), float(slopes.sqrt()), number, 1000 * band)
 
     def _differ(self, cells: Tensor, points: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Averages of the loss, mean square difference of the slopes over their own, and mean square of the outputs."""
@@ -312,12 +250,19 @@ class _Run:
             slopes = torch.cat([torch.bmm(along_it[..., : self.levels], self.loss_of.weights[cells]), slopes], dim=-1)
         return (y, slopes) if network is self.student else (y.detach(), slopes.detach())
 
+    def best_student(self) -> FeedForward:
+        """The student as it was when it was nearest to the ensemble."""
+        self.student.load_state_dict(self.best)
+        return self.student.eval()
+
     def state(self) -> dict[str, object]:
         """All that goes on after an interruption needs."""
         return {
             "epoch": self.epoch,
             "known": self.known,
             "student": self.student.state_dict(),
+            "best": self.best,
+            "least": self.least,
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
         }
@@ -336,4 +281,5 @@ class _Run:
         self.student.load_state_dict(state["student"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
-        self.epoch = state["epoch"]
+        self.epoch, self.best, self.least = state["epoch"], state["best"], state["least"]
+        self.now = self._held_aside()

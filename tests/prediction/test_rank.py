@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -116,3 +117,12 @@ def test_the_shipped_model_ranks_the_cells_that_its_own_md_spoilt_before_all_oth
     # In the order of the file: 15 atoms, 16 at 1500 K, 31 atoms, 32 at 1000 and at 1500 K.
     worst = sorted(one.frame for one in sorted(chosen, key=lambda one: -one.score)[:5])
     assert worst == [3, 8, 9, 13, 14]
+
+
+def test_a_small_pool_needs_no_cluster_and_gets_the_same_choice(
+    trained: LDOSModel, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = [moved(s, 0) for s in (0.05, 0.3, 0.1, 0.2)]
+    wanted = maladist.rank(trained, pool, 2, points=300, client=client)
+    monkeypatch.setattr(import_module("maladist.cluster.start"), "cluster", None)  # a call of it would fail
+    assert maladist.rank(trained, pool, 2, points=300) == wanted

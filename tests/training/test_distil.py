@@ -12,14 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from maladist import LDOSModel, Prediction, distil, load_model, predict
+from maladist import LDOSModel, Prediction, describe, distil, load_model, predict
 from maladist.errors import InputError, ModelError
 from maladist.learning.about import HELD_OUT
 from maladist.learning.ensemble import EnsembleNetwork
 from maladist.parallel.progress import Silent
-from maladist.prediction.setup import setup
 from maladist.testing import Listener, be_atoms, tiny_model, with_density_channel
-from maladist.training.distil import DistilReport, describe_cell
+from maladist.training.distil import DistilReport
 from maladist.training.train import CHECKPOINT, MODEL
 
 COARSE: dict[str, Any] = {"grid": (12, 12, 18), "observer": Silent()}  # what is noted of random networks is no matter
@@ -56,8 +55,7 @@ def test_a_student_is_nearer_to_the_mean_than_the_member_it_began_as(
     student: tuple[LDOSModel, Listener, Path], ensemble: LDOSModel
 ) -> None:
     # Of a cell that was not learnt.
-    features, _ = describe_cell(setup(be_atoms(), ensemble), 300, np.ones((1, 2, 3)))
-    x = torch.from_numpy(features)
+    x = torch.from_numpy(np.asarray(describe(be_atoms(), ensemble.descriptor, (6, 6, 9))).reshape(324, -1))
 
     def apart(model: LDOSModel) -> float:
         return float((model.ldos(x) - ensemble.ldos(x)).square().mean().sqrt())
@@ -152,15 +150,13 @@ def test_what_cannot_be_distilled_is_refused_before_a_folder_is_made(
     assert not (tmp_path / "out").exists()
 
 
-def test_slopes_are_differences_of_the_descriptors_of_moved_atoms(ensemble: LDOSModel) -> None:
-    random = np.random.default_rng(0)
-    displacement, h = random.normal(size=(1, 2, 3)), 1e-3
-
-    def at(step: float) -> tuple[np.ndarray, np.ndarray]:
-        atoms = be_atoms()
-        atoms.positions += step * displacement[0]
-        return describe_cell(setup(atoms, ensemble), 200, displacement)
-
-    (after, _), (before, _), (_, slopes) = at(h), at(-h), at(0.0)
-    # Descriptors of float32, differences of them over 2 mÅ: three digits.
-    assert np.allclose((after - before) / (2 * h), slopes, atol=5e-3 * np.abs(slopes).max())
+def test_the_weights_that_were_nearest_are_kept_and_a_bad_rate_leaves_the_member(
+    ensemble: LDOSModel, tmp_path: Path
+) -> None:
+    listener = Listener()
+    model = distil(ensemble, cells(), tmp_path / "out", observer=listener, **{**QUICK, "learning_rate": 0.8})
+    told = [task.aside.loss for task in listener.tasks if isinstance(task, DistilReport)]
+    first = float(next(n for n in listener.notes if "the first member" in n).split("loss ")[1].split(",")[0])
+    assert min(told) > first  # every epoch was worse: this rate is far too large
+    x = 60 * torch.rand(20, model.descriptor.n_features, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(model.ldos(x), ensemble.members()[0].ldos(x))
