@@ -69,7 +69,7 @@ def distil(
     output: Path,
     epochs: int = 12,
     points: int = 600,
-    learning_rate: float = 3e-4,
+    learning_rate: float = 1e-4,
     seed: int = 0,
     resume: bool = False,
 ) -> None:

@@ -10,6 +10,11 @@ with q what the energies feel at a point: q_N, q_B, the LDOS' part of q_A, and t
 levels are left out: the members' are their own noise to a fifth, which one network of their size cannot learn. The
 student begins as the first member, near the mean already: from other weights it would take several times as long. The
 epoch is kept, or the member, whose loss is least on one cell of twenty, which is not learnt from.
+
+How far it comes, be-1000K's three networks, 430 cells, 6 epochs at a rate of 1e-4: on cells kept aside E_b was off from
+the ensemble's by 1.28 meV/atom for the member and 1.13 for the student, slopes by 3.1 and 3.0 %. Most of what a student
+gives is its price: against DFT a member by itself was as good as the mean, with |ΔA| of 2.3, 4.9 and 6.8 meV/atom on 8,
+16 and 32 atoms for the mean's 2.4, 4.9 and 7.8. At higher rates E_b became worse first.
 """
 
 from __future__ import annotations
@@ -98,7 +103,7 @@ def distil(
     *,
     epochs: int = 12,
     points: int = 600,
-    learning_rate: float = 3e-4,
+    learning_rate: float = 1e-4,
     seed: int = 0,
     resume: bool = False,
     observer: Observer | None = None,

@@ -25,7 +25,7 @@ from maladist.errors import InputError, OutputError
 from maladist.io.opening import open_dataset
 from maladist.io.qe.input import pw_input
 from maladist.io.qe.wavefunctions import read_density
-from maladist.parallel.progress import Silent
+from maladist.testing import Listener
 from tests.conftest import Disk
 from tests.datasets.convert.conftest import own_source
 
@@ -126,14 +126,9 @@ def test_a_density_that_lacks_electrons_is_scaled_and_that_is_said(
 ) -> None:
     lacking = open_dataset(snapshot)[["density", "position", "number"]].load().assign_attrs(n_electrons=4.1)
     lacking.drop_encoding().to_zarr(tmp_path / "d.zarr", consolidated=False)
-    told: list[str] = []
-
-    class Notes(Silent):
-        def note(self, text: str) -> None:
-            told.append(text)
-
-    export(tmp_path / "d.zarr", tmp_path, to="qe", client=client, observer=Notes())
-    assert told == ["the density integrates to 4 electrons: it was scaled to 4.1"]
+    listener = Listener()
+    export(tmp_path / "d.zarr", tmp_path, to="qe", client=client, observer=listener)
+    assert listener.notes == ["the density integrates to 4 electrons: it was scaled to 4.1"]
 
 
 def test_ase_reads_our_cubes_and_xsf(snapshot: Path, tmp_path: Path, client: Client) -> None:
