@@ -9,11 +9,9 @@ for 'torch'; LAMMPS has no other than the derivative of each component, `compute
 
 from __future__ import annotations
 
-import json as json_module
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -33,7 +31,6 @@ from maladist.descriptors.bispectrum.su2 import quadrature
 from maladist.descriptors.power_spectrum.cpu import operations as power_spectrum_operations
 from maladist.errors import DependencyError
 from maladist.grid import EnergyGrid, Grid
-from maladist.io.targets import write_whole
 from maladist.learning.model import LDOSModel
 from maladist.learning.network import FeedForward
 from maladist.learning.scaling import Moments, Scaler
@@ -209,7 +206,13 @@ def _adjoint_figures(backend: str, twojmax: int, precision: str, speed: float | 
 
 
 def measure(twojmax: Sequence[int]) -> dict[str, Any]:
-    """All figures as JSON can hold them; rates in points a second on one thread."""
+    """All figures as JSON can hold them; rates in points a second on one thread.
+
+    Parameters
+    ----------
+    twojmax
+        Band limits of the bispectrum, up to `maladist.descriptors.bispectrum.spec.CPU_TWOJMAX`.
+    """
     threads = torch.get_num_threads()
     # One thread: rates on several cores depend on what else the machine does.
     torch.set_num_threads(1)
@@ -223,28 +226,6 @@ def measure(twojmax: Sequence[int]) -> dict[str, Any]:
         }
     finally:
         torch.set_num_threads(threads)
-
-
-def bench(*, twojmax: Sequence[int] = (6, 8, 10, 12), json: Path | None = None) -> dict[str, Any]:
-    """Measure, print a table, write JSON where asked to.
-
-    Parameters
-    ----------
-    twojmax
-        Band limits of the bispectrum, up to `maladist.descriptors.bispectrum.spec.CPU_TWOJMAX`.
-    json
-        File for the figures.
-
-    Returns
-    -------
-    dict
-        The figures, as `measure` gives them.
-    """
-    figures = measure(twojmax)
-    show(figures, Console())
-    if json is not None:
-        write_whole(json, json_module.dumps(figures, indent=1) + "\n", "json")
-    return figures
 
 
 def show(found: dict[str, Any], console: Console) -> None:
