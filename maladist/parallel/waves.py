@@ -30,6 +30,7 @@ from itertools import count, islice
 from types import TracebackType
 from typing import Final, Protocol, TypeVar
 
+from dask.utils import funcname
 from distributed import Client, Future, KilledWorker, Worker, as_completed
 from distributed.client import FutureCancelledError
 
@@ -75,8 +76,7 @@ def in_flight(client: Client) -> int:
 
 def _words(function: Callable[..., object]) -> str:
     """A function's name as Dask's dashboard tells its tasks apart: by the words before the first number in a key."""
-    named = function.func if isinstance(function, partial) else function
-    return named.__name__.strip("_").replace("_", "-")
+    return str(funcname(function)).strip("_").replace("_", "-")
 
 
 def _unique(name: str) -> str:
