@@ -15,7 +15,7 @@ from maladist.cli.options import LOCAL, ClusterFlags
 from maladist.cli.output import Json, check_files, write_json
 from maladist.cli.streams import out, say
 from maladist.errors import SnapshotsError
-from maladist.io.targets import check_file, check_folder
+from maladist.io.targets import check_folder
 
 if TYPE_CHECKING:
     from maladist.datasets.check import Checked
@@ -89,9 +89,7 @@ def oneshot(
     from maladist.datasets.dft.espresso import Espresso
     from maladist.datasets.dft.oneshot import oneshot as run_oneshot
 
-    check_files(json=json)
-    if plot is not None:
-        check_file(plot, "plot")
+    check_files(json=json, plot=plot)
     found = run_oneshot(store, Espresso.read(setup), scratch=scratch)
     say(str(found))
     write_json(json, found.to_dict())

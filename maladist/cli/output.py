@@ -1,4 +1,4 @@
-"""The files that ``--json`` and ``--report`` name: refused before anything is computed, written in the end."""
+"""The files that ``--json`` and its like name: refused before anything is computed, written in the end."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ Json = Annotated[
 ]
 
 
-def check_files(*, json: Path | None, report: Path | None = None) -> None:
+def check_files(*, json: Path | None, **others: Path | None) -> None:
     """Refuse files that could not be written in the end; with ``--json -`` nothing but the JSON is printed."""
     out.quiet = json == _STANDARD_OUTPUT
-    for name, path in {"json": json, "report": report}.items():
+    for name, path in {"json": json, **others}.items():
         if path is not None and path != _STANDARD_OUTPUT:
             check_file(path, name)
 

@@ -10,14 +10,14 @@ from rich.table import Table
 
 import maladist
 from maladist.cli.console import TerminalObserver
-from maladist.cli.options import LOCAL, NUMERICS, ClusterFlags, NumericsFlags
+from maladist.cli.options import LOCAL, NUMERICS, ClusterFlags, ModelHelp, NumericsFlags
 from maladist.cli.output import Json, check_files, write_json
 from maladist.cli.streams import out, say
 from maladist.errors import InputError
 
 
 def rank(
-    model: Path,
+    model: Annotated[Path, ModelHelp],
     /,
     *frames: str,
     count: int,
@@ -32,8 +32,6 @@ def rank(
 
     Parameters
     ----------
-    model
-        Model file.
     frames
         The pool: trajectories that ASE reads, FILE@::10 for some of their frames.
     count

@@ -81,6 +81,9 @@ def test_model_and_cluster_may_come_from_the_environment(monkeypatch: pytest.Mon
         assert isinstance(options, ModelFlags) and (str(options.model), options.cluster) == wanted
 
 
-def test_the_help_of_model_names_those_that_come_with_the_package(capsys: pytest.CaptureFixture[str]) -> None:
-    app(["predict", "--help"])
+@pytest.mark.parametrize("verb", ["predict", "md", "evaluate", "rank", "card"])
+def test_the_help_of_model_names_those_that_come_with_the_package(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app([verb, "--help"])
     assert "be-1000K" in capsys.readouterr().out
