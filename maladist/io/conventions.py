@@ -45,7 +45,7 @@ def consolidate(path: Path) -> None:
 def _nodes(group: Path, above: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Metadata of what is in a group, by name; of an array the folders of its chunks are not looked through."""
     for folder in sorted(group.iterdir()):
-        if not (folder / "zarr.json").is_file() or (not above and folder.name in (WORK, DIGESTS)):
+        if not (folder / "zarr.json").is_file() or folder.name in (WORK, DIGESTS):
             continue
         facts = json.loads((folder / "zarr.json").read_text())
         yield f"{above}{folder.name}", facts
