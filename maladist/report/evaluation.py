@@ -14,8 +14,9 @@ from maladist.evaluation.baselines import Baselines
 from maladist.evaluation.coverage import coverage, error_under
 from maladist.evaluation.spread import calibration
 from maladist.evaluation.statistics import BAND, TOTAL, Evaluated
-from maladist.io.targets import check_folder, explained, whole
+from maladist.io.targets import check_folder, explained
 from maladist.learning.uncertainty import WIDTH
+from maladist.report.figures import write_picture
 
 # Sizes of cells differ in marker and in lightness: they are told apart without colour vision and in print.
 _MARKS: Final = ("o", "s", "^", "D", "v", "P", "X")
@@ -59,29 +60,25 @@ def write_plots(
     figure = Figure(figsize=(5.2 * len(names), 4.8), layout="constrained")
     for ax, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
         parity_axes(ax, evaluated, name)
-    pictures = [folder / "parity.png"]
-    _save(figure, pictures[0])
+    pictures = [write_picture(figure, folder / "parity.png", "plots")]
 
     figure = Figure(figsize=(max(7.0, 0.24 * len(evaluated) + 3), 2.7 * len(names) + 2.9), layout="constrained")
     axes = np.atleast_1d(figure.subplots(len(names) + 1, 1, sharex=True))
     for ax, name in zip(axes, names, strict=False):
         error_axes(ax, evaluated, name, baselines)
     density_error_axes(axes[-1], evaluated)
-    pictures.append(folder / "errors.png")
-    _save(figure, pictures[-1])
+    pictures.append(write_picture(figure, folder / "errors.png", "plots"))
     if any(one.forces for one in evaluated):
         figure = Figure(figsize=(5.2, 4.8), layout="constrained")
         force_axes(figure.subplots(), evaluated)
-        pictures.append(folder / "forces.png")
-        _save(figure, pictures[-1])
+        pictures.append(write_picture(figure, folder / "forces.png", "plots"))
     if spread:
         pictures.append(_write_spread(evaluated, folder / "spread.png"))
     if worth := coverage(evaluated).get("all"):
         figure = Figure(figsize=(4.6 * len(worth), 4.4), layout="constrained")
         for ax, name in zip(np.atleast_1d(figure.subplots(1, len(worth))), worth, strict=True):
             calibration_axes(ax, evaluated, name)
-        pictures.append(folder / "calibration.png")
-        _save(figure, pictures[-1])
+        pictures.append(write_picture(figure, folder / "calibration.png", "plots"))
     return pictures
 
 
@@ -192,13 +189,7 @@ def _write_spread(evaluated: Sequence[Evaluated], path: Path) -> Path:
     figure = Figure(figsize=(4.6 * len(names), 4.4), layout="constrained")
     for ax, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
         spread_axes(ax, evaluated, name)
-    _save(figure, path)
-    return path
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with whole([path], "plots") as (beside,):
-        figure.savefig(beside, dpi=130)
+    return write_picture(figure, path, "plots")
 
 
 def _sizes(evaluated: Sequence[Evaluated]) -> list[tuple[int, str, str]]:

@@ -174,6 +174,11 @@ def overview(prediction: Prediction, path: str | Path) -> Path:
     dos_axes(axes[0], prediction)
     density_axes(axes[1], prediction, axis=2)
     density_axes(axes[2], prediction, axis=1)
-    with whole([path]) as (beside,):
+    return write_picture(figure, path)
+
+
+def write_picture(figure: Figure, path: str | Path, argument: str = "output") -> Path:
+    """Write a picture, whose ending tells its format, under the name of the argument that errors are to tell."""
+    with whole([path], argument) as (beside,):
         figure.savefig(beside, dpi=130)
     return Path(path)

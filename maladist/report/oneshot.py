@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from maladist.datasets.dft.oneshot import OneShot
 from maladist.errors import StoreError
-from maladist.io.targets import whole
+from maladist.report.figures import write_picture
 
 _STORE, _STEP = "#d94801", "#08306b"  # of different lightness: told apart in print too
 
@@ -41,6 +41,4 @@ def write_plot(found: OneShot, path: str | Path) -> Path:
     """Write the picture; the file's ending tells its format."""
     figure = Figure(figsize=(6, 4.2), layout="constrained")
     step_axes(figure.subplots(), found)
-    with whole([path], "plot") as (beside,):
-        figure.savefig(beside, dpi=130)
-    return Path(path)
+    return write_picture(figure, path, "plot")
