@@ -30,7 +30,7 @@ def test_every_place_has_the_same_version() -> None:
     assert recipe["context"]["version"] == citation["version"] == PROJECT["version"]
 
 
-def test_classifiers_name_the_license_the_pythons_and_that_it_is_typed() -> None:
+def test_classifiers_name_the_pythons_and_that_it_is_typed() -> None:
     told = PROJECT["classifiers"]
     assert "Typing :: Typed" in told and (ROOT / "maladist" / "py.typed").is_file()
     assert [c[-4:] for c in told if "Python :: 3." in c] == ["3.11", "3.12", "3.13", "3.14"]

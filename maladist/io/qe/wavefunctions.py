@@ -136,7 +136,8 @@ def write_density(path: Path, density: Array, cell: Array, cutoff: float, n_elec
 
 
 def _write_record(stream: IO[bytes], values: AnyArray) -> None:
-    size = values.nbytes.to_bytes(4, "little")
+    # Signed: a length beyond 2 GiB would be another sign to Fortran, and must fail here.
+    size = values.nbytes.to_bytes(4, "little", signed=True)
     stream.write(size + values.tobytes() + size)
 
 
