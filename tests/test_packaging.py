@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import tarfile
 import tomllib
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from maladist.io.yaml import parse_yaml
 
@@ -21,8 +23,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CONDAS_NAMES = {"torch": "pytorch", "dask": "dask-core", "matplotlib": "matplotlib-base"}
 
 
-def name_of(requirement: str) -> str:
-    return re.split(r"[ <>=\[;]", requirement)[0]
+def needed(requirements: Iterable[str]) -> dict[str, SpecifierSet]:
+    """Versions by the package's name."""
+    return {r.name: r.specifier for r in map(Requirement, requirements)}
 
 
 def test_every_place_has_the_same_version() -> None:
@@ -49,9 +52,9 @@ def test_condas_own_tool_renders_the_recipe_and_its_requirements_are_ours() -> N
     rattler_build = pytest.importorskip("rattler_build")
     (variant,) = rattler_build.Stage0Recipe.from_file(ROOT / "deploy/conda/recipe.yaml").render()
     assert str(variant.recipe.package.name) == PROJECT["name"]
-    run = [str(one) for one in parse_yaml((ROOT / "deploy/conda/recipe.yaml").read_text())["requirements"]["run"]]
-    ours = {CONDAS_NAMES.get(name_of(r), name_of(r)): r.partition(">=")[2] for r in PROJECT["dependencies"]}
-    assert {name_of(r): r.partition(">=")[2] for r in run} == {**ours, "python": PROJECT["requires-python"][2:]}
+    run = parse_yaml((ROOT / "deploy/conda/recipe.yaml").read_text())["requirements"]["run"]
+    ours = {CONDAS_NAMES.get(name, name): versions for name, versions in needed(PROJECT["dependencies"]).items()}
+    assert needed(run) == {**ours, "python": SpecifierSet(PROJECT["requires-python"])}
 
 
 # -- built and installed ----------------------------------------------------------------------------------------------
