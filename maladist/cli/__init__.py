@@ -3,11 +3,13 @@
 app      the command itself; errors become one line and a status
 predict  predict, plan, observe
 dynamics md, relax
-data     dft, check, align, export
-files    info, import-mala
+data     dft, oneshot, check, align, export
+files    info, models, card, import-mala
 machine  bench, cluster, doctor
-convert, sample, train, evaluate, tune, report      each its own
-options  options that several verbs share, and how the cluster is reached that they name
+train    train, distil
+convert, sample, learn, evaluate, rank, tune, report      each its own
+options  options that several verbs share, and the cluster that they name
+words    letters of options, and what is said of those that are missing or unknown
 output   the files of --json and its like
 streams  where they all print
 console  progress on a terminal, plain lines elsewhere

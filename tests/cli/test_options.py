@@ -27,6 +27,11 @@ from tests.cli.conftest import Command
         "observe ldos",
         "info a.zarr",
         "predict a.xyz --model m --output o",
+        "plan a.xyz --model m",
+        "md a.xyz --model m --output o --steps 1",
+        "relax a.xyz --model m --output o",
+        "learn l.yaml",
+        "rank m md.traj --count 1 --output o",
     ],
 )
 def test_every_verb_that_computes_takes_a_cluster(command: str) -> None:

@@ -31,9 +31,7 @@ def test_a_minus_is_standard_output_and_leaves_it_to_the_json(capsys: pytest.Cap
     assert capsys.readouterr().out == "a table\n"
 
 
-def test_an_option_after_a_forgotten_file_is_not_taken_for_it(
-    command: Command, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_option_after_a_forgotten_file_is_not_taken_for_it(command: Command) -> None:
     status, _, err = command("plan", "be.xyz", "-m", "be-1000K", "--json", "--overwrite")
     assert status == 2 and "Wanted a file, or - for standard output." in err and err.count("\n") == 1
 
