@@ -9,21 +9,19 @@ a point included, one column for each type of atom.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import torch
-from ase.data import atomic_numbers
 
 from maladist.descriptors.moments import map_batches, pairs
-from maladist.descriptors.spec import Kernel, Request, Spec, check_named, positive, weights_by_atom
-from maladist.errors import InputError
+from maladist.descriptors.spec import Kernel, PerElementSpec, Request, positive, weights_by_atom
 
 
 @dataclass(frozen=True)
-class GaussianSpec(Spec):
+class GaussianSpec(PerElementSpec):
     """Sum of normalised Gaussians of the atoms within the cutoff.
 
     Attributes
@@ -50,28 +48,7 @@ class GaussianSpec(Spec):
     def __post_init__(self) -> None:
         positive("cutoff", self.cutoff)
         positive("sigma", self.sigma)
-        elements = tuple(self.elements)
-        if len(set(elements)) < len(elements) or any(atomic_numbers.get(s, 0) == 0 for s in elements):
-            raise InputError("elements", ", ".join(map(str, elements)), "different chemical symbols")
-        object.__setattr__(self, "elements", elements)
-
-    def for_elements(self, symbols: Collection[str]) -> GaussianSpec:
-        """The same with a column for each of these elements, of several, where it names none.
-
-        Raises
-        ------
-        InputError
-            There are columns for some of the elements only.
-        """
-        if self.elements:
-            check_named("elements", self.elements, symbols)
-        if self.elements or len(set(symbols)) < 2:
-            return self
-        return replace(self, elements=tuple(sorted(set(symbols))))
-
-    def indistinct(self, symbols: Collection[str]) -> tuple[str, ...]:
-        """All of several elements that share the one column."""
-        return () if self.elements or len(set(symbols)) < 2 else tuple(sorted(set(symbols)))
+        self._check_elements()
 
     @property
     def n_features(self) -> int:

@@ -10,10 +10,10 @@ import importlib
 import math
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from numbers import Real
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -59,6 +59,11 @@ class Request:
         """Whether the result is to be differentiated."""
         return torch.is_grad_enabled() and any(v.requires_grad for v in self.variables)
 
+    @property
+    def numpy_dtype(self) -> np.dtype[np.floating]:
+        """The type of the result as numpy's."""
+        return np.dtype(str(self.dtype).removeprefix("torch."))
+
     def of_atoms(self, rows: Indices) -> Request:
         """The same with these atoms only."""
         points, positions = self.variables
@@ -83,6 +88,15 @@ class Adjoint(NamedTuple):
 
     gradient: Array
     virial: Array
+
+    @classmethod
+    def of_parts(cls, n_atoms: int, parts: Iterable[tuple[Indices, Adjoint]]) -> Adjoint:
+        """Join the adjoints of some of the atoms each, which come with the rows of these atoms; 0 for all others."""
+        gradient, virial = np.zeros((n_atoms, 3)), np.zeros((3, 3))
+        for rows, part in parts:
+            gradient[rows] = part.gradient
+            virial += part.virial
+        return cls(gradient, virial)
 
 
 AdjointKernel = Callable[[Request, torch.Tensor], Adjoint]
@@ -151,6 +165,40 @@ class Spec(ABC):
         """The family's name and all fields, as JSON holds them."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
         return {"family": self.family} | {k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
+
+
+class PerElementSpec(Spec):
+    """Base of the families whose ``elements`` have features of their own, in that order; if empty, all atoms share.
+
+    A dataclass that derives from it has the field, and calls `_check_elements` after its creation.
+    """
+
+    elements: tuple[str, ...]
+
+    def _check_elements(self) -> None:
+        """Refuse elements that do not exist or come twice, and keep them as a tuple, which a list of a file is not."""
+        elements = tuple(self.elements)
+        if len(set(elements)) < len(elements) or any(atomic_numbers.get(s, 0) == 0 for s in elements):
+            raise InputError("elements", ", ".join(map(str, elements)), "different chemical symbols")
+        object.__setattr__(self, "elements", elements)
+
+    def for_elements(self, symbols: Collection[str]) -> Self:
+        """The same with features for each of these elements, of several, where it names none.
+
+        Raises
+        ------
+        InputError
+            There are features for some of the elements only.
+        """
+        if self.elements:
+            check_named("elements", self.elements, symbols)
+        if self.elements or len(set(symbols)) < 2:
+            return self
+        return replace(self, elements=tuple(sorted(set(symbols))))  # type: ignore[type-var]
+
+    def indistinct(self, symbols: Collection[str]) -> tuple[str, ...]:
+        """All of several elements that share the features."""
+        return () if self.elements or len(set(symbols)) < 2 else tuple(sorted(set(symbols)))
 
 
 def find_family(name: str) -> type[Spec]:
@@ -226,6 +274,18 @@ def weights_by_atom(numbers: Numbers, weights: Mapping[str, float]) -> Array:
     for z, symbol in symbols.items():
         by_number[z] = weights[symbol]
     return by_number[numbers]
+
+
+def rows_by_element(numbers: Numbers, elements: Collection[str]) -> list[Indices]:
+    """Rows of the atoms of each of these elements.
+
+    Raises
+    ------
+    AtomsError
+        There are atoms of another element.
+    """
+    weights_by_atom(numbers, dict.fromkeys(elements, 1.0))
+    return [np.flatnonzero(numbers == atomic_numbers[symbol]) for symbol in elements]
 
 
 def positive(argument: str, value: object) -> float:

@@ -20,11 +20,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import ClassVar, Literal
 
-import numpy as np
 import torch
 from ase.data import atomic_numbers
 
-from maladist.arrays import Indices, Numbers
 from maladist.descriptors.bispectrum.su2 import components
 from maladist.descriptors.spec import (
     COINCIDENT,
@@ -36,6 +34,7 @@ from maladist.descriptors.spec import (
     check_named,
     check_weights,
     positive,
+    rows_by_element,
     weights_by_atom,
 )
 from maladist.errors import InputError
@@ -170,13 +169,8 @@ class BispectrumSpec(Spec):
         """Descriptors by a kernel of one channel."""
         if self.resolve == "none":
             return kernel(self, request)
-        atoms = self._atoms_by_channel(request.numbers)
+        atoms = rows_by_element(request.numbers, self.weights)
         return torch.cat([kernel(c, request.of_atoms(a)) for c, a in zip(self.channels, atoms, strict=True)], dim=1)
-
-    def _atoms_by_channel(self, numbers: Numbers) -> list[Indices]:
-        """Rows of the atoms of each element that is resolved; refuses atoms of an element without weight."""
-        weights_by_atom(numbers, self.weights)
-        return [np.flatnonzero(numbers == atomic_numbers[symbol]) for symbol in self.weights]
 
     def _cpu(self, request: Request) -> torch.Tensor:
         from maladist.descriptors.bispectrum.cpu import bispectrum_cpu  # numba and LLVM, only where they are used
@@ -186,7 +180,7 @@ class BispectrumSpec(Spec):
             request.positions,
             weights_by_atom(request.numbers, self.weights),
             self,
-            np.dtype(str(request.dtype).removeprefix("torch.")),
+            request.numpy_dtype,
             request.threads,
         )
         return self._finish(torch.from_numpy(linear))
@@ -198,13 +192,12 @@ class BispectrumSpec(Spec):
     def _adjoint(self, request: Request, cotangent: torch.Tensor) -> Adjoint:
         if self.resolve == "none":
             return self._cpu_adjoint(request, cotangent)
-        gradient, virial = np.zeros((len(request.positions), 3)), np.zeros((3, 3))
-        atoms, parts = self._atoms_by_channel(request.numbers), cotangent.chunk(len(self.channels), dim=1)
-        for channel, here, part in zip(self.channels, atoms, parts, strict=True):
-            one = channel._cpu_adjoint(request.of_atoms(here), part)
-            gradient[here] = one.gradient
-            virial += one.virial
-        return Adjoint(gradient, virial)
+        atoms, cotangents = rows_by_element(request.numbers, self.weights), cotangent.chunk(len(self.channels), dim=1)
+        parts = (
+            (here, channel._cpu_adjoint(request.of_atoms(here), c))
+            for channel, here, c in zip(self.channels, atoms, cotangents, strict=True)
+        )
+        return Adjoint.of_parts(len(request.positions), parts)
 
     def _cpu_adjoint(self, request: Request, cotangent: torch.Tensor) -> Adjoint:
         from maladist.descriptors.bispectrum.cpu_adjoint import bispectrum_adjoint

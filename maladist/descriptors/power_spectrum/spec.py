@@ -17,24 +17,22 @@ two elements lie to one another is then in none of them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 import torch
-from ase.data import atomic_numbers
 
 from maladist.arrays import Indices, Numbers
 from maladist.descriptors.spec import (
     Adjoint,
     AdjointKernel,
     Kernel,
+    PerElementSpec,
     Request,
-    Spec,
-    check_named,
     positive,
-    weights_by_atom,
+    rows_by_element,
 )
 from maladist.errors import InputError
 
@@ -43,7 +41,7 @@ MOST_RADIAL, MOST_DEGREES = 31, 12
 
 
 @dataclass(frozen=True)
-class PowerSpectrumSpec(Spec):
+class PowerSpectrumSpec(PerElementSpec):
     """Power spectrum of the atoms' density around a point.
 
     Attributes
@@ -75,30 +73,9 @@ class PowerSpectrumSpec(Spec):
         if not whole or not 1 <= len(numbers) <= MOST_DEGREES:
             wanted = f"1 to {MOST_DEGREES} integers from 1 to {MOST_RADIAL}, such as [12, 6, 5, 4, 3]"
             raise InputError("radial", f"{self.radial!r:.80}", wanted)
-        elements = tuple(self.elements)
-        if len(set(elements)) < len(elements) or any(atomic_numbers.get(s, 0) == 0 for s in elements):
-            raise InputError("elements", ", ".join(map(str, elements)), "different chemical symbols")
-        # As tuples, which lists of files are not: equal specifications are then equal, and have one hash.
+        # As a tuple, which a list of a file is not: equal specifications are then equal, and have one hash.
         object.__setattr__(self, "radial", numbers)
-        object.__setattr__(self, "elements", elements)
-
-    def for_elements(self, symbols: Collection[str]) -> PowerSpectrumSpec:
-        """The same with features for each of these elements, of several, where it names none.
-
-        Raises
-        ------
-        InputError
-            There are features for some of the elements only.
-        """
-        if self.elements:
-            check_named("elements", self.elements, symbols)
-        if self.elements or len(set(symbols)) < 2:
-            return self
-        return replace(self, elements=tuple(sorted(set(symbols))))
-
-    def indistinct(self, symbols: Collection[str]) -> tuple[str, ...]:
-        """All of several elements that share the features."""
-        return () if self.elements or len(set(symbols)) < 2 else tuple(sorted(set(symbols)))
+        self._check_elements()
 
     @property
     def n_features(self) -> int:
@@ -115,10 +92,7 @@ class PowerSpectrumSpec(Spec):
 
     def _by_element(self, numbers: Numbers) -> list[Indices]:
         """Rows of the atoms that each run of features is made of; refuses atoms of an element that has none."""
-        if not self.elements:
-            return [np.arange(len(numbers))]
-        weights_by_atom(numbers, dict.fromkeys(self.elements, 1.0))
-        return [np.flatnonzero(numbers == atomic_numbers[symbol]) for symbol in self.elements]
+        return rows_by_element(numbers, self.elements) if self.elements else [np.arange(len(numbers))]
 
     def _torch(self, request: Request) -> torch.Tensor:
         from maladist.descriptors.power_spectrum.torch_kernel import power_spectrum_torch
@@ -129,21 +103,22 @@ class PowerSpectrumSpec(Spec):
     def _cpu(self, request: Request) -> torch.Tensor:
         from maladist.descriptors.power_spectrum.cpu import power_spectrum_cpu  # numba, only where it is used
 
-        dtype = np.dtype(str(request.dtype).removeprefix("torch."))
+        points, dtype, threads = request.points, request.numpy_dtype, request.threads
         seen = [request.positions[rows] for rows in self._by_element(request.numbers)]
-        parts = [power_spectrum_cpu(request.points, atoms, self, dtype, request.threads) for atoms in seen]
+        parts = [power_spectrum_cpu(points, atoms, self, dtype, threads) for atoms in seen]
         return torch.from_numpy(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1))
 
     def _adjoint(self, request: Request, cotangent: torch.Tensor) -> Adjoint:
         from maladist.descriptors.power_spectrum.cpu_adjoint import power_spectrum_adjoint
 
-        gradient, virial = np.zeros((len(request.positions), 3)), np.zeros((3, 3))
-        parts = cotangent.numpy().reshape(len(cotangent), -1, n_features(self.radial)).transpose(1, 0, 2)
-        for rows, part in zip(self._by_element(request.numbers), parts, strict=True):
-            one = power_spectrum_adjoint(request.points, request.positions[rows], self, part, request.threads)
-            gradient[rows] = one.gradient
-            virial += one.virial
-        return Adjoint(gradient, virial)
+        rows = self._by_element(request.numbers)
+        cotangents = [part.numpy() for part in cotangent.chunk(len(rows), dim=1)]
+        points, threads = request.points, request.threads
+        parts = (
+            (here, power_spectrum_adjoint(points, request.positions[here], self, c, threads))
+            for here, c in zip(rows, cotangents, strict=True)
+        )
+        return Adjoint.of_parts(len(request.positions), parts)
 
 
 def n_features(radial: Sequence[int]) -> int:
