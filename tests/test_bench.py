@@ -75,7 +75,7 @@ def test_the_ratio_is_to_lammps_of_the_same_run(small: None) -> None:
 
 def test_operations_are_counted() -> None:
     """Of the moments at least a fused multiply-add for each, for each neighbour; of `flops`, in proportion to them."""
-    counted = count_operations(moments, 6, np.dtype("float32"))
+    counted = count_operations(6, np.dtype("float32"), moments)
     assert counted > NEIGHBOURS * 2 * len(moment_places(6)) * 0.8  # the first of each (p, q) is an addition only
     assert counted < NEIGHBOURS * 6 * len(moment_places(6))
     assert bench.flops("cpu", 6, "float32") < bench.flops("torch", 6, "float32")

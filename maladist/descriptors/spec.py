@@ -33,7 +33,7 @@ class Request:
     Attributes
     ----------
     points
-        Positions of the points, (n_points, 3) float64, Å.
+        Positions of the points, (n_points, 3) float64, Å; one at least.
     positions
         Atoms with their images written out, (n_atoms, 3) float64, Å.
     numbers

@@ -10,11 +10,9 @@ precision, processor and version of the sources; where nothing can be written, e
 
 from __future__ import annotations
 
-import inspect
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from threading import Lock
 
 import numpy as np
@@ -37,6 +35,7 @@ from maladist.descriptors.compiled import point_tiles, vector_code
 from maladist.descriptors.compiled.point_tiles import (
     bin_atoms,
     candidates,
+    checksum,
     compact_order,
     compiled,
     neighbours,
@@ -83,8 +82,6 @@ def bispectrum_cpu(
     refuse_large(spec)
     dtype = np.dtype(dtype)
     out = np.empty((len(points), len(components(spec.twojmax))), dtype)
-    if not len(points):
-        return out
     points = np.ascontiguousarray(points, dtype=np.float64)
     order, bins = compact_order(points, spec.cutoff), bin_atoms(positions, weights, points, spec.cutoff)
     lanes = lanes_of(dtype)
@@ -144,16 +141,15 @@ def _scratch(twojmax: int, lanes: int, dtype: np.dtype[np.floating]) -> list[Flo
 
 def operations(twojmax: int, n_neighbours: float, dtype: np.dtype[np.floating]) -> float:
     """Floating-point operations for a point, a fused one as two, without finding the neighbours."""
-    shared = sum(count_operations(stage, twojmax, dtype) for stage in (powers, moments)) / NEIGHBOURS
-    nodes = sum(count_operations(stage, twojmax, dtype) for stage in (sphere, circle, products))
-    return n_neighbours * shared + count_operations(norms, twojmax, dtype) + len(sphere_constants(twojmax)) * nodes
+    count = partial(count_operations, twojmax, dtype)
+    shared, nodes = count(powers, moments) / NEIGHBOURS, count(sphere, circle, products)
+    return n_neighbours * shared + count(norms) + len(sphere_constants(twojmax)) * nodes
 
 
 @lru_cache(maxsize=1)
 def code_version() -> int:
     """Checksum of the sources that numba compiles into this file's kernel and does not watch."""
-    sources = map(inspect.getsource, (point_tiles, su2, su2_moments, su2_nodes, vector_code))
-    return zlib.crc32("".join(sources).encode())
+    return checksum(point_tiles, su2, su2_moments, su2_nodes, vector_code)
 
 
 @lru_cache(maxsize=32)

@@ -2,16 +2,12 @@
 
 The stages back are those of su2_nodes_adjoint.py and su2_moments_adjoint.py.
 A tile keeps nothing from the kernel that made the descriptors: it computes moments and f_n again, which costs less than
-reading them. Gradients of a portion of points, which no number of threads changes, are summed in float64, and portions
-in their order: so threads do not change a bit. It is compiled when it is first asked for, and cached as the kernel is.
+reading them. It is compiled when it is first asked for, and cached as the kernel is.
 """
 
 from __future__ import annotations
 
-import inspect
-import zlib
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -33,12 +29,19 @@ from maladist.descriptors.bispectrum.su2_moments_adjoint import (
 )
 from maladist.descriptors.bispectrum.su2_nodes import circle, h_places, n_angles, sphere
 from maladist.descriptors.bispectrum.su2_nodes_adjoint import PAIRS, circle_adjoint, products_adjoint, sphere_adjoint
-from maladist.descriptors.compiled.point_tiles import bin_atoms, candidates, compact_order, compiled, neighbours
+from maladist.descriptors.compiled.point_tiles import (
+    bin_atoms,
+    candidates,
+    checksum,
+    compact_order,
+    compiled,
+    neighbours,
+    sum_portions,
+)
 from maladist.descriptors.compiled.vector_code import aligned_empty, count_operations, lanes_of
 from maladist.descriptors.spec import Adjoint
 
 _SLAB = 8 * NEIGHBOURS  # neighbours of a tile that are written out at a time; if there are more, once more going back
-_PORTION = 32  # tiles whose gradients are summed by themselves
 _LOCK = Lock()
 
 
@@ -65,9 +68,6 @@ def bispectrum_adjoint(
         twojmax > `CPU_TWOJMAX`.
     """
     refuse_large(spec)
-    gradient, virial = np.zeros((len(positions), 3)), np.zeros((3, 3))
-    if not len(points):
-        return Adjoint(gradient, virial)
     points, dtype = np.ascontiguousarray(points, dtype=np.float64), cotangent.dtype
     order, bins = compact_order(points, spec.cutoff), bin_atoms(positions, weights, points, spec.cutoff)
     lanes = lanes_of(dtype)
@@ -76,19 +76,11 @@ def bispectrum_adjoint(
     tables = _Tables.of(spec, dtype)
     cotangent = np.ascontiguousarray(cotangent)
 
-    def work(first: int) -> tuple[Array, Array]:
-        by_atom, by_strain = np.zeros((len(bins.atoms), 3)), np.zeros(9)
-        portion, scratch = (first, min(first + _PORTION, n_tiles)), _Scratch.empty(spec.twojmax, lanes, dtype)
+    def work(portion: tuple[int, int], by_atom: Array, by_strain: Array) -> None:
+        scratch = _Scratch.empty(spec.twojmax, lanes, dtype)
         compute(points, order, bins, spec.cutoff, tables, scratch, cotangent, portion, by_atom, by_strain)
-        return by_atom, by_strain
 
-    n_tiles, total = -(-len(points) // lanes), np.zeros((len(bins.atoms), 3))
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        for by_atom, by_strain in pool.map(work, range(0, n_tiles, _PORTION)):
-            total += by_atom
-            virial += by_strain.reshape(3, 3)
-    gradient[bins.rows] = total[: len(bins.rows)]
-    return Adjoint(gradient, virial)
+    return sum_portions(work, -(-len(points) // lanes), bins, len(positions), threads)
 
 
 class _Tables(NamedTuple):
@@ -138,10 +130,7 @@ class _Scratch(NamedTuple):
 
 def adjoint_operations(twojmax: int, n_neighbours: float, dtype: np.dtype[np.floating]) -> float:
     """Floating-point operations for a point, a fused one as two, without finding the neighbours or adding to atoms."""
-
-    def count(*stages: Any) -> int:
-        return sum(count_operations(stage, twojmax, dtype) for stage in stages)
-
+    count = partial(count_operations, twojmax, dtype)
     n_pairs = len(Constants.of(twojmax, np.dtype(dtype)).sphere)
     of_neighbour = count(powers, moments, unit_powers, contractions, gradients) / NEIGHBOURS
     of_pair = count(sphere, circle, products_adjoint, circle_adjoint) + count(sphere_adjoint) / PAIRS
@@ -151,8 +140,7 @@ def adjoint_operations(twojmax: int, n_neighbours: float, dtype: np.dtype[np.flo
 @lru_cache(maxsize=1)
 def adjoint_version() -> int:
     """Checksum of the sources, as `code_version`."""
-    sources = map(inspect.getsource, (su2_moments_adjoint, su2_nodes_adjoint))
-    return zlib.crc32("".join(sources).encode(), code_version())
+    return checksum(su2_moments_adjoint, su2_nodes_adjoint, before=code_version())
 
 
 @lru_cache(maxsize=32)

@@ -13,7 +13,7 @@ Cotangents of complex numbers are dRe + i dIm; that of x in z = F(x) is dz · co
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from llvmlite import ir
@@ -54,7 +54,7 @@ def norms_adjoint(code: Code, twojmax: int, moments: ir.Value, target: ir.Value,
             code.store(weighted * twice[n], target, place)
         else:
             by_f_0 = weighted * twice[0]
-    by_f_0 = _dot(code, list(of_norm.values()), [squares[j] for j in of_norm], by_f_0)
+    by_f_0 = code.dot(list(of_norm.values()), [squares[j] for j in of_norm], by_f_0)
     code.store(by_f_0, target, places[0, 0, 0, 0])
 
 
@@ -153,10 +153,10 @@ def _contract(code: Code, twojmax: int, p: int, buffers: tuple[ir.Value, ir.Valu
         slopes = [0.5 * (k + p + q + 1) * x for k, x in enumerate(jacobi(t, q + 1, p + 1, k_max - 1, code.fma), 1)]
         signs, parts = ((q, -q) if p and q else (q,)), ((0, 1) if p or q else (0,))
         rows = [[code.load(dm, moment[p + q + 2 * k, p, s, i]) for k in range(k_max + 1)] for s in signs for i in parts]
-        sums = [_dot(code, radial[1:], row[1:], row[0]) for row in rows]
+        sums = [code.dot(radial[1:], row[1:], row[0]) for row in rows]
         by_a = _times_b(code, sums, b, by_a)
         if k_max:
-            by_t = _times_b(code, [_dot(code, slopes, row[1:]) for row in rows], b, by_t)
+            by_t = _times_b(code, [code.dot(slopes, row[1:]) for row in rows], b, by_t)
         if q:
             for part, x in enumerate(sums if a is None else _times_a(code, sums, a)):
                 add(x, 3 + 4 * q + part)
@@ -166,13 +166,6 @@ def _contract(code: Code, twojmax: int, p: int, buffers: tuple[ir.Value, ir.Valu
     if p:
         for part, x in enumerate(by_a):
             code.store(x, pairs, code.at(at, 1, size + 1 + 4 * p + part))
-
-
-def _dot(code: Code, x: Sequence[Vector | float], y: Sequence[Vector], start: Vector | None = None) -> Vector:
-    for factors in zip(x, y, strict=True):
-        start = code.fma(*factors, start)
-    assert start is not None
-    return start
 
 
 def _times_b(code: Code, sums: list[Vector], b: Complex | None, before: list[Vector]) -> list[Vector]:
@@ -213,7 +206,7 @@ def gradients(code: Code, twojmax: int, near: ir.Value, pairs: ir.Value, map_: i
         by_cos, by_z = code.fma(twice_t, k.cos, by_a[0]), code.fma(twice_t, z, by_a[1])
         by_x, by_y = code.fma(-twice_t, x, by_b[0]), code.fma(-twice_t, y, by_b[1])
         by_vector = (by_x, by_y, by_z)
-        radial = _dot(code, k.direction, by_vector)
+        radial = code.dot(k.direction, by_vector)
         # Along r̂ by θ0 and by the weight; across it by the length of sin θ0 r̂, which is sin θ0.
         by_angle = k.angle_slope * code.fma(k.cos, radial, -(k.sin * by_cos))
         along = code.fma(k.weight_slope, load(powers_size(twojmax) + 1), k.weight * by_angle)

@@ -8,21 +8,25 @@ order, a point's numbers are the same to the last bit for one block and for many
 
 from __future__ import annotations
 
+import inspect
 import math
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 from numba import njit
 
 from maladist.arrays import Array, Indices
-from maladist.descriptors.spec import COINCIDENT
+from maladist.descriptors.spec import COINCIDENT, Adjoint
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _MOST_BINS = 2**22
+_PORTION = 32  # tiles whose gradients are summed by themselves
 
 
 class Bins(NamedTuple):
@@ -94,6 +98,42 @@ def share_tiles(work: Callable[[int, int], None], n_tiles: int, threads: int) ->
     edges = np.linspace(0, n_tiles, min(n_tiles, 8 * threads) + 1).astype(int).tolist()
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(work, edges[:-1], edges[1:]))
+
+
+def sum_portions(
+    work: Callable[[tuple[int, int], Array, Array], None], n_tiles: int, bins: Bins, n_atoms: int, threads: int
+) -> Adjoint:
+    """Sum what ``work`` finds for all tiles.
+
+    Gradients of a portion of tiles, which no number of threads changes, are summed in float64, and portions in their
+    order: so threads do not change a bit.
+
+    Parameters
+    ----------
+    work
+        Called as work((first, last), by_atom, by_strain); adds to the gradients of ``bins.atoms``, (n, 3), and to the
+        nine numbers of the virial.
+    n_atoms
+        How many atoms there are, with those that are not in ``bins``.
+    """
+
+    def portion(first: int) -> tuple[Array, Array]:
+        by_atom, by_strain = np.zeros((len(bins.atoms), 3)), np.zeros(9)
+        work((first, min(first + _PORTION, n_tiles)), by_atom, by_strain)
+        return by_atom, by_strain
+
+    gradient, virial, total = np.zeros((n_atoms, 3)), np.zeros((3, 3)), np.zeros((len(bins.atoms), 3))
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        for by_atom, by_strain in pool.map(portion, range(0, n_tiles, _PORTION)):
+            total += by_atom
+            virial += by_strain.reshape(3, 3)
+    gradient[bins.rows] = total[: len(bins.rows)]
+    return Adjoint(gradient, virial)
+
+
+def checksum(*modules: ModuleType, before: int = 0) -> int:
+    """Checksum of sources, which numba does not watch where it compiles them into a kernel, after one of others."""
+    return zlib.crc32("".join(map(inspect.getsource, modules)).encode(), before)
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:

@@ -89,6 +89,13 @@ class Code:
         """a·b + c, fused where the processor can; a·b where there is no c yet."""
         return self.emit("fmul", a, b) if c is None else self.call("fmuladd", a, b, c)
 
+    def dot(self, x: Sequence[Vector | float], y: Sequence[Vector], before: Vector | None = None) -> Vector:
+        """Σ_i x_i·y_i, added to what was before; one of the two is not empty."""
+        for a, b in zip(x, y, strict=True):
+            before = self.fma(a, b, before)
+        assert before is not None
+        return before
+
     def _values(self, operands: Sequence[Vector | float]) -> list[ir.Value]:
         return [(x if isinstance(x, Vector) else self.constant(x)).value for x in operands]
 
@@ -208,10 +215,11 @@ class _Counter(Code):
         return result
 
 
-def count_operations(of_stage: Any, order: int, dtype: np.dtype[np.floating]) -> int:
-    """Floating-point operations in each lane of one call of a stage."""
+def count_operations(order: int, dtype: np.dtype[np.floating], *stages: Any) -> int:
+    """Floating-point operations in each lane of one call of each of these stages."""
     counter = _Counter(np.dtype(dtype).itemsize)
-    of_stage.trace(counter, order, None, None, None, None)
+    for one in stages:
+        one.trace(counter, order, None, None, None, None)
     return counter.count
 
 

@@ -7,8 +7,6 @@ are the same to the last bit for one block and for many, and for any number of t
 
 from __future__ import annotations
 
-import inspect
-import zlib
 from functools import lru_cache
 from threading import Lock
 from typing import Any
@@ -18,7 +16,14 @@ import numpy as np
 from maladist.arrays import Array, Floats
 from maladist.descriptors import harmonics
 from maladist.descriptors.compiled import point_tiles, vector_code
-from maladist.descriptors.compiled.point_tiles import bin_atoms, candidates, compact_order, compiled, share_tiles
+from maladist.descriptors.compiled.point_tiles import (
+    bin_atoms,
+    candidates,
+    checksum,
+    compact_order,
+    compiled,
+    share_tiles,
+)
 from maladist.descriptors.compiled.vector_code import aligned_empty, count_operations, lanes_of
 from maladist.descriptors.power_spectrum import spec as spec_module
 from maladist.descriptors.power_spectrum import stages
@@ -60,8 +65,6 @@ def power_spectrum_cpu(
     """
     dtype, radial = np.dtype(dtype), spec.radial
     out = np.empty((len(points), n_features(radial)), dtype)
-    if not len(points):
-        return out
     points = np.ascontiguousarray(points, dtype=np.float64)
     order, bins = compact_order(points, spec.cutoff), bin_atoms(positions, np.ones(len(positions)), points, spec.cutoff)
     lanes = lanes_of(dtype)
@@ -85,15 +88,14 @@ def scale_of(spec: PowerSpectrumSpec, dtype: np.dtype[np.floating]) -> Floats:
 def operations(spec: PowerSpectrumSpec, n_neighbours: float, dtype: np.dtype[np.floating]) -> float:
     """Floating-point operations for a point, a fused one as two, of neighbours in the cutoff only."""
     order = encode(spec.radial)
-    shared = sum(count_operations(stage, order, dtype) for stage in (functions, moments)) / NEIGHBOURS
-    return n_neighbours * shared + count_operations(products, order, dtype)
+    shared = count_operations(order, dtype, functions, moments) / NEIGHBOURS
+    return n_neighbours * shared + count_operations(order, dtype, products)
 
 
 @lru_cache(maxsize=1)
 def code_version() -> int:
     """Checksum of the sources that numba compiles into this file's kernel and does not watch."""
-    sources = map(inspect.getsource, (point_tiles, stages, spec_module, harmonics, vector_code))
-    return zlib.crc32("".join(sources).encode())
+    return checksum(point_tiles, stages, spec_module, harmonics, vector_code)
 
 
 @compiled

@@ -1,14 +1,7 @@
-"""Adjoint of the power spectrum on a CPU: the kernel of cpu.py as far as the moments, and from there back to the atoms.
-
-Gradients of a portion of points, which no number of threads changes, are summed in float64, and portions in their
-order: so threads do not change a bit.
-"""
+"""Adjoint of the power spectrum on a CPU: the kernel of cpu.py as far as the moments, and back to the atoms."""
 
 from __future__ import annotations
 
-import inspect
-import zlib
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from threading import Lock
 from typing import Any
@@ -16,7 +9,14 @@ from typing import Any
 import numpy as np
 
 from maladist.arrays import Array, Floats
-from maladist.descriptors.compiled.point_tiles import bin_atoms, candidates, compact_order, compiled
+from maladist.descriptors.compiled.point_tiles import (
+    bin_atoms,
+    candidates,
+    checksum,
+    compact_order,
+    compiled,
+    sum_portions,
+)
 from maladist.descriptors.compiled.vector_code import aligned_empty, count_operations, lanes_of
 from maladist.descriptors.power_spectrum import stages_adjoint
 from maladist.descriptors.power_spectrum.cpu import code_version, points_of_tile, scale_of, write_neighbours
@@ -38,7 +38,6 @@ from maladist.descriptors.power_spectrum.stages_adjoint import (
 )
 from maladist.descriptors.spec import Adjoint
 
-_PORTION = 32  # tiles whose gradients are summed by themselves
 _LOCK = Lock()
 
 
@@ -54,9 +53,6 @@ def power_spectrum_adjoint(
     cotangent
         c, (n_points, n_features); its dtype, float32 or float64, is that of the work.
     """
-    gradient, virial = np.zeros((len(positions), 3)), np.zeros((3, 3))
-    if not len(points):
-        return Adjoint(gradient, virial)
     points, dtype = np.ascontiguousarray(points, dtype=np.float64), cotangent.dtype
     order, bins = compact_order(points, spec.cutoff), bin_atoms(positions, np.ones(len(positions)), points, spec.cutoff)
     lanes, n_moments = lanes_of(dtype), len(moment_places(spec.radial))
@@ -64,40 +60,26 @@ def power_spectrum_adjoint(
         compute = tile_adjoint(encode(spec.radial), lanes, adjoint_version())
     of_pairs, pairs = NEIGHBOURS * functions_size(spec.radial), NEIGHBOURS * Places.of(spec.radial).size + 9
     sizes = (4 * NEIGHBOURS, of_pairs, pairs, n_moments, n_moments, n_features(spec.radial))
-    cotangent = np.ascontiguousarray(cotangent)
+    cotangent, scale = np.ascontiguousarray(cotangent), scale_of(spec, dtype)
 
-    def work(first: int) -> tuple[Array, Array]:
-        by_atom, by_strain = np.zeros((len(bins.atoms), 3)), np.zeros(9)
+    def work(portion: tuple[int, int], by_atom: Array, by_strain: Array) -> None:
         scratch = tuple(aligned_empty((size, lanes), dtype) for size in sizes)
-        portion = (first, min(first + _PORTION, n_tiles))
-        compute(
-            points, order, bins, spec.cutoff, scale_of(spec, dtype), scratch, cotangent, portion, by_atom, by_strain
-        )
-        return by_atom, by_strain
+        compute(points, order, bins, spec.cutoff, scale, scratch, cotangent, portion, by_atom, by_strain)
 
-    n_tiles, total = -(-len(points) // lanes), np.zeros((len(bins.atoms), 3))
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        for by_atom, by_strain in pool.map(work, range(0, n_tiles, _PORTION)):
-            total += by_atom
-            virial += by_strain.reshape(3, 3)
-    gradient[bins.rows] = total[: len(bins.rows)]
-    return Adjoint(gradient, virial)
+    return sum_portions(work, -(-len(points) // lanes), bins, len(positions), threads)
 
 
 def adjoint_operations(spec: PowerSpectrumSpec, n_neighbours: float, dtype: np.dtype[np.floating]) -> float:
     """Floating-point operations for a point, a fused one as two, of neighbours in the cutoff only."""
-
-    def count(*stages: Any) -> int:
-        return sum(count_operations(stage, encode(spec.radial), dtype) for stage in stages)
-
-    of_pairs = count(functions, moments, functions_and_slopes, contractions, gradients)
-    return n_neighbours * of_pairs / NEIGHBOURS + count(products_adjoint)
+    order = encode(spec.radial)
+    of_pairs = count_operations(order, dtype, functions, moments, functions_and_slopes, contractions, gradients)
+    return n_neighbours * of_pairs / NEIGHBOURS + count_operations(order, dtype, products_adjoint)
 
 
 @lru_cache(maxsize=1)
 def adjoint_version() -> int:
     """Checksum of the sources, as `code_version`."""
-    return zlib.crc32(inspect.getsource(stages_adjoint).encode(), code_version())
+    return checksum(stages_adjoint, before=code_version())
 
 
 @lru_cache(maxsize=32)

@@ -163,8 +163,5 @@ def products(code: Code, order: int, sums: ir.Value, target: ir.Value, _: ir.Val
     for n in range(radial[0]):
         code.store(code.load(sums, places[0, 0, n]), target, n)
     for place, (l, n, k) in enumerate(pair_products(radial), radial[0]):  # noqa: E741
-        total: Vector | None = None
-        for m in range(-l, l + 1):
-            total = code.fma(code.load(sums, places[l, m, n]), code.load(sums, places[l, m, k]), total)
-        assert total is not None
-        code.store(total, target, place)
+        m_n, m_k = ([code.load(sums, places[l, m, i]) for m in range(-l, l + 1)] for i in (n, k))
+        code.store(code.dot(m_n, m_k), target, place)

@@ -55,12 +55,9 @@ def products_adjoint(code: Code, order: int, sums: ir.Value, target: ir.Value, c
         for m in range(-l, l + 1) if l else ():
             of_m = [code.load(sums, places[l, m, k]) for k in range(count)]
             for n in range(count):
-                total: Vector | None = None
-                for k in range(count):
-                    factor = code.load(c, of_pair[l, min(n, k), max(n, k)])
-                    total = code.fma(2.0 * factor if n == k else factor, of_m[k], total)
-                assert total is not None
-                code.store(total, target, places[l, m, n])
+                factors = [code.load(c, of_pair[l, min(n, k), max(n, k)]) for k in range(count)]
+                factors[n] = 2.0 * factors[n]
+                code.store(code.dot(factors, of_m), target, places[l, m, n])
 
 
 @stage
@@ -108,9 +105,9 @@ def contractions(code: Code, order: int, dm: ir.Value, pairs: ir.Value, _: ir.Va
             slopes = [code.load(pairs, place(at.slopes, n)) for n in range(radial[l])]
             by_cos = code.load(pairs, place(at.by_cos))
             for m, row in zip(some, rows, strict=True):
-                code.store(_dot(code, row, values), pairs, place(at.by_harmonics, l * l + l + m))
+                code.store(code.dot(row, values), pairs, place(at.by_harmonics, l * l + l + m))
                 harmonic = code.load(pairs, place(at.harmonics, l * l + l + m))
-                by_cos = code.fma(_dot(code, row, slopes), harmonic, by_cos)
+                by_cos = code.fma(code.dot(row, slopes), harmonic, by_cos)
             code.store(by_cos, pairs, place(at.by_cos))
             return []
 
@@ -137,7 +134,7 @@ def gradients(code: Code, order: int, near: ir.Value, pairs: ir.Value, map_: ir.
         by_cos = code.load(pairs, code.at(i, at.size, at.by_cos))
         q = 2.0 * k.s * k.c
         twice_q_slope = 4.0 * code.fma(k.s_slope, k.c, (-math.pi / 4) * k.s * k.s)  # dc/du = −(π/4) s
-        along = code.fma(twice_q_slope, _dot(code, k.x, by_v), (-math.pi) * q * by_cos)
+        along = code.fma(twice_q_slope, code.dot(k.x, by_v), (-math.pi) * q * by_cos)
         g = [scale * code.fma(q, v, along * x) for v, x in zip(by_v, k.x, strict=True)]
         for axis, component in enumerate(g):
             code.store(component, pairs, code.at(i, at.size, axis))
@@ -147,11 +144,3 @@ def gradients(code: Code, order: int, near: ir.Value, pairs: ir.Value, map_: ir.
     sums = code.loop(NEIGHBOURS, [code.load(pairs, place) for place in virial], one)
     for place, value in zip(virial, sums, strict=True):
         code.store(value, pairs, place)
-
-
-def _dot(code: Code, a: Sequence[Vector], b: Sequence[Vector]) -> Vector:
-    total: Vector | None = None
-    for x, y in zip(a, b, strict=True):
-        total = code.fma(x, y, total)
-    assert total is not None
-    return total

@@ -84,8 +84,8 @@ def test_what_tests_interpret_is_what_is_compiled() -> None:
 def test_operations_are_counted_once_a_turn_of_a_loop_and_a_fused_one_as_two() -> None:
     # Outside: 1/(x·x + ½), (2 − y)·c, two to join them; two calls, 3·, a call, a call, one to join. Inside: 2 + 1.
     outside, inside = 3 + 2 + 2 + 2 + 3 + 1, 3
-    assert count_operations(everything, 3, np.dtype("f8")) == outside + 3 * inside
-    assert count_operations(everything, 5, np.dtype("f4")) == outside + 5 * inside
+    assert count_operations(3, np.dtype("f8"), everything) == outside + 3 * inside
+    assert count_operations(5, np.dtype("f4"), everything, everything) == 2 * (outside + 5 * inside)
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS, ids=str)
