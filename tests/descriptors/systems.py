@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from ase.data import atomic_numbers
 
-from maladist.descriptors import BispectrumSpec
+from maladist.descriptors import Adjoint, BispectrumSpec, Spec
 from maladist.descriptors.bispectrum.su2 import quadrature, tables
 from maladist.descriptors.harmonics import gegenbauer
 from maladist.neighbors import CellList, LocalAtoms
@@ -55,6 +55,17 @@ def relative_error(values: torch.Tensor, reference: torch.Tensor | Array) -> flo
     """Largest error of a column over the largest value of that column."""
     reference = torch.as_tensor(reference, dtype=torch.float64)
     return float(((values.double() - reference).abs().amax(0) / reference.abs().amax(0)).max())
+
+
+def cotangent(points: npt.ArrayLike, spec: Spec) -> Array:
+    """Cotangent that is the same for a point whatever other points there are."""
+    phase = np.asarray(points) @ np.array([1.0, 2.3, 5.9])
+    return np.cos(phase[:, None] * (1 + np.arange(spec.n_features)))
+
+
+def adjoint_error(found: Adjoint, expected: Adjoint) -> float:
+    """Largest error of the gradients, or of the virial, over the largest of their numbers."""
+    return max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(found, expected, strict=True))
 
 
 def direct_bispectrum(points: Array, atoms: LocalAtoms, spec: BispectrumSpec) -> Array:

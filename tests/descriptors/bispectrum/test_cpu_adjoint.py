@@ -18,7 +18,7 @@ from maladist.descriptors.bispectrum.spec import CPU_TWOJMAX
 from maladist.errors import InputError
 from maladist.grid import Grid
 from maladist.neighbors import CellList, LocalAtoms
-from tests.descriptors.systems import SKEWED, assert_compiled_once, cluster, random_system
+from tests.descriptors.systems import SKEWED, adjoint_error, assert_compiled_once, cluster, cotangent, random_system
 
 Array = npt.NDArray[np.float64]
 
@@ -32,22 +32,11 @@ SINGLE = 1e-5
 
 
 def _cpu(points: Any, atoms: LocalAtoms, spec: BispectrumSpec, dtype: torch.dtype = F64, threads: int = 1) -> Adjoint:
-    return adjoint(points, atoms, spec, _cotangent(points, spec), backend="cpu", dtype=dtype, threads=threads)
+    return adjoint(points, atoms, spec, cotangent(points, spec), backend="cpu", dtype=dtype, threads=threads)
 
 
 def _torch(points: Any, atoms: LocalAtoms, spec: BispectrumSpec) -> Adjoint:
-    return adjoint(points, atoms, spec, _cotangent(points, spec), backend="torch", dtype=F64)
-
-
-def _cotangent(points: Any, spec: BispectrumSpec) -> Array:
-    """The same numbers for a point whatever other points there are."""
-    phase = np.asarray(points) @ [1.0, 2.3, 5.9]
-    return np.cos(phase[:, None] * (1 + np.arange(spec.n_features)))
-
-
-def _error(found: Adjoint, expected: Adjoint) -> float:
-    """Largest error of the gradients, or of the virial, over the largest of their numbers."""
-    return max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(found, expected, strict=True))
+    return adjoint(points, atoms, spec, cotangent(points, spec), backend="torch", dtype=F64)
 
 
 # Each twojmax is compiled for each precision, where the cache is cold.
@@ -58,8 +47,8 @@ def test_it_is_autograd_for_every_twojmax(twojmax: int) -> None:
     points, atoms = random_system(np.eye(3) * 5, 12, 4.0, n_points=21)
     spec = BispectrumSpec(twojmax=twojmax, cutoff=4.0)
     expected = _torch(points, atoms, spec)
-    assert _error(_cpu(points, atoms, spec), expected) < EXACT
-    assert _error(_cpu(points, atoms, spec, F32), expected) < SINGLE
+    assert adjoint_error(_cpu(points, atoms, spec), expected) < EXACT
+    assert adjoint_error(_cpu(points, atoms, spec, F32), expected) < SINGLE
 
 
 @pytest.mark.parametrize("switch", [True, False])
@@ -72,8 +61,9 @@ def test_it_is_autograd_with_rmin0_element_weights_and_products(
     weights = {"Be": 1.0, "Al": 0.4, "O": -1.3}
     spec = BispectrumSpec(3, 3.7, rfac0=rfac0, rmin0=rmin0, switch=switch, weights=weights, quadratic=quadratic)
     expected = _torch(points, atoms, spec)
-    assert _error(_cpu(points, atoms, spec), expected) < EXACT
-    assert _error(_cpu(points, atoms, spec, F32), expected) < 2 * SINGLE  # cotangents of products have B's own error
+    assert adjoint_error(_cpu(points, atoms, spec), expected) < EXACT
+    # Cotangents of products have B's own error.
+    assert adjoint_error(_cpu(points, atoms, spec, F32), expected) < 2 * SINGLE
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +80,8 @@ def crystal() -> tuple[Array, LocalAtoms]:
 def test_errors_in_a_crystal(crystal: tuple[Array, LocalAtoms]) -> None:
     spec = BispectrumSpec(twojmax=6)
     expected = _torch(*crystal, spec)
-    assert _error(_cpu(*crystal, spec), expected) < EXACT
-    assert _error(_cpu(*crystal, spec, F32), expected) < SINGLE
+    assert adjoint_error(_cpu(*crystal, spec), expected) < EXACT
+    assert adjoint_error(_cpu(*crystal, spec, F32), expected) < SINGLE
 
 
 @pytest.mark.lammps
@@ -109,16 +99,16 @@ def test_it_is_lammps(options: dict[str, Any]) -> None:
 @pytest.mark.slow
 def test_errors_at_the_size_of_models_in_use(crystal: tuple[Array, LocalAtoms]) -> None:
     expected = _torch(*crystal, BispectrumSpec())
-    assert _error(_cpu(*crystal, BispectrumSpec()), expected) < EXACT
-    assert _error(_cpu(*crystal, BispectrumSpec(), F32), expected) < SINGLE
+    assert adjoint_error(_cpu(*crystal, BispectrumSpec()), expected) < EXACT
+    assert adjoint_error(_cpu(*crystal, BispectrumSpec(), F32), expected) < SINGLE
 
 
 def test_more_neighbours_than_are_written_out_at_a_time() -> None:
     points, atoms = random_system(np.eye(3) * 4, 60, 6.0, n_points=20)
     spec = BispectrumSpec(twojmax=3, cutoff=6.0)
     expected = _torch(points, atoms, spec)
-    assert _error(_cpu(points, atoms, spec), expected) < EXACT
-    assert _error(_cpu(points, atoms, spec, F32), expected) < SINGLE
+    assert adjoint_error(_cpu(points, atoms, spec), expected) < EXACT
+    assert adjoint_error(_cpu(points, atoms, spec, F32), expected) < SINGLE
 
 
 @pytest.mark.parametrize("dtype", [F32, F64])
@@ -139,18 +129,18 @@ def test_an_atom_on_a_point_or_near_it_is_autograds(dtype: torch.dtype, toleranc
     others = [[1.2, 0.3, -0.4], [-1.0, 1.1, 0.2]]
     spec = BispectrumSpec(twojmax=6)
     for on in ([0.0, 0, 0], [0, 1e-12, 0], [0, 0, 1e-9], [1e-6, 2e-6, 0], [1e-3, 0, 2e-3]):
-        atoms = cluster([on, *others])
-        assert _error(_cpu(np.zeros((1, 3)), atoms, spec, dtype), _torch(np.zeros((1, 3)), atoms, spec)) < tolerance
+        atoms, point = cluster([on, *others]), np.zeros((1, 3))
+        assert adjoint_error(_cpu(point, atoms, spec, dtype), _torch(point, atoms, spec)) < tolerance
 
 
 def test_far_from_the_origin_nothing_is_lost() -> None:
     """Differences are taken in float64: at 10⁴ Å those are still good to 1e-12 Å."""
     points, atoms = random_system(np.eye(3) * 5, 12, 4.0, n_points=10)
     spec, shift = BispectrumSpec(twojmax=6, cutoff=4.0), np.array([1e4, -2e4, 3e4])
-    c = _cotangent(points, spec)
+    c = cotangent(points, spec)
     moved = LocalAtoms(atoms.positions + shift, atoms.numbers)
     here, there = (adjoint(p, a, spec, c, dtype=F64, threads=1) for p, a in ((points, atoms), (points + shift, moved)))
-    assert _error(there, here) < 1e-10
+    assert adjoint_error(there, here) < 1e-10
 
 
 @pytest.mark.parametrize("dtype", [F32, F64])
@@ -191,7 +181,7 @@ def test_blocks_change_only_rounding(dtype: torch.dtype, tolerance: float) -> No
             virial += part.virial
         return Adjoint(gradient, virial)
 
-    assert _error(in_the_cell(grid.blocks((4, 7, 3))), in_the_cell([grid.whole])) < tolerance
+    assert adjoint_error(in_the_cell(grid.blocks((4, 7, 3))), in_the_cell([grid.whole])) < tolerance
 
 
 @pytest.mark.parametrize("lanes", [2, 4, 8, 16])
@@ -203,7 +193,7 @@ def test_every_width_of_vectors_gives_the_same(
     spec = BispectrumSpec(twojmax=2)
     expected = _cpu(points, atoms, spec)
     monkeypatch.setattr(cpu_adjoint, "lanes_of", lambda _: lanes)
-    assert _error(_cpu(points, atoms, spec), expected) < 1e-14
+    assert adjoint_error(_cpu(points, atoms, spec), expected) < 1e-14
 
 
 def test_beyond_what_it_compiles_the_choice_falls_on_torch() -> None:

@@ -20,7 +20,8 @@ from maladist.descriptors.bispectrum.su2_moments import (
     sin_cos,
 )
 from maladist.descriptors.compiled.vector_code import Vector
-from tests.descriptors.bispectrum.interpreted import LANES, Interpreted, elements, moments_of, neighbours, run
+from tests.descriptors.bispectrum.formulas import elements, moments_of, neighbours
+from tests.descriptors.compiled.interpreted import LANES, Interpreted, run
 
 
 def test_the_basis_is_orthogonal_and_its_norms_are_known() -> None:

@@ -16,7 +16,7 @@ from maladist.descriptors.bispectrum.su2_moments_adjoint import (
     pair_size,
     unit_powers,
 )
-from tests.descriptors.bispectrum.interpreted import LANES, run
+from tests.descriptors.compiled.interpreted import LANES, run
 
 CUTOFF = 4.0
 

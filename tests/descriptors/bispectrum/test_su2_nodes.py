@@ -17,7 +17,8 @@ from maladist.descriptors.bispectrum.su2_nodes import (
     sphere_constants,
     sphere_terms,
 )
-from tests.descriptors.bispectrum.interpreted import LANES, moments_of, neighbours, run
+from tests.descriptors.bispectrum.formulas import moments_of, neighbours
+from tests.descriptors.compiled.interpreted import LANES, run
 
 
 @pytest.mark.parametrize("twojmax", range(17))

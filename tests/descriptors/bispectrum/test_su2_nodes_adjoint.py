@@ -9,7 +9,7 @@ from maladist.descriptors.bispectrum.su2 import components
 from maladist.descriptors.bispectrum.su2_moments import moment_places
 from maladist.descriptors.bispectrum.su2_nodes import circle, h_places, n_angles, products, sphere, sphere_terms
 from maladist.descriptors.bispectrum.su2_nodes_adjoint import PAIRS, circle_adjoint, products_adjoint, sphere_adjoint
-from tests.descriptors.bispectrum.interpreted import LANES, run
+from tests.descriptors.compiled.interpreted import LANES, run
 
 TWOJMAX = [1, 2, 5, 8]
 

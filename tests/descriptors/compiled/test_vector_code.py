@@ -18,7 +18,7 @@ from maladist.descriptors.compiled.vector_code import (
     register_file,
     stage,
 )
-from tests.descriptors.bispectrum.interpreted import Interpreted
+from tests.descriptors.compiled.interpreted import Interpreted
 
 PRECISIONS = [np.dtype("f4"), np.dtype("f8")]
 

@@ -19,7 +19,7 @@ from maladist.descriptors.power_spectrum.stages import (
     moments,
     products,
 )
-from tests.descriptors.bispectrum.interpreted import LANES, run
+from tests.descriptors.compiled.interpreted import LANES, run
 
 RADIAL = (5, 3, 1, 2)
 CUTOFF = 3.5

@@ -23,7 +23,7 @@ from maladist.descriptors.power_spectrum.stages_adjoint import (
     gradients,
     products_adjoint,
 )
-from tests.descriptors.bispectrum.interpreted import LANES, run
+from tests.descriptors.compiled.interpreted import LANES, run
 from tests.descriptors.power_spectrum.test_stages import CUTOFF, neighbours
 
 STEP = 1e-30  # of a complex step, whose error is its square
