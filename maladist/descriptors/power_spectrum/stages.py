@@ -62,15 +62,20 @@ def blocks(radial: Sequence[int], registers: int = _REGISTERS) -> list[tuple[int
     return found
 
 
+def _sine_series(code: Code) -> list[tuple[int, float]]:
+    """(k, factor) of u^k in Taylor's series of s, to the last place; the highest k first."""
+    terms = 7 if code.itemsize == 4 else 11
+    return [(k, (-1) ** k * (math.pi / 2) ** (2 * k + 1) / math.factorial(2 * k + 1)) for k in reversed(range(terms))]
+
+
 class Neighbour(NamedTuple):
-    """A neighbour of each lane: x, weight, u, s and c of the module's head, and ds/du."""
+    """A neighbour of each lane: x, weight, u, s and c of the module's head."""
 
     x: tuple[Vector, Vector, Vector]
     weight: Vector
     u: Vector
     s: Vector
     c: Vector
-    s_slope: Vector
 
     @classmethod
     def load(cls, code: Code, near: ir.Value, at: ir.Value, map_: ir.Value) -> Neighbour:
@@ -79,13 +84,17 @@ class Neighbour(NamedTuple):
         x, y, z = (scale * code.load(near, code.at(at, 4, i)) for i in range(3))
         # Beyond the cutoff the weight is 0, and the series is not to overflow.
         u = code.call("minnum", code.fma(x, x, code.fma(y, y, z * z)), 1.0)
-        half, terms = math.pi / 2, 7 if code.itemsize == 4 else 11  # Taylor series, to the last place
-        s, c, s_slope = code.constant(0.0), code.constant(0.0), code.constant(0.0)
-        for k in reversed(range(terms)):
-            factor = (-1) ** k * half ** (2 * k + 1) / math.factorial(2 * k + 1)
-            s_slope = code.fma(s_slope, u, k * factor) if k else s_slope
-            s, c = code.fma(s, u, factor), code.fma(c, u, factor * (2 * k + 1) / half)
-        return cls((x, y, z), code.load(near, code.at(at, 4, 3)), u, s, c, s_slope)
+        s, c = code.constant(0.0), code.constant(0.0)
+        for k, factor in _sine_series(code):
+            s, c = code.fma(s, u, factor), code.fma(c, u, factor * (2 * k + 1) / (math.pi / 2))
+        return cls((x, y, z), code.load(near, code.at(at, 4, 3)), u, s, c)
+
+    def s_slope(self, code: Code) -> Vector:
+        """Return ds/du."""
+        slope = code.constant(0.0)
+        for k, factor in _sine_series(code)[:-1]:
+            slope = code.fma(slope, self.u, k * factor)
+        return slope
 
     def radial(self, code: Code, count: int) -> list[Vector]:
         """Return w c² cos nθ for n < count."""

@@ -133,7 +133,7 @@ def gradients(code: Code, order: int, near: ir.Value, pairs: ir.Value, map_: ir.
                         by_v[axis] = code.fma(factor * by_harmonic, below[m_below], by_v[axis])
         by_cos = code.load(pairs, code.at(i, at.size, at.by_cos))
         q = 2.0 * k.s * k.c
-        twice_q_slope = 4.0 * code.fma(k.s_slope, k.c, (-math.pi / 4) * k.s * k.s)  # dc/du = −(π/4) s
+        twice_q_slope = 4.0 * code.fma(k.s_slope(code), k.c, (-math.pi / 4) * k.s * k.s)  # dc/du = −(π/4) s
         along = code.fma(twice_q_slope, code.dot(k.x, by_v), (-math.pi) * q * by_cos)
         g = [scale * code.fma(q, v, along * x) for v, x in zip(by_v, k.x, strict=True)]
         for axis, component in enumerate(g):
