@@ -50,7 +50,7 @@ class PowerSpectrumSpec(PerElementSpec):
         Cutoff r_c, Å.
     radial
         Number of radial functions for each degree l = 0, 1, …; at most `MOST_RADIAL` for each of `MOST_DEGREES`.
-        The first are nearly free, whatever their number.
+        Those of l = 0 are cheap: 24 in place of 12 take 11 % more time (float32, 53 neighbours).
     elements
         Symbols of the elements whose atoms have features of their own, in this order; empty: all atoms count alike.
 
