@@ -16,6 +16,7 @@ from ase.data import atomic_numbers
 from maladist.descriptors import Adjoint, BispectrumSpec, Spec
 from maladist.descriptors.bispectrum.su2 import quadrature, tables
 from maladist.descriptors.harmonics import gegenbauer
+from maladist.grid import Grid
 from maladist.neighbors import CellList, LocalAtoms
 
 Array = npt.NDArray[np.float64]
@@ -49,6 +50,13 @@ def cluster(positions: npt.ArrayLike, symbols: Sequence[str] | None = None) -> L
     positions = np.array(positions, dtype=float).reshape(-1, 3)
     numbers = [atomic_numbers[s] for s in symbols or ["Be"] * len(positions)]
     return LocalAtoms(positions, np.array(numbers, dtype=np.int16), np.arange(len(positions)))
+
+
+def cell_with_grid(cutoff: float) -> tuple[CellList, Grid]:
+    """Twenty atoms in a skewed cell, and a grid of 9×10×11 points, which blocks of 4×7×3 do not divide."""
+    cell = np.array([[6.0, 0, 0], [1.0, 7.0, 0], [0, -1.0, 8.0]])
+    positions = np.random.default_rng(0).uniform(size=(20, 3)) @ cell
+    return CellList(cell, positions, np.full(20, 4, np.int16), cutoff), Grid(cell.tolist(), (9, 10, 11))
 
 
 def relative_error(values: torch.Tensor, reference: torch.Tensor | Array) -> float:

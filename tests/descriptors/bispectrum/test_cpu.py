@@ -26,6 +26,7 @@ from tests.descriptors.systems import (
     SKEWED,
     around,
     assert_compiled_once,
+    cell_with_grid,
     cluster,
     direct_bispectrum,
     random_system,
@@ -227,9 +228,7 @@ def test_the_same_bits_however_points_are_grouped(
 
 @pytest.mark.parametrize("dtype", [F32, F64])
 def test_the_same_bits_for_one_block_and_for_many(dtype: torch.dtype) -> None:
-    cell = np.array([[6.0, 0, 0], [1.0, 7.0, 0], [0, -1.0, 8.0]])
-    positions = np.random.default_rng(0).uniform(size=(20, 3)) @ cell
-    cells, grid = CellList(cell, positions, np.full(20, 4, np.int16), 4.0), Grid(cell.tolist(), (9, 10, 11))
+    cells, grid = cell_with_grid(4.0)
     spec = BispectrumSpec(twojmax=6, cutoff=4.0)
     whole = _cpu(grid.points(), cells.near_block(grid, grid.whole), spec, dtype).reshape(9, 10, 11, -1)
     for block in grid.blocks((4, 7, 3)):

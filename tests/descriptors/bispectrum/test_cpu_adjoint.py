@@ -18,7 +18,15 @@ from maladist.descriptors.bispectrum.spec import CPU_TWOJMAX
 from maladist.errors import InputError
 from maladist.grid import Grid
 from maladist.neighbors import CellList, LocalAtoms
-from tests.descriptors.systems import SKEWED, adjoint_error, assert_compiled_once, cluster, cotangent, random_system
+from tests.descriptors.systems import (
+    SKEWED,
+    adjoint_error,
+    assert_compiled_once,
+    cell_with_grid,
+    cluster,
+    cotangent,
+    random_system,
+)
 
 Array = npt.NDArray[np.float64]
 
@@ -167,9 +175,7 @@ def test_the_same_bits_whatever_the_order_of_atoms_and_others_far_away(crystal: 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(F32, 1e-6), (F64, 1e-14)])
 def test_blocks_change_only_rounding(dtype: torch.dtype, tolerance: float) -> None:
     """Float32 as well: a point's numbers are the same to the bit, and their sums are in float64."""
-    cell = np.array([[6.0, 0, 0], [1.0, 7.0, 0], [0, -1.0, 8.0]])
-    positions = np.random.default_rng(0).uniform(size=(20, 3)) @ cell
-    cells, grid = CellList(cell, positions, np.full(20, 4, np.int16), 4.0), Grid(cell.tolist(), (9, 10, 11))
+    cells, grid = cell_with_grid(4.0)
     spec = BispectrumSpec(twojmax=3, cutoff=4.0)
 
     def in_the_cell(blocks: Any) -> Adjoint:

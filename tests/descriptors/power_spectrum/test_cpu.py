@@ -11,10 +11,9 @@ import torch
 
 from maladist.descriptors import PowerSpectrumSpec, evaluate
 from maladist.descriptors.power_spectrum import cpu as power_spectrum_cpu
-from maladist.grid import Grid
-from maladist.neighbors import CellList, LocalAtoms
+from maladist.neighbors import LocalAtoms
 from tests.descriptors.power_spectrum.reference import SINGLE, SMALL
-from tests.descriptors.systems import SKEWED, assert_compiled_once, random_system, relative_error
+from tests.descriptors.systems import SKEWED, assert_compiled_once, cell_with_grid, random_system, relative_error
 
 Array = npt.NDArray[np.float64]
 
@@ -23,9 +22,7 @@ F64, F32 = torch.float64, torch.float32
 
 @pytest.mark.parametrize("dtype", [F32, F64])
 def test_the_same_bits_for_one_block_and_for_many_and_any_number_of_threads(dtype: torch.dtype) -> None:
-    cell = np.array([[6.0, 0, 0], [1.0, 7.0, 0], [0, -1.0, 8.0]])
-    positions = np.random.default_rng(0).uniform(size=(20, 3)) @ cell
-    cells, grid = CellList(cell, positions, np.full(20, 4, np.int16), SMALL.cutoff), Grid(cell.tolist(), (9, 10, 11))
+    cells, grid = cell_with_grid(SMALL.cutoff)
 
     def values(points: Array, seen: LocalAtoms, threads: int = 1) -> torch.Tensor:
         return evaluate(points, seen, SMALL, backend="cpu", dtype=dtype, threads=threads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from maladist.descriptors import Adjoint, PowerSpectrumSpec, adjoint
 from maladist.descriptors.power_spectrum import cpu_adjoint
 from maladist.neighbors import LocalAtoms
 from tests.descriptors.power_spectrum.reference import SMALL
-from tests.descriptors.systems import SKEWED, adjoint_error, cluster, cotangent, random_system
+from tests.descriptors.systems import SKEWED, adjoint_error, assert_compiled_once, cluster, cotangent, random_system
 
 Array = npt.NDArray[np.float64]
 
@@ -84,3 +85,22 @@ def test_every_width_of_vectors_gives_the_same(lanes: int, monkeypatch: pytest.M
     expected = found(points, atoms, spec)
     monkeypatch.setattr(cpu_adjoint, "lanes_of", lambda _: lanes)
     assert adjoint_error(found(points, atoms, spec), expected) < 1e-13
+
+
+START = """
+import time, numpy as np
+from maladist.descriptors import PowerSpectrumSpec
+from maladist.descriptors.power_spectrum.cpu_adjoint import (
+    adjoint_version, encode, lanes_of, power_spectrum_adjoint, tile_adjoint
+)
+began, spec = time.process_time(), PowerSpectrumSpec(radial=(2, 1))
+for name in ("f4", "f8"):
+    power_spectrum_adjoint(np.zeros((1, 3)), np.ones((1, 3)), spec, np.ones((1, 3), name), 1)
+stats = [tile_adjoint(encode(spec.radial), lanes_of(np.dtype(name)), adjoint_version()).stats for name in ("f4", "f8")]
+print(sum(sum(s.cache_misses.values()) for s in stats), time.process_time() - began)
+"""
+
+
+@pytest.mark.slow
+def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
+    assert_compiled_once(START, tmp_path)
