@@ -8,7 +8,7 @@ result.dataset.maladist.plot.slice("c")                 # with the atoms that li
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Unpack
 
 import ase
 import numpy as np
@@ -27,6 +27,7 @@ from maladist.units import BOHR, LDOS_QE
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from maladist.prediction.options import ObserveOptions
     from maladist.report.isosurface import Isosurface
 
 _SPACE: Final = ("x", "y", "z")
@@ -125,6 +126,12 @@ class FieldAccessor:
         weights = xr.DataArray(fermi_weights(energies, mu, t, correction=correct).number.numpy(), dims="energy")
         density = xr.dot(array, weights, dim="energy").rename("density")
         return density.assign_attrs({**array.attrs, "units": "1/Å^3", "fermi_energy_eV": mu, "temperature_K": t})
+
+    def thermodynamics(self, atoms: ase.Atoms | None = None, **options: Unpack[ObserveOptions]) -> xr.Dataset:
+        """`maladist.thermodynamics` of an LDOS: S(T), C_v(T), A(T), ... at ``temperature=[...]``, K; see there."""
+        from maladist.prediction.thermodynamics import thermodynamics
+
+        return thermodynamics(self._ldos(), atoms=self._atoms if atoms is None else atoms, **options)
 
     def to_cube(self, path: str | Path, atoms: ase.Atoms | None = None) -> Path:
         """Write a density, or an LDOS at one energy, as a cube file, slab by slab.
@@ -309,6 +316,12 @@ class DatasetAccessor:
         if mu is None and "dos" in self._dataset:
             mu = self.fermi_energy(temperature=temperature)
         return self.field("ldos").density(mu, temperature)
+
+    def thermodynamics(self, **options: Unpack[ObserveOptions]) -> xr.Dataset:
+        """`maladist.thermodynamics` of a result, or of a snapshot's LDOS, at ``temperature=[...]``, K; see there."""
+        from maladist.prediction.thermodynamics import thermodynamics
+
+        return thermodynamics(self._dataset, **options)
 
     def to_netcdf(self, path: str | Path) -> Path:
         """Write everything to a new netCDF file; nested attributes, which it has not, become JSON text."""

@@ -87,6 +87,8 @@ LONG_NAMES: Final[Mapping[str, str]] = {
     "temperature": "temperature of the electrons",
     "fermi_energy_eV": "Fermi level",
     "n_electrons": "number of electrons",
+    "entropy_eV_per_K": "S, entropy of the electrons",
+    "heat_capacity_eV_per_K": "C_v = T dS/dT, heat capacity of the electrons at fixed atoms",
     **{term.name: term.label for term in (*TERMS, TOTAL)},
     **{name: f"standard deviation of the error of {s.of}" for name, s in SIGMAS.items()},
 }

@@ -25,6 +25,10 @@ VERBS: Final = {
     "observe": Verb(
         "predict:observe", "Density, DOS and energies of any LDOS that follows the data contract, from DFT too."
     ),
+    "thermodynamics": Verb(
+        "thermodynamics:thermodynamics",
+        "Entropy, heat capacity, free energy and Fermi level of the electrons at many temperatures, from one D(ε).",
+    ),
     "report": Verb(
         "report:report",
         "Write a result as one HTML file that needs no network: D(ε), n(r), energies, how the run went, who made it.",
@@ -114,6 +118,7 @@ EXAMPLES: Final = {
     "predict": "maladist predict be.extxyz --model be.maladist --output be.zarr --report be.html",
     "plan": "maladist plan be.extxyz --model be.maladist --cluster slurm.yaml",
     "observe": "maladist observe data.zarr/snapshots/001 --temperature 1000 --output 001.zarr",
+    "thermodynamics": "maladist thermodynamics be.zarr --range 300 10000 --count 98 --plot be-T.png",
     "md": "maladist md be.extxyz --model be.maladist --steps 1000 --output be-md/",
     "relax": "maladist relax be.extxyz --model be.maladist --output be-relax/",
     "import-mala": "maladist import-mala Be_model.zip --pseudopotentials upf/ --output be.maladist",

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from cyclopts import Parameter
 
 from maladist.cluster import Later
+from maladist.elements import Functional
 from maladist.io.shipped import shipped_models
 from maladist.numerics import Precision
 from maladist.physics.fermi import CorrectionMode
-from maladist.prediction.options import NumericsOptions, Options
+from maladist.prediction.options import DoubleCountingChoice, NumericsOptions, Options, SourceOptions
+
+if TYPE_CHECKING:
+    import ase
 
 Backend = Literal["auto", "cpu", "torch", "lammps"]
 Temperature = Annotated[
@@ -180,3 +184,57 @@ class RunOptions(ModelFlags):
         """Keywords of `predict` and `plan`."""
         keep = tuple(k for k in self.keep.split(",") if k)
         return self.options() | {"forces": self.forces, "stress": self.stress, "keep": keep}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SourceFlags:
+    """What atoms with a model, or an LDOS, do not tell, or is to be other than they say; a result takes none of these.
+
+    Parameters
+    ----------
+    backend, device, precision
+        Of descriptors and network, as in `predict`.
+    grid, chunks
+        Points along the lattice vectors, and of a block.
+    strict
+        Refuse a cell outside of the model's training.
+    pseudopotentials
+        Folder of UPF files: valence and core charge.
+    density_cutoff
+        Sphere of the core charge, of the gradient and of XC, eV (ecutrho).
+    broadening_correction
+        Correct the energies for the broadening of the LDOS. Default: auto.
+    xc
+        Functional behind an LDOS.
+    double_counting
+        Density in -E_H + E_xc - ∫ v_xc n of an LDOS, as in `observe`.
+    """
+
+    backend: Backend | None = None
+    device: str | None = None
+    precision: Precision | None = None
+    grid: tuple[int, int, int] | None = None
+    chunks: tuple[int, int, int] | None = None
+    strict: bool | None = None
+    pseudopotentials: Path | None = None
+    density_cutoff: float | None = None
+    broadening_correction: CorrectionMode | None = None
+    xc: Functional | None = None
+    double_counting: DoubleCountingChoice | None = None
+
+    def keywords(self) -> SourceOptions:
+        """Keywords that were given: the function refuses those that its source does not take."""
+        return cast(SourceOptions, {name: value for name, value in vars(self).items() if value is not None})
+
+    @staticmethod
+    def source(name: str, model: Path | None) -> str | ase.Atoms:
+        """The store, or the atoms where there is a model."""
+        if model is None:
+            return name
+        from maladist.io.structures import read_atoms
+
+        return read_atoms(name)
+
+
+SOURCE = SourceFlags()

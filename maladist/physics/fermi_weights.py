@@ -12,6 +12,9 @@ With τ = k_BT, e = ε − μ, x = e/τ, f = 1/(1+e^x) and A_s(x) = −Li_s(−e
     g = f                               G = τ² A_2
     g = e f                             G = τ³ (x A_2 + 2 A_3)
     g = −f ln f − (1−f) ln(1−f)         G = τ² (x A_2 + 3 A_3)
+    g = −f′                             G = τ A_1
+    g = −e f′                           G = τ² (x A_1 + 2 A_2)
+    g = −e² f′                          G = τ³ (x² A_1 + 4 x A_2 + 6 A_3)
 
 For x < 0 the A_s are polynomials plus A_s(|x|). The second difference of the polynomials is taken exactly; what is left
 is of the order of τ² or τ³, so nothing cancels where τ < Δ, however large |x| is. Where τ ≥ Δ the second differences
@@ -110,6 +113,20 @@ def number_weights(
     return _weights(_NUMBER, e, thermal_energy(temperature), energy_grid.spacing, c)
 
 
+def moment_weights(energy_grid: EnergyGrid, mu: float, temperature: float, *, correction: bool) -> Tensor:
+    """Weights of the moments M_p = ∫ (ε − μ)^p (−∂f/∂ε) D(ε) dε, p = 0, 1, 2; arguments of `fermi_weights`.
+
+    Returns
+    -------
+    Tensor
+        (3, levels) float64, eV^p: what they give of D(ε) is in eV^(p−1), and M_0 is ∂N/∂μ at fixed T.
+    """
+    c = correction_coefficient(energy_grid) if correction else 0.0
+    _, e = _energies(energy_grid, mu, None)
+    tau = thermal_energy(temperature)
+    return torch.stack([_weights(part, e, tau, energy_grid.spacing, c) for part in _MOMENTS])
+
+
 def number_slopes(energy_grid: EnergyGrid, mu: float, temperature: float, *, correction: bool) -> Tensor:
     """Change of the number weights with the Fermi level, ∂w/∂μ, (levels,) float64; arguments of `fermi_weights`."""
 
@@ -146,7 +163,7 @@ def _energies(grid: EnergyGrid, mu: float | Tensor, device: torch.device | str |
 
 
 class _Part(NamedTuple):
-    """One of the three integrals.
+    """One of the integrals.
 
     Attributes
     ----------
@@ -155,12 +172,12 @@ class _Part(NamedTuple):
     smooth
         G(e, τ, y, A_2(y), A_3(y)), y = |x|, without its polynomial for e < 0 and without terms linear in e.
     power
-        The polynomial is e^p/p!, in the case of 0 there is none.
+        The polynomial is |e|^p/p! up to its sign, in the case of 0 there is none.
     """
 
     integrand: Callable[[Tensor, float], Tensor]
     smooth: Callable[[Tensor, float, Tensor, Tensor, Tensor], Tensor]
-    power: Literal[0, 2, 3]
+    power: Literal[0, 1, 2, 3]
 
 
 def _occupation(e: Tensor, tau: float) -> Tensor:
@@ -184,6 +201,32 @@ _BAND = _Part(
     3,
 )
 _ENTROPY = _Part(_minus_ts, lambda _, tau, y, a2, a3: -(tau**3) * (y * (a2 + math.pi**2 / 6) + 3 * a3), 0)
+
+
+def _slope(e: Tensor, tau: float) -> Tensor:
+    half = torch.exp(-_magnitude(e / tau) / 2)  # −f′ = e^(−y)/(1 + e^(−y))²/τ; no overflow
+    return (half / (1 + half * half)) ** 2 / tau
+
+
+def _smooth_first(e: Tensor, tau: float, y: Tensor, a2: Tensor, _: Tensor) -> Tensor:
+    half = tau**2 * (2 * a2 + y * _a1(y) - math.pi**2 / 6)
+    return torch.where(e >= 0, half, -half)
+
+
+_MOMENTS = (
+    _Part(_slope, lambda _, tau, y, __, ___: tau * _a1(y), 1),
+    _Part(lambda e, tau: e * _slope(e, tau), _smooth_first, 0),
+    _Part(
+        lambda e, tau: e * e * _slope(e, tau),
+        lambda _, tau, y, a2, a3: tau**3 * (y * y * _a1(y) + y * (4 * a2 + math.pi**2 / 6) + 6 * a3),
+        0,
+    ),
+)
+
+
+def _a1(y: Tensor) -> Tensor:
+    """A_1(y) = ln(1 + e^(−y))."""
+    return torch.nn.functional.softplus(-y)
 
 
 def _weights(part: _Part, e: Tensor, tau: float, delta: float, c: float) -> Tensor:
@@ -218,12 +261,12 @@ def _second_difference(values: Tensor) -> Tensor:
     return (values[..., 2:] - values[..., 1:-1]) - (values[..., 1:-1] - values[..., :-2])
 
 
-def _second_difference_of_power(e: Tensor, delta: float, power: Literal[2, 3]) -> Tensor:
-    """Second difference of θ(−e) e²/2 or θ(−e) e³/6 without cancellation: exact except next to the step."""
+def _second_difference_of_power(e: Tensor, delta: float, power: Literal[1, 2, 3]) -> Tensor:
+    """Second difference of −θ(−e) e, θ(−e) e²/2 or θ(−e) e³/6 without cancellation: exact except next to the step."""
     # Next to the step the polynomial changes its form: there, and only there, the plain difference is taken.
-    direct = _second_difference((-e).clamp(min=0.0) ** power * (0.5 if power == 2 else -1 / 6))
+    direct = _second_difference((-e).clamp(min=0.0) ** power * {1: 1.0, 2: 0.5, 3: -1 / 6}[power])
     e = e[..., 1:-1]
-    filled = torch.full_like(e, delta**2) if power == 2 else e * delta**2
+    filled = {1: torch.zeros_like(e), 2: torch.full_like(e, delta**2), 3: e * delta**2}[power]
     return torch.where(e <= -delta, filled, torch.where(e >= delta, torch.zeros_like(e), direct))
 
 

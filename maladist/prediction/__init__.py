@@ -1,6 +1,7 @@
 """From atoms and a model, or from an LDOS, to n(r), D(ε) and A[n].
 
 predict, many, observe, plan   the public verbs; lazy: `ldos` and `describe`
+thermodynamics                 S, C_v, A at many temperatures from one D(ε); source: the result that it works on
 options    the keywords that they share, typed once
 setup      the input of a run, checked and completed from the model
 place      this process for a small cell, a local cluster for a large one

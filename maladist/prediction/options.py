@@ -25,17 +25,22 @@ class NumericsOptions(TypedDict, total=False):
     precision: Precision
 
 
-class Options(NumericsOptions, total=False):
-    """Keywords of `predict` (which describes them) that its relatives take too; each may be left out."""
+class CellOptions(NumericsOptions, total=False):
+    """Keywords of `predict` (which describes them) that say at what and how D(ε) and n(r) of a cell are computed."""
 
     temperature: float | Sequence[float] | None
     grid: Grid | Sequence[int] | None
     pseudopotentials: str | Path | Mapping[str, Element] | None
     density_cutoff: float | None
     broadening_correction: CorrectionMode
-    keep: Sequence[str]
     chunks: Chunks
     strict: bool
+
+
+class Options(CellOptions, total=False):
+    """Keywords of `predict` that its relatives take too; each may be left out."""
+
+    keep: Sequence[str]
     forces: bool
     stress: bool
 
@@ -53,6 +58,10 @@ class ObserveOptions(TypedDict, total=False):
     density_cutoff: float | None
     broadening_correction: CorrectionMode
     double_counting: DoubleCountingChoice
+
+
+class SourceOptions(CellOptions, ObserveOptions, total=False):
+    """Keywords of what takes atoms with a model, or an LDOS, or a result of either; see `source.result_of`."""
 
 
 def check_names(given: Iterable[str], known: frozenset[str] = Options.__optional_keys__) -> None:

@@ -9,7 +9,13 @@ from mpmath import mp, mpf
 
 from maladist.errors import GridError, InputError
 from maladist.grid import EnergyGrid
-from maladist.physics.fermi_weights import FermiWeights, fermi_weights, number_weights
+from maladist.physics.fermi_weights import (
+    FermiWeights,
+    fermi_weights,
+    moment_weights,
+    number_slopes,
+    number_weights,
+)
 from maladist.units import BOLTZMANN
 
 GRID = EnergyGrid(-5.0, 0.1, 200, "gaussian", 0.1)
@@ -132,3 +138,34 @@ def test_a_temperature_that_is_none_is_refused(temperature: float) -> None:
 def test_a_correction_for_an_unknown_kernel_is_refused() -> None:
     with pytest.raises(GridError, match="broadening_kernel"):
         fermi_weights(EnergyGrid(0, 0.1, 10), 0.0, 300.0, correction=True)
+
+
+# -- moments of −∂f/∂ε ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("temperature", [10.0, 298.0, 1160.0, 1161.0, 1e4])
+def test_moments_are_the_integrals_over_the_hats(temperature: float) -> None:
+    mu, tau = 7.3456, mpf(BOLTZMANN) * mpf(temperature)
+    weights = moment_weights(GRID, mu, temperature, correction=False)
+    for level in (100, 123, 124, 125):
+        for p, w in enumerate(weights):
+            exact = quadrature(
+                lambda e, p=p: (e - mu) ** p / (4 * tau * mp.cosh((e - mu) / 2 / tau) ** 2), level, mu, temperature
+            )
+            assert float(w[level]) == pytest.approx(exact, rel=1e-11, abs=1e-14)
+
+
+@pytest.mark.parametrize("correction", [False, True])
+@pytest.mark.parametrize("temperature", [298.0, 1e4])
+def test_moments_are_what_the_weights_change_by(temperature: float, correction: bool) -> None:
+    """M_0 = ∂N/∂μ, M_1 = T ∂N/∂T and M_2 = T ∂/∂T ∫ (ε − μ) f D, for the broadening correction too."""
+    mu, h = 7.3456, 1e-4 * temperature
+    number, band, _ = (
+        (a - b) * temperature / (2 * h)
+        for a, b in zip(
+            *(fermi_weights(GRID, mu, temperature + s * h, correction=correction) for s in (1, -1)), strict=True
+        )
+    )
+    wanted = number_slopes(GRID, mu, temperature, correction=correction), number, band - mu * number
+    for w, exact in zip(moment_weights(GRID, mu, temperature, correction=correction), wanted, strict=True):
+        torch.testing.assert_close(w, exact, rtol=0, atol=1e-7 * float(exact.abs().max()))
