@@ -35,6 +35,7 @@ from .prediction.plan import plan as plan
 from .prediction.predict import predict as predict
 from .prediction.rank import rank as rank
 from .prediction.result import Prediction as Prediction
+from .prediction.stm import stm as stm
 from .prediction.thermodynamics import thermodynamics as thermodynamics
 from .training.config import TrainConfig as TrainConfig
 from .training.distil import distil as distil

@@ -22,6 +22,8 @@ from maladist.io.fields import cube
 from maladist.io.netcdf import write_netcdf
 from maladist.io.targets import whole
 from maladist.physics.fermi import fermi_level, fermi_weights, use_correction
+from maladist.physics.surface import Side, axis_index
+from maladist.prediction.stm import stm
 from maladist.units import BOHR, LDOS_QE
 
 if TYPE_CHECKING:
@@ -132,6 +134,21 @@ class FieldAccessor:
         from maladist.prediction.thermodynamics import thermodynamics
 
         return thermodynamics(self._ldos(), atoms=self._atoms if atoms is None else atoms, **options)
+
+    def stm(
+        self,
+        bias: float,
+        *,
+        height: float | None = None,
+        current: float | None = None,
+        axis: int | str = "c",
+        side: Side = "top",
+        mu: float | None = None,
+        atoms: ase.Atoms | None = None,
+    ) -> xr.DataArray:
+        """STM image of a slab's LDOS, whose ``plot.slice()`` draws it; parameters and errors of `maladist.stm`."""
+        atoms = self._atoms if atoms is None else atoms
+        return stm(self._ldos(), atoms, bias=bias, height=height, current=current, axis=axis, side=side, mu=mu)
 
     def to_cube(self, path: str | Path, atoms: ase.Atoms | None = None) -> Path:
         """Write a density, or an LDOS at one energy, as a cube file, slab by slab.
@@ -254,7 +271,7 @@ class FieldPlot:
                 raise StoreError("array", f"{flat.shape} points, a part of a plane", "a whole plane of the grid")
             plane, atoms = Plane(np.asarray(flat.values, dtype=np.float64), grid, gone, None), None
         else:
-            k = _axis(axis)
+            k = axis_index(axis)
             middle = 0.5 if atoms is None else plane_through(grid, atoms.positions, k)
             plane = plane_across(self._of._field(), grid, k, middle if height is None else height)
         if ax is None:
@@ -323,6 +340,19 @@ class DatasetAccessor:
 
         return thermodynamics(self._dataset, **options)
 
+    def stm(
+        self,
+        bias: float,
+        *,
+        height: float | None = None,
+        current: float | None = None,
+        axis: int | str = "c",
+        side: Side = "top",
+        mu: float | None = None,
+    ) -> xr.DataArray:
+        """STM image of a slab's LDOS; parameters and errors of `maladist.stm`."""
+        return stm(self._dataset, bias=bias, height=height, current=current, axis=axis, side=side, mu=mu)
+
     def to_netcdf(self, path: str | Path) -> Path:
         """Write everything to a new netCDF file; nested attributes, which it has not, become JSON text."""
         return write_netcdf(self._dataset, path)
@@ -335,13 +365,6 @@ class DatasetAccessor:
     def plot(self) -> FieldPlot:
         """Pictures of the density."""
         return FieldPlot(self.field("density"))
-
-
-def _axis(axis: int | str) -> int:
-    known = {"a": 0, "b": 1, "c": 2, "x": 0, "y": 1, "z": 2, 0: 0, 1: 1, 2: 2}
-    if axis not in known:
-        raise StoreError("axis", repr(axis), "'a', 'b', 'c' or 0, 1, 2")
-    return known[axis]
 
 
 def _symbol(array: xr.DataArray) -> str:

@@ -15,7 +15,7 @@ from distributed import Client
 from matplotlib.figure import Figure
 
 import maladist
-from maladist.errors import StoreError
+from maladist.errors import InputError, StoreError
 from maladist.io.fields import cube
 from maladist.prediction import lazy
 from maladist.report.figures import in_plane
@@ -174,7 +174,7 @@ def test_what_is_no_field_of_a_cell_is_refused(field: xr.DataArray, result: mala
         ("a part of a plane", lambda: result.density.isel(z=0, x=slice(3)).maladist.plot.slice()),
     ]
     for why, bad in refused:
-        with pytest.raises(StoreError, match=why):
+        with pytest.raises(InputError, match=why):
             bad()
 
 

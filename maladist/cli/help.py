@@ -29,6 +29,9 @@ VERBS: Final = {
         "thermodynamics:thermodynamics",
         "Entropy, heat capacity, free energy and Fermi level of the electrons at many temperatures, from one D(ε).",
     ),
+    "stm": Verb(
+        "surface:stm", "Image of the scanning tunnelling microscope of a slab, from its LDOS: Tersoff and Hamann."
+    ),
     "report": Verb(
         "report:report",
         "Write a result as one HTML file that needs no network: D(ε), n(r), energies, how the run went, who made it.",
@@ -119,6 +122,7 @@ EXAMPLES: Final = {
     "plan": "maladist plan be.extxyz --model be.maladist --cluster slurm.yaml",
     "observe": "maladist observe data.zarr/snapshots/001 --temperature 1000 --output 001.zarr",
     "thermodynamics": "maladist thermodynamics be.zarr --range 300 10000 --count 98 --plot be-T.png",
+    "stm": "maladist stm slab.extxyz --model be.maladist --bias -0.5 --height 3 --plot stm.png",
     "md": "maladist md be.extxyz --model be.maladist --steps 1000 --output be-md/",
     "relax": "maladist relax be.extxyz --model be.maladist --output be-relax/",
     "import-mala": "maladist import-mala Be_model.zip --pseudopotentials upf/ --output be.maladist",

@@ -89,7 +89,7 @@ def observe(
     """
     check_names(options, ObserveOptions.__optional_keys__)
     began = time.perf_counter()
-    dataset = _open(ldos)
+    dataset = open_ldos(ldos)
     system = _system(dataset, _known(dataset, atoms, options), options)
     path = temporary_store() if store is None else check_target(Path(store).resolve(), overwrite)
     # Before the old store is touched: it may be the very data that are to be read.
@@ -99,7 +99,8 @@ def observe(
     return Prediction.open(path)
 
 
-def _open(ldos: xr.DataArray | xr.Dataset | str | Path) -> xr.Dataset:
+def open_ldos(ldos: xr.DataArray | xr.Dataset | str | Path) -> xr.Dataset:
+    """What holds an LDOS, held against the contract, over Dask with all energies of a point in one chunk."""
     if isinstance(ldos, str | Path):
         dataset = open_dataset(ldos, chunks={})
         source = str(ldos)
