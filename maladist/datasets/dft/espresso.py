@@ -1,19 +1,13 @@
 """Quantum ESPRESSO as the code of a data set, with its settings from a YAML file.
 
-temperature: 1000            # K
-pseudopotentials: pp         # folder of UPF files, beside the YAML file
-ecutwfc: 25                  # Ry
-ecutrho: 100
-kpoints: {8: [4, 4, 6], 16: [4, 4, 3]}   # by number of atoms; other sizes get meshes that nest with these. Or one
-                             # mesh for all, a spacing in 1/Å, or auto (0.3 1/Å)
-energies: {origin: -4.0, spacing: 0.1, levels: 130}   # eV; or auto: from an scf of the first snapshot
-broadening: 0.1              # δ of the Gaussian, eV
-bands: auto                  # or a number per atom
-threads: 1                   # OpenMP threads of one pw.x
-convergence: 1.0e-9          # Ry per atom
-pulay: true                  # the stress of a fixed cutoff too, from two calculations, on a coarser mesh where it can
-system: {}                   # further namelist entries
-electrons: {}
+    temperature: 1000                        # K
+    pseudopotentials: pp                     # folder of UPF files, beside the YAML file
+    ecutwfc: 25                              # Ry
+    kpoints: {8: [4, 4, 6], 16: [4, 4, 3]}   # by number of atoms
+    energies: {origin: -4.0, spacing: 0.1, levels: 130}   # eV
+    broadening: 0.1                          # eV
+
+Every key is in the classes `DFTSetup` and `Espresso`.
 """
 
 from __future__ import annotations
@@ -85,7 +79,24 @@ _TRIES: Final = 4  # calculations with ever more bands, until they reach the win
 
 
 class Espresso(DFTSetup):
-    """Quantum ESPRESSO's pw.x and pp.x; see the module's text for the meaning of its settings."""
+    """Quantum ESPRESSO's pw.x and pp.x.
+
+    Attributes
+    ----------
+    ecutwfc, ecutrho
+        Cutoffs of the wavefunctions and of the density, Ry; without the second, four times the first.
+    kpoints
+        Mesh of k-points: three numbers, or these by the number of atoms, where other sizes get meshes that nest with
+        them; or a spacing in 1/Å; or 'auto', 0.3 1/Å.
+    bands
+        Number of bands an atom, or 'auto': as many as the window of the LDOS needs.
+    convergence
+        Threshold of self-consistency, Ry an atom.
+    pulay
+        Whether the stress of a fixed cutoff is kept too, from two more calculations, on a coarser mesh where it can be.
+    system, electrons
+        Further entries of these namelists.
+    """
 
     ecutwfc: Positive
     kpoints: Mesh | dict[int, Mesh] | Positive | Literal["auto"]

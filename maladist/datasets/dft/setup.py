@@ -39,6 +39,8 @@ class Energies(Section):
 
     Attributes
     ----------
+    origin, spacing, levels
+        The first one, their distance, and their number.
     states
         Bands of an atom that end below the last energy, at the k-point that has most of them; none where no
         calculation has told.
@@ -51,7 +53,21 @@ class Energies(Section):
 
 
 class DFTSetup(Configuration):
-    """Settings that every code has, see `espresso` for those of Quantum ESPRESSO and for their meaning."""
+    """Settings that every code has; `Espresso` has those of Quantum ESPRESSO.
+
+    Attributes
+    ----------
+    temperature
+        Temperature of the electrons, K.
+    pseudopotentials
+        Folder of UPF files, one an element.
+    energies
+        Window of the LDOS, or 'auto': from a calculation of the first snapshot.
+    broadening
+        δ of the Gaussian that broadens the LDOS, eV.
+    threads
+        OpenMP threads of one calculation.
+    """
 
     argument: ClassVar[str] = "setup"
 

@@ -79,7 +79,7 @@ class NumberStream:
         Parameters
         ----------
         closed
-            Whether the format closes a grid with END_, behind which another may BEGIN_.
+            Whether the format closes a grid with ``END_``, behind which another may ``BEGIN_``.
 
         Raises
         ------
