@@ -26,6 +26,7 @@ from .io.model_file import load_model as load_model
 from .io.model_file import save_model as save_model
 from .learning.model import LDOSModel as LDOSModel
 from .physics.energies import Energies as Energies
+from .prediction.diffraction import diffraction as diffraction
 from .prediction.lazy import describe as describe
 from .prediction.lazy import ldos as ldos
 from .prediction.many import predict_many as predict_many
@@ -37,6 +38,7 @@ from .prediction.rank import rank as rank
 from .prediction.result import Prediction as Prediction
 from .prediction.stm import stm as stm
 from .prediction.thermodynamics import thermodynamics as thermodynamics
+from .sampling.structure import structure as structure
 from .training.config import TrainConfig as TrainConfig
 from .training.distil import distil as distil
 from .training.train import train as train

@@ -353,6 +353,18 @@ class DatasetAccessor:
         """STM image of a slab's LDOS; parameters and errors of `maladist.stm`."""
         return stm(self._dataset, bias=bias, height=height, current=current, axis=axis, side=side, mu=mu)
 
+    def diffraction(self, **options: float) -> xr.Dataset:
+        """`maladist.diffraction` of the density: X-ray structure factors and powder pattern; see there."""
+        from maladist.prediction.diffraction import diffraction
+
+        return diffraction(self._dataset, **options)
+
+    def structure(self, **options: float) -> xr.Dataset:
+        """`maladist.structure` of the atoms: g(r) and S(q); see there."""
+        from maladist.sampling.structure import structure
+
+        return structure(self.atoms, **options)
+
     def to_netcdf(self, path: str | Path) -> Path:
         """Write everything to a new netCDF file; nested attributes, which it has not, become JSON text."""
         return write_netcdf(self._dataset, path)

@@ -7,7 +7,8 @@ data     dft, oneshot, check, align, export
 files    info, models, card, import-mala
 machine  bench, cluster, doctor
 train    train, distil
-convert, sample, learn, evaluate, rank, thermodynamics, tune, report      each its own
+convert, sample, learn, evaluate, rank, tune, report,
+thermodynamics, diffraction, structure          each its own
 options  options that several verbs share, and the cluster that they name
 words    letters of options, and what is said of those that are missing or unknown
 output   the files of --json and its like

@@ -32,6 +32,13 @@ VERBS: Final = {
     "stm": Verb(
         "surface:stm", "Image of the scanning tunnelling microscope of a slab, from its LDOS: Tersoff and Hamann."
     ),
+    "diffraction": Verb(
+        "diffraction:diffraction", "X-ray structure factors and powder pattern of the valence electrons' n(r)."
+    ),
+    "structure": Verb(
+        "structure:structure",
+        "Radial distribution functions g(r) and static structure factor S(q) of atoms, over frames.",
+    ),
     "report": Verb(
         "report:report",
         "Write a result as one HTML file that needs no network: D(ε), n(r), energies, how the run went, who made it.",
@@ -123,6 +130,8 @@ EXAMPLES: Final = {
     "observe": "maladist observe data.zarr/snapshots/001 --temperature 1000 --output 001.zarr",
     "thermodynamics": "maladist thermodynamics be.zarr --range 300 10000 --count 98 --plot be-T.png",
     "stm": "maladist stm slab.extxyz --model be.maladist --bias -0.5 --height 3 --plot stm.png",
+    "diffraction": "maladist diffraction be.zarr --angle 120 --plot powder.png",
+    "structure": "maladist structure md.traj@: --cutoff 8 --plot structure.png",
     "md": "maladist md be.extxyz --model be.maladist --steps 1000 --output be-md/",
     "relax": "maladist relax be.extxyz --model be.maladist --output be-relax/",
     "import-mala": "maladist import-mala Be_model.zip --pseudopotentials upf/ --output be.maladist",
