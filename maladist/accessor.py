@@ -8,7 +8,7 @@ result.dataset.maladist.plot.slice("c")                 # with the atoms that li
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import ase
 import numpy as np
@@ -358,6 +358,14 @@ class DatasetAccessor:
         from maladist.prediction.diffraction import diffraction
 
         return diffraction(self._dataset, **options)
+
+    def difference(self, reference: str | Path | None = None, **options: Any) -> xr.Dataset:
+        """`maladist.difference` of a data set that was opened from its store; see there."""
+        from maladist.prediction.difference import difference
+
+        if (store := self._dataset.encoding.get("source")) is None:
+            raise StoreError("dataset", "one of no store", "one that was opened from its store")
+        return difference(store, reference, **options)
 
     def structure(self, **options: float) -> xr.Dataset:
         """`maladist.structure` of the atoms: g(r) and S(q); see there."""

@@ -35,6 +35,10 @@ VERBS: Final = {
     "diffraction": Verb(
         "diffraction:diffraction", "X-ray structure factors and powder pattern of the valence electrons' n(r)."
     ),
+    "difference": Verb(
+        "difference:difference",
+        "A density less that of another store, or of free atoms at the same places; its integral and a picture.",
+    ),
     "structure": Verb(
         "structure:structure",
         "Radial distribution functions g(r) and static structure factor S(q) of atoms, over frames.",
@@ -131,6 +135,7 @@ EXAMPLES: Final = {
     "thermodynamics": "maladist thermodynamics be.zarr --range 300 10000 --count 98 --plot be-T.png",
     "stm": "maladist stm slab.extxyz --model be.maladist --bias -0.5 --height 3 --plot stm.png",
     "diffraction": "maladist diffraction be.zarr --angle 120 --plot powder.png",
+    "difference": "maladist difference be.zarr --pseudopotentials upf/ --output bonds.zarr --plot bonds.png",
     "structure": "maladist structure md.traj@: --cutoff 8 --plot structure.png",
     "md": "maladist md be.extxyz --model be.maladist --steps 1000 --output be-md/",
     "relax": "maladist relax be.extxyz --model be.maladist --output be-relax/",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -50,14 +50,7 @@ def read_upf(path: str | Path) -> Element:
         PAW, spin-orbit coupling, a bare Coulomb potential, or a functional that this program does not have.
     """
     path = Path(path)
-    if path.exists() and not path.is_file():  # a pipe would never end
-        raise PseudopotentialError(str(path), "is not a file", _WANTED)
-    try:
-        # Once: the hash must be that of the text that was read.
-        raw = path.read_bytes()
-    except OSError as error:
-        raise PseudopotentialError(str(path), f"cannot be read ({error.strerror})", _WANTED) from error
-    text = raw.decode("utf-8", errors="replace")
+    raw, text = _read(path)
     _check_complete(text, path)
     symbol, valence, nlcc, n_mesh, xc = _header(text, path)
     element = Element(symbol, valence, path.name, hashlib.sha256(raw).hexdigest(), xc=xc)
@@ -69,6 +62,28 @@ def read_upf(path: str | Path) -> Element:
         core_rab=_numbers(text, "PP_RAB", n_mesh, path) * BOHR,
         core_density=_numbers(text, "PP_NLCC", n_mesh, path) / BOHR**3,
     )
+
+
+def read_free_atom(path: str | Path) -> Element:
+    """Read the valence charge of the free atom that a pseudopotential was made of, PP_RHOATOM.
+
+    Returns
+    -------
+    Element
+        The element with that charge in the place of its core's, 1/Å³; see `read_upf` for the errors.
+    """
+    path = Path(path)
+    element, (_, text) = read_upf(path), _read(path)
+    n_mesh = _header(text, path)[3]
+    r, rab, charge = (_numbers(text, name, n_mesh, path) for name in ("PP_R", "PP_RAB", "PP_RHOATOM"))
+    # The file has 4πr² n(r). Where r is zero it does not tell n, which no integral over a volume needs.
+    density = charge / np.maximum(4 * np.pi * r**2, 1e-12)
+    return replace(element, core_radii=r * BOHR, core_rab=rab * BOHR, core_density=density / BOHR**3)
+
+
+def read_free_atoms(source: str | Path | Iterable[str | Path]) -> dict[str, Element]:
+    """Free atoms as `read_free_atom` has them, from what `read_pseudopotentials` takes; by chemical symbol."""
+    return _by_symbol(source, read_free_atom)
 
 
 def read_pseudopotentials(source: str | Path | Iterable[str | Path]) -> dict[str, Element]:
@@ -89,6 +104,10 @@ def read_pseudopotentials(source: str | Path | Iterable[str | Path]) -> dict[str
     PseudopotentialError
         There is no file, a bad one, or two for one element.
     """
+    return _by_symbol(source, read_upf)
+
+
+def _by_symbol(source: str | Path | Iterable[str | Path], read: Callable[[Path], Element]) -> dict[str, Element]:
     if isinstance(source, str | Path):
         place = Path(source)
         paths = sorted(p for p in place.iterdir() if p.suffix.lower() == ".upf") if place.is_dir() else [place]
@@ -98,7 +117,7 @@ def read_pseudopotentials(source: str | Path | Iterable[str | Path]) -> dict[str
         paths = [Path(p) for p in source]
     elements: dict[str, Element] = {}
     for path in paths:
-        element = read_upf(path)
+        element = read(path)
         # Which of the two the data were made with, the files do not tell.
         if element.symbol in elements:
             came = f"two files for {element.symbol}, {elements[element.symbol].pseudopotential} and {path.name}"
@@ -111,6 +130,17 @@ def read_pseudopotentials(source: str | Path | Iterable[str | Path]) -> dict[str
 def elements_of(given: str | Path | Mapping[str, Element]) -> Mapping[str, Element]:
     """Elements by symbol, as they are given or from a folder of UPF files."""
     return given if isinstance(given, Mapping) else read_pseudopotentials(given)
+
+
+def _read(path: Path) -> tuple[bytes, str]:
+    if path.exists() and not path.is_file():  # a pipe would never end
+        raise PseudopotentialError(str(path), "is not a file", _WANTED)
+    try:
+        # Once: the hash must be that of the text that was read.
+        raw = path.read_bytes()
+    except OSError as error:
+        raise PseudopotentialError(str(path), f"cannot be read ({error.strerror})", _WANTED) from error
+    return raw, raw.decode("utf-8", errors="replace")
 
 
 def _check_complete(text: str, path: Path) -> None:

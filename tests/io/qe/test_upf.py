@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from maladist.errors import PhysicsError, PseudopotentialError
-from maladist.io.qe.upf import read_pseudopotentials, read_upf
+from maladist.io.qe.upf import read_free_atom, read_free_atoms, read_pseudopotentials, read_upf
+from maladist.physics.core import form_factor
 from maladist.units import BOHR
 
 VERSION_1 = """<PP_INFO>
@@ -167,3 +168,23 @@ def test_two_files_for_one_element_are_refused(tmp_path: Path) -> None:
 def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PseudopotentialError, match="folder without UPF files"):
         read_pseudopotentials(tmp_path)
+
+
+def test_a_free_atom_has_all_valence_electrons(own_data: Path) -> None:
+    """∫ 4πr² n dr over all radii, and within the 10 bohr that are transformed all but 2 %."""
+    folder = own_data / "pseudopotentials"
+    for symbol, atom in read_free_atoms(folder).items():
+        core = read_upf(folder / atom.pseudopotential)
+        assert (atom.symbol, atom.valence, atom.sha256) == (symbol, core.valence, core.sha256)
+        assert atom.core_radii is not None and atom.core_density is not None and atom.core_rab is not None
+        charge = float(np.sum(4 * np.pi * atom.core_radii**2 * atom.core_density * atom.core_rab))
+        assert charge == pytest.approx(atom.valence, rel=1e-3)
+        assert form_factor(atom, [0.0])[0] == pytest.approx(atom.valence, rel=0.02)
+
+
+def test_a_file_without_its_free_atom_is_refused(own_data: Path, tmp_path: Path) -> None:
+    text = (own_data / "pseudopotentials" / "Be.own-pbe-nc-nlcc.UPF").read_text()
+    path = tmp_path / "Be.UPF"
+    path.write_text(text.replace("PP_RHOATOM", "PP_NOTHING"))
+    with pytest.raises(PseudopotentialError, match="PP_RHOATOM"):
+        read_free_atom(path)
