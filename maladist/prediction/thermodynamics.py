@@ -51,9 +51,12 @@ def thermodynamics(
         Atoms, where an LDOS comes without them.
     temperature
         Temperatures of the electrons, K; sorted.
-    **options
-        What `predict` takes of atoms (numerics, grid, chunks, strict, pseudopotentials, density_cutoff,
-        broadening_correction), what `observe` takes of an LDOS, nothing of a result.
+    backend, device, precision, grid, chunks, strict
+        As in `predict`; of atoms alone.
+    xc, double_counting
+        As in `observe`; of an LDOS alone.
+    pseudopotentials, density_cutoff, broadening_correction
+        As in either; a result takes none of these.
 
     Returns
     -------
