@@ -28,6 +28,7 @@ from .learning.model import LDOSModel as LDOSModel
 from .physics.energies import Energies as Energies
 from .prediction.difference import difference as difference
 from .prediction.diffraction import diffraction as diffraction
+from .prediction.electrostatic import potential as potential
 from .prediction.lazy import describe as describe
 from .prediction.lazy import ldos as ldos
 from .prediction.many import predict_many as predict_many

@@ -7,6 +7,7 @@ result.dataset.maladist.plot.slice("c")                 # with the atoms that li
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
@@ -16,13 +17,16 @@ import torch
 import xarray as xr
 
 from maladist import schema
+from maladist.elements import Element
 from maladist.errors import StoreError
 from maladist.grid import EnergyGrid, Grid
 from maladist.io.fields import cube
 from maladist.io.netcdf import write_netcdf
 from maladist.io.targets import whole
 from maladist.physics.fermi import fermi_level, fermi_weights, use_correction
-from maladist.physics.surface import Side, axis_index
+from maladist.physics.planar import macroscopic_average, vacuum_level
+from maladist.physics.surface import Side, Surface, axis_index
+from maladist.prediction.electrostatic import potential
 from maladist.prediction.stm import stm
 from maladist.units import BOHR, LDOS_QE
 
@@ -149,6 +153,22 @@ class FieldAccessor:
         """STM image of a slab's LDOS, whose ``plot.slice()`` draws it; parameters and errors of `maladist.stm`."""
         atoms = self._atoms if atoms is None else atoms
         return stm(self._ldos(), atoms, bias=bias, height=height, current=current, axis=axis, side=side, mu=mu)
+
+    def planar_average(self, axis: int | str = "c") -> xr.DataArray:
+        """Mean over the planes of the other two lattice vectors, along the one that is named; lazy."""
+        array, k = self._field(), axis_index(axis)
+        across = [d for i, d in enumerate(_SPACE) if i != k]
+        return array.mean(across, dtype=np.float64, keep_attrs=True)
+
+    def macroscopic_average(self, axis: int | str = "c", *, period: float) -> xr.DataArray:
+        """Mean of the planar average over a period of the crystal (Å) about each plane; computes the field.
+
+        Baldereschi, Baroni and Resta, Phys. Rev. Lett. 61, 734 (1988).
+        """
+        planar, cell, k = self.planar_average(axis), self.grid.cell_array, axis_index(axis)
+        area = float(np.linalg.norm(np.cross(*np.delete(cell, k, axis=0))))
+        values = macroscopic_average(np.asarray(planar.values), self.grid.volume / area, period)
+        return planar.copy(data=values).assign_attrs(period_A=period)
 
     def to_cube(self, path: str | Path, atoms: ase.Atoms | None = None) -> Path:
         """Write a density, or an LDOS at one energy, as a cube file, slab by slab.
@@ -372,6 +392,32 @@ class DatasetAccessor:
         from maladist.sampling.structure import structure
 
         return structure(self.atoms, **options)
+
+    def potential(self, pseudopotentials: str | Path | Mapping[str, Element]) -> xr.Dataset:
+        """V_H + V_loc of the density; parameters and errors of `maladist.potential`."""
+        return potential(self._dataset, pseudopotentials=pseudopotentials)
+
+    def work_function(self, axis: int | str = "c", side: Side = "top", *, mu: float | None = None) -> float:
+        """Work function of a slab, eV: the potential in the middle of the vacuum less the Fermi level.
+
+        Parameters
+        ----------
+        axis, side
+            The surface, as in `maladist.stm`.
+        mu
+            Fermi level, eV; the data set's own where it is not given.
+
+        Raises
+        ------
+        InputError
+            There is no Fermi level, no vacuum, or the potential is not flat in it.
+        """
+        if mu is None and "fermi_energy_eV" not in self._dataset:
+            raise StoreError("mu", "none, and the data hold none", "the Fermi level, eV", "Give it.")
+        mu = float(self._dataset["fermi_energy_eV"]) if mu is None else mu
+        surface = Surface.of(self.atoms, axis, side)
+        planar = self.field("potential").planar_average(axis)
+        return vacuum_level(np.asarray(planar.values), surface) - mu
 
     def to_netcdf(self, path: str | Path) -> Path:
         """Write everything to a new netCDF file; nested attributes, which it has not, become JSON text."""

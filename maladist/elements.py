@@ -1,4 +1,4 @@
-"""What the program must know of an element: its valence and the core charge of its pseudopotential."""
+"""What the program must know of an element: its valence, local potential and core charge."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ class Element:
         (n_radii,) float64; None where the pseudopotential has none.
     core_rab
         Derivative dr/di of the radial mesh, Å, (n_radii,) float64, for Simpson integration.
+    local_radii, local_potential
+        Local potential: radii in Å and v_loc(r) in eV on the mesh, both (n_radii,) float64, the energy of an electron,
+        −Ze²/r far out; None where it is not known, as of model files made before it was kept.
+    local_rab
+        Derivative dr/di of that mesh, Å, (n_radii,) float64.
     xc
         Functional that the pseudopotential was made for, 'pbe', 'pw92' or 'pz'; None where it does not tell.
     """
@@ -42,6 +47,9 @@ class Element:
     core_rab: Array | None = None
     core_density: Array | None = None
     xc: Functional | None = None
+    local_radii: Array | None = None
+    local_rab: Array | None = None
+    local_potential: Array | None = None
 
     @property
     def has_pseudopotential(self) -> bool:

@@ -39,6 +39,7 @@ VARIABLES: Final[Mapping[str, Variable]] = {
     "ldos": Variable(("x", "y", "z", "energy"), "float32", "1/(eV Å^3)", "local density of states, both spins"),
     "density": Variable(("x", "y", "z"), "float64", "1/Å^3", "electron density"),
     "density_difference": Variable(("x", "y", "z"), "float64", "1/Å^3", "electron density less that of a reference"),
+    "potential": Variable(("x", "y", "z"), "float64", "eV", "potential: energy of an electron"),
     "dos": Variable(("energy",), "float64", "1/eV", "density of states"),
     "energy": Variable(("energy",), "float64", "eV", "energies of the LDOS' samples"),
     "position": Variable(("atom", "xyz"), "float64", "Å", "Cartesian positions of the atoms"),

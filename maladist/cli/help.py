@@ -43,6 +43,9 @@ VERBS: Final = {
         "structure:structure",
         "Radial distribution functions g(r) and static structure factor S(q) of atoms, over frames.",
     ),
+    "potential": Verb(
+        "surface:potential", "Electrostatic potential V_H + V_loc of a density, its planar average, work functions."
+    ),
     "report": Verb(
         "report:report",
         "Write a result as one HTML file that needs no network: D(ε), n(r), energies, how the run went, who made it.",
@@ -137,6 +140,7 @@ EXAMPLES: Final = {
     "diffraction": "maladist diffraction be.zarr --angle 120 --plot powder.png",
     "difference": "maladist difference be.zarr --pseudopotentials upf/ --output bonds.zarr --plot bonds.png",
     "structure": "maladist structure md.traj@: --cutoff 8 --plot structure.png",
+    "potential": "maladist potential slab.zarr --pseudopotentials upf/ --output v.zarr --work-function --plot v.png",
     "md": "maladist md be.extxyz --model be.maladist --steps 1000 --output be-md/",
     "relax": "maladist relax be.extxyz --model be.maladist --output be-relax/",
     "import-mala": "maladist import-mala Be_model.zip --pseudopotentials upf/ --output be.maladist",

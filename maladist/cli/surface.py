@@ -100,3 +100,80 @@ def stm(
 
         write_plot(image, plot, schema.atoms_of(open_dataset(source)) if slab is None else slab)
         say(f"picture: {plot}")
+
+
+def potential(
+    source: Path,
+    /,
+    *,
+    output: Path,
+    pseudopotentials: Path | None = None,
+    model: Annotated[Path | None, ModelHelp] = None,
+    atoms: str | None = None,
+    axis: Axis = "c",
+    period: float | None = None,
+    work_function: bool = False,
+    mu: float | None = None,
+    where: ClusterFlags = LOCAL,
+    overwrite: bool = False,
+    plot: Path | None = None,
+    json: Json = None,
+) -> None:
+    """Electrostatic potential V_H + V_loc of a density, its planar average, work functions.
+
+    Parameters
+    ----------
+    source
+        Zarr store, or a group in one, with a density at one temperature.
+    output
+        Zarr store to make, with the potential.
+    pseudopotentials
+        Folder of UPF files, or --model.
+    model
+        Model whose file holds the local potentials: one that was made since it keeps them.
+    atoms
+        File that ASE reads, where the store has no atoms.
+    axis
+        Lattice vector along which planes are averaged: the surface's normal.
+    period
+        Macroscopic average too, over this length, Å.
+    work_function
+        Work functions of both sides of a slab.
+    mu
+        Fermi level, eV. Default: that of the store.
+    overwrite
+        Replace the output if it exists.
+    plot
+        Draw the planar average into this picture.
+    """
+    from maladist.io.structures import read_atoms
+
+    check_files(json=json, plot=plot)
+    if (pseudopotentials is None) == (model is None):
+        came = "none" if model is None else "given beside --model"
+        raise InputError("pseudopotentials", came, "--pseudopotentials FOLDER or --model FILE")
+    elements = pseudopotentials if model is None else maladist.load_model(model).elements
+    assert elements is not None
+    slab = None if atoms is None else read_atoms(atoms)
+    found = maladist.potential(
+        source, slab, pseudopotentials=elements, client=where.client, store=output, overwrite=overwrite
+    )
+    of, field = found.maladist, found.maladist.field("potential")
+    planar = field.planar_average(axis)
+    told: dict[str, object] = {"axis": axis, "planar_average_eV": planar.values.tolist()}
+    say(f"planar average along {axis}: {float(planar.min()):.4f} to {float(planar.max()):.4f} eV")
+    if period is not None:
+        macroscopic = field.macroscopic_average(axis, period=period)
+        told |= {"period_A": period, "macroscopic_average_eV": macroscopic.values.tolist()}
+        say(f"macroscopic: {float(macroscopic.min()):.4f} to {float(macroscopic.max()):.4f} eV")
+    if work_function:
+        for side in ("top", "bottom"):
+            told[f"work_function_{side}_eV"] = value = of.work_function(axis, side, mu=mu)
+            say(f"work function, {side}: {value:.4f} eV")
+    write_json(json, told)
+    say(f"store: {output}")
+    if plot is not None:
+        from maladist.report.potential import write_plot
+
+        write_plot(found, plot, axis, period, mu)
+        say(f"picture: {plot}")

@@ -23,7 +23,7 @@ Metadata = Mapping[str, Any]
 
 SCALERS: Final = ("input_scaler", "output_scaler", "density_scaler")
 _KNOWN: Final = ("valence", "pseudopotential", "sha256", "xc")
-_CORE: Final = ("core_radii", "core_rab", "core_density")
+_RADIAL: Final = ("core_radii", "core_rab", "core_density", "local_radii", "local_rab", "local_potential")
 
 
 def scalers_of(model: ModelParts) -> dict[str, Scaler]:
@@ -41,7 +41,7 @@ def tensors_of(model: ModelParts) -> dict[str, torch.Tensor]:
         if domain.whitening is not None:
             tensors |= _tensors_of_scaler("domain.whitening", domain.whitening)
     for symbol, element in model.elements.items():
-        for name in _CORE:
+        for name in _RADIAL:
             if (values := getattr(element, name)) is not None:
                 tensors[f"element.{symbol}.{name}"] = torch.from_numpy(np.array(values, dtype=np.float64))
     return tensors
@@ -89,7 +89,7 @@ def parts_of(metadata: Metadata, tensors: Mapping[str, torch.Tensor]) -> dict[st
         **{n: _scaler(n, metadata[n], tensors) for n in SCALERS if n in metadata},
         descriptor=spec_from_dict(metadata["descriptor"]),
         energy_grid=EnergyGrid(**metadata["energy_grid"]),
-        elements={s: Element(s, **known, **_core(s, tensors)) for s, known in metadata["elements"].items()},
+        elements={s: Element(s, **known, **_radial(s, tensors)) for s, known in metadata["elements"].items()},
         xc=metadata["xc"],
         temperature=metadata["temperature_K"],
         spacing=None if spacing is None else tuple(spacing),
@@ -114,6 +114,6 @@ def _scaler(name: str, known: Metadata, tensors: Mapping[str, torch.Tensor]) -> 
     return Scaler(**known, shift=tensors[f"{name}.shift"], scale=tensors[f"{name}.scale"], rotation=rotation)
 
 
-def _core(symbol: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    arrays = {name: tensors.get(f"element.{symbol}.{name}") for name in _CORE}
+def _radial(symbol: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    arrays = {name: tensors.get(f"element.{symbol}.{name}") for name in _RADIAL}
     return {name: None if tensor is None else tensor.numpy() for name, tensor in arrays.items()}

@@ -8,6 +8,7 @@ conventions of Quantum ESPRESSO, whose energies depend on them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +18,11 @@ from torch import Tensor
 from maladist.arrays import Array
 from maladist.elements import Element
 from maladist.errors import PseudopotentialError
+from maladist.physics.radial import interpolated, radial_transform
 from maladist.physics.reciprocal import ReciprocalSlab, to_real
 from maladist.physics.structure_factor import structure_factors
 from maladist.physics.system import System
-from maladist.units import BOHR, RYDBERG_BOHR2
-
-LARGEST_RADIUS = 10 * BOHR
-"""Å; the mesh beyond carries nothing but rounding."""
-
-_WIDTH, _DEGREE = 0.2, 9  # of the polynomials that stand for ρ_core(G): exact to rounding
+from maladist.units import RYDBERG_BOHR2
 
 
 def form_factor(element: Element, g: npt.ArrayLike) -> Array:
@@ -46,15 +43,7 @@ def form_factor(element: Element, g: npt.ArrayLike) -> Array:
     r, rab, density = element.core_radii, element.core_rab, element.core_density
     if r is None or rab is None or density is None:
         raise PseudopotentialError("core charge", f"no core charge for {element.symbol}", "a pseudopotential with NLCC")
-    beyond = np.flatnonzero(r > LARGEST_RADIUS)
-    n = int(beyond[0]) + 1 if len(beyond) else len(r)
-    # As Quantum ESPRESSO cuts its meshes: another number of points would be another core charge.
-    n = 2 * ((n + 1) // 2) - 1  # Simpson needs an odd number of points
-    simpson = np.full(n, 2.0)
-    simpson[1::2] = 4.0
-    simpson[[0, -1]] = 1.0
-    weight = 4 * np.pi * r[:n] ** 2 * density[:n] * rab[:n] * simpson / 3
-    return np.asarray(np.sinc(np.outer(np.asarray(g, dtype=float), r[:n]) / np.pi) @ weight)
+    return radial_transform(r, rab, density, g)
 
 
 def core_charge_of(
@@ -89,6 +78,7 @@ def core_charge_of(
     magnitude = slab.squared(r.device).sqrt() if magnitude is None else magnitude
     # No G of the grid is longer; a cutoff beyond it, as of a coarse grid, would ask for intervals that are never used.
     largest = float(np.linalg.norm(slab.grid.reciprocal, axis=1) @ np.array(slab.grid.shape)) / 2
+    largest = min(largest, float(np.sqrt(system.sphere / RYDBERG_BOHR2)))
     for symbol in dict.fromkeys(system.symbols):
         element = _known(system.elements, symbol)
         if element.core_density is None:
@@ -96,7 +86,8 @@ def core_charge_of(
         of_kind = r[torch.as_tensor(np.flatnonzero(symbols == symbol), device=r.device)]
         # All atoms of an element have one form factor: S(G) is taken for them together.
         ones = torch.ones(len(of_kind), dtype=torch.float64, device=r.device)
-        term = structure_factors(of_kind, ones, slab) * _interpolated(element, magnitude, system.sphere, largest)
+        factor = interpolated(partial(form_factor, element), magnitude, largest)
+        term = structure_factors(of_kind, ones, slab) * factor
         total = term if total is None else total + term
     if total is None:
         return None
@@ -155,26 +146,3 @@ def _known(elements: Mapping[str, Element], symbol: str) -> Element:
         remedy = "Give the folder of the UPF files that the data were made with."
         raise PseudopotentialError("pseudopotentials", f"none for {symbol}", "a UPF file for every element", remedy)
     return element
-
-
-def _interpolated(element: Element, g: Tensor, cutoff: float, largest: float) -> Tensor:
-    """ρ_core(|G|) at every G of the sphere from polynomials of intervals of |G|; the transform itself is too slow.
-
-    ``largest`` bounds |G| of the grid (1/Å), beyond which a cutoff needs no intervals.
-
-    sin(Gr)/(Gr) has no wavelength below 2π/10 bohr in G, so short polynomials through Chebyshev points are exact.
-    """
-    n = int(np.ceil(min(np.sqrt(cutoff / RYDBERG_BOHR2), largest) / _WIDTH)) + 1
-    t = np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
-    nodes = (np.arange(n)[:, None] + (t + 1) / 2) * _WIDTH
-    values = form_factor(element, nodes.ravel()).reshape(nodes.shape)
-    coefficients = torch.tensor(np.linalg.solve(np.vander(t), values.T), device=g.device)
-    scaled = g / _WIDTH
-    interval = scaled.long().clamp(max=n - 1)
-    # From −1 to 1 within the interval, where the polynomial's variable lives.
-    t_g = 2 * (scaled - interval) - 1
-    t_g = t_g.clamp(max=1.0)  # beyond the sphere, where the result is not used
-    result = torch.zeros_like(g)
-    for row in coefficients:
-        result = result * t_g + row[interval]
-    return result

@@ -1,4 +1,4 @@
-"""`stm` on the command line: what it hands over, writes and prints."""
+"""`stm` and `potential` on the command line: what they hand over, write and print."""
 
 from __future__ import annotations
 
@@ -63,3 +63,41 @@ def test_options_that_would_do_nothing_are_refused(slab: Path, command: Command,
     assert status == 2 and "without --model" in err
     status, _, err = command("stm", slab, *common, "--model", "be-1000K", "--atoms", slab)
     assert status == 2 and "beside --model" in err
+
+
+def test_averages_and_work_functions_of_a_potential_are_told(
+    tmp_path: Path, command: Command, stand_in: StandIn
+) -> None:
+    z = np.arange(30) / 30 * 15
+    planar = np.where(np.abs(z - 5) < 3, -12.0, 3.0)
+    attrs = {"cell": [3.0, 0, 0, 0, 3.0, 0, 0, 0, 15.0], "grid": [2, 2, 30]}
+    found = xr.Dataset({"potential": (("x", "y", "z"), np.broadcast_to(planar, (2, 2, 30)))}, attrs=attrs)
+    found["position"] = ("atom", "xyz"), np.array([[1.0, 1.0, 4.0], [1.0, 1.0, 6.0]])
+    found["number"] = "atom", np.array([4, 4], np.int16)
+    calls = stand_in("maladist.potential", found)
+    words = (
+        "--output",
+        tmp_path / "v.zarr",
+        "--pseudopotentials",
+        "upf",
+        "--period",
+        2,
+        "--work-function",
+        "--mu",
+        -1.5,
+    )
+    made = {name: tmp_path / f"v.{name}" for name in ("png", "json")}
+    status, out, err = command("potential", "n.zarr", *words, "--plot", made["png"], "--json", made["json"])
+    assert status == 0, err
+    assert calls[0].positional == (Path("n.zarr"), None)
+    assert calls[0].named["pseudopotentials"] == Path("upf") and calls[0].named["store"] == tmp_path / "v.zarr"
+    assert "work function, top: 4.5000 eV" in out and "work function, bottom: 4.5000 eV" in out
+    told = json.loads(made["json"].read_text())
+    assert told["planar_average_eV"] == planar.tolist() and told["work_function_top_eV"] == 4.5
+    assert len(told["macroscopic_average_eV"]) == 30 and made["png"].stat().st_size > 5000
+
+
+def test_pseudopotentials_come_from_one_place(command: Command, no_cluster: None) -> None:
+    for words in ((), ("--pseudopotentials", "upf", "--model", "be-1000K")):
+        status, _, err = command("potential", "n.zarr", "--output", "v.zarr", *words)
+        assert status == 2 and "--pseudopotentials FOLDER or --model FILE" in err

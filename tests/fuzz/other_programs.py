@@ -175,7 +175,8 @@ def _unpacked(name: str, kind: str) -> Callable[[Path], None]:
 
 def _read_upf(path: Path) -> list[View]:
     element = read_upf(path)
-    arrays = {name: getattr(element, name) for name in ("core_radii", "core_rab", "core_density")}
+    names = ("core_radii", "core_rab", "core_density", "local_radii", "local_rab", "local_potential")
+    arrays = {name: getattr(element, name) for name in names}
     found = {name: np.empty(0) if values is None else values for name, values in arrays.items()}
     return [{"symbol": element.symbol, "valence": element.valence, "xc": element.xc or "", **found}]
 

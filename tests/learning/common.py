@@ -29,6 +29,7 @@ def made(**changes: Any) -> LDOSModel:
     torch.manual_seed(3)
     radii = np.linspace(0, 2, 9)
     core = {"core_radii": radii, "core_rab": np.gradient(radii), "core_density": np.exp(-radii)}
+    local = {"local_radii": radii, "local_rab": np.gradient(radii), "local_potential": -2.0 / (1 + radii)}
     parts: dict[str, Any] = {
         "network": FeedForward((SPEC.n_features, 16, 16, LEVELS), "SiLU", residual=True, dropout=0.1),
         "input_scaler": Scaler.fit(Moments.of(points(50)), "standard", feature_wise=True),
@@ -37,7 +38,7 @@ def made(**changes: Any) -> LDOSModel:
         ),
         "descriptor": SPEC,
         "energy_grid": EnergyGrid(-5.0, 0.1, LEVELS, "gaussian", 0.2),
-        "elements": {"Be": Element("Be", 2.0, "Be.upf", "ab" * 32, **core), "H": Element("H")},
+        "elements": {"Be": Element("Be", 2.0, "Be.upf", "ab" * 32, **core, **local), "H": Element("H")},
         "xc": "pbe",
         "temperature": 1000.0,
         "spacing": (0.15, 0.15, 0.14),

@@ -33,7 +33,7 @@ def test_bytes_and_back_is_the_same_model_bit_for_bit() -> None:
     assert again.provenance == {"source": "test", "errors": [0.1, 0.2], "3": None}
     be, h = again.elements["Be"], again.elements["H"]
     assert (be.symbol, be.valence, be.pseudopotential, be.sha256) == ("Be", 2.0, "Be.upf", "ab" * 32)
-    for name in ("core_radii", "core_rab", "core_density"):
+    for name in ("core_radii", "core_rab", "core_density", "local_radii", "local_rab", "local_potential"):
         np.testing.assert_array_equal(getattr(be, name), getattr(model.elements["Be"], name))
         assert getattr(h, name) is None
     assert h.valence is None and not h.has_pseudopotential

@@ -13,7 +13,8 @@ from maladist.elements import Element
 from maladist.errors import PseudopotentialError
 from maladist.grid import Grid
 from maladist.io.qe.upf import read_pseudopotentials
-from maladist.physics.core import LARGEST_RADIUS, core_charge, core_charge_of, form_factor
+from maladist.physics.core import core_charge, core_charge_of, form_factor
+from maladist.physics.radial import LARGEST_RADIUS
 from maladist.physics.reciprocal import ReciprocalSlab, largest_cutoff, to_reciprocal
 from maladist.physics.system import System
 

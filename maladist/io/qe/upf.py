@@ -23,13 +23,13 @@ from maladist.io.fields.numbers import fortran_numbers
 from maladist.io.qe.functionals import functional_of
 from maladist.io.refused import refuse
 from maladist.physics.functionals import Functional
-from maladist.units import BOHR
+from maladist.units import BOHR, RYDBERG
 
 _WANTED = "a complete UPF file, version 1 or 2"
 
 
 def read_upf(path: str | Path) -> Element:
-    """Read an element's valence and core charge from its pseudopotential.
+    """Read an element's valence, local potential and core charge from its pseudopotential.
 
     Parameters
     ----------
@@ -54,12 +54,19 @@ def read_upf(path: str | Path) -> Element:
     _check_complete(text, path)
     symbol, valence, nlcc, n_mesh, xc = _header(text, path)
     element = Element(symbol, valence, path.name, hashlib.sha256(raw).hexdigest(), xc=xc)
+    local = re.search(r"<PP_LOCAL\b", text) is not None
+    if not (nlcc or local):
+        return element
+    radii, rab = (_numbers(text, section, n_mesh, path) * BOHR for section in ("PP_R", "PP_RAB"))
+    if local:
+        values = _numbers(text, "PP_LOCAL", n_mesh, path) * RYDBERG
+        element = replace(element, local_radii=radii, local_rab=rab, local_potential=values)
     if not nlcc:
         return element
     return replace(
         element,
-        core_radii=_numbers(text, "PP_R", n_mesh, path) * BOHR,
-        core_rab=_numbers(text, "PP_RAB", n_mesh, path) * BOHR,
+        core_radii=radii,
+        core_rab=rab,
         core_density=_numbers(text, "PP_NLCC", n_mesh, path) / BOHR**3,
     )
 

@@ -1,0 +1,208 @@
+"""The electrostatic potential of a density in a store: in one task where a worker can hold it, by slabs where not.
+
+By slabs as the energies (`fields`): slabs of x transform the density, slabs of y put the coefficients together, slabs
+of x write the potential.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import ase
+import dask.array as da
+import numpy as np
+import torch
+import xarray as xr
+from distributed import Client
+
+from maladist import schema
+from maladist.atoms import check_atoms
+from maladist.elements import Element
+from maladist.errors import AccuracyWarning, InputError, PseudopotentialError, StoreError
+from maladist.io import stores
+from maladist.io.appearing import check_target
+from maladist.io.opening import open_dataset
+from maladist.io.qe.upf import elements_of
+from maladist.io.stores import field_template
+from maladist.parallel import waves
+from maladist.parallel.here import Runner
+from maladist.parallel.workers import Workers
+from maladist.physics.electrostatic import electrostatic_potential, local_form_factor, local_potential_of
+from maladist.physics.hartree import coulomb_kernel
+from maladist.physics.reciprocal import ReciprocalSlab
+from maladist.physics.system import System
+from maladist.prediction.fields import Slabs, one_task_bytes, reference_density_of
+from maladist.prediction.place import SMALL_POINTS, client_or_here
+from maladist.prediction.record import REFERENCE
+from maladist.prediction.result import temporary_store
+
+_HALF_WAY: Final = "work/potential_g"
+_CHUNK_BYTES: Final = 64 * 2**20
+
+
+def potential(
+    density: xr.DataArray | xr.Dataset | str | Path,
+    atoms: ase.Atoms | None = None,
+    *,
+    pseudopotentials: str | Path | Mapping[str, Element],
+    density_cutoff: float | None = None,
+    client: Client | None = None,
+    store: str | Path | None = None,
+    overwrite: bool = False,
+) -> xr.Dataset:
+    """Electrostatic potential V_H + V_loc of a density.
+
+    V_xc is not in it: what is left of that in a vacuum is what a code's thresholds leave.
+
+    Parameters
+    ----------
+    density
+        n(r), (x, y, z), 1/Å³, as a DataArray or Dataset that follows the data contract, or the path of a store or group
+        with a ``density``, at one temperature.
+    atoms
+        Atoms, where the density comes without them.
+    pseudopotentials
+        Folder of UPF files, or elements by symbol such as ``load_model(...).elements``: local potential and valence.
+    density_cutoff
+        Cutoff of the sphere of V_loc, eV; the data's own where it is not given, else the largest sphere of the grid.
+    client
+        Client whose workers compute; where None this process for a small cell, a local cluster for others.
+    store, overwrite
+        Where the result goes, as in `predict`.
+
+    Returns
+    -------
+    xr.Dataset
+        ``potential`` (x, y, z) float64, eV, the energy of an electron, from the store; with the atoms, and the μ that
+        the density's data have. Its zero is Quantum ESPRESSO's, so that of the levels.
+
+    Raises
+    ------
+    PseudopotentialError
+        The local potential of an element is not known, or is of another file than the density's.
+    InputError
+        The data break the contract, or have several temperatures.
+    """
+    dataset = _open(density)
+    system = _system(dataset, atoms, elements_of(pseudopotentials), density_cutoff)
+    path = temporary_store() if store is None else check_target(Path(store).resolve(), overwrite)
+    with client_or_here(client, system.grid.n_points <= SMALL_POINTS) as runner:
+        _make(dataset, system, runner, path, overwrite)
+    return open_dataset(path)
+
+
+def _open(density: xr.DataArray | xr.Dataset | str | Path) -> xr.Dataset:
+    """What holds a density, over Dask."""
+    if isinstance(density, str | Path):
+        dataset = open_dataset(density, chunks={})
+    elif isinstance(density, xr.Dataset):
+        dataset = density
+    else:
+        dataset = density.to_dataset(name="density").assign_attrs(density.attrs)
+    schema.validate(dataset, ("density", "cell"), str(density) if isinstance(density, str | Path) else "density")
+    if "temperature" in dataset["density"].dims:
+        came = f"{dataset.sizes['temperature']} temperatures"
+        raise StoreError("density", came, "one", "Choose with .sel(temperature=...).")
+    if dataset["density"].chunks is None:
+        thick = max(1, _CHUNK_BYTES // (8 * dataset.sizes["y"] * dataset.sizes["z"]))
+        dataset = dataset.chunk({"x": thick, "y": -1, "z": -1})
+    return dataset
+
+
+def _system(
+    dataset: xr.Dataset, atoms: ase.Atoms | None, elements: Mapping[str, Element], cutoff: float | None
+) -> System:
+    """The cell and its pseudopotentials, held against what the density's data tell of them."""
+    if atoms is None and ("position" not in dataset or "number" not in dataset):
+        raise StoreError("density", "no atoms", "variables position and number", "Give the atoms (--atoms).")
+    atoms = schema.atoms_of(dataset) if atoms is None else atoms
+    check_atoms(atoms)
+    known = schema.read_system(dataset, elements, atoms)
+    if not np.allclose(atoms.cell.array, known.grid.cell_array, atol=1e-3):
+        came = "a cell that is not that of the density"
+        raise InputError("atoms", came, f"the cell {known.grid.cell_array.round(4).tolist()}")
+    for symbol in sorted(set(known.symbols)):
+        local_form_factor(elements.get(symbol, Element(symbol)), [0.0])  # refuses one without its local potential
+        told = dataset.attrs.get("pseudopotentials", {}).get(symbol, {})
+        if told.get("sha256") not in ("", None, elements[symbol].sha256):
+            came = f"another file for {symbol} than {told.get('file', 'that')} of the density"
+            raise PseudopotentialError("pseudopotentials", came, "the files of the density's data")
+    if cutoff is None and known.density_cutoff is None:
+        said = f"no density cutoff is known: V_loc is on the grid's largest sphere, {known.sphere:.0f} eV"
+        warnings.warn(f"{said} (density_cutoff)", AccuracyWarning, stacklevel=3)
+    # No temperature: n₀ is then what `reference_density_of` reads from the group ``work``. No functional: no XC.
+    cutoff = known.density_cutoff if cutoff is None else cutoff
+    return replace(known, xc=None, temperatures=(), reference_temperature=None, density_cutoff=cutoff)
+
+
+def _make(dataset: xr.Dataset, system: System, runner: Runner, path: Path, overwrite: bool) -> None:
+    density = dataset["density"].transpose("x", "y", "z").data.astype(np.float64)
+    bx, by, bz = (max(c) for c in density.chunks)
+    room, shape = Workers.of(runner).room(0), system.grid.shape
+    attributes = {
+        **schema.system_attributes(system),
+        "temperature_K": dataset.attrs.get("temperature_K"),
+        "source": f"maladist {version('maladist')} potential",
+        "of": str(dataset.attrs.get("source", "a density")),
+    }
+    arrays = {REFERENCE: field_template("density", shape, (bx, by, bz))}
+    whole = one_task_bytes(system.grid, system.n_atoms) <= room
+    slabs = Slabs(runner, "potential", path, system, room)
+    # A slab of x writes whole chunks.
+    thick = bx if whole else slabs.ranges(0, system.grid)[0][1]
+    arrays["potential"] = field_template("potential", shape, (thick, by, bz))
+    known = {name: v for name, v in attributes.items() if v is not None}
+    with stores.making(path, arrays, known, overwrite) as claim:
+        scheduler = runner if isinstance(runner, Client) else "threads"
+        da.store(density, stores.open_array(claim, REFERENCE), lock=False, scheduler=scheduler)
+        if whole:
+            waves.in_order(runner, _in_one_task, [waves.NamedJob("whole", claim, system)], run_key="potential")
+        else:
+            _by_slabs(replace(slabs, path=claim))
+        stores.write_values(claim, {"position": (("atom", "xyz"), system.positions, "Å")})
+        stores.write_values(claim, {"number": (("atom",), system.numbers, "1")})
+        if (mu := dataset.get("fermi_energy_eV")) is not None:
+            stores.write_values(claim, {"fermi_energy_eV": (mu.dims, mu.values, "eV")})
+        stores.finish(claim)
+
+
+def _in_one_task(store: stores.Where, system: System) -> list[float]:
+    found = electrostatic_potential(reference_density_of(store, system), system)
+    stores.write_region(store, "potential", (slice(None),) * 3, found.numpy())
+    return []
+
+
+# -- by slabs --------------------------------------------------------------------------------------------------------
+
+
+def _by_slabs(slabs: Slabs) -> None:
+    store, system = slabs.path, slabs.system
+    slabs.density_terms()  # which leaves the coefficients of n, transformed along y and z
+    xs, ys = (slabs.ranges(axis, system.grid) for axis in (0, 1))
+    stores.add_arrays(store, {_HALF_WAY: slabs.template((xs[0][1], ys[0][1]))})
+    slabs.sum(_together, [waves.NamedJob(f"together{a}", store, system, a, b) for a, b in ys])
+    slabs.sum(_back, [waves.NamedJob(f"potential{a}", store, system, a, b) for a, b in xs])
+
+
+def _together(store: stores.Where, system: System, a: int, b: int) -> list[float]:
+    """A slab of y: transform along x, the potential's coefficients, half way back."""
+    slab = ReciprocalSlab.of_y(system.grid, a, b)
+    mixed = torch.from_numpy(stores.read_region(store, "work/g_density", (slice(None), slice(a, b))))
+    n_g = torch.fft.fft(mixed, dim=0, norm="forward")
+    found = n_g * coulomb_kernel(slab) + local_potential_of(system, slab)
+    half_way = torch.fft.ifft(found, dim=0, norm="forward")
+    stores.write_region(store, _HALF_WAY, (slice(None), slice(a, b)), half_way.numpy())
+    return []
+
+
+def _back(store: stores.Where, system: System, a: int, b: int) -> list[float]:
+    """A slab of x: the rest of the way back."""
+    part = torch.from_numpy(stores.read_region(store, _HALF_WAY, (slice(a, b),)))
+    field = torch.fft.irfftn(part, s=system.grid.shape[1:], dim=(1, 2), norm="forward")
+    stores.write_region(store, "potential", (slice(a, b),), field.numpy())
+    return []
