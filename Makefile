@@ -66,7 +66,7 @@ notebooks: setup
 	$(BIN)/jupytext --quiet --to ipynb --update notebooks/[0-9]*.py
 
 # Which shipped model: MODEL=al-933K, for instance. What is done already is kept; both go on where they were interrupted.
-MODEL := be-1000K
+MODEL := be-1000K-2
 # Not by the model's file: that of a new one is not there yet.
 SHIPPED := maladist/data/$(subst -,_,$(MODEL))
 # Training snapshots that the baselines are learnt from.

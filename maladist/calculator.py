@@ -47,7 +47,7 @@ class Maladist(Calculator):
 
     Examples
     --------
-    >>> with Maladist("be-1000K") as calculator:  # doctest: +SKIP
+    >>> with Maladist("be-1000K-2") as calculator:  # doctest: +SKIP
     ...     atoms.calc = calculator
     ...     FIRE(atoms).run(fmax=0.01)
 

@@ -146,7 +146,7 @@ EXAMPLES: Final = {
     "import-mala": "maladist import-mala Be_model.zip --pseudopotentials upf/ --output be.maladist",
     "info": "maladist info be.maladist",
     "models": "maladist models --json",
-    "card": "maladist card be-1000K",
+    "card": "maladist card be-1000K-2",
     "bench": "maladist bench --twojmax 6 --twojmax 10",
     "cluster": "maladist cluster slurm.yaml --scheduler-file warm.json",
     "convert": "maladist convert run/pwscf.xml --ldos 'run/*ldos.cube' --output data.zarr --name 001",
