@@ -1,14 +1,15 @@
-"""The energies that need the whole density: in one task where a worker can hold its work arrays, by slabs where not.
+"""The energies that need the whole density: in one task of a small grid, by slabs of a large one.
 
-By slabs, the Fourier transform is done along z and y in slabs of x, and along x in slabs of y. Between the two the
-coefficients lie in the store (group ``work``), so that what a task holds is bounded by its slab and a worker that dies
-takes nothing with it. (A dask.array with rechunks does the same exchange in the memory of the workers: every slab of y
-then waits, in memory, for every slab of x.) The formulas are those of the one task: `maladist.physics` works on any
-slab of the reciprocal half space.
+So no worker waits for one that has it all, and none needs to hold it. By slabs, the Fourier transform is done along z
+and y in slabs of x, and along x in slabs of y. Between the two the coefficients lie in the store (group ``work``), so
+that what a task holds is bounded by its slab and a worker that dies takes nothing with it. (A dask.array with rechunks
+does the same exchange in the memory of the workers: every slab of y then waits, in memory, for every slab of x.) The
+formulas are those of the one task: `maladist.physics` works on any slab of the reciprocal half space.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -52,6 +53,13 @@ POTENTIAL_REALS: Final = 48
 SLAB_REALS: Final = 24
 """The same for a slab of the distributed form, with the coefficients that are being read and written."""
 
+ONE_TASK_POINTS: Final = 2**20
+"""Points of the largest grid whose terms are one task: about a second of a core. By slabs they take half as much again,
+in files, so that two workers gain a quarter of the time, and any more of them more."""
+
+_SLAB_POINTS: Final = 2**19  # whatever the workers, so that their number changes no bit
+_MOST_SLABS: Final = 32  # each reads a piece of all others: a thousand files an array, unless memory asks for more
+
 _EWALD_BYTES_PER_ATOM: Final = 60_000  # of the real-space pairs within 5.7 Å and the non-uniform transform
 
 
@@ -63,6 +71,20 @@ def one_task_bytes(grid: Grid, n_atoms: int) -> int:
 def potential_bytes(grid: Grid, n_atoms: int) -> int:
     """Peak memory of u(r) and the explicit terms of the derivatives in one task, bytes."""
     return 8 * POTENTIAL_REALS * grid.n_points + 2 * _EWALD_BYTES_PER_ATOM * n_atoms
+
+
+def in_slabs(grid: Grid, one_task: int, room: int) -> bool:
+    """Whether what needs the whole density is done by slabs, and not in one task of so many bytes."""
+    return grid.n_points > ONE_TASK_POINTS or one_task > room
+
+
+def slabs_along(axis: int, grid: Grid, room: int, reals: int = SLAB_REALS) -> list[tuple[int, int]]:
+    """Ends of the slabs along an axis, for that many real numbers a point in ``room`` bytes."""
+    n = grid.shape[axis]
+    fits = max(1, int(room // (8 * reals * (grid.n_points // n))))
+    slabs = min(_MOST_SLABS, math.ceil(grid.n_points / _SLAB_POINTS))
+    thick = min(fits, math.ceil(n / slabs))
+    return [(a, min(a + thick, n)) for a in range(0, n, thick)]
 
 
 def reference_density(system: System) -> tuple[str, int | None]:
@@ -119,7 +141,7 @@ def _one_task(store: stores.Where | None, system: System) -> Terms:
 
 @dataclass(frozen=True)
 class Slabs:
-    """The terms by slabs of x and of y, thick enough for ``room`` bytes and no thicker."""
+    """The terms by slabs of x and of y, of half a million points or what fits ``room`` bytes."""
 
     client: Runner
     run_key: str
@@ -133,11 +155,7 @@ class Slabs:
 
     def ranges(self, axis: int, grid: Grid, reals: int = SLAB_REALS) -> list[tuple[int, int]]:
         """Ends of the slabs along an axis, for that many real numbers a point."""
-        plane = grid.n_points // grid.shape[axis]
-        # As thick as fits: each slab reads a piece of all others, so thin ones mean many small reads.
-        thick = max(1, int(self.room // (8 * reals * plane)))
-        n = grid.shape[axis]
-        return [(a, min(a + thick, n)) for a in range(0, n, thick)]
+        return slabs_along(axis, grid, self.room, reals)
 
     def sum(self, task: Callable[..., Sequence[float]], jobs: Sequence[waves.NamedJob]) -> Array:
         """Sums of what the slabs give, in the order of the slabs: they do not depend on who was first."""

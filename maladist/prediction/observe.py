@@ -30,7 +30,7 @@ from maladist.parallel.workers import Workers
 from maladist.physics.fermi import FermiState, fermi_states, number_rows, use_correction
 from maladist.physics.limits import check_limits
 from maladist.physics.system import System, common_functional, complete
-from maladist.prediction.fields import one_task_bytes, reference_density, terms_of_store
+from maladist.prediction.fields import in_slabs, one_task_bytes, reference_density, terms_of_store
 from maladist.prediction.options import ObserveOptions, check_names
 from maladist.prediction.provenance import provenance
 from maladist.prediction.record import REFERENCE
@@ -212,7 +212,7 @@ def _observe(dataset: xr.Dataset, system: System, client: Client, path: Path, ov
         clock = time.perf_counter()
         # Nothing is shared with the tasks: the density comes from the store.
         room = Workers.of(client).room(0)
-        distributed = one_task_bytes(system.grid, system.n_atoms) > room
+        distributed = in_slabs(system.grid, one_task_bytes(system.grid, system.n_atoms), room)
         terms = terms_of_store(client, store, system, distributed=distributed, room=room, run_key="observe")
         stores.write_values(store, result_values(system, energies, dos, states, terms))
         now = time.perf_counter()

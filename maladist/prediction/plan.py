@@ -1,8 +1,8 @@
 """The dry run: how a cell is cut into blocks, what a task and a worker will need, and whether it fits.
 
-A block's task peaks at the arrays of its own points plus those of one batch; the density's terms either in one task,
-where its work arrays fit, or distributed. The coefficients here are counted from the arrays that `block` and `fields`
-hold at one time and are held against a worker's peak in a test.
+A block's task peaks at the arrays of its own points plus those of one batch; the density's terms come in one task of a
+small grid, whose work arrays must fit, or by slabs. The coefficients here are counted from the arrays that `block` and
+`fields` hold at one time and are held against a worker's peak in a test.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from maladist.parallel.workers import IDLE_BYTES, Workers
 from maladist.physics.fermi import window_modes
 from maladist.prediction.block import time_ldos
 from maladist.prediction.derivatives import derivative_row_length, time_derivatives
-from maladist.prediction.fields import one_task_bytes, potential_bytes
+from maladist.prediction.fields import in_slabs, one_task_bytes, potential_bytes, slabs_along
 from maladist.prediction.options import Chunks, Options
 from maladist.prediction.place import client_or_here, is_small
 from maladist.prediction.setup import Setup, setup
@@ -114,18 +114,24 @@ class Plan:
 
     @property
     def distributed_fields(self) -> bool:
-        """Whether the density's terms are computed by slabs because one task cannot hold them."""
-        return self.fields_bytes > self.room
+        """Whether the density's terms are computed by slabs."""
+        return in_slabs(self.grid, self.fields_bytes, self.room)
 
     @property
     def distributed_potential(self) -> bool:
         """Whether what forces and stress need of the density is computed by slabs."""
-        return self.potential_bytes > self.room
+        return in_slabs(self.grid, self.potential_bytes, self.room)
 
     @property
     def n_tasks(self) -> int:
         """Tasks of blocks, at most: one for the LDOS and one for the density of each, and one for the forces."""
         return (3 if self.seen_atoms else 2) * len(self.blocks)
+
+    def _how(self, distributed: bool) -> str:
+        if not distributed:
+            return "in one task"
+        x, y = (len(slabs_along(axis, self.grid, self.room)) for axis in (0, 1))
+        return f"by {x} slabs of x and {y} of y"
 
     def rows(self) -> list[tuple[str, str]]:
         """The plan as (what, how much) for people."""
@@ -140,15 +146,12 @@ class Plan:
             ("block tasks", f"{self.n_tasks}"),
             ("workers", f"{where} {self.n_threads} threads in all, memory limit {limit}"),
             ("peak memory of a block's task", f"{size(self.task_bytes)} above an idle worker's {size(IDLE_BYTES)}"),
-            (
-                "density's terms",
-                f"{size(self.fields_bytes)}, " + ("distributed" if self.distributed_fields else "in one task"),
-            ),
+            ("density's terms", f"{size(self.fields_bytes)}, {self._how(self.distributed_fields)}"),
             ("sent to a worker", f"model {size(self.model_bytes)} once, {size(self.argument_bytes)} a block"),
             ("output", f"{size(self.output_bytes)}, and {size(self.work_bytes)} while it runs"),
         ]
         if self.potential_bytes:
-            how = "distributed" if self.distributed_potential else "in one task"
+            how = self._how(self.distributed_potential)
             rows.append(("fields of the forces", f"{size(self.potential_bytes)}, {how}"))
         if self.seconds is not None:
             rows.append(("time of the blocks", f"about {self.seconds:.0f} s"))

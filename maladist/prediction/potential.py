@@ -1,4 +1,4 @@
-"""u(r) and the explicit terms of the derivatives: in one task where a worker can hold the fields, by slabs where not.
+"""u(r) and the explicit terms of the derivatives: in one task of a small grid, by slabs of a large one.
 
 By slabs as the energies (`fields`), whose coefficients of n and of its gradients lie in the store: slabs of x make the
 sources of u and s, slabs of y put them together and take what the core charge feels of them, slabs of x write u(r).

@@ -17,6 +17,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def table(found: dict[str, Any]) -> dict[str, Any]:
     """Processor seconds by stage, the system's share, and the share in one place."""
     rows: dict[str, float] = {}
     read, alone = found["read"], 0.0
-    for (name, total, before), (_, _, after) in zip(read, read[1:], strict=False):
+    for (name, total, before), (_, _, after) in pairwise(read):
         here, there = after[0] - before[0], after[1] - before[1]
         rows[name] = rows.get(name, 0.0) + here + there
         # In a process without workers all is one place, which says nothing.

@@ -62,6 +62,16 @@ def test_arguments_of_a_block_are_a_few_kilobytes_however_large_the_cell() -> No
     assert sizes[0] == pytest.approx(sizes[1], rel=0.2) and max(sizes) < 10_000
 
 
+@pytest.mark.parametrize("workers", [1, 2, 64])
+def test_no_worker_of_a_large_cell_waits_for_one_task_and_their_number_cuts_no_other_slabs(workers: int) -> None:
+    ready = setup(be_atoms((10, 10, 10)), tiny_model(), grid=(135, 135, 224), forces=True)
+    planned = make_plan(ready, Workers(workers, workers, 4 * 2**30, 1, False))
+    assert planned.distributed_fields and planned.distributed_potential
+    assert len(planned.blocks) >= 2 * workers
+    # Sums over other slabs would have other bits.
+    assert "by 8 slabs of x and 8 of y" in dict(planned.rows())["density's terms"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", [(60, 60, 60), (80, 80, 70)])
 def test_the_forecast_of_memory_is_within_a_quarter_of_what_a_worker_takes(shape: tuple[int, int, int]) -> None:
