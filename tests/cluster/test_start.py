@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import dask
 import numpy as np
 import psutil
 import pytest
@@ -40,6 +41,13 @@ def test_a_scheduler_that_does_not_answer_is_named() -> None:
         cluster({"kind": "address", "address": "tcp://127.0.0.1:9", "timeout": "1s"}),
     ):
         pass
+
+
+def test_processes_look_at_themselves_seldom_but_as_often_as_a_description_says() -> None:
+    often = {"distributed.admin.tick.interval": "20ms"}
+    with cluster({"kind": "local", "config": often}, workers=1) as client:
+        for name, wanted in {**often, "distributed.worker.profile.interval": "100ms"}.items():
+            assert set(client.run(dask.config.get, name).values()) == {wanted} == {dask.config.get(name)}
 
 
 @pytest.mark.parametrize(
