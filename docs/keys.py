@@ -63,12 +63,13 @@ def tables(top: type[Section], level: str) -> str:
 def _table(section: type[Section], schema: Mapping[str, Any], default: Section | None) -> str:
     """Keys of a section with their types and defaults: its own, or those of an instance of it."""
     said = _descriptions(section)
-    rows = ["| key | type | default | |", "|---|---|---|---|"]
+    rows = ["| key | |", "|---|---|"]  # two columns: a telephone shows both
     for name, field in section.model_fields.items():
         inner = next(_classes(field.annotation), None)
         text = _summary(inner) if inner and inner not in _FILES else said.get(name, _markdown(field.description or ""))
         value = field.get_default(call_default_factory=True) if default is None else getattr(default, name)
-        rows.append(f"| `{name}` | {_words(schema[name])} | {_written(value)} | {text} |")
+        told = [text, f"*{_words(schema[name])}*; {_written(value)}"]
+        rows.append(f"| `{name}` | {'<br>'.join(filter(None, told))} |")
     return "\n".join(rows) + "\n"
 
 
@@ -106,10 +107,10 @@ def _written(value: object) -> str:
     if value is PydanticUndefined:
         return "**needed**"
     if isinstance(value, Section):
-        return "below"
+        return "its own are below"
     if value is None or isinstance(value, bool):
-        return {None: "none", True: "true", False: "false"}[value]
-    return f"`{value}`"
+        value = {None: "none", True: "true", False: "false"}[value]
+    return f"default `{value}`"
 
 
 def _words(schema: Mapping[str, Any]) -> str:
