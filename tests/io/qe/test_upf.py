@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -194,3 +197,34 @@ def test_a_file_without_its_free_atom_is_refused(own_data: Path, tmp_path: Path)
     path.write_text(text.replace("PP_RHOATOM", "PP_NOTHING"))
     with pytest.raises(PseudopotentialError, match="PP_RHOATOM"):
         read_free_atom(path)
+
+
+@pytest.mark.slow
+@pytest.mark.qe
+def test_free_atoms_hold_the_charge_that_pw_x_begins_with(own_data: Path, tmp_path: Path) -> None:
+    """Before it scales it to the number of electrons; to the digits that it prints."""
+    if shutil.which("pw.x") is None:
+        pytest.skip("no pw.x")
+    folder = own_data / "pseudopotentials"
+    text = f"""&control
+ calculation = 'scf', outdir = '{tmp_path}', pseudo_dir = '{folder}'
+/
+&system
+ ibrav = 1, a = 3.2, nat = 1, ntyp = 1, ecutwfc = 15, occupations = 'smearing', smearing = 'fd', degauss = 0.01
+/
+&electrons
+ electron_maxstep = 1
+/
+ATOMIC_SPECIES
+Be 9.01 Be.own-pbe-nc-nlcc.UPF
+ATOMIC_POSITIONS crystal
+Be 0 0 0
+K_POINTS gamma
+"""
+    (tmp_path / "in").write_text(text)
+    words = ["pw.x", "-in", "in"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    printed = re.search(r"starting charge\s+([\d.]+), renormalised", done.stdout)
+    assert printed, done.stdout
+    atom = read_free_atom(folder / "Be.own-pbe-nc-nlcc.UPF")
+    assert float(printed[1]) == pytest.approx(form_factor(atom, [0.0])[0], abs=1e-5)
