@@ -137,7 +137,8 @@ def _system(
         warnings.warn(f"{said} (density_cutoff)", AccuracyWarning, stacklevel=3)
     # No temperature: n₀ is then what `reference_density_of` reads from the group ``work``. No functional: no XC.
     cutoff = known.density_cutoff if cutoff is None else cutoff
-    return replace(known, xc=None, temperatures=(), reference_temperature=None, density_cutoff=cutoff)
+    here = {symbol: elements[symbol] for symbol in dict.fromkeys(known.symbols)}
+    return replace(known, elements=here, xc=None, temperatures=(), reference_temperature=None, density_cutoff=cutoff)
 
 
 def _make(dataset: xr.Dataset, system: System, runner: Runner, path: Path, overwrite: bool) -> None:

@@ -26,7 +26,13 @@ def planar_axes(
     at = np.arange(len(planar)) * length / len(planar)
     ax.plot(at, planar, color="#08306b", lw=1.4, label="planar average")
     if period is not None:
-        ax.plot(at, macroscopic_average(planar, length, period), color="#41ab5d", lw=1.4, label=f"over {period:g} Å")
+        ax.plot(
+            at,
+            macroscopic_average(planar, length, period),
+            color="#41ab5d",
+            lw=1.4,
+            label=f"its mean over {period:.4g} Å",
+        )
     mu = float(found["fermi_energy_eV"]) if mu is None and "fermi_energy_eV" in found else mu
     if mu is not None:
         ax.axhline(mu, color="#d94801", ls="--", lw=1.2, label=f"$\\mu$ = {mu:.3f} eV")

@@ -43,7 +43,7 @@ def test_slabs_give_what_one_task_gives(
     system = schema.read_system(dataset, read_pseudopotentials(files))
     exact = electrostatic_potential(torch.from_numpy(dataset["density"].values), system)
     np.testing.assert_allclose(found["potential"], exact, rtol=0, atol=1e-10)
-    assert found["potential"].attrs["units"] == "eV"
+    assert found["potential"].attrs["units"] == "eV" and set(found.attrs["pseudopotentials"]) == {"Be"}
     monkeypatch.setattr(electrostatic, "one_task_bytes", lambda *_: 2**63)
     plane = system.grid.n_points // max(system.grid.shape)
     monkeypatch.setattr(
