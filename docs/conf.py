@@ -46,7 +46,6 @@ myst_links_external_new_tab = False
 nb_execution_mode = "off"  # `make test-slow` runs the notebooks
 nb_ipywidgets_js = {}  # from a CDN, and no notebook here has widgets
 
-smartquotes = False  # --json is no dash
 html_theme = "furo"
 html_title = f"maladist {version}"
 html_static_path = ["static"]

@@ -16,15 +16,26 @@ from sphinx.application import Sphinx
 _SECTION: Final = re.compile(r"-{3,}$")
 _LIST: Final = re.compile(r"(- |\d+\. |\.\. )")
 _COLUMNS: Final = re.compile(r"[^\s.:]  +\S")
+_COLON: Final = "\ue000"
 _BEFORE_NAPOLEON: Final = 400
+_AFTER_NAPOLEON: Final = 600
 
 
 def as_written(app: Sphinx, what: str, name: str, of: object, options: object, lines: list[str]) -> None:
     """Change a docstring's lines in place."""
-    del app, what, name, of, options
+    del app, name, of, options
     # From the first of numpydoc's sections on, indentation has a meaning.
     sections = next((i - 1 for i, line in enumerate(lines) if _SECTION.match(line)), len(lines))
     lines[:] = [*_text(lines[:sections]), *map(_escaped, lines[sections:])]
+    if lines and what in ("attribute", "data", "property"):
+        # Napoleon takes what stands before a colon in the first line for the type; types here are annotations.
+        lines[0] = lines[0].replace(":", _COLON)
+
+
+def colons_back(app: Sphinx, what: str, name: str, of: object, options: object, lines: list[str]) -> None:
+    """Undo what was done for napoleon."""
+    del app, what, name, of, options
+    lines[:] = [line.replace(_COLON, ":") for line in lines]
 
 
 def _text(lines: list[str]) -> Iterator[str]:
@@ -50,4 +61,5 @@ def _escaped(line: str) -> str:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Let it see every docstring first."""
     app.connect("autodoc-process-docstring", as_written, priority=_BEFORE_NAPOLEON)
+    app.connect("autodoc-process-docstring", colons_back, priority=_AFTER_NAPOLEON)
     return {"parallel_read_safe": True}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pkgutil
+import re
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from inspect import isclass, isfunction, ismodule
+from typing import Final
 
 import keys
 from cyclopts.docs.markdown import generate_markdown_docs
@@ -16,6 +18,8 @@ from maladist.cli.app import app
 from maladist.cli.help import EXAMPLES, VERBS
 from maladist.io.refused import REFUSED
 from maladist.schema import LONG_NAMES, SCALARS, SIGMAS, VARIABLES
+
+_CODE_OR_OPTION: Final = re.compile(r"(```.*?```|`[^`]*`)|(?<![\w-])(--[a-z][a-z-]*)", re.DOTALL)
 
 
 def pages() -> Iterator[tuple[str, str]]:
@@ -99,10 +103,11 @@ def commands() -> Iterator[tuple[str, str]]:
         page = head + "\n".join(command(words, 2) for words in several) if several else command([verb], 1)
         yield f"reference/cli/{verb}.md", page
     table = "".join(f"| [{name}]({name}.md) | {verb.line} |\n" for name, verb in VERBS.items())
+    epilogue = _with_options(str(app.help_epilogue))
     yield (
         "reference/cli/index.md",
         (
-            f"# The command line\n\n{app.help}\n\n{app.help_epilogue}\n\n| verb | |\n|---|---|\n{table}\n"
+            f"# The command line\n\n{app.help}\n\n{epilogue}\n\n| verb | |\n|---|---|\n{table}\n"
             "```{toctree}\n:hidden:\n\n" + "\n".join(VERBS) + "\n```\n"
         ),
     )
@@ -115,7 +120,7 @@ def command(words: list[str], level: int) -> str:
         text = generate_markdown_docs(
             called, recursive=False, generate_toc=False, heading_level=level, command_chain=["maladist", *words]
         )
-    return f"{text}\n```console\n$ {EXAMPLES[' '.join(words)]}\n```\n"
+    return f"{_with_options(text)}\n```console\n$ {EXAMPLES[' '.join(words)]}\n```\n"
 
 
 def variables() -> str:
@@ -129,6 +134,11 @@ def variables() -> str:
     for name, sigma in SIGMAS.items():
         text += f"| `{name}` | | float64 | {sigma.units} | {LONG_NAMES[name]} |\n"
     return text
+
+
+def _with_options(text: str) -> str:
+    """A text whose options are code: of --json Sphinx would make a dash."""
+    return _CODE_OR_OPTION.sub(lambda found: found[1] or f"`{found[2]}`", text)
 
 
 def _title(text: str, underline: str = "=") -> str:
