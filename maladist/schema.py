@@ -23,6 +23,9 @@ from maladist.physics.system import DoubleCounting, System, wrapped
 
 SCHEMA_VERSION: Final = 1
 
+SPACE: Final = ("x", "y", "z")
+"""Dims of a field, along a, b and c."""
+
 
 @dataclass(frozen=True)
 class Variable:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import warnings
 from pathlib import Path
-from typing import Final
 
 import ase
 import dask.array as da
@@ -29,8 +28,7 @@ from maladist.physics.stm import between, depth_of, window_weights
 from maladist.physics.surface import Side, Surface
 from maladist.prediction.observe import open_ldos
 from maladist.prediction.place import SMALL_POINTS, client_or_here
-
-_SPACE: Final = ("x", "y", "z")
+from maladist.schema import SPACE
 
 
 def stm(
@@ -100,7 +98,7 @@ def stm(
         else:
             assert current is not None
             values = _of_current(integral, surface, grid, current, runner)
-    dims = [d for i, d in enumerate(_SPACE) if i != surface.axis]
+    dims = [d for i, d in enumerate(SPACE) if i != surface.axis]
     constant = {"height_A": height} if current is None else {"current": current}
     attributes = {
         "units": "1/Å^3" if current is None else "Å",
@@ -170,7 +168,7 @@ def _fermi_energy(dataset: xr.Dataset, energies: EnergyGrid, grid: Grid, runner:
     if "dos" in dataset:
         dos = np.asarray(dataset["dos"].values, np.float64)
     else:
-        total = dataset["ldos"].transpose(*_SPACE, "energy").data.sum(axis=(0, 1, 2), dtype=np.float64)
+        total = dataset["ldos"].transpose(*SPACE, "energy").data.sum(axis=(0, 1, 2), dtype=np.float64)
         dos = _computed(total, runner) * grid.voxel_volume
     return float(fermi_level(torch.as_tensor(dos), energies, float(n_electrons), temperature, correction=correction))
 
@@ -179,9 +177,9 @@ def _integral(ldos: xr.DataArray, weights: Array, axis: int) -> xr.DataArray:
     """I(r), its planes along the normal last, lazy, 1/Å³."""
     used = np.flatnonzero(weights)
     within = slice(int(used[0]), int(used[-1]) + 1)
-    across = [d for i, d in enumerate(_SPACE) if i != axis]
+    across = [d for i, d in enumerate(SPACE) if i != axis]
     window = xr.DataArray(weights[within], dims="energy")
-    return xr.dot(ldos.isel(energy=within), window, dim="energy").transpose(*across, _SPACE[axis])
+    return xr.dot(ldos.isel(energy=within), window, dim="energy").transpose(*across, SPACE[axis])
 
 
 def _at_height(integral: xr.DataArray, surface: Surface, height: float, runner: Runner) -> Array:
