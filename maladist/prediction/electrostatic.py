@@ -57,7 +57,7 @@ def potential(
 ) -> xr.Dataset:
     """Electrostatic potential V_H + V_loc of a density.
 
-    V_xc is not in it: what is left of that in a vacuum is what a code's thresholds leave.
+    V_xc is not in it: at a vacuum's densities ours of PBE differs from Quantum ESPRESSO's, for a reason not yet found.
 
     Parameters
     ----------
