@@ -71,6 +71,8 @@ MODEL := be-1000K-2
 SHIPPED := maladist/data/$(subst -,_,$(MODEL))
 # Training snapshots that the baselines are learnt from.
 BASELINE := train-08-*
+# Snapshots that the model's σ is calibrated on.
+CALIBRATE := valid-* train-32-*
 SNAPSHOTS := model-data/$(firstword $(subst -, ,$(MODEL))).zarr/snapshots
 
 model-data: setup
@@ -79,10 +81,9 @@ model-data: setup
 model: setup
 	$(BIN)/maladist train $(SHIPPED)/train.yaml --output model-data/training/$(MODEL) --resume
 	cp model-data/training/$(MODEL)/model.maladist $(SHIPPED)/$(MODEL).maladist
-	$(BIN)/maladist evaluate $(SHIPPED)/$(MODEL).maladist '$(SNAPSHOTS)/valid-*' '$(SNAPSHOTS)/train-32-*' \
-		--spread --calibrate
+	$(BIN)/maladist evaluate $(SHIPPED)/$(MODEL).maladist $(CALIBRATE:%='$(SNAPSHOTS)/%') --spread --calibrate
 	$(BIN)/maladist evaluate $(SHIPPED)/$(MODEL).maladist '$(SNAPSHOTS)/test-*' --spread --card \
-		--train '$(SNAPSHOTS)/$(BASELINE)' --json model-data/$(MODEL).json --plots model-data/plots/$(MODEL)
+		--train '$(SNAPSHOTS)/$(BASELINE)' --json model-data/$(MODEL).json --plots model-data/$(MODEL)-plots
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .benchmarks demo-output $(DOCS)
