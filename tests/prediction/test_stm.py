@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,13 @@ from maladist.units import BOHR, RYDBERG
 DECAY = 2.2  # 2κ, 1/Å
 ENERGIES = EnergyGrid(-1.0, 0.1, 31)
 OUTERMOST = {"top": 3.0, "bottom": 1.0}
+
+
+@pytest.fixture(autouse=True)
+def _here() -> Iterator[None]:
+    """What is given no client is computed here, also while the client of other tests is alive."""
+    with dask.config.set(scheduler="sync"):
+        yield
 
 
 def decaying(axis: int, side: str = "top", chunks: tuple[int, ...] = (5, 6, 7, 31)) -> xr.DataArray:
@@ -89,8 +97,7 @@ def test_only_blocks_of_the_planes_that_are_needed_are_computed(how: dict[str, f
         return block
 
     counted = field.copy(data=field.data.map_blocks(looked, dtype=float, meta=np.empty((0,) * 4)))
-    with dask.config.set(scheduler="sync"):
-        stm(counted, slab(2), bias=0.5, mu=0.15, **how)  # type: ignore[arg-type]
+    stm(counted, slab(2), bias=0.5, mu=0.15, **how)  # type: ignore[arg-type]
     assert planes <= seen <= set(range(min(planes) - 7, max(planes) + 7))
 
 
