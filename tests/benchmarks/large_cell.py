@@ -24,7 +24,7 @@ import psutil
 
 from maladist.io.shipped import shipped_models
 
-MODEL = "be-1000K"
+MODEL = "be-1000K-2"
 POINTS = (27, 27, 24)  # of the 8 atoms
 CLOSE = 1e-6  # eV an atom
 

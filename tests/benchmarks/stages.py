@@ -5,8 +5,8 @@
 Crystals of Be, each in a process of its own that imports maladist, starts its workers (8 and 128 atoms need none),
 predicts twice, the first time to have all kernels compiled, and ends. Processor time is read off the operating system
 at the borders of the stages, for this process and for its workers, so that other users of the machine matter little.
-"In one place": this process, and stages of a single task, while other workers wait. `--model` may be a path: run the
-script of an older commit with the same model for a before and after.
+"In one place": this process, and the energies where they are one task, while other workers wait. `--model` may be a
+path: run the script of an older commit with the same model for a before and after.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ class Meter:
     """An observer that reads the clocks where a stage begins."""
 
     def __init__(self) -> None:
-        self.read: list[tuple[str, int, tuple[float, float, float]]] = []
+        self.read: list[tuple[str, tuple[float, float, float]]] = []
 
     def begin(self, client: object, work: str) -> None:
         """The plan has been made."""
         del client, work
 
     def stage(self, name: str, total: int, done: int = 0) -> None:
-        """A stage begins, of so many tasks."""
-        del done
-        self.read.append((name, total, used()))
+        """A stage begins."""
+        del total, done
+        self.read.append((name, used()))
 
     def advance(self, task: object) -> None:
         """Nothing."""
@@ -80,9 +80,10 @@ def one(atoms: int, model: str, workers: int) -> dict[str, Any]:
             meter.stage("prepare", 0)
             result = predict(1, client, meter)
             meter.stage("end", 0)
-            found = {"read": meter.read, "seconds": result.to_dict()["seconds"], "points": result.grid.n_points}
+            seconds = result.to_dict()["seconds"]
             result.close()
-            return found
+            by_slabs = maladist.plan(cell, model, client=client, calibrate=False).distributed_fields
+            return {"read": meter.read, "seconds": seconds, "by_slabs": by_slabs}
 
         if atoms <= 128:
             return measured(None)
@@ -94,16 +95,16 @@ def table(found: dict[str, Any]) -> dict[str, Any]:
     """Processor seconds by stage, the system's share, and the share in one place."""
     rows: dict[str, float] = {}
     read, alone = found["read"], 0.0
-    for (name, total, before), (_, _, after) in pairwise(read):
+    for (name, before), (_, after) in pairwise(read):
         here, there = after[0] - before[0], after[1] - before[1]
         rows[name] = rows.get(name, 0.0) + here + there
         # In a process without workers all is one place, which says nothing.
-        alone += here + (there if total == 1 else 0.0)
+        alone += here + (there if name == "energies" and not found["by_slabs"] else 0.0)
     whole, seconds = sum(rows.values()), found["seconds"]
     blocks = sum(seconds[name] for name in BLOCKS)
     for name in BLOCKS:  # by the workers' own clocks: only their shares are taken
         rows[f"  {name}"] = rows["blocks"] * seconds[name] / blocks
-    system = (read[-1][2][2] - read[0][2][2]) / whole
+    system = (read[-1][1][2] - read[0][1][2]) / whole
     return {"core_s": whole, "stages": rows, "system": system, "in_one_place": alone / whole, "wall_s": seconds["wall"]}
 
 
