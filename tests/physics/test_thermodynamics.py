@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import mpmath
@@ -60,6 +61,7 @@ class Case:
 
 @pytest.fixture(scope="module")
 def case(temperatures: Path, own_data: Path) -> Callable[[str], Case]:
+    @cache  # each is read by many tests
     def read(name: str) -> Case:
         group = temperatures / "snapshots" / name
         dataset = open_dataset(group).load()
