@@ -52,7 +52,7 @@ def vacuum_level(planar: Array, surface: Surface) -> float:
     Parameters
     ----------
     planar
-        Planar average of V_H + V_loc (+ V_xc) along the surface's normal, (n,), eV.
+        Planar average of V_H + V_loc along the surface's normal, (n,), eV.
     surface
         The slab's surface.
 

@@ -68,7 +68,8 @@ def stm(
         Fermi level, eV; where it is not given, the data's own, or that of the D(ε) of the whole LDOS, all of whose
         blocks are then computed.
     client
-        Client whose workers compute; where None this process for a small cell, a local cluster for others.
+        Client whose workers compute; where None a local cluster for a large cell, for others a client of Dask's that is
+        alive, as for any of its arrays, or else this process.
 
     Returns
     -------
