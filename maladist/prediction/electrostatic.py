@@ -1,4 +1,4 @@
-"""The electrostatic potential of a density in a store: in one task where a worker can hold it, by slabs where not.
+"""The electrostatic potential of a density in a store: in one task of a small grid, by slabs of a large one.
 
 By slabs as the energies (`fields`): slabs of x transform the density, slabs of y put the coefficients together, slabs
 of x write the potential.
@@ -36,7 +36,7 @@ from maladist.physics.electrostatic import electrostatic_potential, local_form_f
 from maladist.physics.hartree import coulomb_kernel
 from maladist.physics.reciprocal import ReciprocalSlab
 from maladist.physics.system import System
-from maladist.prediction.fields import Slabs, one_task_bytes, reference_density_of
+from maladist.prediction.fields import Slabs, in_slabs, one_task_bytes, reference_density_of
 from maladist.prediction.place import SMALL_POINTS, client_or_here
 from maladist.prediction.record import REFERENCE
 from maladist.prediction.result import temporary_store
@@ -152,7 +152,7 @@ def _make(dataset: xr.Dataset, system: System, runner: Runner, path: Path, overw
         "of": str(dataset.attrs.get("source", "a density")),
     }
     arrays = {REFERENCE: field_template("density", shape, (bx, by, bz))}
-    whole = one_task_bytes(system.grid, system.n_atoms) <= room
+    whole = not in_slabs(system.grid, one_task_bytes(system.grid, system.n_atoms), room)
     slabs = Slabs(runner, "potential", path, system, room)
     # A slab of x writes whole chunks.
     thick = bx if whole else slabs.ranges(0, system.grid)[0][1]
