@@ -18,13 +18,13 @@ from maladist.io.fields import cube
 from maladist.io.targets import whole
 from maladist.physics.fermi import fermi_level, fermi_weights, use_correction
 from maladist.physics.planar import macroscopic_average
-from maladist.physics.surface import Side, axis_index
+from maladist.physics.surface import axis_index
 from maladist.prediction.stm import stm
 from maladist.schema import SPACE
 from maladist.units import BOHR, LDOS_QE
 
 if TYPE_CHECKING:
-    from maladist.prediction.options import ObserveOptions
+    from maladist.prediction.options import ImageOptions, ObserveOptions
 
 _IN_CUBES: Final = {"1/Å^3": BOHR**3, "1/(eV Å^3)": 1 / LDOS_QE}  # to what programs expect in a cube file
 _SLAB: Final = 2**22  # points that are written at a time
@@ -128,20 +128,9 @@ class FieldAccessor:
 
         return thermodynamics(self._ldos(), atoms=self._atoms if atoms is None else atoms, **options)
 
-    def stm(
-        self,
-        bias: float,
-        *,
-        height: float | None = None,
-        current: float | None = None,
-        axis: int | str = "c",
-        side: Side = "top",
-        mu: float | None = None,
-        atoms: ase.Atoms | None = None,
-    ) -> xr.DataArray:
-        """STM image of a slab's LDOS, whose ``plot.slice()`` draws it; parameters and errors of `maladist.stm`."""
-        atoms = self._atoms if atoms is None else atoms
-        return stm(self._ldos(), atoms, bias=bias, height=height, current=current, axis=axis, side=side, mu=mu)
+    def stm(self, bias: float, *, atoms: ase.Atoms | None = None, **options: Unpack[ImageOptions]) -> xr.DataArray:
+        """`maladist.stm` of a slab's LDOS, whose ``plot.slice()`` draws it, at a ``height`` or ``current``."""
+        return stm(self._ldos(), self._atoms if atoms is None else atoms, bias=bias, **options)
 
     def planar_average(self, axis: int | str = "c") -> xr.DataArray:
         """Mean over the planes of the other two lattice vectors, along the one that is named; lazy."""

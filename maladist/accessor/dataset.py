@@ -16,13 +16,14 @@ from maladist.accessor.plot import FieldPlot
 from maladist.elements import Element
 from maladist.errors import StoreError
 from maladist.io.netcdf import write_netcdf
+from maladist.io.opening import open_dataset
 from maladist.physics.planar import vacuum_level
 from maladist.physics.surface import Side, Surface
 from maladist.prediction.electrostatic import potential
 from maladist.prediction.stm import stm
 
 if TYPE_CHECKING:
-    from maladist.prediction.options import ObserveOptions
+    from maladist.prediction.options import ImageOptions, ObserveOptions
 
 
 class DatasetAccessor:
@@ -72,18 +73,9 @@ class DatasetAccessor:
 
         return thermodynamics(self._dataset, **options)
 
-    def stm(
-        self,
-        bias: float,
-        *,
-        height: float | None = None,
-        current: float | None = None,
-        axis: int | str = "c",
-        side: Side = "top",
-        mu: float | None = None,
-    ) -> xr.DataArray:
-        """STM image of a slab's LDOS; parameters and errors of `maladist.stm`."""
-        return stm(self._dataset, bias=bias, height=height, current=current, axis=axis, side=side, mu=mu)
+    def stm(self, bias: float, **options: Unpack[ImageOptions]) -> xr.DataArray:
+        """`maladist.stm` of a slab's LDOS, at a ``height`` or ``current``; see there."""
+        return stm(self._dataset, bias=bias, **options)
 
     def diffraction(self, **options: float) -> xr.Dataset:
         """`maladist.diffraction` of the density: X-ray structure factors and powder pattern; see there."""
@@ -92,11 +84,16 @@ class DatasetAccessor:
         return diffraction(self._dataset, **options)
 
     def difference(self, reference: str | Path | None = None, **options: Any) -> xr.Dataset:
-        """`maladist.difference` of a data set that was opened from its store; see there."""
+        """`maladist.difference` of a data set as it was opened from its store; see there."""
         from maladist.prediction.difference import difference
 
+        remedy = "Of arrays: a - b."
         if (store := self._dataset.encoding.get("source")) is None:
-            raise StoreError("dataset", "one of no store", "one that was opened from its store")
+            raise StoreError("dataset", "one of no store", "one that was opened from its store", remedy)
+        # xarray keeps the name of the store through arithmetic, and it is the store that is read below.
+        schema.validate(self._dataset, ("density",))
+        if not self._dataset["density"].variable.equals(open_dataset(store, chunks={})["density"].variable):
+            raise StoreError("dataset", "another density than its store's", "one as it was opened", remedy)
         return difference(store, reference, **options)
 
     def structure(self, **options: float) -> xr.Dataset:

@@ -11,6 +11,7 @@ from maladist.errors import GridError
 from maladist.grid import Grid
 from maladist.numerics import Numerics, Precision
 from maladist.physics.fermi import CorrectionMode
+from maladist.physics.surface import Side
 from maladist.physics.system import DoubleCounting
 
 Chunks = str | Sequence[int]
@@ -58,6 +59,16 @@ class ObserveOptions(TypedDict, total=False):
     density_cutoff: float | None
     broadening_correction: CorrectionMode
     double_counting: DoubleCountingChoice
+
+
+class ImageOptions(TypedDict, total=False):
+    """Keywords of `stm` (which describes them) beside the bias and where it is computed."""
+
+    height: float | None
+    current: float | None
+    axis: int | str
+    side: Side
+    mu: float | None
 
 
 class SourceOptions(CellOptions, ObserveOptions, total=False):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import xarray as xr
 from distributed import Client
@@ -33,3 +35,23 @@ def test_several_temperatures_ask_for_one(client: Client) -> None:
     hot = two.dataset.sel(temperature=5000.0).maladist
     assert hot.fermi_energy() == pytest.approx(two.at(5000.0).fermi_energy, abs=RECUT_ENERGY)
     two.close()
+
+
+def test_verbs_of_a_result_are_those_of_its_store(result: maladist.Prediction, own_data: Path) -> None:
+    dataset, files = result.dataset, own_data / "pseudopotentials"
+    xr.testing.assert_identical(
+        dataset.maladist.thermodynamics(temperature=[1000]), maladist.thermodynamics(result.store, temperature=[1000])
+    )
+    xr.testing.assert_identical(dataset.maladist.structure(), maladist.structure(result.atoms))
+    found, known = (
+        dataset.maladist.difference(pseudopotentials=files),
+        maladist.difference(result, pseudopotentials=files),
+    )
+    xr.testing.assert_identical(found, known)
+
+
+def test_a_difference_is_never_that_of_a_store_whose_density_is_another(result: maladist.Prediction) -> None:
+    with pytest.raises(StoreError, match="another density than its store's"):
+        (result.dataset * 2).maladist.difference(result)
+    with pytest.raises(StoreError, match="one of no store"):
+        xr.Dataset(dict(result.dataset.variables)).maladist.difference(result)

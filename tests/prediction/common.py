@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
+from ase.build import hcp0001
 
+from maladist.datasets.dft.espresso import Espresso
 from maladist.descriptors import evaluate
 from maladist.grid import Grid
 from maladist.io import stores
@@ -60,3 +62,18 @@ def fields_of(ready: Setup) -> tuple[torch.Tensor, torch.Tensor | None, torch.Te
     seen = ready.cell_list.near_block(grid, grid.whole)
     features = evaluate(grid.points(), seen, wide.descriptor, dtype=torch.float64, threads=1)
     return (*wide.fields(features), features)
+
+
+def be_slab(own_data: Path) -> tuple[Atoms, Espresso]:
+    """Four layers of Be(0001) and the coarse calculation that both sides of a comparison with pp.x take."""
+    atoms = hcp0001("Be", (1, 1, 4), a=2.2866, c=3.5833, vacuum=5.0, periodic=True)
+    code = Espresso(
+        temperature=1000,
+        pseudopotentials=str(own_data / "pseudopotentials"),
+        ecutwfc=18,
+        kpoints=(3, 3, 1),
+        energies={"origin": -12.0, "spacing": 0.5, "levels": 36},
+        broadening=0.5,
+        pulay=False,
+    )
+    return atoms, code

@@ -11,11 +11,9 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from ase.build import hcp0001
 
 import maladist
 from maladist import schema
-from maladist.datasets.dft.espresso import Espresso
 from maladist.datasets.dft.programs import run_program
 from maladist.datasets.dft.scratch import Scratch
 from maladist.errors import InputError, PseudopotentialError, StoreError
@@ -27,6 +25,7 @@ from maladist.physics.electrostatic import electrostatic_potential
 from maladist.prediction import electrostatic
 from maladist.prediction.electrostatic import potential
 from maladist.units import RYDBERG
+from tests.prediction.common import be_slab
 
 
 @pytest.fixture
@@ -86,18 +85,7 @@ def test_what_does_not_belong_or_is_not_known_is_refused(snapshot: Path, own_dat
 @pytest.mark.skipif(shutil.which("pp.x") is None, reason="no pp.x on this machine")
 def test_potential_and_work_function_are_those_of_pp_x(own_data: Path) -> None:
     """plot_num 11, V_bare + V_H, within what a cube file's five decimals tell: 5e-5 Ry of −5."""
-    atoms = hcp0001("Be", (1, 1, 4), a=2.2866, c=3.5833, vacuum=5.0, periodic=True)
-    files = str(own_data / "pseudopotentials")
-    energies = {"origin": -12.0, "spacing": 0.5, "levels": 36}
-    code = Espresso(
-        temperature=1000,
-        pseudopotentials=files,
-        ecutwfc=18,
-        kpoints=(3, 3, 1),
-        energies=energies,
-        broadening=0.5,
-        pulay=False,
-    )
+    atoms, code = be_slab(own_data)
     with Scratch("slab", None, 1) as scratch:
         done = code.calculate(atoms, scratch)
         text = "&INPUTPP prefix = 'm', outdir = './out', plot_num = 11 /\n"
@@ -108,7 +96,7 @@ def test_potential_and_work_function_are_those_of_pp_x(own_data: Path) -> None:
     grid = Grid(atoms.cell.array.tolist(), exact.shape)
     attrs = {**schema.grid_attributes(grid), "density_cutoff_eV": done.run.density_cutoff}
     density = xr.DataArray(done.density, dims=("x", "y", "z"), attrs=attrs)
-    found = maladist.potential(density, atoms, pseudopotentials=files)
+    found = maladist.potential(density, atoms, pseudopotentials=own_data / "pseudopotentials")
     np.testing.assert_allclose(found["potential"], exact, rtol=0, atol=1e-3)
     mu = done.run.fermi_energy
     assert mu is not None

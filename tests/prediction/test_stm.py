@@ -14,11 +14,9 @@ import numpy as np
 import pytest
 import xarray as xr
 from ase import Atoms
-from ase.build import hcp0001
 from distributed import Client
 
 from maladist import schema
-from maladist.datasets.dft.espresso import Espresso
 from maladist.datasets.dft.programs import run_program
 from maladist.datasets.dft.scratch import Scratch
 from maladist.errors import AccuracyWarning, EnergyWindowError, InputError, StoreError
@@ -29,6 +27,7 @@ from maladist.physics.stm import depth_of
 from maladist.physics.surface import Surface
 from maladist.prediction.stm import stm
 from maladist.units import BOHR, RYDBERG
+from tests.prediction.common import be_slab
 
 DECAY = 2.2  # 2κ, 1/Å
 ENERGIES = EnergyGrid(-1.0, 0.1, 31)
@@ -163,18 +162,7 @@ def test_images_are_those_of_pp_x(own_data: Path) -> None:
 
     A degauss δ gives a state that is x δ outside of the window the weight 1/(2 + 2 cosh x), one inside the weight 1.
     """
-    atoms = hcp0001("Be", (1, 1, 4), a=2.2866, c=3.5833, vacuum=5.0, periodic=True)
-    energies = {"origin": -12.0, "spacing": 0.5, "levels": 36}
-    files = str(own_data / "pseudopotentials")
-    code = Espresso(
-        temperature=1000,
-        pseudopotentials=files,
-        ecutwfc=18,
-        kpoints=(3, 3, 1),
-        energies=energies,
-        broadening=0.5,
-        pulay=False,
-    )
+    atoms, code = be_slab(own_data)
     with Scratch("slab", None, 1) as scratch:
         run, save = code.calculate(atoms, scratch).run, scratch.folder / "out" / "m.save"
         xml = save / "data-file-schema.xml"
