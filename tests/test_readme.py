@@ -33,6 +33,7 @@ def test_its_links_lead_somewhere() -> None:
         assert (Path(__file__).parent.parent / link).exists(), link
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_its_commands_and_its_python_run(tmp_path: Path, own_data: Path) -> None:
     from ase import Atoms

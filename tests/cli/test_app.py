@@ -80,7 +80,10 @@ def test_quiet_takes_the_progress_away_and_the_next_command_has_it_again(
 
 @pytest.mark.parametrize(
     ("number", "status", "words"),
-    [(signal.SIGINT, 130, "stopped; finished"), (signal.SIGTERM, 143, "stopped by SIGTERM; finished")],
+    [
+        (signal.SIGINT, 130, "stopped; finished"),
+        pytest.param(signal.SIGTERM, 143, "stopped by SIGTERM; finished", marks=pytest.mark.slow),
+    ],
 )
 def test_ctrl_c_and_a_schedulers_signal_say_what_is_kept_and_nothing_else(
     number: signal.Signals, status: int, words: str, folder: Path

@@ -104,9 +104,10 @@ def killer(client: Client, every: float, at_most: int) -> Iterator[list[int]]:
 # -- workers ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seconds", "every", "at_most", "least"),
-    [(0.6, 1.5, 2, 1), pytest.param(3.0, 4.0, 99, 5, marks=pytest.mark.slow)],
+    [(0.6, 1.5, 2, 1), (3.0, 4.0, 99, 5)],
     ids=["quick", "long"],
 )
 def test_workers_killed_again_and_again(
@@ -160,6 +161,7 @@ def test_a_run_that_has_lost_all_workers_ends_after_a_while(
     assert said == ["no worker; waiting up to 1 s for one"]
 
 
+@pytest.mark.slow
 def test_workers_that_join_and_leave(atoms: Atoms, straight: Prediction) -> None:
     model = with_accident(tiny_model(), seconds=0.6)
     seen: set[int] = set()

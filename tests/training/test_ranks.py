@@ -61,6 +61,7 @@ def test_two_ranks_learn_what_one_process_learns_from_the_same_batches(
         assert float(b["loss"]) == pytest.approx(float(a["loss"]), rel=0.05)  # a ragged batch counts as a whole
 
 
+@pytest.mark.slow
 def test_a_rank_that_dies_is_named_and_the_next_call_goes_on(small_data_set: Path, tmp_path: Path) -> None:
     config = config_of(small_data_set, epochs=60, schedule=None, validation=False)
     with maladist.cluster("local", workers=2) as own:
@@ -85,6 +86,7 @@ def test_a_rank_that_dies_is_named_and_the_next_call_goes_on(small_data_set: Pat
     assert [int(row["epoch"]) for row in metrics(tmp_path / "out")] == list(range(1, 61))
 
 
+@pytest.mark.slow
 def test_more_ranks_than_workers_or_than_portions_are_refused(
     small_data_set: Path, tmp_path: Path, client: Client
 ) -> None:

@@ -130,6 +130,7 @@ def test_a_stopped_search_keeps_what_is_finished_and_goes_on(
     assert len(more.trials) == 6
 
 
+@pytest.mark.slow
 def test_a_killed_workers_trial_goes_on_and_ends_with_the_same_number(small_data_set: Path, tmp_path: Path) -> None:
     """Dask is told to give up at the first death, so that it is the search that begins the trial again."""
     train = {"epochs": 60, "validate_every": 20}
