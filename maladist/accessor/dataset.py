@@ -102,9 +102,9 @@ class DatasetAccessor:
 
         return structure(self.atoms, **options)
 
-    def potential(self, pseudopotentials: str | Path | Mapping[str, Element]) -> xr.Dataset:
-        """V_H + V_loc of the density; parameters and errors of `maladist.potential`."""
-        return potential(self._dataset, pseudopotentials=pseudopotentials)
+    def potential(self, pseudopotentials: str | Path | Mapping[str, Element], *, xc: bool = False) -> xr.Dataset:
+        """V_H + V_loc of the density, or with V_xc; parameters and errors of `maladist.potential`."""
+        return potential(self._dataset, pseudopotentials=pseudopotentials, xc=xc)
 
     def work_function(self, axis: int | str = "c", side: Side = "top", *, mu: float | None = None) -> float:
         """Work function of a slab, eV: the potential in the middle of the vacuum less the Fermi level.

@@ -110,6 +110,7 @@ def potential(
     pseudopotentials: Path | None = None,
     model: Annotated[Path | None, ModelHelp] = None,
     atoms: str | None = None,
+    xc: bool = False,
     axis: Axis = "c",
     period: float | None = None,
     work_function: bool = False,
@@ -119,7 +120,7 @@ def potential(
     plot: Path | None = None,
     json: Json = None,
 ) -> None:
-    """Electrostatic potential V_H + V_loc of a density, its planar average, work functions.
+    """Electrostatic potential V_H + V_loc of a density, or with V_xc; its planar average, work functions.
 
     Parameters
     ----------
@@ -133,6 +134,8 @@ def potential(
         Model whose file holds the local potentials: one that was made since it keeps them.
     atoms
         File that ASE reads, where the store has no atoms.
+    xc
+        Add V_xc, of the functional of the density's data.
     axis
         Lattice vector along which planes are averaged: the surface's normal.
     period
@@ -156,7 +159,7 @@ def potential(
     assert elements is not None
     slab = None if atoms is None else read_atoms(atoms)
     found = maladist.potential(
-        source, slab, pseudopotentials=elements, client=where.client, store=output, overwrite=overwrite
+        source, slab, pseudopotentials=elements, xc=xc, client=where.client, store=output, overwrite=overwrite
     )
     of, field = found.maladist, found.maladist.field("potential")
     planar = field.planar_average(axis)

@@ -17,7 +17,6 @@ and divergences on the sphere of the density. A strain at fixed n(r) and n_c(r) 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -29,7 +28,7 @@ from maladist.physics.functionals import Functional, needs_gradient, response
 from maladist.physics.hartree import coulomb_kernel, hartree_strain_of
 from maladist.physics.reciprocal import ReciprocalSlab, to_real, to_reciprocal
 from maladist.physics.system import System
-from maladist.physics.xc import gradient_of
+from maladist.physics.xc import divergence_of, gradient_of
 
 
 class Sources(NamedTuple):
@@ -141,14 +140,6 @@ def potentials(density: Tensor, system: System) -> Potentials:
     s_g = None if core_g is None else gathered(sources.s, sources.s_flux)
     strain = sources.strain * grid.voxel_volume - hartree_strain_of(n_g, slab)
     return Potentials(to_real(gathered(sources.u, sources.u_flux) - hartree, grid), s_g, strain)
-
-
-def divergence_of(flux_g: Iterable[Tensor], slab: ReciprocalSlab, sphere: Tensor) -> Tensor:
-    """Coefficients of the divergence of a vector field from those of its components, zero outside the sphere."""
-    total = torch.zeros(slab.shape, dtype=torch.complex128, device=sphere.device)
-    for axis, component in enumerate(flux_g):
-        total += gradient_of(component, slab, axis, sphere)
-    return total
 
 
 def double_counting_potential(density: Tensor, system: System) -> Tensor:

@@ -24,11 +24,13 @@ from torch import Tensor
 from maladist.arrays import Array
 from maladist.elements import Element
 from maladist.errors import PseudopotentialError
+from maladist.physics.core import core_charge_of
 from maladist.physics.hartree import coulomb_kernel
 from maladist.physics.radial import interpolated, radial_transform
 from maladist.physics.reciprocal import ReciprocalSlab, to_real, to_reciprocal
 from maladist.physics.structure_factor import structure_factors
 from maladist.physics.system import System
+from maladist.physics.xc import xc_potential
 from maladist.units import BOHR, COULOMB, RYDBERG_BOHR2
 
 _SMOOTH: Final = BOHR
@@ -80,7 +82,7 @@ def local_potential_of(system: System, slab: ReciprocalSlab) -> Tensor:
 
 
 def electrostatic_potential(density: Tensor, system: System) -> Tensor:
-    """V_H + V_loc of a density on the whole grid.
+    """V_H + V_loc of a density on the whole grid, and V_xc of n + n_core where the system has a functional.
 
     Parameters
     ----------
@@ -95,4 +97,9 @@ def electrostatic_potential(density: Tensor, system: System) -> Tensor:
         (Nx, Ny, Nz) float64, eV: energy of an electron.
     """
     slab = ReciprocalSlab.whole(system.grid)
-    return to_real(to_reciprocal(density) * coulomb_kernel(slab) + local_potential_of(system, slab), system.grid)
+    found = to_real(to_reciprocal(density) * coulomb_kernel(slab) + local_potential_of(system, slab), system.grid)
+    if system.functional is None:
+        return found
+    core_g = core_charge_of(system, slab)
+    rho = density if core_g is None else density + to_real(core_g, system.grid)
+    return found + xc_potential(rho, system.grid, system.functional, system.sphere)

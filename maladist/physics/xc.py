@@ -6,15 +6,19 @@ sphere the energy of a GGA is off by milli-electronvolts an atom.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Final, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from maladist.grid import Grid
-from maladist.physics.functionals import Functional, energy_density, integrate, needs_gradient
+from maladist.physics.functionals import Functional, derivatives, energy_density, integrate, needs_gradient
 from maladist.physics.reciprocal import ReciprocalSlab, to_real, to_reciprocal
+from maladist.units import BOHR
+
+FAINT: Final = (1e-6, 1e-10)
+"""ρ (bohr⁻³) and |∇ρ|² (bohr⁻⁸) up to which v_xc has no gradient correction: those of Quantum ESPRESSO."""
 
 
 def gradient_of(density_g: Tensor, slab: ReciprocalSlab, axis: int, sphere: Tensor) -> Tensor:
@@ -71,12 +75,74 @@ def xc_energy(density: Tensor, grid: Grid, functional: Functional, density_cutof
     return energy_density(functional, density, sigma).sum() * grid.voxel_volume
 
 
+class PotentialSources(NamedTuple):
+    """What v_xc is made of at some points: v_xc = scalar + ∇·flux.
+
+    Attributes
+    ----------
+    scalar
+        e_ρ, eV.
+    flux
+        −2 e_σ ∇ρ, (3, ...), eV Å; None where the functional needs no gradients.
+    """
+
+    scalar: Tensor
+    flux: Tensor | None
+
+
+def potential_sources(functional: Functional, density: Tensor, gradient: Tensor | None = None) -> PotentialSources:
+    """Sources of v_xc at some points, in a vacuum too.
+
+    Two things decide what v_xc is where there is hardly a density, and are as in Quantum ESPRESSO, whose levels felt
+    it: the gradient correction ends where ρ or its gradient is `FAINT`, and where ripples of a Fourier series make ρ
+    negative (n_core's do, a few 1e-5 bohr⁻³), |ρ| stands for it. There v_xc is not the derivative of our E_xc, in which
+    a negative density has no energy.
+
+    Parameters
+    ----------
+    functional
+        'pbe', 'pw92' or 'pz'.
+    density
+        ρ = n + n_core at the points, any shape, 1/Å³.
+    gradient
+        ∇ρ there, (3, ...), 1/Å⁴; for functionals that need it.
+    """
+    rho = density.abs()
+    if gradient is None:
+        return PotentialSources(derivatives(functional, rho).by_density, None)
+    sigma = gradient.square().sum(0)
+    there = (rho * BOHR**3 > FAINT[0]) & (sigma * BOHR**8 > FAINT[1])
+    found = derivatives(functional, rho, torch.where(there, sigma, 0.0))
+    assert found.by_sigma is not None
+    return PotentialSources(found.by_density, -2 * torch.where(there, found.by_sigma, 0.0) * gradient)
+
+
 def xc_potential(density: Tensor, grid: Grid, functional: Functional, density_cutoff: float) -> Tensor:
-    """v_xc(r) = δE_xc/δρ by automatic differentiation, (Nx, Ny, Nz) float64, eV."""
-    with torch.enable_grad():
-        rho = density.detach().requires_grad_()
-        energy = xc_energy(rho, grid, functional, density_cutoff)
-        return torch.autograd.grad(energy, rho)[0] / grid.voxel_volume
+    """v_xc(r) = δE_xc/δρ, (Nx, Ny, Nz) float64, eV; in a vacuum as `potential_sources` says.
+
+    Parameters
+    ----------
+    density
+        ρ = n + n_core, (Nx, Ny, Nz) float64, 1/Å³.
+    grid, functional, density_cutoff
+        As for `xc_energy`.
+    """
+    if not needs_gradient(functional):
+        return potential_sources(functional, density).scalar
+    slab = ReciprocalSlab.whole(grid)
+    sphere, density_g = slab.sphere(density_cutoff, density.device), to_reciprocal(density)
+    gradient = torch.stack([to_real(gradient_of(density_g, slab, axis, sphere), grid) for axis in range(3)])
+    scalar, flux = potential_sources(functional, density, gradient)
+    assert flux is not None
+    return scalar + to_real(divergence_of(map(to_reciprocal, flux), slab, sphere), grid)
+
+
+def divergence_of(flux_g: Iterable[Tensor], slab: ReciprocalSlab, sphere: Tensor) -> Tensor:
+    """Coefficients of the divergence of a vector field from those of its components, zero outside the sphere."""
+    total = torch.zeros(slab.shape, dtype=torch.complex128, device=sphere.device)
+    for axis, component in enumerate(flux_g):
+        total += gradient_of(component, slab, axis, sphere)
+    return total
 
 
 class XCField(NamedTuple):

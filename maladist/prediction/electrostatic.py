@@ -1,7 +1,7 @@
-"""The electrostatic potential of a density in a store: in one task of a small grid, by slabs of a large one.
+"""The potential of a density in a store: in one task of a small grid, by slabs of a large one.
 
 By slabs as the energies (`fields`): slabs of x transform the density, slabs of y put the coefficients together, slabs
-of x write the potential.
+of x write the potential. With V_xc, slabs of x make its sources between the first two.
 """
 
 from __future__ import annotations
@@ -33,15 +33,16 @@ from maladist.parallel import waves
 from maladist.parallel.here import Runner
 from maladist.parallel.workers import Workers
 from maladist.physics.electrostatic import electrostatic_potential, local_form_factor, local_potential_of
+from maladist.physics.functionals import needs_gradient
 from maladist.physics.hartree import coulomb_kernel
 from maladist.physics.reciprocal import ReciprocalSlab
 from maladist.physics.system import System
-from maladist.prediction.fields import Slabs, in_slabs, one_task_bytes, reference_density_of
+from maladist.physics.xc import XCField, divergence_of, potential_sources
+from maladist.prediction.fields import Slabs, in_slabs, one_task_bytes, real_field, reference_density_of
 from maladist.prediction.place import SMALL_POINTS, client_or_here
 from maladist.prediction.record import REFERENCE
 from maladist.prediction.result import temporary_store
 
-_HALF_WAY: Final = "work/potential_g"
 _CHUNK_BYTES: Final = 64 * 2**20
 
 
@@ -50,14 +51,13 @@ def potential(
     atoms: ase.Atoms | None = None,
     *,
     pseudopotentials: str | Path | Mapping[str, Element],
+    xc: bool = False,
     density_cutoff: float | None = None,
     client: Client | None = None,
     store: str | Path | None = None,
     overwrite: bool = False,
 ) -> xr.Dataset:
-    """Electrostatic potential V_H + V_loc of a density.
-
-    V_xc is not in it: at a vacuum's densities ours of PBE differs from Quantum ESPRESSO's, for a reason not yet found.
+    """Electrostatic potential V_H + V_loc of a density, or the total one with V_xc.
 
     Parameters
     ----------
@@ -68,6 +68,10 @@ def potential(
         Atoms, where the density comes without them.
     pseudopotentials
         Folder of UPF files, or elements by symbol such as ``load_model(...).elements``: local potential and valence.
+    xc
+        Whether to add V_xc[n + n_core], of the functional of the density's data: the whole potential of an electron but
+        for the non-local part of the pseudopotentials. Where the density is faint it is that of the uniform gas, see
+        `maladist.physics.xc`.
     density_cutoff
         Cutoff of the sphere of V_loc, eV; the data's own where it is not given, else the largest sphere of the grid.
     client
@@ -86,10 +90,10 @@ def potential(
     PseudopotentialError
         The local potential of an element is not known, or is of another file than the density's.
     InputError
-        The data break the contract, or have several temperatures.
+        The data break the contract, have several temperatures, or tell of no functional where ``xc`` is asked for.
     """
     dataset = _open(density)
-    system = _system(dataset, atoms, elements_of(pseudopotentials), density_cutoff)
+    system = _system(dataset, atoms, elements_of(pseudopotentials), density_cutoff, xc)
     path = temporary_store() if store is None else check_target(Path(store).resolve(), overwrite)
     with client_or_here(client, system.grid.n_points <= SMALL_POINTS) as runner:
         _make(dataset, system, runner, path, overwrite)
@@ -115,7 +119,7 @@ def _open(density: xr.DataArray | xr.Dataset | str | Path) -> xr.Dataset:
 
 
 def _system(
-    dataset: xr.Dataset, atoms: ase.Atoms | None, elements: Mapping[str, Element], cutoff: float | None
+    dataset: xr.Dataset, atoms: ase.Atoms | None, elements: Mapping[str, Element], cutoff: float | None, xc: bool
 ) -> System:
     """The cell and its pseudopotentials, held against what the density's data tell of them."""
     if atoms is None and ("position" not in dataset or "number" not in dataset):
@@ -136,9 +140,13 @@ def _system(
         said = f"no density cutoff is known: V_loc is on the grid's largest sphere, {known.sphere:.0f} eV"
         warnings.warn(f"{said} (density_cutoff)", AccuracyWarning, stacklevel=3)
     # No temperature: n₀ is then what `reference_density_of` reads from the group ``work``. No functional: no XC.
+    known = replace(known, temperatures=(), reference_temperature=None, xc=known.xc if xc else None)
     cutoff = known.density_cutoff if cutoff is None else cutoff
     here = {symbol: elements[symbol] for symbol in dict.fromkeys(known.symbols)}
-    return replace(known, elements=here, xc=None, temperatures=(), reference_temperature=None, density_cutoff=cutoff)
+    known = replace(known, elements=here, density_cutoff=cutoff)
+    if xc and known.functional is None:
+        raise InputError("xc", "asked for, and the density's data tell of no functional that is known", "without it")
+    return known
 
 
 def _make(dataset: xr.Dataset, system: System, runner: Runner, path: Path, overwrite: bool) -> None:
@@ -149,6 +157,7 @@ def _make(dataset: xr.Dataset, system: System, runner: Runner, path: Path, overw
         **schema.system_attributes(system),
         "temperature_K": dataset.attrs.get("temperature_K"),
         "source": f"maladist {version('maladist')} potential",
+        "includes": "V_H + V_loc" if system.xc is None else "V_H + V_loc + V_xc",
         "of": str(dataset.attrs.get("source", "a density")),
     }
     arrays = {REFERENCE: field_template("density", shape, (bx, by, bz))}
@@ -183,27 +192,62 @@ def _in_one_task(store: stores.Where, system: System) -> list[float]:
 
 def _by_slabs(slabs: Slabs) -> None:
     store, system = slabs.path, slabs.system
-    slabs.density_terms()  # which leaves the coefficients of n, transformed along y and z
+    slabs.coefficients()
     xs, ys = (slabs.ranges(axis, system.grid) for axis in (0, 1))
-    stores.add_arrays(store, {_HALF_WAY: slabs.template((xs[0][1], ys[0][1]))})
+    template = slabs.template((xs[0][1], ys[0][1]))
+    stores.add_arrays(store, {_place(name): template for name in (*_xc_names(system), "total")})
+    if system.functional is not None:
+        slabs.sum(_xc_sources, [waves.NamedJob(f"xc{a}", store, system, a, b) for a, b in xs])
     slabs.sum(_together, [waves.NamedJob(f"together{a}", store, system, a, b) for a, b in ys])
     slabs.sum(_back, [waves.NamedJob(f"potential{a}", store, system, a, b) for a, b in xs])
+
+
+def _place(name: str) -> str:
+    return f"work/potential_{name}"
+
+
+def _xc_names(system: System) -> list[str]:
+    """Sources of V_xc that are transformed."""
+    if system.functional is None:
+        return []
+    return ["xc", *("xyz" if needs_gradient(system.functional) else "")]
+
+
+def _xc_sources(store: stores.Where, system: System, a: int, b: int) -> list[float]:
+    """A slab of x: sources of V_xc, transformed along y and z."""
+    assert system.functional is not None
+    rho, gradient = reference_density_of(store, system, a, b), None
+    if system.has_core:
+        rho = rho + real_field(store, XCField("core"), system, a, b)
+    if needs_gradient(system.functional):
+        gradient = torch.stack([real_field(store, XCField("all", axis), system, a, b) for axis in range(3)])
+    scalar, flux = potential_sources(system.functional, rho, gradient)
+    for name, values in zip(_xc_names(system), [scalar, *(() if flux is None else flux)], strict=True):
+        transformed = torch.fft.rfftn(values, dim=(1, 2), norm="forward")
+        stores.write_region(store, _place(name), (slice(a, b),), transformed.numpy())
+    return []
 
 
 def _together(store: stores.Where, system: System, a: int, b: int) -> list[float]:
     """A slab of y: transform along x, the potential's coefficients, half way back."""
     slab = ReciprocalSlab.of_y(system.grid, a, b)
-    mixed = torch.from_numpy(stores.read_region(store, "work/g_density", (slice(None), slice(a, b))))
-    n_g = torch.fft.fft(mixed, dim=0, norm="forward")
-    found = n_g * coulomb_kernel(slab) + local_potential_of(system, slab)
+
+    def coefficients(array: str) -> torch.Tensor:
+        mixed = torch.from_numpy(stores.read_region(store, array, (slice(None), slice(a, b))))
+        return torch.fft.fft(mixed, dim=0, norm="forward")
+
+    found = coefficients("work/g_density") * coulomb_kernel(slab) + local_potential_of(system, slab)
+    for name in _xc_names(system)[:1]:
+        found += coefficients(_place(name))
+    found += divergence_of((coefficients(_place(n)) for n in _xc_names(system)[1:]), slab, slab.sphere(system.sphere))
     half_way = torch.fft.ifft(found, dim=0, norm="forward")
-    stores.write_region(store, _HALF_WAY, (slice(None), slice(a, b)), half_way.numpy())
+    stores.write_region(store, _place("total"), (slice(None), slice(a, b)), half_way.numpy())
     return []
 
 
 def _back(store: stores.Where, system: System, a: int, b: int) -> list[float]:
     """A slab of x: the rest of the way back."""
-    part = torch.from_numpy(stores.read_region(store, _HALF_WAY, (slice(a, b),)))
+    part = torch.from_numpy(stores.read_region(store, _place("total"), (slice(a, b),)))
     field = torch.fft.irfftn(part, s=system.grid.shape[1:], dim=(1, 2), norm="forward")
     stores.write_region(store, "potential", (slice(a, b),), field.numpy())
     return []

@@ -162,8 +162,8 @@ class Slabs:
         shares = waves.in_order(self.client, task, jobs, run_key=self.run_key)
         return np.asarray(np.array(shares, np.float64).sum(axis=0))
 
-    def density_terms(self) -> Terms:
-        """E_H, E_xc and ∫ v_xc n; the coefficients of n and of what XC needs stay in the store."""
+    def coefficients(self) -> float:
+        """Leave the coefficients of n and of what XC needs in the store; E_H."""
         xs, ys = self.ranges(0, self._grid), self.ranges(1, self._grid)
         store, system = self.path, self.system
         template = self.template((xs[0][1], ys[0][1]))
@@ -171,9 +171,16 @@ class Slabs:
         stores.add_arrays(self.path, {f"work/g_{name}": template for name in ("density", *_fields(system))})
         self.sum(_forward, [waves.NamedJob(f"fftx{a}", store, system, a, b) for a, b in xs])
         (hartree,) = self.sum(_reciprocal, [waves.NamedJob(f"ffty{a}", store, system, a, b) for a, b in ys]).tolist()
-        if system.functional is None:
+        return float(hartree)
+
+    def density_terms(self) -> Terms:
+        """E_H, E_xc and ∫ v_xc n; the coefficients stay in the store."""
+        hartree = self.coefficients()
+        if self.system.functional is None:
             return hartree, None, None
-        return (hartree, *self.sum(_real, [waves.NamedJob(f"xc{a}", store, system, a, b) for a, b in xs]).tolist())
+        xs = self.ranges(0, self._grid)
+        jobs = [waves.NamedJob(f"xc{a}", self.path, self.system, a, b) for a, b in xs]
+        return (hartree, *self.sum(_real, jobs).tolist())
 
     def template(self, thick: tuple[int, int]) -> ArrayTemplate:
         """Coefficients that slabs of x, so thick, write and slabs of y read."""

@@ -18,14 +18,14 @@ from maladist.io import stores
 from maladist.io.stores import ArrayTemplate
 from maladist.parallel import waves
 from maladist.physics.core import core_derivatives_of
-from maladist.physics.double_counting import Sources, divergence_of, xc_sources
+from maladist.physics.double_counting import Sources, xc_sources
 from maladist.physics.ewald import real_space_derivatives, reciprocal_derivatives_of
 from maladist.physics.forces import Derivatives, explicit_terms
 from maladist.physics.functionals import needs_gradient
 from maladist.physics.hartree import coulomb_kernel, hartree_strain_of
 from maladist.physics.reciprocal import ReciprocalSlab
 from maladist.physics.system import System
-from maladist.physics.xc import XCField
+from maladist.physics.xc import XCField, divergence_of
 from maladist.prediction.fields import IonShare, Slabs, real_field, reference_density_of, share_of_ions
 from maladist.prediction.passes import Run
 from maladist.prediction.record import POTENTIAL

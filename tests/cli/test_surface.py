@@ -82,6 +82,7 @@ def test_averages_and_work_functions_of_a_potential_are_told(
         "upf",
         "--period",
         2,
+        "--xc",
         "--work-function",
         "--mu",
         -1.5,
@@ -91,6 +92,7 @@ def test_averages_and_work_functions_of_a_potential_are_told(
     assert status == 0, err
     assert calls[0].positional == (Path("n.zarr"), None)
     assert calls[0].named["pseudopotentials"] == Path("upf") and calls[0].named["store"] == tmp_path / "v.zarr"
+    assert calls[0].named["xc"] is True
     assert "work function, top: 4.5000 eV" in out and "work function, bottom: 4.5000 eV" in out
     told = json.loads(made["json"].read_text())
     assert told["planar_average_eV"] == planar.tolist() and told["work_function_top_eV"] == 4.5

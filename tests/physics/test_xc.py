@@ -8,7 +8,7 @@ from pyscf.dft import libxc
 from maladist.grid import Grid
 from maladist.physics.functionals import integrate
 from maladist.physics.reciprocal import ReciprocalSlab, largest_cutoff, to_real, to_reciprocal
-from maladist.physics.xc import gradient_of, xc_energy, xc_potential, xc_terms
+from maladist.physics.xc import gradient_of, potential_sources, xc_energy, xc_potential, xc_terms
 from maladist.units import BOHR, HARTREE, RYDBERG_BOHR2
 
 GRID = Grid([[3.0, 0.2, 0.0], [-1.1, 2.7, 0.3], [0.4, 0.9, 4.1]], (18, 15, 20))
@@ -110,3 +110,19 @@ def test_a_density_that_dips_below_zero_has_finite_terms() -> None:
     assert bool((n < 0).any())
     assert bool(torch.isfinite(xc_terms(n, None, GRID, "pbe", CUTOFF)).all())
     assert bool(torch.isfinite(xc_potential(n, GRID, "pbe", CUTOFF)).all())
+
+
+def test_in_a_vacuum_the_potential_is_the_uniform_gas_and_of_a_ripples_size() -> None:
+    """Where n is faint no gradient counts; where it is negative, its size does: both as Quantum ESPRESSO has it."""
+    n = torch.full(GRID.shape, 0.1, dtype=torch.float64)
+    n[3:6] = 3e-6  # 1/Å³: 4e-7 bohr⁻³
+    n[4, 2, 3] *= -1
+    gradient = torch.full((3, *GRID.shape), 0.01, dtype=torch.float64)
+    scalar, flux = potential_sources("pbe", n, gradient)
+    faint = torch.zeros(GRID.shape, dtype=torch.bool)
+    faint[3:6] = True
+    uniform = potential_sources("pw92", n).scalar
+    torch.testing.assert_close(scalar[faint], uniform[faint], rtol=1e-12, atol=0)
+    assert uniform[4, 2, 3] == uniform[4, 2, 4] < 0
+    assert flux is not None
+    assert bool((flux[:, faint] == 0).all()) and bool((flux[:, ~faint] != 0).all())

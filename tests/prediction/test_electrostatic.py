@@ -14,6 +14,7 @@ import xarray as xr
 
 import maladist
 from maladist import schema
+from maladist.arrays import Array
 from maladist.datasets.dft.programs import run_program
 from maladist.datasets.dft.scratch import Scratch
 from maladist.errors import InputError, PseudopotentialError, StoreError
@@ -33,13 +34,16 @@ def snapshot(small_data_set: Path) -> Path:
     return small_data_set / "snapshots" / "train-0"
 
 
+@pytest.mark.parametrize("xc", [False, True])
 def test_slabs_give_what_one_task_gives(
-    snapshot: Path, own_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    xc: bool, snapshot: Path, own_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = own_data / "pseudopotentials"
-    found = potential(snapshot, pseudopotentials=files)
+    found = potential(snapshot, pseudopotentials=files, xc=xc)
     dataset = open_dataset(snapshot)
     system = schema.read_system(dataset, read_pseudopotentials(files))
+    assert system.functional == "pbe" and system.has_core
+    system = system if xc else replace(system, xc=None)
     exact = electrostatic_potential(torch.from_numpy(dataset["density"].values), system)
     np.testing.assert_allclose(found["potential"], exact, rtol=0, atol=1e-10)
     assert found["potential"].attrs["units"] == "eV" and set(found.attrs["pseudopotentials"]) == {"Be"}
@@ -48,7 +52,7 @@ def test_slabs_give_what_one_task_gives(
     monkeypatch.setattr(
         "maladist.parallel.workers.Workers.room", lambda *_: 8 * 24 * 5 * plane
     )  # five planes at a time
-    by_slabs = potential(snapshot, pseudopotentials=files, store=tmp_path / "v.zarr")
+    by_slabs = potential(snapshot, pseudopotentials=files, xc=xc, store=tmp_path / "v.zarr")
     assert by_slabs["potential"].encoding["chunks"][0] < system.grid.shape[0]
     np.testing.assert_allclose(by_slabs["potential"], exact, rtol=0, atol=1e-10)
     assert not (tmp_path / "v.zarr" / "work").exists()
@@ -76,6 +80,9 @@ def test_what_does_not_belong_or_is_not_known_is_refused(snapshot: Path, own_dat
     for kind, why, how in refused:
         with pytest.raises(kind, match=why):
             potential(**{"density": snapshot, "pseudopotentials": elements, **how})
+    without = dataset.assign_attrs({**dataset.attrs, "xc": None})
+    with pytest.raises(InputError, match="no functional that is known"):
+        potential(without, pseudopotentials=elements, xc=True)
     with pytest.raises(InputError, match="Fermi level"):
         dataset.maladist.work_function()
 
@@ -84,20 +91,29 @@ def test_what_does_not_belong_or_is_not_known_is_refused(snapshot: Path, own_dat
 @pytest.mark.qe
 @pytest.mark.skipif(shutil.which("pp.x") is None, reason="no pp.x on this machine")
 def test_potential_and_work_function_are_those_of_pp_x(own_data: Path) -> None:
-    """plot_num 11, V_bare + V_H, within what a cube file's five decimals tell: 5e-5 Ry of −5."""
+    """plot_num 11, V_bare + V_H, within what a cube file's five decimals tell: 5e-5 Ry of −5; and 1, with V_xc too."""
     atoms, code = be_slab(own_data)
-    with Scratch("slab", None, 1) as scratch:
-        done = code.calculate(atoms, scratch)
-        text = "&INPUTPP prefix = 'm', outdir = './out', plot_num = 11 /\n"
+
+    def of_pp(number: int, scratch: Scratch) -> Array:
+        text = f"&INPUTPP prefix = 'm', outdir = './out', plot_num = {number} /\n"
         text += "&PLOT iflag = 3, output_format = 6, fileout = 'v.cube' /\n"
         (scratch.folder / "pp.in").write_text(text)
         run_program(scratch, "pp.x", "pp")
-        exact = np.concatenate([slab for _, slab in cube.read_slabs(scratch.folder / "v.cube", 3)]) * RYDBERG
+        return np.concatenate([slab for _, slab in cube.read_slabs(scratch.folder / "v.cube", 3)]) * RYDBERG
+
+    with Scratch("slab", None, 1) as scratch:
+        done = code.calculate(atoms, scratch)
+        exact, total = of_pp(11, scratch), of_pp(1, scratch)
     grid = Grid(atoms.cell.array.tolist(), exact.shape)
     attrs = {**schema.grid_attributes(grid), "density_cutoff_eV": done.run.density_cutoff}
     density = xr.DataArray(done.density, dims=("x", "y", "z"), attrs=attrs)
     found = maladist.potential(density, atoms, pseudopotentials=own_data / "pseudopotentials")
     np.testing.assert_allclose(found["potential"], exact, rtol=0, atol=1e-3)
+    whole = maladist.potential(
+        density.assign_attrs(xc="pbe"), atoms, pseudopotentials=own_data / "pseudopotentials", xc=True
+    )
+    assert done.density.min() < 1e-5  # a vacuum, where n_core's ripples make n + n_core negative
+    np.testing.assert_allclose(whole["potential"], total, rtol=0, atol=1e-3)
     mu = done.run.fermi_energy
     assert mu is not None
     planar = exact.mean((0, 1))
