@@ -7,7 +7,7 @@ from typing import Final
 
 from maladist.grid import Grid
 
-TARGET_POINTS: Final = 32768
+TARGET_POINTS: Final = 131072
 """Points of a block where memory and the number of workers allow: about a second of work on a core."""
 
 

@@ -116,7 +116,9 @@ def main() -> int:
             raise SystemExit(f"status {status}: see {log}")
 
     one, many = (json.loads((folder / f"{name}.json").read_text()) for name in ("small", "large"))
-    terms = [name for name in one if name.endswith("_eV") and name != "fermi_energy_eV" and one[name] is not None]
+    # σ an atom is that of a cell of the calibration's sizes: it need not be the same.
+    none = ("fermi_energy_eV", *(name for name in one if name.endswith("_sigma_eV")))
+    terms = [name for name in one if name.endswith("_eV") and name not in none and one[name] is not None]
     off = {t: many[t] / many["n_atoms"] - one[t] / one["n_atoms"] for t in terms}
     facts["atoms"], facts["points"], facts["off_eV_per_atom"] = many["n_atoms"], grid[0] * grid[1] * grid[2], off
     print(json.dumps(facts, indent=1))

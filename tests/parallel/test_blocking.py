@@ -67,4 +67,4 @@ def test_blocks_of_a_large_cell_do_not_grow_with_the_cell() -> None:
         )
         for n in (128, 256, 512)
     }
-    assert max(sizes) <= 32768 and min(sizes) > 16384
+    assert max(sizes) <= TARGET_POINTS and min(sizes) > TARGET_POINTS // 2
