@@ -18,6 +18,7 @@ from threading import Lock
 import numpy as np
 
 from maladist.arrays import Array, Floats
+from maladist.compiling import compiled
 from maladist.descriptors.bispectrum import su2, su2_moments, su2_nodes
 from maladist.descriptors.bispectrum.spec import CPU_TWOJMAX, BispectrumSpec
 from maladist.descriptors.bispectrum.su2 import components
@@ -37,7 +38,6 @@ from maladist.descriptors.compiled.point_tiles import (
     candidates,
     checksum,
     compact_order,
-    compiled,
     neighbours,
     share_tiles,
 )

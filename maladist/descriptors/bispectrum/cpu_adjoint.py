@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from maladist.arrays import Array, Floats
+from maladist.compiling import compiled
 from maladist.descriptors.bispectrum import su2_moments_adjoint, su2_nodes_adjoint
 from maladist.descriptors.bispectrum.cpu import Constants, code_version, radial_map, refuse_large
 from maladist.descriptors.bispectrum.spec import BispectrumSpec
@@ -34,7 +35,6 @@ from maladist.descriptors.compiled.point_tiles import (
     candidates,
     checksum,
     compact_order,
-    compiled,
     neighbours,
     sum_portions,
 )

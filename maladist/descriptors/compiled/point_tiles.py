@@ -14,16 +14,13 @@ import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from maladist.arrays import Array, Indices
+from maladist.compiling import compiled
 from maladist.descriptors.spec import COINCIDENT, Adjoint
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 _MOST_BINS = 2**22
 _PORTION = 32  # tiles whose gradients are summed by themselves
@@ -134,29 +131,6 @@ def sum_portions(
 def checksum(*modules: ModuleType, before: int = 0) -> int:
     """Checksum of sources, which numba does not watch where it compiles them into a kernel, after one of others."""
     return zlib.crc32("".join(map(inspect.getsource, modules)).encode(), before)
-
-
-def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Numba's ``njit`` without the GIL, cached on disk; not cached where numba finds no place to write."""
-    try:
-        made = njit(cache=True, nogil=True)(function)
-        _forget_unreadable(made)
-    except (RuntimeError, OSError):
-        return njit(nogil=True)(function)
-    return made
-
-
-def _forget_unreadable(made: Any) -> None:
-    """Empty a function's cache where it cannot be read.
-
-    An older maladist may have left one that names types by modules that are no more, and numba reads it all before it
-    looks whether it is of this source.
-    """
-    cache = made._cache
-    try:
-        cache._cache_file._load_index()
-    except Exception:  # unpickling raises whatever an import may
-        cache.flush()
 
 
 @compiled

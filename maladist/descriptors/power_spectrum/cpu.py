@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from maladist.arrays import Array, Floats
+from maladist.compiling import compiled
 from maladist.descriptors import harmonics
 from maladist.descriptors.compiled import point_tiles, vector_code
 from maladist.descriptors.compiled.point_tiles import (
@@ -21,7 +22,6 @@ from maladist.descriptors.compiled.point_tiles import (
     candidates,
     checksum,
     compact_order,
-    compiled,
     share_tiles,
 )
 from maladist.descriptors.compiled.vector_code import aligned_empty, count_operations, lanes_of

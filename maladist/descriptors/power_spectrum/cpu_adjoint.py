@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from maladist.arrays import Array, Floats
+from maladist.compiling import compiled
 from maladist.descriptors.compiled.point_tiles import (
     bin_atoms,
     candidates,
     checksum,
     compact_order,
-    compiled,
     sum_portions,
 )
 from maladist.descriptors.compiled.vector_code import aligned_empty, count_operations, lanes_of

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-from importlib import import_module, reload
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -65,24 +61,3 @@ def test_tiles_of_shuffled_grid_points_are_compact() -> None:
     shuffled = np.random.default_rng(3).permutation(grid)[:1000]
     seen, numbers = _tiles(shuffled, positions, 256)
     assert np.mean(numbers) < 1.8 * np.mean([len(weights) for weights in seen.values()])
-
-
-def test_a_cache_of_an_older_version_that_cannot_be_read_is_made_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its index names a type of a module that was moved since: numba alone would fail with ModuleNotFoundError."""
-    source = (
-        "from maladist.descriptors.compiled.point_tiles import compiled\n@compiled\ndef more(x):\n    return x + 1\n"
-    )
-    (tmp_path / "of_an_older_version.py").write_text(source)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path / "cache"))
-    module = import_module("of_an_older_version")
-    assert module.more(1) == 2
-    (index,) = (tmp_path / "cache").rglob("*.nbi")
-    with index.open("rb") as file:
-        version = pickle.load(file)
-    index.write_bytes(pickle.dumps(version) + b"cmaladist.gone\nBins\n.")
-    assert reload(module).more(2) == 3
-    with index.open("rb") as file:
-        assert pickle.load(file) == version and len(pickle.load(file)) == 2
