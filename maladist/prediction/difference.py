@@ -10,7 +10,7 @@ where n(r) holds all electrons.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,6 @@ import xarray as xr
 from distributed import Client
 
 from maladist import schema
-from maladist.arrays import Array
 from maladist.elements import Element
 from maladist.errors import InputError, StoreError
 from maladist.grid import Grid
@@ -37,22 +36,11 @@ from maladist.physics.system import System
 from maladist.prediction.fields import Slabs
 from maladist.prediction.place import are_few, client_or_here
 from maladist.prediction.result import Prediction, temporary_store
+from maladist.prediction.stored import StoredDensity, stored_density
 from maladist.prediction.values import Values
 
 DIFFERENCE: Final = "density_difference"
 _ATOMS: Final = "work/g_atoms"
-
-
-@dataclass(frozen=True)
-class _Density:
-    """A density in a store: its path, and the index along the temperatures where there are several."""
-
-    path: str
-    temperature: int | None
-
-    def slab(self, a: int, b: int) -> Array:
-        at = () if self.temperature is None else (self.temperature,)
-        return np.asarray(stores.read_region(self.path, "density", (*at, slice(a, b))), dtype=np.float64)
 
 
 def difference(
@@ -102,14 +90,14 @@ def difference(
         raise InputError(
             "reference", f"{came} a store and pseudopotentials", "one of them", "Leave one out, or give it."
         )
-    dataset, density = _density(source, temperature, "source")
+    dataset, density = stored_density(source, temperature, "source")
     system = schema.read_system(dataset, {}, source="source")
     path = temporary_store() if store is None else check_target(Path(store).resolve(), overwrite)
     if path in {Path(density.path).resolve(), *Path(density.path).resolve().parents}:
         raise StoreError("output", f"{path} holds the density that is read", "another path")
     other, notes = None, list[str]()
     if reference is not None:
-        compared, other = _density(reference, temperature, "reference")
+        compared, other = stored_density(reference, temperature, "reference")
         _check_grid(system.grid, schema.grid_of(compared, "reference"))
         what = str(Path(other.path).name)
     else:
@@ -152,7 +140,7 @@ def _superpose(store: stores.Where, system: System, a: int, b: int) -> list[floa
 
 
 def _subtract(
-    store: stores.Where, density: _Density, other: _Density | None, grid: Grid, a: int, b: int
+    store: stores.Where, density: StoredDensity, other: StoredDensity | None, grid: Grid, a: int, b: int
 ) -> list[float]:
     """A slab of x: Δn into the store; the shares of its integral and of that of |Δn|."""
     if other is None:
@@ -163,21 +151,6 @@ def _subtract(
     found = density.slab(a, b) - less
     stores.write_region(store, DIFFERENCE, (slice(a, b),), found)
     return [float(found.sum() * grid.voxel_volume), float(np.abs(found).sum() * grid.voxel_volume)]
-
-
-def _density(source: Prediction | str | Path, temperature: float | None, argument: str) -> tuple[xr.Dataset, _Density]:
-    """Data set with a density, and where that is."""
-    path = source.store if isinstance(source, Prediction) else Path(source)
-    if not isinstance(path, Path):
-        raise InputError(argument, "a result in memory", "one in a store")
-    dataset = open_dataset(path, need=("density", "position", "number", "cell"))
-    if "temperature" not in dataset["density"].dims:
-        return dataset, _Density(str(path.resolve()), None)
-    there = dataset["temperature"].values.tolist()
-    if temperature not in there:
-        came = "none" if temperature is None else f"{temperature:g} K"
-        raise InputError("temperature", came, f"one of {', '.join(f'{t:g}' for t in there)} K", f"It is {argument}'s.")
-    return dataset, _Density(str(path.resolve()), there.index(temperature))
 
 
 def _check_grid(grid: Grid, other: Grid) -> None:

@@ -40,6 +40,18 @@ def make_store(path: Path, system: System, seed: int = 0) -> Claim:
     return store
 
 
+def written(path: Path, density: np.ndarray, atoms: Atoms, **more: object) -> Path:
+    """A store with a density of one temperature, whose cutoff is 100 Ry."""
+    template = stores.field_template("density", density.shape, (min(8, len(density)), *density.shape[1:]))
+    about = {"cell": atoms.cell.array.ravel().tolist(), "grid": list(density.shape), "density_cutoff_eV": 1360.0}
+    store = stores.create(path, {"density": template}, {**about, "schema_version": 1, **more})
+    stores.open_array(store, "density")[...] = density
+    atoms_of = {"position": (("atom", "xyz"), atoms.positions, "Å"), "number": (("atom",), atoms.numbers, "1")}
+    stores.write_values(store, atoms_of)
+    stores.finish(store)
+    return path
+
+
 def make_system(atoms: Atoms, xc: str | None, core: bool) -> System:
     element = be_element()
     if not core:

@@ -15,23 +15,10 @@ from maladist.io import stores
 from maladist.io.qe.upf import read_free_atom
 from maladist.prediction import difference as module
 from maladist.testing import be_atoms
-from tests.prediction.common import make_store, make_system
+from tests.prediction.common import make_store, make_system, written
 
 BE = "Be.own-pbe-nc-nlcc.UPF"
-CUTOFF = 340.0  # eV, 25 Ry; the sphere of 4 times that is larger than this grid's
 GRID = Grid(be_atoms().cell.array.tolist(), (20, 20, 32))
-
-
-def written(path: Path, density: np.ndarray, atoms: Atoms, **more: object) -> Path:
-    """A store with a density of one temperature."""
-    template = stores.field_template("density", density.shape, (8, *density.shape[1:]))
-    about = {"cell": GRID.cell_array.ravel().tolist(), "grid": list(density.shape), "density_cutoff_eV": 4 * CUTOFF}
-    store = stores.create(path, {"density": template}, {**about, "schema_version": 1, **more})
-    stores.open_array(store, "density")[...] = density
-    atoms_of = {"position": (("atom", "xyz"), atoms.positions, "Å"), "number": (("atom",), atoms.numbers, "1")}
-    stores.write_values(store, atoms_of)
-    stores.finish(store)
-    return path
 
 
 def free_atoms(atoms: Atoms, path: Path) -> np.ndarray:

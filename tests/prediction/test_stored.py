@@ -1,0 +1,46 @@
+"""Parts of a density in a store: boxes that cross the ends of the cell, one temperature of several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+from maladist.errors import InputError
+from maladist.io import stores
+from maladist.prediction.stored import StoredDensity, stored_density
+from tests.prediction.common import GRID, make_store, make_system
+
+
+@pytest.fixture
+def path(atoms: Atoms, tmp_path: Path) -> Path:
+    """A store of two temperatures."""
+    system = make_system(atoms, None, core=False)
+    made = make_store(tmp_path / "two.zarr", system)
+    values = {
+        "position": (("atom", "xyz"), system.positions, "Å"),
+        "number": (("atom",), system.numbers, "1"),
+        "temperature": (("temperature",), np.array([300.0, 1000.0]), "K"),
+    }
+    stores.write_values(made, values)
+    stores.set_attributes(made, {"cell": system.grid.cell_array.ravel().tolist()})
+    stores.finish(made)
+    return tmp_path / "two.zarr"
+
+
+@pytest.mark.parametrize(("first", "size"), [((2, 3, 4), (5, 5, 5)), ((-3, 12, -20), (7, 9, 40)), ((0, 0, 0), GRID)])
+def test_a_box_goes_on_with_the_next_cell(first: tuple[int, ...], size: tuple[int, ...], path: Path) -> None:
+    whole = stores.read_region(path, "density")[1]
+    at = (np.arange(a, a + m) % n for a, m, n in zip(first, size, GRID, strict=True))
+    found = StoredDensity(str(path), 1).box(np.array(first), np.array(size), GRID)
+    np.testing.assert_array_equal(found, whole[np.ix_(*at)])
+
+
+def test_one_temperature_is_chosen(path: Path) -> None:
+    dataset, density = stored_density(path, 1000.0, "source")
+    assert density.temperature == 1 and dataset.sizes["temperature"] == 2
+    np.testing.assert_array_equal(density.slab(2, 4), stores.read_region(path, "density")[1, 2:4])
+    with pytest.raises(InputError, match="300, 1000 K"):
+        stored_density(path, None, "source")
