@@ -26,6 +26,7 @@ from .io.model_file import load_model as load_model
 from .io.model_file import save_model as save_model
 from .learning.model import LDOSModel as LDOSModel
 from .physics.energies import Energies as Energies
+from .prediction.charges import charges as charges
 from .prediction.difference import difference as difference
 from .prediction.diffraction import diffraction as diffraction
 from .prediction.electrostatic import potential as potential

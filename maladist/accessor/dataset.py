@@ -87,14 +87,23 @@ class DatasetAccessor:
         """`maladist.difference` of a data set as it was opened from its store; see there."""
         from maladist.prediction.difference import difference
 
-        remedy = "Of arrays: a - b."
+        return difference(self._store("Of arrays: a - b."), reference, **options)
+
+    def charges(self, **options: Any) -> xr.Dataset:
+        """`maladist.charges` of a data set as it was opened from its store: Bader's or Voronoi's; see there."""
+        from maladist.prediction.charges import charges
+
+        return charges(self._store(), **options)
+
+    def _store(self, remedy: str = "") -> str:
+        """The store that the data set was opened from."""
         if (store := self._dataset.encoding.get("source")) is None:
             raise StoreError("dataset", "one of no store", "one that was opened from its store", remedy)
-        # xarray keeps the name of the store through arithmetic, and it is the store that is read below.
+        # xarray keeps the name of the store through arithmetic, and it is the store that is read.
         schema.validate(self._dataset, ("density",))
         if not self._dataset["density"].variable.equals(open_dataset(store, chunks={})["density"].variable):
             raise StoreError("dataset", "another density than its store's", "one as it was opened", remedy)
-        return difference(store, reference, **options)
+        return str(store)
 
     def structure(self, **options: float) -> xr.Dataset:
         """`maladist.structure` of the atoms: g(r) and S(q); see there."""

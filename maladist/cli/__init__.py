@@ -8,7 +8,7 @@ files    info, models, card, import-mala
 machine  bench, cluster, doctor
 train    train, distil
 convert, sample, learn, evaluate, rank, tune, report,
-thermodynamics, diffraction, structure, difference          each its own
+thermodynamics, diffraction, structure, difference, charges     each its own
 options  options that several verbs share, and the cluster that they name
 words    letters of options, and what is said of those that are missing or unknown
 output   the files of --json and its like

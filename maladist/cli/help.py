@@ -39,6 +39,7 @@ VERBS: Final = {
         "difference:difference",
         "A density less that of another store, or of free atoms at the same places; its integral and a picture.",
     ),
+    "charges": Verb("charges:charges", "Electrons and D(ε) of each atom, after Bader or Voronoi."),
     "structure": Verb(
         "structure:structure",
         "Radial distribution functions g(r) and static structure factor S(q) of atoms, over frames.",
@@ -139,6 +140,7 @@ EXAMPLES: Final = {
     "stm": "maladist stm slab.extxyz --model be.maladist --bias -0.5 --height 3 --plot stm.png",
     "diffraction": "maladist diffraction be.zarr --angle 120 --plot powder.png",
     "difference": "maladist difference be.zarr --pseudopotentials upf/ --output bonds.zarr --plot bonds.png",
+    "charges": "maladist charges be.zarr --pseudopotentials upf/ --output charges.extxyz",
     "structure": "maladist structure md.traj@: --cutoff 8 --plot structure.png",
     "potential": "maladist potential slab.zarr --pseudopotentials upf/ --output v.zarr --work-function --plot v.png",
     "md": "maladist md be.extxyz --model be.maladist --steps 1000 --output be-md/",

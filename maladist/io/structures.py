@@ -171,3 +171,29 @@ def write_frames(frames: Sequence[ase.Atoms], path: str | Path) -> None:
     bare = [ase.Atoms(f.numbers, f.positions, cell=f.cell, pbc=f.pbc) for f in frames]
     with whole([path]) as (beside,):
         ase.io.write(str(beside), bare)
+
+
+def check_extxyz(path: str | Path) -> None:
+    """Refuse a file for atoms with arrays, as `write_arrays` makes it.
+
+    Raises
+    ------
+    OutputError
+        It exists, has another ending than .extxyz, or cannot be written.
+    """
+    check_writable(path)
+    if Path(path).suffix != ".extxyz":
+        raise OutputError("output", Path(path).name, "a name that ends in .extxyz, which holds arrays of atoms")
+
+
+def write_arrays(atoms: ase.Atoms, path: str | Path) -> None:
+    """Write atoms with all their arrays and info to a new extxyz file.
+
+    Raises
+    ------
+    OutputError
+        For the reasons of `check_extxyz`.
+    """
+    check_extxyz(path)
+    with whole([path]) as (beside,):
+        ase.io.write(str(beside), atoms)

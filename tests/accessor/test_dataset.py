@@ -48,10 +48,13 @@ def test_verbs_of_a_result_are_those_of_its_store(result: maladist.Prediction, o
         maladist.difference(result, pseudopotentials=files),
     )
     xr.testing.assert_identical(found, known)
+    xr.testing.assert_identical(dataset.maladist.charges(method="voronoi"), maladist.charges(result, method="voronoi"))
 
 
 def test_a_difference_is_never_that_of_a_store_whose_density_is_another(result: maladist.Prediction) -> None:
     with pytest.raises(StoreError, match="another density than its store's"):
         (result.dataset * 2).maladist.difference(result)
+    with pytest.raises(StoreError, match="another density than its store's"):
+        (result.dataset * 2).maladist.charges()
     with pytest.raises(StoreError, match="one of no store"):
         xr.Dataset(dict(result.dataset.variables)).maladist.difference(result)

@@ -15,9 +15,9 @@ from ase import Atoms
 from ase.build import bulk
 
 from maladist.atoms import check_atoms
-from maladist.errors import AccuracyWarning, AtomsError
+from maladist.errors import AccuracyWarning, AtomsError, OutputError
 from maladist.io import structures
-from maladist.io.structures import names_several, read_atoms, read_crystal, read_frames
+from maladist.io.structures import names_several, read_atoms, read_crystal, read_frames, write_arrays
 
 HCP = bulk("Be", orthorhombic=True)
 CIF = """data_hcp
@@ -315,3 +315,16 @@ def test_crystals_by_their_element(tmp_path: Path) -> None:
     (tmp_path / "a.xyz").write_text("1\n\nBe 0 0 0\n")
     with pytest.raises(AtomsError, match="not periodic"):
         read_crystal(str(tmp_path / "a.xyz"))
+
+
+def test_arrays_and_info_are_written_with_the_atoms_and_only_into_extxyz(tmp_path: Path) -> None:
+    atoms = Atoms("Be2", positions=[[0, 0, 0], [1, 1, 2]], cell=[2, 2, 4], pbc=True)
+    atoms.set_array("dos", np.arange(6.0).reshape(2, 3))
+    atoms.info["method"] = "bader"
+    write_arrays(atoms, tmp_path / "a.extxyz")
+    back = read_atoms(str(tmp_path / "a.extxyz"))
+    np.testing.assert_array_equal(back.arrays["dos"], atoms.arrays["dos"])
+    assert back.info["method"] == "bader"
+    for name, why in (("a.extxyz", "exists"), ("a.traj", r"ends in \.extxyz"), ("no/a.extxyz", "not a folder")):
+        with pytest.raises(OutputError, match=why):
+            write_arrays(atoms, tmp_path / name)
