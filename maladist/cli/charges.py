@@ -16,7 +16,8 @@ from maladist.cli.options import LOCAL, ClusterFlags, ModelHelp
 from maladist.cli.output import Json, check_files, write_json
 from maladist.cli.streams import err, out, say
 from maladist.errors import InputError
-from maladist.prediction.charges import Method, charged_atoms
+from maladist.physics.bader import VACUUM
+from maladist.prediction.charged import Method, charged_atoms
 
 _FEW = 24  # atoms that are printed one by one
 
@@ -75,9 +76,11 @@ def charges(
     for note in found.attrs["notes"]:
         say(f"note: {note}", err)
     out.print(_table(found))
-    others = found["maximum_electrons"] if "maximum_electrons" in found else xr.DataArray(np.zeros(0))
-    total = float(found["electrons"].sum() + others.sum())
-    say(f"together {total:.6f} electrons, {float(others.sum()):.6f} of them in {others.size} basins of no atom")
+    others, vacuum = (_total(found, name) for name in ("maximum_electrons", "vacuum_electrons"))
+    total = _total(found, "electrons") + others + vacuum
+    say(f"together {total:.6f} electrons, {others:.6f} of them in {found.sizes.get('maximum', 0)} basins of no atom")
+    if volume := _total(found, "vacuum_volume"):
+        say(f"vacuum, where n is at most {VACUUM:g} 1/Å³: {volume:.2f} Å³, {vacuum:.6f} electrons")
     if output is not None:
         write_arrays(charged_atoms(found), output)
         say(f"atoms: {output}")
@@ -87,6 +90,10 @@ def charges(
         from maladist.report.charges import write_plot
 
         write_plot(found, plot)
+
+
+def _total(found: xr.Dataset, name: str) -> float:
+    return float(found[name].sum()) if name in found else 0.0
 
 
 def _table(found: xr.Dataset) -> Table:

@@ -28,16 +28,23 @@ from maladist.errors import WorkerTooSmallError
 from maladist.grid import Block, Grid
 from maladist.physics.partition import Partition
 
-LOST: Final = 1e-10
+LOST: Final = 1e-8
 """Largest weight of a point that leaves the window; the others are divided by what they sum up to."""
 
-_SMALLEST: Final = 1e-12
+VACUUM: Final = 1e-6
+"""Density, 1/Å³, up to which a point belongs to no basin but to the vacuum: there a prediction has maxima of noise, or
+is flat at zero. 1000 Å³ of it hold at most 0.001 electrons."""
+
+IN_VACUUM: Final = -1
+"""Label of the vacuum."""
+
+_SMALLEST: Final = 1e-10
 """Of a point's weights those below are left out, which would be carried on for ever."""
 
-_MARGIN: Final = 3.0
+_MARGIN: Final = 4.0
 """Width of the window around a block, Å, at first."""
 
-WINDOW_BYTES: Final = 160
+WINDOW_BYTES: Final = 210
 """Memory that a point of the window takes (measured)."""
 
 Read = Callable[[Indices, Indices], Array]
@@ -84,6 +91,8 @@ def facets(grid: Grid) -> Facets:
 def bader(read: Read, grid: Grid, block: Block, most_points: int = 2**62) -> Partition:
     """Weights of a block's points in Bader's basins, by the flat index (C order) of their maxima in the grid.
 
+    Points of the vacuum are in a part of their own, ``IN_VACUUM``.
+
     Parameters
     ----------
     read
@@ -116,7 +125,7 @@ def bader(read: Read, grid: Grid, block: Block, most_points: int = 2**62) -> Par
         partition, lost = _in_window(read(first, size), first, wraps, reach, faces, grid, block)
         if not lost.any():
             return partition
-        margin[lost] *= 2
+        margin[lost] += margin[lost] // 2 + 1
 
 
 def _in_window(
@@ -145,37 +154,43 @@ def _in_window(
         weight = weight / np.bincount(at, weight, len(wanted))[at] if not lost.any() else weight
     places = np.stack(np.unravel_index(maxima, tuple(size)), axis=-1) + first
     names = np.ravel_multi_index(tuple((places % shape).T), tuple(shape)).astype(np.int64)
-    return Partition.of(names[label - 6], at, weight, len(wanted)), lost.reshape(3, 2)
+    return Partition.of(np.append(IN_VACUUM, names)[label - 6], at, weight, len(wanted)), lost.reshape(3, 2)
 
 
 @compiled
 def _ascend(flat, size, order, wraps, reach, offsets, ratios):  # type: ignore[no-untyped-def]
     """Weights of the points of a window, from the highest to the lowest.
 
-    Labels 0 to 5 are the window's sides, two along each axis, where weights are lost; from 6 on the maxima.
+    Labels 0 to 5 are the window's sides, two along each axis, where weights are lost; 6 is the vacuum; then the maxima.
     """
     n_facets, used, n_maxima = len(ratios), 0, 0
-    starts, counts = np.zeros(len(flat), np.int64), np.zeros(len(flat), np.int64)
+    starts, counts = np.zeros(len(flat), np.int64), np.zeros(len(flat), np.int32)
     labels, weights = np.empty(2 * len(order) + 64, np.int32), np.empty(2 * len(order) + 64)
     maxima = np.empty(64, np.int64)
-    total, touched = np.zeros(70), np.empty(70, np.int32)
+    total, touched = np.zeros(71), np.empty(71, np.int32)
     higher, flux = np.empty(n_facets, np.int64), np.empty(n_facets)
     at, to = np.empty(3, np.int64), np.empty(3, np.int64)
+    steps = (offsets[:, 0] * size[1] + offsets[:, 1]) * size[2] + offsets[:, 2]
     for point in order:
         at[0], at[1], at[2] = point // (size[1] * size[2]), point // size[2] % size[1], point % size[2]
-        n_touched, side, n_higher, flow = 0, -1, 0, 0.0
+        n_touched, side, n_higher, flow, inside = 0, -1, 0, 0.0, True
         for axis in range(3):
+            inside &= reach[axis] <= at[axis] < size[axis] - reach[axis]
             if not wraps[axis] and at[axis] < reach[axis]:
                 side = 2 * axis
             elif not wraps[axis] and at[axis] >= size[axis] - reach[axis]:
                 side = 2 * axis + 1
-        if side >= 0:  # some of its neighbours are not known
+        if flat[point] <= VACUUM:
+            side = 6
+        if side >= 0:  # nothing more is to be known, or not all of its neighbours
             total[side], touched[0], n_touched = 1.0, side, 1
         else:
             for f in range(n_facets):
-                for axis in range(3):
-                    to[axis] = (at[axis] + offsets[f, axis]) % size[axis]
-                neighbour = (to[0] * size[1] + to[1]) * size[2] + to[2]
+                neighbour = point + steps[f]
+                if not inside:
+                    for axis in range(3):
+                        to[axis] = (at[axis] + offsets[f, axis]) % size[axis]
+                    neighbour = (to[0] * size[1] + to[1]) * size[2] + to[2]
                 rise = flat[neighbour] - flat[point]
                 if rise > 0:
                     higher[n_higher], flux[n_higher] = neighbour, rise * ratios[f]
@@ -184,9 +199,9 @@ def _ascend(flat, size, order, wraps, reach, offsets, ratios):  # type: ignore[n
             if n_higher == 0:
                 if n_maxima == len(maxima):
                     maxima = np.append(maxima, np.empty_like(maxima))
-                    total, touched = np.zeros(len(maxima) + 6), np.empty(len(maxima) + 6, np.int32)
+                    total, touched = np.zeros(len(maxima) + 7), np.empty(len(maxima) + 7, np.int32)
                 maxima[n_maxima] = point
-                total[6 + n_maxima], touched[0], n_touched = 1.0, 6 + n_maxima, 1
+                total[7 + n_maxima], touched[0], n_touched = 1.0, 7 + n_maxima, 1
                 n_maxima += 1
             for i in range(n_higher):
                 share = flux[i] / flow
@@ -202,7 +217,8 @@ def _ascend(flat, size, order, wraps, reach, offsets, ratios):  # type: ignore[n
             if total[touched[i]] >= _SMALLEST:
                 kept += total[touched[i]]
         while used + n_touched > len(labels):
-            labels, weights = np.append(labels, np.empty_like(labels)), np.append(weights, np.empty_like(weights))
+            half = len(labels) // 2
+            labels, weights = np.append(labels, labels[:half]), np.append(weights, weights[:half])
         starts[point] = used
         for i in range(n_touched):
             label = touched[i]

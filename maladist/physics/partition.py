@@ -30,6 +30,10 @@ class Partition(NamedTuple):
         names, rows = np.unique(labels, return_inverse=True)
         return cls(names, csr_matrix((weights, (rows, points)), (len(names), n_points)))
 
+    def at(self, points: Indices) -> Partition:
+        """The weights of some of the points, by their place."""
+        return Partition(self.labels, self.weights[:, points])
+
     def sums(self, field: AnyArray) -> Array:
         """Σ_r w(r)·field(r) of each part: (n_points, n) to (n_parts, n) float64."""
         # Some points at a time: an LDOS comes in float32, and is added in float64.

@@ -3,7 +3,8 @@
 predict, many, observe, plan   the public verbs; lazy: `ldos` and `describe`
 thermodynamics                 S, C_v, A at many temperatures from one D(ε); source: the result that it works on
 diffraction                    X-ray structure factors and powder pattern of n(r); difference: n(r) less another
-charges                        electrons and D(ε) of each atom, after Bader or Voronoi; stored: a density in a store
+charges                        electrons and D(ε) of each atom, after Bader or Voronoi; charged: as arrays of the atoms
+stored                         a density in a store
 options    the keywords that they share, typed once
 setup      the input of a run, checked and completed from the model
 place      this process for a small cell, a local cluster for a large one

@@ -8,22 +8,21 @@ A task reads its block, and for Bader the density around it, makes the weights t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise, product
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Final, get_args
 
-import ase
 import numpy as np
-import numpy.typing as npt
 import xarray as xr
-from ase.data import covalent_radii
 from distributed import Client
 
 from maladist import schema
-from maladist.arrays import AnyArray, Array, Indices
+from maladist.arrays import Array, Indices
 from maladist.elements import Element
-from maladist.errors import InputError, PseudopotentialError
+from maladist.errors import InputError, PseudopotentialError, WorkerTooSmallError
 from maladist.grid import Block, Blocks, Grid
 from maladist.io import stores
 from maladist.io.qe.upf import elements_of
@@ -34,15 +33,20 @@ from maladist.physics.bader import WINDOW_BYTES, bader
 from maladist.physics.core_points import core_charge_at
 from maladist.physics.partition import Partition
 from maladist.physics.system import System
-from maladist.physics.voronoi import nearest_atoms, voronoi
+from maladist.physics.voronoi import voronoi
+from maladist.prediction.charged import Method, Sums, added, by_atom
 from maladist.prediction.place import are_few, client_or_here
 from maladist.prediction.result import Prediction
 from maladist.prediction.stored import StoredDensity, stored_density
 
-Method = Literal["bader", "voronoi"]
+_ONE_BLOCK: Final = 2**20
+"""Points of a grid that is one block: what is around the parts of a smaller one would be most of it."""
 
-_BLOCK: Final = (64, 64, 64)
-"""Points of a block where no LDOS says its own: with the density around it, some hundred MB."""
+_SIDE: Final = 64
+"""Points along the side of a block of others, which with the density around it takes some hundred MB."""
+
+_LEAST: Final = 8
+"""Points along the longest side of a block that is not halved any more where there is no room."""
 
 
 def charges(
@@ -85,8 +89,9 @@ def charges(
         known: from the pseudopotentials, or n_electrons of one element), ``position``, ``number``; with an LDOS in the
         store ``atom_dos`` (atom, energy), 1/eV. Along ``maximum``, of Bader's basins that belong to no atom:
         ``maximum_position``, the nearest atom ``maximum_atom`` and its ``maximum_distance`` (Å), ``maximum_electrons``,
-        ``maximum_volume``, ``maximum_dos``. Atoms and maxima together hold all electrons. float64. Attributes
-        ``method`` and ``notes``.
+        ``maximum_volume``, ``maximum_dos``; and ``vacuum_electrons``, ``vacuum_volume``, ``vacuum_dos`` of the points
+        whose density is at most 1e-6 1/Å³. All of them together hold all electrons. float64. Attributes ``method`` and
+        ``notes``.
 
     Raises
     ------
@@ -109,14 +114,7 @@ def charges(
     system = schema.read_system(dataset, elements, source="source")
     with client_or_here(client, are_few(system.grid.n_points, "auto")) as runner:
         sums = _sums(dataset, density, system, method, runner)
-    return _result(dataset, system, method, sums, _owners(sums.labels, system, method, radius))
-
-
-class _Sums(NamedTuple):
-    """Names of the parts, (n,), and what each holds, (n, 2 + levels): electrons, Å³, and D(ε), 1/eV."""
-
-    labels: Indices
-    values: Array
+    return by_atom(dataset, system, method, sums, radius)
 
 
 @dataclass(frozen=True)
@@ -127,6 +125,7 @@ class _Work:
     system: System
     method: Method
     levels: int
+    chunk: tuple[int, ...]
     most_points: int
 
     def partition(self, block: Block) -> Partition:
@@ -142,38 +141,64 @@ class _Work:
         return core + self.density.box(first, size, system.grid.shape)
 
 
-def _sums(dataset: xr.Dataset, density: StoredDensity, system: System, method: Method, runner: Runner) -> _Sums:
+def _sums(dataset: xr.Dataset, density: StoredDensity, system: System, method: Method, runner: Runner) -> Sums:
     """Sums over all blocks, by label."""
-    levels = dataset.sizes["energy"] if "ldos" in dataset else 0
-    blocks = _blocks(density, system.grid, bool(levels))
-    held = 8 * levels * int(np.prod(blocks.block_shape))
-    most = max(0, Workers.of(runner).room(held)) // WINDOW_BYTES
-    work = waves.share(runner, _Work(density, system, method, levels, most), run_key="charges")
+    levels: int = 0
+    chunk: tuple[int, ...] = (1, 1, 1)
+    if "ldos" in dataset:
+        levels, chunk = dataset.sizes["energy"], stores.open_array(density.path, "ldos", "r").chunks[:3]
+    blocks = _blocks(system.grid, chunk)
+    most = Workers.of(runner).room(8 * levels * math.prod(chunk)) // WINDOW_BYTES
+    work = waves.share(runner, _Work(density, system, method, levels, chunk, most), run_key="charges")
     jobs = (waves.NamedJob(str(block.index), work, block) for block in blocks)
-    parts = waves.in_order(runner, _of_block, jobs, run_key="charges")
-    labels, rows = np.unique(np.concatenate([p.labels for p in parts]), return_inverse=True)
-    values = np.zeros((len(labels), 2 + levels))
-    np.add.at(values, rows, np.concatenate([p.values for p in parts]))
-    return _Sums(labels, values)
+    return added(waves.in_order(runner, _of_block, jobs, run_key="charges"))
 
 
-def _blocks(density: StoredDensity, grid: Grid, by_ldos: bool) -> Blocks:
-    """Blocks as the LDOS was written, whose chunks are then read once; else cubes."""
-    if not by_ldos:
-        return grid.blocks(_BLOCK)
-    return grid.blocks(stores.open_array(density.path, "ldos", "r").chunks[:3])
+def _blocks(grid: Grid, chunk: tuple[int, ...]) -> Blocks:
+    """Blocks of whole chunks of the LDOS, so that each is read once."""
+    if grid.n_points <= _ONE_BLOCK:
+        return grid.blocks(grid.shape)
+    return grid.blocks([n * max(1, _SIDE // n) for n in chunk])
 
 
-def _of_block(work: _Work, block: Block) -> _Sums:
+def _of_block(work: _Work, block: Block) -> Sums:
     """What each part of space holds of a block."""
-    partition = work.partition(block)
+    try:
+        partition = work.partition(block)
+    except WorkerTooSmallError:
+        # A smaller block with what is around it has room sooner, and no block has other weights.
+        axis = int(np.argmax(block.shape))
+        if block.shape[axis] <= _LEAST:
+            raise
+        return added([_of_block(work, half) for half in _halves(block, axis)])
     start, shape = np.array(block.start), np.array(block.shape)
     n = work.density.box(start, shape, work.system.grid.shape).ravel()
     values = [partition.sums(np.stack([n, np.ones_like(n)], axis=1))]
     if work.levels:
-        ldos = stores.read_region(work.density.path, "ldos", block.slices)
-        values.append(partition.sums(ldos.reshape(-1, work.levels)))
-    return _Sums(partition.labels, np.concatenate(values, axis=1) * work.system.grid.voxel_volume)
+        values.append(np.zeros((len(partition.labels), work.levels)))
+        for brick in _bricks(block, work.chunk):
+            values[1] += _levels(work, block, partition, brick)
+    return Sums(partition.labels, np.concatenate(values, axis=1) * work.system.grid.voxel_volume)
+
+
+def _levels(work: _Work, block: Block, partition: Partition, brick: tuple[slice, ...]) -> Array:
+    """Sums of the LDOS in a brick of a block."""
+    ldos = stores.read_region(work.density.path, "ldos", brick)
+    axes = [np.arange(s.start - a, s.stop - a) for s, a in zip(brick, block.start, strict=True)]
+    points = np.ravel_multi_index(np.ix_(*axes), block.shape).ravel()
+    return partition.at(points).sums(ldos.reshape(-1, work.levels))
+
+
+def _bricks(block: Block, chunk: tuple[int, ...]) -> Iterator[tuple[slice, ...]]:
+    """The parts of a block that lie in one chunk each."""
+    cuts = [[a, *range(a // n * n + n, b, n), b] for a, b, n in zip(block.start, block.stop, chunk, strict=True)]
+    return product(*([slice(a, b) for a, b in pairwise(ends)] for ends in cuts))
+
+
+def _halves(block: Block, axis: int) -> list[Block]:
+    middle = (block.start[axis] + block.stop[axis]) // 2
+    (a, b, c), (d, e, f) = (np.where(np.arange(3) == axis, middle, end).tolist() for end in (block.start, block.stop))
+    return [Block(block.index, block.start, (d, e, f)), Block(block.index, (a, b, c), block.stop)]
 
 
 def _checked(elements: Mapping[str, Element], dataset: xr.Dataset) -> Mapping[str, Element]:
@@ -186,112 +211,3 @@ def _checked(elements: Mapping[str, Element], dataset: xr.Dataset) -> Mapping[st
             came = f"another file for {symbol} than {told.get('file', 'that')} of the density"
             raise PseudopotentialError("pseudopotentials", came, "the files of the density's data")
     return elements
-
-
-def _places(labels: Indices, grid: Grid) -> Array:
-    """Positions of points by their flat index, (n, 3) Å."""
-    return np.asarray(np.stack(np.unravel_index(labels, grid.shape), axis=-1) / grid.shape @ grid.cell_array)
-
-
-class _Owners(NamedTuple):
-    """Of each part the nearest atom, its distance, Å, and whether the part is the atom's."""
-
-    atom: Indices
-    distance: Array
-    own: npt.NDArray[np.bool_]
-
-
-def _owners(labels: Indices, system: System, method: Method, radius: float | None) -> _Owners:
-    if method == "voronoi":
-        return _Owners(labels, np.zeros(len(labels)), np.ones(len(labels), bool))
-    grid, diagonals = system.grid, np.array([[1, 1, 1], [1, 1, -1], [1, -1, 1], [-1, 1, 1]])
-    places = _places(labels, grid)
-    near, distances, nearest = nearest_atoms(grid, grid.whole, places, system.positions, system.numbers)
-    assert near.indices is not None
-    distance, atom = distances[:, 0], near.indices[nearest]
-    if radius is not None:
-        return _Owners(atom, distance, distance <= radius)
-    diagonal = np.linalg.norm(diagonals / np.array(grid.shape) @ grid.cell_array, axis=1).max()
-    # Half way to the middle of a bond: a maximum beside the nucleus is the atom's, that of a bond is not.
-    return _Owners(atom, distance, distance <= np.maximum(covalent_radii[system.numbers[atom]] / 2, diagonal))
-
-
-def _result(dataset: xr.Dataset, system: System, method: Method, sums: _Sums, owners: _Owners) -> xr.Dataset:
-    """Arrays of the atoms, and of the maxima that are none's."""
-    of_atoms, alone = np.zeros((system.n_atoms, sums.values.shape[1])), ~owners.own
-    np.add.at(of_atoms, owners.atom[owners.own], sums.values[owners.own])
-    notes = _notes(system, of_atoms, sums.values[alone], owners) if method == "bader" else []
-    if "ldos" not in dataset:
-        notes.append("the store holds no LDOS, so there is no D(ε) of an atom: predict with --keep ldos")
-    valence = _valences(system)
-    columns: dict[str, tuple[tuple[str, ...], AnyArray]] = {
-        "position": (("atom", "xyz"), system.positions),
-        "number": (("atom",), system.numbers),
-        "electrons": (("atom",), of_atoms[:, 0]),
-        "volume": (("atom",), of_atoms[:, 1]),
-    }
-    if valence is not None:
-        columns["net_charge"] = (("atom",), valence - of_atoms[:, 0])
-    if method == "bader":
-        columns["maximum_position"] = (("maximum", "xyz"), _places(sums.labels[alone], system.grid))
-        columns["maximum_atom"] = (("maximum",), owners.atom[alone])
-        columns["maximum_distance"] = (("maximum",), owners.distance[alone])
-        columns["maximum_electrons"] = (("maximum",), sums.values[alone, 0])
-        columns["maximum_volume"] = (("maximum",), sums.values[alone, 1])
-    if "ldos" in dataset:
-        columns["atom_dos"] = (("atom", "energy"), of_atoms[:, 2:])
-        if method == "bader":
-            columns["maximum_dos"] = (("maximum", "energy"), sums.values[alone, 2:])
-    variables = {n: (dims, values, schema.array_attributes(n, _unit(n))) for n, (dims, values) in columns.items()}
-    coordinates = {"atom": np.arange(system.n_atoms), **({"energy": dataset["energy"]} if "ldos" in dataset else {})}
-    return xr.Dataset(variables, coordinates, {**schema.grid_attributes(system.grid), "method": method, "notes": notes})
-
-
-def _notes(system: System, atoms: Array, others: Array, owners: _Owners) -> list[str]:
-    """What a user should know of the basins."""
-    without = [s for s in dict.fromkeys(system.symbols) if not _has_core(system.elements.get(s))]
-    of, notes = "n" if len(without) == len(set(system.symbols)) else "n + n_core", []
-    if len(others):
-        held, total = float(others[:, 0].sum()), float(atoms[:, 0].sum() + others[:, 0].sum())
-        near = f"the nearest is {owners.distance[~owners.own].min():.2f} Å from one (radius)"
-        notes.append(
-            f"maxima of {of} that belong to no atom: {len(others)}, with {held:.4f} of {total:.4f} electrons; {near}"
-        )
-    if missing := system.n_atoms - len(np.unique(owners.atom[owners.own])):
-        none = f"{missing} of {system.n_atoms} atoms have no maximum of {of}, and so no electrons"
-        remedy = f"; n(r) lacks the cores of {', '.join(without)}: give pseudopotentials that have a core charge"
-        notes.append(f"{none}{remedy if without else ''}, or take method voronoi")
-    return notes
-
-
-def _has_core(element: Element | None) -> bool:
-    return element is not None and element.core_density is not None
-
-
-def _valences(system: System) -> Array | None:
-    """Valence electrons of each free atom; None where nothing tells them."""
-    if system.elements:
-        return np.array([system.elements[s].valence for s in system.symbols], dtype=np.float64)
-    if len(set(system.symbols)) == 1 and system.n_electrons is not None:
-        return np.full(system.n_atoms, system.n_electrons / system.n_atoms)
-    return None
-
-
-def _unit(name: str) -> str:
-    kind = name.removeprefix("maximum_")
-    return {"position": "Å", "distance": "Å", "volume": "Å^3", "dos": "1/eV", "atom_dos": "1/eV"}.get(kind, "1")
-
-
-def charged_atoms(found: xr.Dataset) -> ase.Atoms:
-    """The atoms with their ``electrons``, ``volume``, ``net_charge`` and ``dos`` as arrays; the rest in their info."""
-    atoms = schema.atoms_of(found)
-    for name in ("electrons", "volume", "net_charge"):
-        if name in found:
-            atoms.set_array(name, found[name].values)
-    atoms.info["method"] = found.attrs["method"]
-    if "atom_dos" in found:
-        atoms.set_array("dos", found["atom_dos"].values)
-        atoms.info["dos_energy_eV"] = found["energy"].values
-    if found.sizes.get("maximum"):
-        atoms.info["electrons_of_no_atom"] = float(found["maximum_electrons"].sum())
-    return atoms

@@ -140,3 +140,17 @@ def test_a_window_without_room_is_refused_with_what_it_needs() -> None:
     values = random_density((20, 20, 20))
     with pytest.raises(WorkerTooSmallError, match="20×20×20 points"):
         bader(reader(values), Grid(CUBE, (20, 20, 20)), Block(0, (0, 0, 0), (5, 5, 5)), 7999)
+
+
+def test_a_vacuum_is_one_part_and_no_basin_of_each_of_its_points() -> None:
+    """A slab in a vacuum whose density is zero, or noise below the threshold, as a prediction has it."""
+    grid = Grid([[3, 0, 0], [0, 3, 0], [0, 0, 20]], (8, 8, 60))
+    z, noise = grid.points()[:, 2], np.random.default_rng(0).uniform(0, 1e-7, grid.n_points)
+    x, y = (np.cos(2 * np.pi * grid.points()[:, i] / 3) for i in (0, 1))
+    values = np.where(np.abs(z - 10) < 5, np.exp(-((z - 10) ** 2)) * (3 + x + y), noise).reshape(grid.shape)
+    found = sums(values, grid)
+    assert len(found) == 2 and module.IN_VACUUM in found
+    empty = values <= module.VACUUM
+    assert found[module.IN_VACUUM][1] == pytest.approx(empty.sum() * grid.voxel_volume)
+    in_blocks = [sums(values, grid, block).get(module.IN_VACUUM, np.zeros(2)) for block in grid.blocks((8, 8, 11))]
+    np.testing.assert_allclose(sum(in_blocks), found[module.IN_VACUUM])

@@ -20,6 +20,11 @@ def test_sums_are_those_of_the_dense_weights(n_fields: int) -> None:
     np.testing.assert_allclose(found.sums(field), dense @ field.astype(np.float64), rtol=1e-14)
 
 
+def test_some_points_are_taken_by_their_place() -> None:
+    whole = Partition.of(np.array([1, 2, 2]), np.array([0, 1, 2]), np.ones(3), 3)
+    assert whole.at(np.array([2, 0])).sums(np.array([[5.0], [7.0]])).tolist() == [[7.0], [5.0]]
+
+
 def test_entries_of_one_label_and_point_are_added() -> None:
     found = Partition.of(np.array([1, 1]), np.array([0, 0]), np.array([0.5, 0.5]), 1)
     assert found.weights.toarray().tolist() == [[1.0]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +12,11 @@ from distributed import Client
 
 import maladist
 from maladist.elements import Element
-from maladist.errors import BlockError, InputError, PseudopotentialError
-from maladist.grid import Blocks, Grid
-from maladist.io import stores
+from maladist.errors import BlockError, InputError
+from maladist.grid import Block, Blocks, Grid
 from maladist.parallel.workers import Workers
+from maladist.physics import bader
 from maladist.prediction import charges as module
-from maladist.prediction.charges import charged_atoms
-from maladist.testing import sic_elements
 from tests.prediction.common import written
 
 CELL = [[5.0, 0.0, 0.0], [0.0, 5.0, 0.0], [0.0, 0.0, 9.0]]
@@ -32,10 +29,11 @@ def snapshot(small_data_set: Path) -> Path:
 
 
 def total(found: xr.Dataset, name: str) -> np.ndarray:
-    """Sum over the atoms, and over what is no atom's."""
+    """Sum over the atoms, what is no atom's, and the vacuum."""
     of_atoms = found["atom_dos" if name == "dos" else name].sum("atom")
     others = found[f"maximum_{name}"].sum("maximum") if f"maximum_{name}" in found else 0.0
-    return np.asarray(of_atoms + others)
+    vacuum = found.get(f"vacuum_{name}", 0.0)
+    return np.asarray(of_atoms + others + vacuum)
 
 
 def salt(path: Path, **more: object) -> Path:
@@ -57,7 +55,8 @@ def test_separate_atoms_have_their_own_electrons(method: module.Method, tmp_path
     # Of the tails some 1e-5 is beyond the surface: 2 Å, five widths.
     np.testing.assert_allclose(found["electrons"], [7.0, 1.0], atol=1e-4)
     np.testing.assert_allclose(found["net_charge"], 0.0, atol=1e-4)
-    assert float(found["volume"].sum()) == pytest.approx(225.0, rel=1e-12)
+    assert total(found, "electrons") == pytest.approx(8.0, abs=1e-6)
+    assert total(found, "volume") == pytest.approx(225.0, rel=1e-12)
     assert method == "voronoi" or not found.sizes["maximum"]
     assert "atom_dos" not in found and "--keep ldos" in found.attrs["notes"][0]
 
@@ -66,8 +65,8 @@ def test_separate_atoms_have_their_own_electrons(method: module.Method, tmp_path
 def test_atoms_and_other_maxima_hold_all_electrons_and_all_levels_in_any_blocks(
     method: module.Method, snapshot: Path, own_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def cut(_: object, grid: Grid, *__: object) -> Blocks:
-        return grid.blocks((7, 5, 11))
+    def cut(grid: Grid, _: object) -> Blocks:
+        return grid.blocks((7, 5, 11))  # no whole chunks: each is read more than once
 
     files = own_data / "pseudopotentials"
     one = maladist.charges(snapshot, method=method, pseudopotentials=files)
@@ -80,43 +79,23 @@ def test_atoms_and_other_maxima_hold_all_electrons_and_all_levels_in_any_blocks(
     xr.testing.assert_allclose(maladist.charges(snapshot, method=method, pseudopotentials=files), one, rtol=1e-9)
 
 
+def test_blocks_are_whole_chunks_of_the_ldos_and_a_small_grid_is_one() -> None:
+    """Each brick lies in one chunk, and together they are the block, also where that is a half of one."""
+    small, large = Grid(np.eye(3).tolist(), (100, 100, 100)), Grid(np.eye(3).tolist(), (200, 130, 100))
+    assert len(module._blocks(small, (14, 14, 12))) == 1
+    assert module._blocks(large, (14, 51, 90)).block_shape == (56, 51, 90)
+    assert module._blocks(large, (1, 1, 1)).block_shape == (64, 64, 64)
+    block = Block(0, (5, 0, 14), (30, 7, 28))
+    bricks = list(module._bricks(block, (14, 14, 14)))
+    assert [b[0] for b in bricks] == [slice(5, 14), slice(14, 28), slice(28, 30)]
+    assert all(b[1:] == (slice(0, 7), slice(14, 28)) for b in bricks)
+
+
 @pytest.mark.slow
 def test_workers_give_what_this_process_gives(snapshot: Path, own_data: Path, client: Client) -> None:
     files = own_data / "pseudopotentials"
     here = maladist.charges(snapshot, pseudopotentials=files)
     xr.testing.assert_identical(maladist.charges(snapshot, pseudopotentials=files, client=client), here)
-
-
-def test_a_maximum_between_atoms_is_given_to_none_and_a_core_charge_gives_each_atom_its_own(
-    snapshot: Path, own_data: Path
-) -> None:
-    """The pseudo-density of beryllium has holes where its atoms are."""
-    bare = maladist.charges(snapshot)
-    assert not bare["electrons"].any() and float(bare["maximum_distance"].min()) > 0.6
-    assert float(bare["maximum_electrons"].sum()) == pytest.approx(8.0, abs=1e-3)
-    first, second = bare.attrs["notes"]
-    assert first.startswith("maxima of n that belong to no atom") and "(radius)" in first
-    assert "4 of 4 atoms have no maximum of n" in second and "cores of Be" in second
-    cored = maladist.charges(snapshot, pseudopotentials=own_data / "pseudopotentials")
-    assert float(cored["electrons"].min()) > 1.0 and "atoms have no" not in "".join(cored.attrs["notes"])
-    given = maladist.charges(snapshot, radius=3.0)  # for who wants it: each maximum to its nearest atom
-    assert float(given["electrons"].sum()) == pytest.approx(8.0, abs=1e-3) and not given.sizes["maximum"]
-
-
-def test_net_charges_are_valences_less_electrons(temperatures: Path) -> None:
-    """Carbon is charged at silicon's cost; without pseudopotentials nothing tells the valences of two elements."""
-    snapshot = temperatures / "snapshots" / "sic-300K"
-    told = stores.attributes(snapshot)["pseudopotentials"]
-    elements = {s: replace(e, sha256=told[s]["sha256"]) for s, e in sic_elements().items()}
-    found = maladist.charges(snapshot, method="voronoi", pseudopotentials=elements)
-    np.testing.assert_allclose(found["net_charge"], 4 - found["electrons"])
-    assert float(found["net_charge"].sum()) == pytest.approx(0.0, abs=1e-4)
-    assert float(found["net_charge"][0]) > 1  # of Si
-    assert "net_charge" not in maladist.charges(snapshot, method="voronoi")
-    with pytest.raises(PseudopotentialError, match="another file for C"):
-        maladist.charges(snapshot, pseudopotentials=sic_elements() | {"C": replace(elements["C"], sha256="0" * 64)})
-    with pytest.raises(PseudopotentialError, match="none for Si"):
-        maladist.charges(snapshot, pseudopotentials={"C": elements["C"]})
 
 
 def test_what_cannot_be_done_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,10 +110,18 @@ def test_what_cannot_be_done_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
         maladist.charges(store)
 
 
-def test_atoms_for_a_file_have_the_numbers_as_arrays(snapshot: Path) -> None:
-    found = maladist.charges(snapshot)
-    atoms = charged_atoms(found)
-    np.testing.assert_array_equal(atoms.arrays["dos"], found["atom_dos"])
-    np.testing.assert_array_equal(atoms.info["dos_energy_eV"], found["energy"])
-    assert set(atoms.arrays) >= {"electrons", "volume", "net_charge"}
-    assert atoms.info["electrons_of_no_atom"] == pytest.approx(8.0, abs=1e-3) and atoms.info["method"] == "bader"
+def test_a_block_without_room_for_what_is_around_it_is_halved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room for half of the cell: the basins reach over less than that from a part of it."""
+    store = salt(tmp_path / "n.zarr")
+    whole = maladist.charges(store)
+    monkeypatch.setattr(bader, "_MARGIN", 0.5)
+    monkeypatch.setattr(Workers, "room", lambda *_: 20 * 20 * 30 * bader.WINDOW_BYTES)
+    with monkeypatch.context() as context:
+        seen: list[Block] = []
+        real = module.bader
+        context.setattr(
+            module, "bader", lambda read, grid, block, most: seen.append(block) or real(read, grid, block, most)
+        )
+        halved = maladist.charges(store)
+    assert len(seen) > 2 and sum(b.n_points for b in seen[1:]) >= 20 * 20 * 36
+    xr.testing.assert_allclose(halved, whole, rtol=1e-7)
