@@ -45,7 +45,8 @@ VERBS: Final = {
         "Radial distribution functions g(r) and static structure factor S(q) of atoms, over frames.",
     ),
     "potential": Verb(
-        "surface:potential", "Electrostatic potential V_H + V_loc of a density, its planar average, work functions."
+        "surface:potential",
+        "Electrostatic potential V_H + V_loc of a density, or with V_xc; its planar average, work functions.",
     ),
     "report": Verb(
         "report:report",
