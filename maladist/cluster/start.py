@@ -81,8 +81,10 @@ def cluster(description: str | Path | Mapping[str, Any] = "local", workers: int 
 
     Examples
     --------
-    >>> with cluster("local", workers=2) as client:  # doctest: +SKIP
-    ...     predict(atoms, model, client=client)
+    >>> with maladist.cluster("local", workers=1) as client:
+    ...     result = maladist.predict(be, "be-1000K-2", client=client)
+    >>> len(result.atoms)
+    2
 
     Raises
     ------

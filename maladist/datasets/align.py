@@ -111,6 +111,13 @@ def align(
     ------
     InputError
         The data cannot share an axis, the reference is not known or out of the window, or the output exists.
+
+    Examples
+    --------
+    >>> with maladist.cluster("local", workers=1) as client:
+    ...     aligned = maladist.align(["be.zarr"], "aligned.zarr", client=client)
+    >>> len(aligned)
+    5
     """
     found = [_open(g, reference, threshold) for path in data for g in datasets.snapshot_groups(Path(path))]
     _check_alike(found)

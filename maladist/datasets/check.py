@@ -136,6 +136,13 @@ def check(
     ------
     InputError
         There is no data set, or it breaks the data contract.
+
+    Examples
+    --------
+    >>> with maladist.cluster("local", workers=1) as client:
+    ...     checked = maladist.check("be.zarr", pseudopotentials="upf", client=client)
+    >>> [one.good for one in checked]
+    [True, True, True, True, True]
     """
     groups = datasets.snapshot_groups(Path(data))
     elements = None if pseudopotentials is None else elements_of(pseudopotentials)

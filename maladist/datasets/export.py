@@ -87,6 +87,13 @@ def export(
     ------
     InputError
         There is no snapshot, the format is unknown, or files are there already.
+
+    Examples
+    --------
+    >>> with maladist.cluster("local", workers=1) as client:
+    ...     files = maladist.export("result.zarr", "cubes", to="cube", client=client)
+    >>> [file.name for file in files]
+    ['result.zarr_density.cube']
     """
     if to not in get_args(Format):
         raise InputError("to", repr(to), "cube, xsf, npy, h5, qe or chgcar", "For .bp give h5 and then openpmd-pipe.")

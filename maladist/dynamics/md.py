@@ -82,6 +82,12 @@ def md(
         The atoms left the model's training, by ``stop_novelty`` or ``strict``; frames are kept.
     OutputError
         The folder cannot be written, or not any further; frames are kept.
+
+    Examples
+    --------
+    >>> summary = maladist.md(be, "be-1000K-2", "md", maladist.MDSettings(steps=2, ion_temperature=300.0))
+    >>> summary.steps, summary.time_fs
+    (2, 2.0)
     """
     prepared = prepare(atoms, model, options, cell_moves=settings.ensemble == "npt")
     with prepared.calculator(client, observer) as calculator:

@@ -103,6 +103,13 @@ def relax(
         The atoms left the model's training, by ``stop_novelty`` or ``strict``; frames are kept.
     OutputError
         The folder cannot be written, or not any further; frames are kept.
+
+    Examples
+    --------
+    >>> be.rattle(0.05, seed=0)
+    >>> found = maladist.relax(be, "be-1000K-2", "relaxed", maladist.RelaxSettings(fmax=0.05))
+    >>> found.step.largest_force_eV_per_A < 0.05
+    True
     """
     prepared = prepare(atoms, model, options, cell_moves=settings.cell != "fixed")
     with prepared.calculator(client, observer) as calculator:

@@ -91,6 +91,14 @@ def evaluate(
     ------
     InputError
         No data match, or they lack a reference, or have other elements or energies than the model.
+
+    Examples
+    --------
+    >>> with maladist.cluster("local", workers=1) as client:
+    ...     model = maladist.train(maladist.TrainConfig.read("train.yaml"), "trained", client=client)
+    ...     found = maladist.evaluate(model, "be.zarr/snapshots/valid-0", client=client)
+    >>> found[0].n_atoms
+    2
     """
     # Read once for all snapshots.
     model = model if isinstance(model, LDOSModel) else load_model(model)

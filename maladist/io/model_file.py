@@ -39,6 +39,11 @@ def save_model(model: LDOSModel, path: str | Path) -> Path:
     ------
     OutputError
         A place that is absent, full or cannot be written.
+
+    Examples
+    --------
+    >>> maladist.save_model(maladist.load_model("be-1000K-2"), "mine.maladist").name
+    'mine.maladist'
     """
     return write_whole(path, model.to_bytes())
 
@@ -106,6 +111,12 @@ def load_model(path: str | Path, pseudopotentials: Mapping[str, Element] | str |
         UPF files that cannot be read, or two for one element.
     PhysicsError
         Physics that this program does not have, such as PAW.
+
+    Examples
+    --------
+    >>> model = maladist.load_model("be-1000K-2")  # the name of a shipped model, or a file
+    >>> model.energy_grid.levels, model.temperature
+    (95, 1000.0)
     """
     models = shipped_models()
     wanted = f"a model file, MALA's zip, or a model of the package: {', '.join(models)}"

@@ -103,6 +103,12 @@ def charges(
         The pseudopotential of an element is missing, or not that of the density.
     BlockError
         Basins that reach over more points than a worker has room for.
+
+    Examples
+    --------
+    >>> found = maladist.charges("result.zarr", method="voronoi")
+    >>> round(float(found.electrons.sum()), 6)
+    4.0
     """
     if method not in get_args(Method):
         raise InputError("method", repr(method), " or ".join(get_args(Method)))

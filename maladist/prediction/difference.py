@@ -84,6 +84,12 @@ def difference(
         No density.
     PseudopotentialError
         A file without PP_RHOATOM, or not that of the density.
+
+    Examples
+    --------
+    >>> bonds = maladist.difference("result.zarr", pseudopotentials="upf")  # less that of free atoms
+    >>> dict(bonds.density_difference.sizes)
+    {'x': 14, 'y': 14, 'z': 24}
     """
     if (reference is None) == (pseudopotentials is None):
         came = "neither" if reference is None else "both"

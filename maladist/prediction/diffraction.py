@@ -54,6 +54,12 @@ def diffraction(
         A wavelength or an angle that is none.
     GridError
         The grid does not hold waves as short.
+
+    Examples
+    --------
+    >>> pattern = maladist.diffraction("result.zarr")  # CuKα
+    >>> [round(float(angle), 1) for angle in pattern.two_theta[:3]]  # degrees
+    [..., ..., ...]
     """
     largest = longest_wave(wavelength, angle)
     dataset = source.dataset if isinstance(source, Prediction) else source

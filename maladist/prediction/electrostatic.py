@@ -91,6 +91,12 @@ def potential(
         The local potential of an element is not known, or is of another file than the density's.
     InputError
         The data break the contract, have several temperatures, or tell of no functional where ``xc`` is asked for.
+
+    Examples
+    --------
+    >>> found = maladist.potential("result.zarr", pseudopotentials="upf", xc=True)
+    >>> found.potential.maladist.planar_average("c").sizes["z"]
+    24
     """
     dataset = _open(density)
     system = _system(dataset, atoms, elements_of(pseudopotentials), density_cutoff, xc)

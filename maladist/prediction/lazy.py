@@ -63,6 +63,12 @@ def describe(
     -------
     xr.DataArray
         (x, y, z, feature), float32 or float64, over Dask.
+
+    Examples
+    --------
+    >>> features = maladist.describe(be, maladist.BispectrumSpec(twojmax=4, cutoff=4.0), (14, 14, 24))
+    >>> features.shape
+    (14, 14, 24, 14)
     """
     check_atoms(atoms)
     if said := told_apart(spec, atoms.get_chemical_symbols()):
@@ -98,6 +104,14 @@ def ldos(
     xr.DataArray
         (x, y, z, energy), 1/(eV Å³), float32 or float64, over Dask, with the energies as coordinate and the data
         contract's attributes, so that `observe` takes it as it is.
+
+    Examples
+    --------
+    >>> ldos = maladist.ldos(be, "be-1000K-2")  # lazy: a block is computed where it is asked for
+    >>> dict(ldos.sizes)
+    {'x': 14, 'y': 14, 'z': 24, 'energy': 95}
+    >>> float(ldos[0, 0, 0].integrate("energy")) > 0
+    True
     """
     # μ is not needed here, so any temperature will do where the model names none.
     ready = setup(atoms, model, temperature=_any_temperature(model), grid=grid, chunks=chunks, **numerics)

@@ -96,6 +96,14 @@ def predict_many(
         The input of any frame is bad: told before anything is computed, with a note that names the frame.
     BlockError
         A block of a frame failed; no further frame was begun, those under way were finished.
+
+    Examples
+    --------
+    >>> with maladist.cluster("local", workers=1) as client:
+    ...     stores = ["a.zarr", "b.zarr"]
+    ...     results = maladist.predict_many([be, be.repeat((1, 1, 2))], "be-1000K-2", stores, client=client)
+    >>> [len(result.atoms) for result in results]
+    [2, 4]
     """
     paths = [Path(p).resolve() for p in stores_of]
     if len(paths) != len(frames) or len(set(paths)) != len(paths):

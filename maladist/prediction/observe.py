@@ -86,6 +86,14 @@ def observe(
     InputError
         The data break the contract, nothing tells the atoms or the temperature, or the energy window does not hold μ
         or f(ε).
+
+    Examples
+    --------
+    >>> ldos = maladist.ldos(be, "be-1000K-2")
+    >>> with maladist.cluster("local", workers=1) as client:
+    ...     hot = maladist.observe(ldos, be, client=client, temperature=1500.0, double_counting="ldos")
+    >>> hot.energies.entropy < 0
+    True
     """
     check_names(options, ObserveOptions.__optional_keys__)
     began = time.perf_counter()

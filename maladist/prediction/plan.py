@@ -228,6 +228,12 @@ def plan(
     ------
     InputError
         For the reasons of `predict`, before anything is computed; WorkerTooSmallError where a block cannot fit.
+
+    Examples
+    --------
+    >>> plan = maladist.plan(be.repeat((4, 4, 4)), "be-1000K-2", calibrate=False)
+    >>> plan.n_atoms, plan.grid.shape
+    (128, (54, 54, 90))
     """
     ready = setup(atoms, model, **options)
     with client_or_here(client, is_small(ready)) as connected:

@@ -103,6 +103,14 @@ def predict(
         The cell is outside of the model's training, or the model does not know it, if ``strict``.
     BlockError
         A block failed on a worker; what was finished is kept in the store.
+
+    Examples
+    --------
+    >>> result = maladist.predict(be, "be-1000K-2")
+    >>> round(result.energies.per_atom().total, 2)  # eV
+    -34.54
+    >>> result.density.shape, float(result.density.sum()) * result.grid.voxel_volume
+    ((14, 14, 24), 4.0...)
     """
     began = time.perf_counter()
     # Before a client is asked for: bad input must not first start a cluster.

@@ -132,6 +132,12 @@ def rank(
     ------
     InputError
         A cell that the model cannot describe, fewer cells than wanted, or a model that does not know its training.
+
+    Examples
+    --------
+    >>> frames = [be, bulk("Be", "fcc", a=3.1), be.repeat((1, 1, 2))]
+    >>> [chosen.frame for chosen in maladist.rank("be-1000K-2", frames, count=1)]  # what the model knows least
+    [1]
     """
     model = model if isinstance(model, LDOSModel) else load_model(model)
     _check(model, frames, count, points)

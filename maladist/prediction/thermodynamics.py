@@ -73,6 +73,12 @@ def thermodynamics(
         No temperature, one that is not positive, or an option that the source does not take.
     EnergyWindowError
         The levels do not reach the tail of f(ε) at a temperature.
+
+    Examples
+    --------
+    >>> found = maladist.thermodynamics(be, "be-1000K-2", temperature=[900.0, 1000.0, 1100.0])
+    >>> found.entropy_contribution_eV.values.round(4)
+    array([-0.0047, -0.0056, -0.0066])
     """
     temperature = options.pop("temperature", None)
     if temperature is None or not np.size(temperature):

@@ -58,6 +58,13 @@ def structure(
     ------
     InputError
         No frames, frames of other atoms, cells that are not periodic, or lengths that are none.
+
+    Examples
+    --------
+    >>> found = maladist.structure(be.repeat((2, 2, 2)))
+    >>> g = found.radial_distribution[0]
+    >>> round(float(found.r[g.values.argmax()]), 3)  # the nearest neighbours, Å
+    2.225
     """
     frames = [frames] if isinstance(frames, ase.Atoms) else list(frames)
     if not frames:

@@ -144,6 +144,16 @@ def distil(
         The model is no ensemble.
     InputError
         A cell that the model cannot predict, too few of them, or a checkpoint of other cells or settings.
+
+    Examples
+    --------
+    >>> model = maladist.load_model("be-1000K-2")
+    >>> cells = [be.copy() for _ in range(28)]
+    >>> for seed, cell in enumerate(cells):
+    ...     cell.rattle(0.05, seed=seed)
+    >>> student = maladist.distil(model, cells, "distilled", epochs=1, points=128)
+    >>> len(student.members())  # kept, for their spread
+    3
     """
     if len(model.members()) < 2:
         raise ModelError("model", "one network", "an ensemble", "Train one with members: 3.")

@@ -79,6 +79,20 @@ def train(
     ------
     InputError
         The data cannot be learnt from, the output exists, or its checkpoint is of another configuration.
+
+    Examples
+    --------
+    >>> config = maladist.TrainConfig(
+    ...     data={"train": ["be.zarr/snapshots/train-*"], "points": 50, "pseudopotentials": "upf"},
+    ...     descriptor={"family": "power_spectrum", "radial": [3, 2], "cutoff": 4.0},
+    ...     network={"hidden": [8]},
+    ...     batch={"snapshots": 2, "points": 50},
+    ...     epochs=1,
+    ... )
+    >>> with maladist.cluster("local", workers=1) as client:
+    ...     model = maladist.train(config, "training", client=client)
+    >>> model.descriptor.n_features
+    6
     """
     if config.loss.forces and ranks > 1:
         remedy = "The second derivative does not pass through DistributedDataParallel."
