@@ -20,6 +20,8 @@ def structure(
     width: float = 0.05,
     largest_q: float = 10.0,
     q_width: float = 0.05,
+    triplets: float | None = None,
+    triplet_width: float = 0.2,
     json: Json = None,
     plot: Path | None = None,
 ) -> None:
@@ -37,13 +39,25 @@ def structure(
         Largest wave number, 1/Å.
     q_width
         Width of the shells of q, 1/Å.
+    triplets
+        Longest side of triangles of atoms, Å: their distribution g₃ too.
+    triplet_width
+        Width of the bins of the triangles' sides, Å.
     plot
         Draw both into this picture.
     """
     from maladist.io.structures import read_frames
 
     check_files(json=json, plot=plot)
-    found = maladist.structure(read_frames(frames), cutoff=cutoff, width=width, largest_q=largest_q, q_width=q_width)
+    found = maladist.structure(
+        read_frames(frames),
+        cutoff=cutoff,
+        width=width,
+        largest_q=largest_q,
+        q_width=q_width,
+        triplets=triplets,
+        triplet_width=triplet_width,
+    )
     table = Table(
         title=f"{found.attrs['frames']} frames of {found.attrs['n_atoms']} atoms", title_justify="left", box=None
     )
@@ -52,6 +66,11 @@ def structure(
     for pair in found["pair"].values.tolist():
         g = found["radial_distribution"].sel(pair=pair)
         table.add_row(f"g(r) {pair}", f"{float(g['r'][int(g.argmax())]):.3f} Å", f"{float(g.max()):.2f}")
+    if triplets is not None:
+        g3 = found["triplet_distribution"]
+        at = np.unravel_index(int(np.nanargmax(g3)), g3.shape)
+        sides = ", ".join(f"{float(g3['side_1'][i]):.2f}" for i in at)
+        table.add_row("g₃(r, s, t)", f"{sides} Å", f"{float(g3[at]):.2f}")
     s = found["static_structure_factor"]
     if bool(np.isfinite(s).any()):
         table.add_row("S(q)", f"{float(s['q'][int(s.fillna(-1.0).argmax())]):.3f} 1/Å", f"{float(s.max()):.2f}")

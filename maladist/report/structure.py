@@ -1,4 +1,4 @@
-"""g(r) and S(q) as a picture."""
+"""g(r), S(q) and, where it is there, g₃ as a picture."""
 
 from __future__ import annotations
 
@@ -30,10 +30,19 @@ def factor_axes(ax: Axes, found: xr.Dataset) -> None:
     ax.set(xlabel="$q$ (1/Å)", ylabel="$S(q)$", xlim=(0, None), ylim=(0, None))
 
 
+def triplet_axes(ax: Axes, found: xr.Dataset) -> None:
+    """Draw g₃ of triangles with three equal sides."""
+    g3 = found["triplet_distribution"]
+    i = xr.DataArray(range(g3.sizes["side_1"]), dims="side")
+    ax.plot(g3["side_1"], g3.isel(side_1=i, side_2=i, side_3=i), color=_COLOURS[0])
+    ax.axhline(1.0, color="0.7", lw=0.8)
+    ax.set(xlabel="$r$ (Å)", ylabel="$g_3(r, r, r)$", xlim=(0, None), ylim=(0, None))
+
+
 def write_plot(found: xr.Dataset, path: str | Path) -> Path:
     """Write the picture; the file's ending tells its format."""
-    figure = Figure(figsize=(10, 3.8), layout="constrained")
-    radial, factor = figure.subplots(1, 2)
-    radial_axes(radial, found)
-    factor_axes(factor, found)
+    draw = [radial_axes, factor_axes, *([triplet_axes] if "triplet_distribution" in found else [])]
+    figure = Figure(figsize=(5 * len(draw), 3.8), layout="constrained")
+    for ax, axes in zip(figure.subplots(1, len(draw)), draw, strict=True):
+        axes(ax, found)
     return write_picture(figure, path, "plot")

@@ -1,4 +1,4 @@
-"""Structure of the ions: radial distribution functions g(r) and the static structure factor S(q), over frames.
+"""Structure of the ions: g(r), triangles of atoms, and the static structure factor S(q), over frames.
 
     S(q) = ⟨|Σ_k exp(−iq·r_k)|²⟩ / N     over the frames and the waves q = 2π (h, k, l) of the cell in a shell of |q|
 
@@ -23,6 +23,7 @@ from maladist.grid import Grid
 from maladist.physics.reciprocal import ReciprocalSlab, half_shape
 from maladist.physics.structure_factor import structure_factors
 from maladist.sampling.trajectory import radial_distributions
+from maladist.sampling.triplets import triplet_distribution
 
 _SLAB: Final = 2**22  # waves that are transformed at a time
 
@@ -34,8 +35,10 @@ def structure(
     width: float = 0.05,
     largest_q: float = 10.0,
     q_width: float = 0.05,
+    triplets: float | None = None,
+    triplet_width: float = 0.2,
 ) -> xr.Dataset:
-    """Compute radial distribution functions and the static structure factor of atoms.
+    """Compute radial distribution functions and the static structure factor of atoms; of triangles where asked for.
 
     Parameters
     ----------
@@ -45,6 +48,9 @@ def structure(
         Largest distance r and width of its bins, Å. Periodic images count: the cutoff may exceed half of the cell.
     largest_q, q_width
         Largest wave number |q| and width of its shells, 1/Å.
+    triplets, triplet_width
+        Longest side of the triangles whose distribution is wanted, Å, and width of its bins; none where None. Their
+        number grows with the sixth power of the side.
 
     Returns
     -------
@@ -52,7 +58,8 @@ def structure(
         Means over the frames: ``radial_distribution`` (pair, r), g_ab(r), 1 where nothing is ordered, with the
         coordinates ``r`` (middles of the bins, Å) and ``pair`` (as Si-C); ``static_structure_factor`` (q) of all atoms
         alike, with the coordinate ``q`` (middles of the shells, 1/Å), NaN where a shell has no wave of the cell; and
-        ``waves`` (q), how many it has, ±q counted twice.
+        ``waves`` (q), how many it has, ±q counted twice. With ``triplets`` ``triplet_distribution`` (side_1, side_2,
+        side_3), g₃ of all atoms alike, see `maladist.sampling.triplets`; NaN where no triangle is.
 
     Raises
     ------
@@ -96,6 +103,13 @@ def structure(
         "q": ("q", q_width * (np.arange(shells) + 0.5), {"units": "1/Å", "long_name": "wave number"}),
         "pair": pairs,
     }
+    if triplets is not None:
+        found = triplet_distribution(frames, triplets, triplet_width)
+        sides = ("side_1", "side_2", "side_3")
+        long["triplet_distribution"] = "g₃, triangles of atoms by their sides, 1 where nothing is ordered"
+        variables["triplet_distribution"] = (sides, found)
+        middles = triplet_width * (np.arange(len(found)) + 0.5)
+        coordinates |= {side: (side, middles, {"units": "Å", "long_name": "side of the triangle"}) for side in sides}
     described = {name: (*found, {"units": "1", "long_name": long[name]}) for name, found in variables.items()}
     return xr.Dataset(described, coordinates, {"frames": len(frames), "n_atoms": len(frames[0])})
 
