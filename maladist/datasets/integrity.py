@@ -24,6 +24,7 @@ from maladist.io.digests import (
     node_type,
     read_digests,
 )
+from maladist.io.urls import refuse_url
 from maladist.parallel import waves
 
 _TOGETHER: Final = 64  # chunks of a task
@@ -83,6 +84,8 @@ def verify(path: str | Path, client: Client | None = None) -> list[Verified]:
     StoreError
         There is no store, or its attributes and metadata are not those that were written.
     """
+    remedy = "Copy it here first; a store by URL is held against its digests and checksums as it is opened and read."
+    refuse_url(path, "file", "a store on a file system", remedy)
     path = Path(path).resolve()
     if node_type(path) != "group":
         raise StoreError("file", f"{path} is not a zarr store", "a store, a snapshot or a data set")

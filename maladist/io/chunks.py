@@ -16,11 +16,12 @@ from typing import Any, Final
 import google_crc32c
 from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
-from zarr.storage import LocalStore
+from zarr.storage import FsspecStore, LocalStore
 
 from maladist.errors import InputError, StoreError
 from maladist.io.ownership import OWNER, Claim
 from maladist.io.targets import explained
+from maladist.io.urls import URL, Place
 
 WORK: Final = "work"
 """Group of what a run needs only while it lasts."""
@@ -33,7 +34,32 @@ _FORMAT_2: Final = (".zarray", ".zgroup", ".zattrs", ".zmetadata")
 _CHUNK: Final = re.compile(r"(?:(.+)/)?([^/]+)/c((?:/\d+)*)")
 
 
-class ChunkStore(LocalStore):
+class _Distrustful:
+    """What is held against a store as it is read, wherever it lies."""
+
+    root: Any  # zarr's own, a Path, of one on a disk; a URL
+    sealed: frozenset[str]
+
+    def _is_format_2(self, key: str) -> bool:
+        """Whether a key is of zarr's format 2, which is then not there for zarr; refused where it is all there is."""
+        folder, _, name = key.rpartition("/")
+        if name in _FORMAT_2:
+            refuse_format_2(self.root / folder)
+        return name in _FORMAT_2
+
+    def _check_chunk(self, key: str, value: Buffer | None) -> None:
+        # zarr takes a chunk that is not there for one of fill values: NaN or zeros in place of what was lost.
+        at = _CHUNK.fullmatch(key) if self.sealed else None
+        if at is None or at[1] is not None or at[2] not in self.sealed:
+            return
+        content = None if value is None else value.to_bytes()
+        if content is None or not whole(content):
+            what = "is lost" if content is None else "is garbled"
+            which = f"chunk {at[3][1:].replace('/', ', ')} of its {at[2]}" if at[3] else f"its {at[2]}"
+            raise StoreError(str(self.root), f"{which} {what}", "a store as it was written", REMEDY)
+
+
+class ChunkStore(_Distrustful, LocalStore):
     """zarr's store of a folder, which refuses what is lost or garbled, and to write into what is another run's.
 
     Parameters
@@ -84,24 +110,6 @@ class ChunkStore(LocalStore):
         if byte_range is None:
             self._check_chunk(key, value)
         return value
-
-    def _is_format_2(self, key: str) -> bool:
-        """Whether a key is of zarr's format 2, which is then not there for zarr; refused where it is all there is."""
-        folder, _, name = key.rpartition("/")
-        if name in _FORMAT_2:
-            refuse_format_2(self.root / folder)
-        return name in _FORMAT_2
-
-    def _check_chunk(self, key: str, value: Buffer | None) -> None:
-        # zarr takes a chunk that is not there for one of fill values: NaN or zeros in place of what was lost.
-        at = _CHUNK.fullmatch(key) if self.sealed else None
-        if at is None or at[1] is not None or at[2] not in self.sealed:
-            return
-        content = None if value is None else value.to_bytes()
-        if content is None or not whole(content):
-            what = "is lost" if content is None else "is garbled"
-            which = f"chunk {at[3][1:].replace('/', ', ')} of its {at[2]}" if at[3] else f"its {at[2]}"
-            raise StoreError(str(self.root), f"{which} {what}", "a store as it was written", REMEDY)
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -165,7 +173,35 @@ class ChunkStore(LocalStore):
             raise StoreError("store", f"{self.root} is being written by a run", "to be its only writer")
 
 
-def refuse_format_2(path: Path) -> None:
+class RemoteStore(_Distrustful, FsspecStore):
+    """A `ChunkStore` behind a URL, to read."""
+
+    def __init__(self, root: URL, *, sealed: frozenset[str] = frozenset()) -> None:
+        root.exists()  # tells what a scheme lacks; whether anything is there, readers ask themselves
+        made = FsspecStore.from_url(root.url, read_only=True)
+        super().__init__(made.fs, read_only=True, path=made.path)
+        self.root, self.sealed = root, sealed
+
+    def with_read_only(self, read_only: bool = False) -> RemoteStore:
+        """Itself."""
+        if not read_only:
+            raise StoreError("store", f"{self.root}, to be written", "a store on a file system")
+        return self
+
+    def __dask_tokenize__(self) -> tuple[str, ...]:
+        return (type(self).__name__, self.root.url, (self.root / "zarr.json").version())
+
+    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
+        """Read a key, as `ChunkStore.get`."""
+        if self._is_format_2(key):
+            return None
+        value = await super().get(key, prototype, byte_range)
+        if byte_range is None:
+            self._check_chunk(key, value)
+        return value
+
+
+def refuse_format_2(path: Place) -> None:
     """Refuse a group or an array in zarr's format 2.
 
     Raises

@@ -26,6 +26,7 @@ from maladist.io.opening import open_dataset
 from maladist.io.qe.run import DFTRun
 from maladist.io.stores import OnDisk
 from maladist.io.targets import check_place
+from maladist.io.urls import refuse_url
 
 SNAPSHOTS = "snapshots"
 REFERENCE = "reference"
@@ -100,6 +101,7 @@ def snapshot_groups(path: Path) -> list[Path]:
     StoreError
         There is no store, no finished snapshot, or a store that cannot be read.
     """
+    refuse_url(path, "data", "a data set on a file system", "Copy it here first.")
     refuse_format_2(path)
     path = path.resolve()  # workers have other working directories
     if not (path / "zarr.json").is_file():

@@ -14,12 +14,15 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 import numpy as np
 
 from maladist.errors import StoreError
 from maladist.io.chunks import REMEDY
+from maladist.io.urls import Place
+
+P = TypeVar("P", bound=Place)
 
 DIGESTS: Final = "digests"
 """Group of what a finished group is known by."""
@@ -40,7 +43,7 @@ class Digests:
     arrays: Mapping[str, tuple[str, str]]
     attributes: str
 
-    def check(self, path: Path, small: Collection[str]) -> None:
+    def check(self, path: Place, small: Collection[str]) -> None:
         """Hold a group against its digests; the chunks of those arrays only that are ``small``.
 
         Raises
@@ -68,7 +71,7 @@ class Digests:
                 raise StoreError(str(path), f"the chunks of its {name} are changed", "them as written", REMEDY)
 
 
-def read_digests(path: Path) -> Digests:
+def read_digests(path: Place) -> Digests:
     """Digests of a group; empty where it has none."""
     file = path / DIGESTS / "zarr.json"
     if not file.exists():
@@ -103,20 +106,21 @@ def arrays_of(group: Path) -> list[Path]:
     return [p for p in sorted(group.iterdir()) if node_type(p) == "array"]
 
 
-def chunk_counts(array: Path) -> tuple[int, ...]:
+def chunk_counts(array: Place) -> tuple[int, ...]:
     """Numbers of an array's chunks along its axes."""
     facts = _json(array / "zarr.json")
     sizes = facts["chunk_grid"]["configuration"]["chunk_shape"]
     return tuple(-(-n // m) for n, m in zip(facts["shape"], sizes, strict=True))
 
 
-def chunk_files(array: Path, first: int = 0, last: int | None = None) -> Iterator[Path]:
+def chunk_files(array: P, first: int = 0, last: int | None = None) -> Iterator[P]:
     """Files of an array's chunks, or of those of a range of numbers, in C order, whether they are there or not."""
     counts = chunk_counts(array)
     total = math.prod(counts)
     # By number: a task of the last of millions need not go through all before it.
     for number in range(first, total if last is None else min(last, total)):
-        yield array.joinpath("c", *map(str, np.unravel_index(number, counts) if counts else ()))
+        index = map(str, np.unravel_index(number, counts) if counts else ())
+        yield cast(P, array.joinpath("c", *index))
 
 
 def mark_of(content: bytes) -> bytes:
@@ -124,7 +128,7 @@ def mark_of(content: bytes) -> bytes:
     return len(content).to_bytes(8, "little") + content[-4:]
 
 
-def mark(file: Path) -> bytes:
+def mark(file: Place) -> bytes:
     """What a chunk is known by: its length and its checksum, which are the last four bytes.
 
     Raises
@@ -139,7 +143,7 @@ def mark(file: Path) -> bytes:
             stream.seek(max(0, size - 4))
             return size.to_bytes(8, "little") + stream.read()
     except OSError as error:
-        came = f"{file} cannot be read ({error.strerror})"
+        came = f"{file} cannot be read ({error.strerror or type(error).__name__})"
         raise StoreError("store", came, "a chunk for every part of a variable", REMEDY) from error
 
 
@@ -157,7 +161,7 @@ def facts_digest(facts: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _json(file: Path) -> dict[str, Any]:
+def _json(file: Place) -> dict[str, Any]:
     facts = json.loads(file.read_text())
     if not isinstance(facts, dict):
         raise TypeError(f"{file.name} holds a {type(facts).__name__}")

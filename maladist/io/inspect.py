@@ -10,6 +10,7 @@ from maladist.io.model_file import load_model
 from maladist.io.opening import open_dataset
 from maladist.io.paths import plain_file
 from maladist.io.shipped import shipped_models
+from maladist.io.urls import URL, Place, place
 from maladist.learning.about import card_of, model_rows
 from maladist.learning.model import LDOSModel
 
@@ -22,7 +23,10 @@ def describe(path: str | Path) -> list[tuple[str, str]]:
     InputError
         A path that does not exist or holds neither.
     """
-    path, models = Path(path), shipped_models()
+    models = shipped_models()
+    if isinstance(at := place(path), URL):
+        return _store_rows(at)
+    path = at
     if str(path) in models and not path.exists():
         return _model_rows(load_model(path), path)
     if path.is_dir():
@@ -56,7 +60,7 @@ def _model_rows(model: LDOSModel, name: str | Path) -> list[tuple[str, str]]:
     return [*model_rows(model, model.content_hash), ("card", more)]
 
 
-def _store_rows(path: Path) -> list[tuple[str, str]]:
+def _store_rows(path: Place) -> list[tuple[str, str]]:
     dataset = open_dataset(path, unfinished=True)
     rows = [("kind", "store" if dataset.attrs.get("complete", True) else "store that a run left unfinished (--resume)")]
     for name, variable in dataset.data_vars.items():

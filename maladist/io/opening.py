@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 import xarray as xr
 
@@ -11,14 +10,15 @@ from maladist import schema
 from maladist.attributes import check_attributes
 from maladist.errors import StoreError
 from maladist.io import stores
-from maladist.io.chunks import ChunkStore, reading, refuse_format_2
+from maladist.io.chunks import reading, refuse_format_2
 from maladist.io.digests import read_digests
 from maladist.io.memory import Memory
-from maladist.io.stores import Where
+from maladist.io.stores import Readable
+from maladist.io.urls import place
 
 
 def open_dataset(
-    path: Where,
+    path: Readable,
     chunks: Mapping[str, int] | None = None,
     *,
     need: Iterable[str] | None = (),
@@ -33,7 +33,7 @@ def open_dataset(
     Parameters
     ----------
     path
-        Folder of a zarr store or group.
+        Folder of a zarr store or group, or its URL (`maladist.io.urls`).
     chunks
         Dask chunks by dim; None for lazy numpy-backed variables, {} for the chunks on disk.
     need
@@ -48,16 +48,16 @@ def open_dataset(
     """
     if isinstance(path, Memory):
         return path.dataset()
-    path = Path(path)
-    if not path.exists():
-        raise StoreError("store", f"{path} does not exist", "a zarr store")
+    path = place(path)
     with reading(path):
+        if not path.exists():
+            raise StoreError("store", f"{path} does not exist", "a zarr store")
         refuse_format_2(path)
         # One that has lost its own zarr.json still has those of its arrays, and is told of as damaged.
         if path.is_dir() and not any(path.glob("zarr.json")) and not any(path.glob("*/zarr.json")):
             raise StoreError("store", f"{path} is a folder with other files", "a zarr store, as predict and dft make")
         digests = read_digests(path)
-        store = ChunkStore(path, read_only=True, sealed=frozenset(digests.arrays))
+        store = stores.opened(path, "r", frozenset(digests.arrays))
         dataset = xr.open_zarr(
             store, chunks=None if chunks is None else dict(chunks), consolidated=False, zarr_format=3
         )

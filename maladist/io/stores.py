@@ -18,16 +18,19 @@ from typing import Any, Literal, cast, overload
 
 import numpy as np
 import zarr
+from zarr.abc.store import Store
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from maladist.arrays import AnyArray
+from maladist.errors import StoreError
 from maladist.grid import Grid
 from maladist.io import conventions, ownership
 from maladist.io.appearing import appearing, check_target, remove
-from maladist.io.chunks import WORK, ChunkStore, reading
+from maladist.io.chunks import WORK, ChunkStore, RemoteStore, reading
 from maladist.io.digests import DIGESTS, digests_of, node_type, read_digests
 from maladist.io.memory import Memory
 from maladist.io.ownership import Claim
+from maladist.io.urls import URL, place
 from maladist.schema import VARIABLES, array_attributes, coordinates_of
 
 OnDisk = str | Path | Claim
@@ -35,6 +38,9 @@ OnDisk = str | Path | Claim
 
 Where = OnDisk | Memory
 """The same, or a store in memory, which a run writes and reads by the same functions."""
+
+Readable = Where | URL
+"""The same, or a store behind a URL, which is read and never written; a text may name one too."""
 
 
 @dataclass(frozen=True)
@@ -152,13 +158,23 @@ def field_template(name: str, shape: Sequence[int], chunks: Sequence[int], leadi
     return ArrayTemplate((*extra, *shape), (*extra, *chunks), dims, variable.dtype, variable.units)
 
 
-def _group(path: OnDisk, mode: Literal["r", "r+"], group: str = "") -> zarr.Group:
-    store = ChunkStore(path, read_only=mode == "r")
+def _group(path: OnDisk | URL, mode: Literal["r", "r+"], group: str = "") -> zarr.Group:
+    store = opened(path, mode)
     # From the files themselves: what stands together in zarr.json is for other readers.
     return zarr.open_group(store, path=group, mode=mode, use_consolidated=False)
 
 
-def open_array(path: Where, name: str, mode: Literal["r", "r+"] = "r+") -> zarr.Array[Any]:
+def opened(path: OnDisk | URL, mode: Literal["r", "r+"], sealed: frozenset[str] = frozenset()) -> Store:
+    """Zarr's store; a claim is kept as it is, to write as the owner."""
+    at = path if isinstance(path, Claim) else place(path)
+    if isinstance(at, URL) and mode == "r+":
+        raise StoreError("store", f"{at}, to be written", "a store on a file system")
+    return (
+        RemoteStore(at, sealed=sealed) if isinstance(at, URL) else ChunkStore(at, read_only=mode == "r", sealed=sealed)
+    )
+
+
+def open_array(path: Readable, name: str, mode: Literal["r", "r+"] = "r+") -> zarr.Array[Any]:
     """Open one array of a store; of a sealed store, its chunks must be there, with their checksums.
 
     Raises
@@ -169,11 +185,11 @@ def open_array(path: Where, name: str, mode: Literal["r", "r+"] = "r+") -> zarr.
     if isinstance(path, Memory):
         return cast("zarr.Array[Any]", path.array(name))  # which is read and written by slices alike
     with reading(path, name):
-        sealed = frozenset(read_digests(Path(path)).arrays) if mode == "r" else frozenset[str]()
-        return zarr.open_array(ChunkStore(path, read_only=mode == "r", sealed=sealed), path=name, mode=mode)
+        sealed = frozenset(read_digests(place(path)).arrays) if mode == "r" else frozenset[str]()
+        return zarr.open_array(opened(path, mode, sealed), path=name, mode=mode)
 
 
-def read_region(path: Where, name: str, region: tuple[slice | int, ...] = ()) -> AnyArray:
+def read_region(path: Readable, name: str, region: tuple[slice | int, ...] = ()) -> AnyArray:
     """Read a region of an array; all of it by default.
 
     Raises
@@ -213,7 +229,7 @@ def add_group(path: OnDisk, name: str, values: Mapping[str, object]) -> None:
     _group(path, "r+").create_group(name, attributes=dict(values), overwrite=True)
 
 
-def attributes(path: Where, group: str = "") -> dict[str, Any]:
+def attributes(path: Readable, group: str = "") -> dict[str, Any]:
     """Attributes of a store or of a group in it.
 
     Raises
@@ -223,7 +239,7 @@ def attributes(path: Where, group: str = "") -> dict[str, Any]:
     """
     if isinstance(path, Memory):
         return dict(path.attributes)
-    with reading(Path(path) / group):
+    with reading(place(path) / group):
         return dict(_group(path, "r", group).attrs)
 
 

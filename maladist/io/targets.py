@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from maladist.errors import OutputError
+from maladist.io.urls import refuse_url
 
 _WANTED = "a place that can be written to and has room"
 
@@ -89,6 +90,8 @@ def check_place(path: Path, name: str = "output") -> None:
     """
     folder = path.resolve().parent  # of what a link points to
     if not folder.is_dir():
+        remedy = "Write it to a disk that client and workers see, and copy the finished store there."
+        refuse_url(path, name, "a path on a file system: results are read by URL, and not written", remedy)
         raise OutputError(name, f"{path.parent} is not a folder", "a path in a folder that exists")
     _check_writable(folder, name)
 

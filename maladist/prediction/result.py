@@ -19,6 +19,7 @@ from maladist.grid import Grid
 from maladist.io.memory import Memory
 from maladist.io.netcdf import write_netcdf
 from maladist.io.opening import open_dataset
+from maladist.io.urls import URL, place
 from maladist.physics.energies import TERMS, Energies
 from maladist.physics.forces import FORCE_TERMS
 
@@ -61,14 +62,14 @@ class Prediction:
         disk until it is asked for. A model of the density alone gives no ``dos`` and no Fermi level. With
         ``spread``, standard deviations of an ensemble's members, ``density_std`` ...
     store
-        Zarr store behind it; or one in memory, of a step of the ASE calculator.
+        Zarr store behind it, or its URL; or one in memory, of a step of the ASE calculator.
     """
 
     dataset: xr.Dataset
-    store: Path | Memory
+    store: Path | URL | Memory
 
     @classmethod
-    def open(cls, store: str | Path | Memory) -> Prediction:
+    def open(cls, store: str | Path | URL | Memory) -> Prediction:
         """Open a finished store.
 
         Raises
@@ -80,12 +81,12 @@ class Prediction:
         dataset = open_dataset(store)
         of_ldos = ("dos", "fermi_energy_eV") if "energy" in dataset or "dos" in dataset else ()
         schema.validate(dataset, ("density", *of_ldos, "position", "number"), str(store))
-        return cls(dataset, store if isinstance(store, Memory) else Path(store))
+        return cls(dataset, store if isinstance(store, Memory) else place(store))
 
     def close(self) -> None:
         """Remove the store if it is a temporary one; what was lazy is then gone. Others stay."""
         self.dataset.close()
-        if not isinstance(self.store, Memory):
+        if isinstance(self.store, Path):
             discard(self.store)
 
     @property

@@ -12,13 +12,15 @@ import xarray as xr
 from maladist.arrays import Array, Indices
 from maladist.errors import InputError
 from maladist.io import stores
+from maladist.io.memory import Memory
 from maladist.io.opening import open_dataset
+from maladist.io.urls import place
 from maladist.prediction.result import Prediction
 
 
 @dataclass(frozen=True)
 class StoredDensity:
-    """A density in a store: its path, and the index along the temperatures where there are several."""
+    """A density in a store: its path or URL, and the index along the temperatures where there are several."""
 
     path: str
     temperature: int | None
@@ -55,8 +57,8 @@ def stored_density(
     source: Prediction | str | Path, temperature: float | None, argument: str
 ) -> tuple[xr.Dataset, StoredDensity]:
     """Data set with a density, and where that is."""
-    path = source.store if isinstance(source, Prediction) else Path(source)
-    if not isinstance(path, Path):
+    path = source.store if isinstance(source, Prediction) else place(source)
+    if isinstance(path, Memory):
         raise InputError(argument, "a result in memory", "one in a store")
     dataset = open_dataset(path, need=("density", "position", "number", "cell"))
     if "temperature" not in dataset["density"].dims:

@@ -18,6 +18,7 @@ from maladist.errors import InputError, StoreError
 from maladist.io.memory import Memory
 from maladist.io.opening import open_dataset
 from maladist.io.targets import check_file, write_whole
+from maladist.io.urls import URL, place
 from maladist.physics.energies import TERMS, TOTAL
 from maladist.prediction.provenance import versions
 from maladist.prediction.result import Prediction
@@ -41,9 +42,9 @@ def report(store: Prediction | str | Path, path: str | Path | None = None, *, ov
     Parameters
     ----------
     store
-        A Prediction, or the path of a finished store. What it does not hold is left out and said to be.
+        A Prediction, or the path or URL of a finished store. What it does not hold is left out and said to be.
     path
-        HTML file to write. Default: the store's name with .html, beside it.
+        HTML file to write. Default: the store's name with .html, beside it; of a URL, here.
     overwrite
         Whether a file that exists is replaced.
 
@@ -57,18 +58,19 @@ def report(store: Prediction | str | Path, path: str | Path | None = None, *, ov
     InputError
         A store that does not exist, is unfinished or holds neither density nor DOS; a file that cannot be written.
     """
-    prediction = store if isinstance(store, Prediction) else _open(Path(store))
+    prediction = store if isinstance(store, Prediction) else _open(place(store))
     if path is not None:
         target = Path(path)
     elif isinstance(prediction.store, Memory):
         raise InputError("path", "none, of a result in memory", "the path of the report")
     else:
-        target = prediction.store.with_suffix(".html")
+        at = prediction.store  # beside it; what lies behind a URL is read only
+        target = Path(at.name if isinstance(at, URL) else at).with_suffix(".html")
     check_file(target, "report", overwrite=overwrite)
     return write_whole(target, page(prediction), "report")
 
 
-def _open(path: Path) -> Prediction:
+def _open(path: Path | URL) -> Prediction:
     dataset = open_dataset(path)
     if "density" not in dataset and "dos" not in dataset:
         there = ", ".join(map(str, dataset.data_vars)) or "nothing"
@@ -242,7 +244,7 @@ def _run(prediction: Prediction) -> RunShown | None:
     return RunShown(rows, draw_stages(seconds), None if tasks is None else draw_timeline(tasks), earlier)
 
 
-def _tasks(store: Path | Memory) -> xr.Dataset | None:
+def _tasks(store: Path | URL | Memory) -> xr.Dataset | None:
     """When and where each block ran; None where the store does not tell."""
     if isinstance(store, Memory) or not (store / "run").is_dir():
         return None
