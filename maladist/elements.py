@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from maladist.arrays import Array
+from maladist.errors import PseudopotentialError
 
 Functional = Literal["pbe", "pw92", "pz"]
 """The exchange-correlation functionals that this program has."""
@@ -55,3 +57,25 @@ class Element:
     def has_pseudopotential(self) -> bool:
         """Whether the pseudopotential, and with it the core charge or its absence, is known."""
         return bool(self.pseudopotential)
+
+
+def check_same_files(elements: Mapping[str, Element], told: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse pseudopotentials other than those of the calculation: near an atom n(r) is that of its own.
+
+    Parameters
+    ----------
+    elements
+        Elements by symbol.
+    told
+        ``file`` and ``sha256`` by symbol, as the attribute ``pseudopotentials`` of the density's data has them.
+
+    Raises
+    ------
+    PseudopotentialError
+        A file with another hash; one whose hash is not known is taken.
+    """
+    for symbol, element in elements.items():
+        of = told.get(symbol, {})
+        if of.get("sha256") and of["sha256"] != element.sha256:
+            came = f"another file for {symbol} than {of.get('file', 'that')} of the density"
+            raise PseudopotentialError("pseudopotentials", came, "the files of the density's data")

@@ -21,7 +21,7 @@ from distributed import Client
 
 from maladist import schema
 from maladist.arrays import Array, Indices
-from maladist.elements import Element
+from maladist.elements import Element, check_same_files
 from maladist.errors import InputError, PseudopotentialError, WorkerTooSmallError
 from maladist.grid import Block, Blocks, Grid
 from maladist.io import stores
@@ -212,8 +212,5 @@ def _checked(elements: Mapping[str, Element], dataset: xr.Dataset) -> Mapping[st
     for symbol in sorted(set(schema.atoms_of(dataset).symbols)):
         if symbol not in elements or elements[symbol].valence is None:
             raise PseudopotentialError("pseudopotentials", f"none for {symbol}", "one for each element")
-        told = dataset.attrs.get("pseudopotentials", {}).get(symbol, {})
-        if told.get("sha256") not in ("", None, elements[symbol].sha256):
-            came = f"another file for {symbol} than {told.get('file', 'that')} of the density"
-            raise PseudopotentialError("pseudopotentials", came, "the files of the density's data")
+    check_same_files(elements, dataset.attrs.get("pseudopotentials", {}))
     return elements

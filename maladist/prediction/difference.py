@@ -21,7 +21,7 @@ import xarray as xr
 from distributed import Client
 
 from maladist import schema
-from maladist.elements import Element
+from maladist.elements import Element, check_same_files
 from maladist.errors import InputError, StoreError
 from maladist.grid import Grid
 from maladist.io import stores
@@ -169,16 +169,13 @@ def _free_atoms(
     system: System, pseudopotentials: str | Path, dataset: xr.Dataset
 ) -> tuple[Mapping[str, Element], list[str]]:
     """Free atoms with all their valence electrons; and what the user should know of them."""
-    there, told = read_free_atoms(pseudopotentials), dataset.attrs.get("pseudopotentials", {})
+    there = read_free_atoms(pseudopotentials)
+    check_same_files(there, dataset.attrs.get("pseudopotentials", {}))
     found, notes = {}, []
     for symbol in dict.fromkeys(system.symbols):
         if symbol not in there:
             raise InputError("pseudopotentials", f"none for {symbol}", "a UPF file for each element")
-        atom, sha256 = there[symbol], told.get(symbol, {}).get("sha256")
-        # Another pseudopotential's atom differs near the nucleus, where the difference would show nothing else.
-        if sha256 and sha256 != atom.sha256:
-            came = f"another file for {symbol} than {told[symbol].get('file', 'that')} of the density"
-            raise InputError("pseudopotentials", came, "the files that the density was made with")
+        atom = there[symbol]
         assert atom.valence is not None and atom.core_density is not None
         held = float(form_factor(atom, [0.0])[0])
         if abs(held / atom.valence - 1) > 0.01:

@@ -22,8 +22,8 @@ from distributed import Client
 
 from maladist import schema
 from maladist.atoms import check_atoms
-from maladist.elements import Element
-from maladist.errors import AccuracyWarning, InputError, PseudopotentialError, StoreError
+from maladist.elements import Element, check_same_files
+from maladist.errors import AccuracyWarning, InputError, StoreError
 from maladist.io import stores
 from maladist.io.appearing import check_target
 from maladist.io.opening import open_dataset
@@ -138,17 +138,14 @@ def _system(
         raise InputError("atoms", came, f"the cell {known.grid.cell_array.round(4).tolist()}")
     for symbol in sorted(set(known.symbols)):
         local_form_factor(elements.get(symbol, Element(symbol)), [0.0])  # refuses one without its local potential
-        told = dataset.attrs.get("pseudopotentials", {}).get(symbol, {})
-        if told.get("sha256") not in ("", None, elements[symbol].sha256):
-            came = f"another file for {symbol} than {told.get('file', 'that')} of the density"
-            raise PseudopotentialError("pseudopotentials", came, "the files of the density's data")
+    here = {symbol: elements[symbol] for symbol in dict.fromkeys(known.symbols)}
+    check_same_files(here, dataset.attrs.get("pseudopotentials", {}))
     if cutoff is None and known.density_cutoff is None:
         said = f"no density cutoff is known: V_loc is on the grid's largest sphere, {known.sphere:.0f} eV"
         warnings.warn(f"{said} (density_cutoff)", AccuracyWarning, stacklevel=3)
     # No temperature: n₀ is then what `reference_density_of` reads from the group ``work``. No functional: no XC.
     known = replace(known, temperatures=(), reference_temperature=None, xc=known.xc if xc else None)
     cutoff = known.density_cutoff if cutoff is None else cutoff
-    here = {symbol: elements[symbol] for symbol in dict.fromkeys(known.symbols)}
     known = replace(known, elements=here, density_cutoff=cutoff)
     if xc and known.functional is None:
         raise InputError("xc", "asked for, and the density's data tell of no functional that is known", "without it")

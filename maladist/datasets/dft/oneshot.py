@@ -22,7 +22,7 @@ from maladist.arrays import Array
 from maladist.atoms import check_atoms
 from maladist.datasets.dft.espresso import Espresso
 from maladist.datasets.dft.scratch import Scratch
-from maladist.elements import Element
+from maladist.elements import Element, check_same_files
 from maladist.errors import DFTError, InputError, StoreError
 from maladist.grid import EnergyGrid, Grid
 from maladist.io import datasets
@@ -156,11 +156,7 @@ def _check_belongs(dataset: xr.Dataset, code: Espresso, store: str) -> None:
     if not isclose(temperature, code.temperature, rel_tol=1e-6):
         wanted = f"{temperature:g} K, as the density has"
         raise InputError("temperature", f"{code.temperature:g} K in the settings", wanted, "Change the settings.")
-    # Near an atom n(r) is that of its pseudopotential: with another one it is off in first order.
-    for symbol, told in dataset.attrs.get("pseudopotentials", {}).items():
-        if symbol in code.elements and told.get("sha256") not in ("", None, code.elements[symbol].sha256):
-            came = f"another file for {symbol} than {told.get('file', 'that')} of the density"
-            raise InputError("pseudopotentials", came, "the files of the model's data")
+    check_same_files(code.elements, dataset.attrs.get("pseudopotentials", {}))
 
 
 def _settled(dataset: xr.Dataset, code: Espresso) -> Espresso:
