@@ -8,7 +8,7 @@ such slopes (Sobolev training: Czarnecki and others, NeurIPS 30, 4278 (2017)):
 
 with q what the energies feel at a point: q_N, q_B, the LDOS' part of q_A, and the density channel. Slopes of single
 levels are left out: the members' are their own noise to a fifth, which one network of their size cannot learn. The
-student begins as the first member, near the mean already: from other weights it would take several times as long. The
+student begins as the nearest member, near the mean already: from other weights it would take several times as long. The
 epoch is kept, or the member, whose loss is least on one cell of twenty, which is not learnt from.
 
 How far it comes, be-1000K's three networks, 430 cells, 6 epochs at a rate of 1e-4: on cells kept aside E_b was off from
@@ -174,7 +174,7 @@ def distil(
         if resume and (output / CHECKPOINT).exists():
             run.load(read_checkpoint(output / CHECKPOINT))
         observer.stage("epochs", epochs, run.epoch)
-        observer.note(f"{'so far' if run.epoch else 'the first member'}: {run.now}")
+        observer.note(f"{'so far' if run.epoch else 'the nearest member'}: {run.now}")
         while run.epoch < epochs:
             torch.manual_seed(seed * 1_000_003 + run.epoch)  # of the order: the same after an interruption
             observer.advance(run.end_epoch())
@@ -196,18 +196,22 @@ class _Run:
         # With gradients of the weights, which nobody takes: the product without them has no derivative forwards.
         self.teacher = teacher.network.requires_grad_()
         self.labelled, self.epochs, self.known = labelled, epochs, known
-        self.student: FeedForward = copy.deepcopy(self.teacher.networks[0]).train()
         self.levels, self.epoch = teacher.energy_grid.levels, 0
         cells = torch.arange(len(labelled.x))
         self.aside, self.learnt = cells[::ASIDE], cells[cells % ASIDE > 0]
         outputs = Outputs(teacher.output_scaler, teacher.density_scaler)
         self.loss_of = LDOSLoss(_LOSS, labelled.felt, teacher.energy_grid, outputs, correction=labelled.correction)
+        self.student: FeedForward = self.teacher.networks[0]
+        self.variance = self._of(self.teacher, self.aside)[1].square().mean(dim=(0, 1))
+        self.least, self.best = math.inf, self.student.state_dict()
+        for member in self.teacher.networks:  # it begins as the nearest, and may never become better
+            self.student = copy.deepcopy(member).train()
+            self.judge()
+        self.student.load_state_dict(self.best)
+        self.now = self._held_aside()
         self.optimiser = torch.optim.AdamW(self.student.parameters(), lr=learning_rate, weight_decay=1e-5)
         steps = epochs * len(self.learnt.split(_CELLS)) * (labelled.x.shape[1] // _POINTS)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(self.optimiser, learning_rate, total_steps=steps)
-        self.variance = self._of(self.teacher, self.aside)[1].square().mean(dim=(0, 1))
-        self.least = math.inf
-        self.judge()  # it may never become better than the member that it begins as
 
     def end_epoch(self) -> DistilReport:
         """Learn from every point once, then hold the student against the ensemble where it has not learnt."""
