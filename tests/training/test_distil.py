@@ -156,7 +156,7 @@ def test_the_weights_that_were_nearest_are_kept_and_a_bad_rate_leaves_the_neares
     listener = Listener()
     far, near = ensemble.members()
     three = LDOSModel.mean_of([far, near, near])  # a third of the way from one to the other
-    model = distil(three, cells(), tmp_path / "out", observer=listener, **{**QUICK, "learning_rate": 0.8})
+    model = distil(three, cells(), tmp_path / "out", observer=listener, **{**QUICK, "learning_rate": 8.0})
     told = [task.aside.loss for task in listener.tasks if isinstance(task, DistilReport)]
     first = float(next(n for n in listener.notes if "the nearest member" in n).split("loss ")[1].split(",")[0])
     assert min(told) > first  # every epoch was worse: this rate is far too large
