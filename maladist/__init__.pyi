@@ -4,6 +4,7 @@ from . import schema as schema
 from .active.config import LearnConfig as LearnConfig
 from .active.learn import learn as learn
 from .cluster import cluster as cluster
+from .cluster.performance import performance_report as performance_report
 from .datasets.align import align as align
 from .datasets.check import check as check
 from .datasets.convert.convert import convert as convert
@@ -30,6 +31,7 @@ from .prediction.charges import charges as charges
 from .prediction.difference import difference as difference
 from .prediction.diffraction import diffraction as diffraction
 from .prediction.electrostatic import potential as potential
+from .prediction.kernels import KernelPlugin as KernelPlugin
 from .prediction.lazy import describe as describe
 from .prediction.lazy import ldos as ldos
 from .prediction.many import predict_many as predict_many

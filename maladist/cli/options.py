@@ -78,6 +78,10 @@ class ClusterFlags:
             return None
         return Later("local" if self.cluster is None else self.cluster, self.workers)
 
+    def reporting(self, file: Path) -> Later:
+        """The same with a performance report, for which a cluster is needed."""
+        return (self.client or Later("local"))._replace(report=file)
+
 
 LOCAL = ClusterFlags()
 

@@ -15,6 +15,7 @@ from maladist.cli.console import TerminalObserver
 from maladist.cli.options import LOCAL, ClusterFlags, RunOptions, Temperature
 from maladist.cli.output import Json, check_files, write_json
 from maladist.cli.streams import err, out, say
+from maladist.cluster import Later
 from maladist.elements import Functional
 from maladist.errors import InputError
 from maladist.io.appearing import check_target
@@ -36,11 +37,13 @@ def predict(
     overwrite: bool = False,
     json: Json = None,
     report: Path | None = None,
+    performance_report: Path | None = None,
     spread: bool = False,
 ) -> None:
     """Predict density, density of states and total free energy of a cell into a zarr store.
 
-    A small cell is computed in this process where neither --cluster nor --workers asks for a cluster.
+    A small cell is computed in this process where none of --cluster, --workers and --performance-report asks for a
+    cluster.
 
     Parameters
     ----------
@@ -55,13 +58,16 @@ def predict(
         Replace the output if it exists.
     report
         Write an HTML report to this file as well; of one frame only.
+    performance_report
+        Write Dask's performance report of the run to this HTML file.
     spread
         Of an ensemble: standard deviations over its members too; of one frame only.
     """
     # ASE's readers take a second to import: only commands that read atoms pay for them.
     from maladist.io.structures import names_several, read_atoms, read_frames
 
-    check_files(json=json, report=report)
+    check_files(json=json, report=report, performance_report=performance_report)
+    client = options.client if performance_report is None else options.reporting(performance_report)
     if names_several(atoms):
         if report is not None:
             raise InputError("report", "many frames", "one frame", "Use maladist report on a frame's store.")
@@ -69,13 +75,13 @@ def predict(
             raise InputError("spread", "many frames", "one frame", "Predict them one by one, as FILE@0, FILE@1, ...")
         frames = read_frames(atoms)
         with TerminalObserver(lines=out) as observer:
-            _predict_frames(frames, options, Target(output, resume, overwrite), observer, json)
+            _predict_frames(frames, options, client, Target(output, resume, overwrite), observer, json)
         return
     with TerminalObserver() as observer:
         prediction = maladist.predict(
             read_atoms(atoms),
             options.model,
-            client=options.client,
+            client=client,
             store=output,
             observer=observer,
             resume=resume,
@@ -85,6 +91,8 @@ def predict(
         )
     _show(prediction, output)
     write_json(json, prediction.to_dict())
+    if performance_report is not None:
+        say(f"performance report: {performance_report}")
     if report is not None:
         cli_report.report(output, output=report)
 
@@ -196,7 +204,12 @@ def observe(
 
 
 def _predict_frames(
-    frames: list[ase.Atoms], options: RunOptions, target: Target, observer: Observer, json: Path | None
+    frames: list[ase.Atoms],
+    options: RunOptions,
+    client: Later | None,
+    target: Target,
+    observer: Observer,
+    json: Path | None,
 ) -> None:
     """One store a frame in a folder, a line for each as it is finished."""
     folder = check_folder(target.path)
@@ -207,13 +220,15 @@ def _predict_frames(
         frames,
         options.model,
         paths,
-        client=options.client,
+        client=client,
         resume=target.resume,
         overwrite=target.overwrite,
         observer=observer,
         **options.run(),
     )
     say(f"stores: {folder}")
+    if client is not None and client.report is not None:
+        say(f"performance report: {client.report}")
     write_json(json, {"frames": [p.to_dict() for p in predictions]})
 
 

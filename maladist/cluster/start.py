@@ -12,7 +12,7 @@ import logging
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -26,6 +26,7 @@ from distributed.utils import silence_logging_cmgr
 from maladist.cluster.batch import batch, submit_jobs
 from maladist.cluster.description import BATCH, describe
 from maladist.cluster.local import LOOPBACK, RevivingCluster, local
+from maladist.cluster.performance import performance_report
 from maladist.errors import BlockError, ClusterError, DependencyError
 
 _CONFIG: Final = {
@@ -46,10 +47,13 @@ class Later(NamedTuple):
     ----------
     description, workers
         As `cluster` takes them.
+    report
+        File of a `performance_report` of all that it does.
     """
 
     description: str | Path | Mapping[str, Any]
     workers: int | None = None
+    report: Path | None = None
 
 
 @contextmanager
@@ -58,7 +62,8 @@ def client_or_local(client: Client | Later | None) -> Iterator[Client]:
     if client is not None and not isinstance(client, Later):
         yield client
         return
-    with cluster(*(client or Later("local"))) as own:
+    description, workers, report = client or Later("local")
+    with cluster(description, workers) as own, nullcontext() if report is None else performance_report(report, own):
         yield own
 
 

@@ -27,9 +27,10 @@ def test_predict_writes_the_store_the_table_and_every_key_of_the_json(folder: Pa
     store, report = folder / "out.zarr", folder / "out.json"
     arguments = (
         "predict", folder / "be.extxyz", "--model", folder / "model.maladist", "--output", store, "--json", report,
-        "--workers", 1, "--temperature", 1500, "--grid", 12, 12, 18,
+        "--workers", 1, "--temperature", 1500, "--grid", 12, 12, 18, "--performance-report", folder / "run.html",
     )  # fmt: skip
     status, out, err = command(*arguments)
+    assert "compute-block" in (folder / "run.html").read_text() and f"report: {folder}" in out
     assert status == 0 and "total free energy" in out and "dashboard http://127.0.0.1" in err
     found = json.loads(report.read_text())
     wanted = (

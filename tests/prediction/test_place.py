@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase import Atoms
-from distributed import Client
+from distributed import Client, LocalCluster
 
 import maladist
 from maladist import LDOSModel
@@ -76,3 +76,29 @@ def test_a_run_in_this_process_that_failed_is_gone_on_with_from_its_blocks(
     (done,) = [done for name, _, done in watch.stages if name == "blocks"]
     assert done >= 1
     assert_identical(again, maladist.predict(atoms, faulty, **options))
+
+
+# -- clients of the user's own ---------------------------------------------------------------------------------------
+
+CUT: Options = {"grid": (12, 12, 16), "chunks": (5, 6, 8)}
+
+
+def test_a_client_of_threads_in_this_process_will_do(atoms: Atoms, model: LDOSModel) -> None:
+    with Client(processes=False, n_workers=2, threads_per_worker=2, dashboard_address="127.0.0.1:0") as client:
+        there = maladist.predict(atoms, model, client=client, forces=True, **CUT)
+    assert_identical(there, maladist.predict(atoms, model, forces=True, **CUT))
+
+
+@pytest.mark.parametrize("processes", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_an_adaptive_cluster_that_begins_without_workers_will_do(
+    atoms: Atoms, model: LDOSModel, processes: bool
+) -> None:
+    options = {"dashboard_address": "127.0.0.1:0", "worker_dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(n_workers=0, threads_per_worker=1, processes=processes, **options) as cluster:
+        cluster.adapt(minimum=0, maximum=2, interval="100ms")
+        with Client(cluster) as client:
+            assert not client.nthreads()
+            there = maladist.predict(atoms, model, client=client, **CUT)
+            assert maladist.plan(atoms, model, client=client, **CUT).n_workers >= 1
+    assert there.dataset.attrs["workers"] >= 1
+    assert_identical(there, maladist.predict(atoms, model, **CUT))
