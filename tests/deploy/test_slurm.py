@@ -16,6 +16,8 @@ import jupytext
 import psutil
 import pytest
 import yaml
+from dask_jobqueue import SLURMCluster
+from distributed import Client
 from nbclient import NotebookClient
 
 import maladist
@@ -136,3 +138,17 @@ def test_the_notebook_on_scaling_reaches_slurm(
     NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(folder)}}).execute()
     said = "".join(o.get("text", "") for c in notebook.cells for o in c.get("outputs", []))
     assert "2 workers on SLURM" in said and "the same energies as on this machine" in said
+
+
+@pytest.mark.slow
+def test_a_client_of_the_users_own_slurm_cluster_will_do(one_machine: Path, tmp_path: Path) -> None:
+    """dask_jobqueue without `maladist.cluster`, growing from no job at all."""
+    options = {"cores": 1, "processes": 1, "memory": "2GB", "interface": "lo", "walltime": "00:10:00"}
+    pages = {"scheduler_options": {"dashboard_address": "127.0.0.1:0"}}
+    folders = {"local_directory": str(tmp_path), "log_directory": str(tmp_path)}
+    chosen = {"grid": (12, 12, 16), "chunks": (6, 6, 8)}
+    with SLURMCluster(n_workers=0, python=sys.executable, **options, **pages, **folders) as cluster:
+        cluster.adapt(minimum=0, maximum=1)
+        with Client(cluster) as client:
+            got = maladist.predict(be_atoms(), tiny_model(), client=client, store=tmp_path / "be.zarr", **chosen)
+    assert_identical(got, maladist.predict(be_atoms(), tiny_model(), **chosen))
