@@ -23,7 +23,7 @@ from maladist.prediction.options import NumericsOptions
 class KernelPlugin(WorkerPlugin):
     """Plugin of Dask's workers that imports and compiles, as a worker starts, what the blocks of a model need.
 
-    Without it a worker's first block does so: some seconds, or tens of them where numba's cache is empty. Workers that
+    Without it a worker's first block does so: some seconds, most where numba's cache is empty. Workers that
     come later, as those of an adaptive cluster, do it as they come.
 
     Parameters
