@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from maladist.evaluation.baselines import Baselines
 from maladist.evaluation.coverage import coverage, error_under
@@ -179,6 +180,11 @@ def calibration_axes(ax: Axes, evaluated: Sequence[Evaluated], name: str) -> Non
     label, unit = _LABELS[name], _UNITS.get(name, "meV/atom")
     # σ of a vacancy is many times that of the others: logarithms show both.
     ax.set(xscale="log", yscale="log", xlabel=f"σ of {label} ({unit})", ylabel=f"|error| of {label} ({unit})")
+    # Over less than a decade every digit would be labelled, and the labels would lie on one another.
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
     ax.set_title(f"{label}: rms error/σ = {worth.ratio:.2f}, {worth.within:.0%} within {WIDTH:.3g} σ")
     ax.legend(frameon=False)
 
