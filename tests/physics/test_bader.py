@@ -154,3 +154,19 @@ def test_a_vacuum_is_one_part_and_no_basin_of_each_of_its_points() -> None:
     assert found[module.IN_VACUUM][1] == pytest.approx(empty.sum() * grid.voxel_volume)
     in_blocks = [sums(values, grid, block).get(module.IN_VACUUM, np.zeros(2)) for block in grid.blocks((8, 8, 11))]
     np.testing.assert_allclose(sum(in_blocks), found[module.IN_VACUUM])
+
+
+def test_two_gaussians_in_an_oblique_cell_have_the_charges_of_the_near_grid_method() -> None:
+    """By pybader 0.3.12, after Tang, Sanville and Henkelman (J. Phys.: Condens. Matter 21, 084204, 2009).
+
+    It gives 3.9373 of 4 + 2 electrons at 40³ points and 3.9378 at 80³; here 3.9353 and 3.9368, which go to 3.9373.
+    """
+    cell, n = np.array([[5.0, 0.0, 0.0], [1.5, 4.5, 0.0], [-0.8, 1.2, 5.5]]), 40
+    grid = Grid(cell.tolist(), (n, n, n))
+    values, points = np.zeros(grid.n_points), grid.points()
+    for position, electrons, width in (([1.0, 1.0, 1.0], 4.0, 0.9), ([3.4, 3.2, 3.6], 2.0, 0.55)):
+        for shift in np.stack(np.meshgrid(*[np.arange(-1, 2)] * 3, indexing="ij"), axis=-1).reshape(-1, 3) @ cell:
+            away = ((points - position - shift) ** 2).sum(axis=1)
+            values += electrons * (2 * np.pi * width**2) ** -1.5 * np.exp(-away / (2 * width**2))
+    found = [s[0] for s in sums(values.reshape(grid.shape), grid).values()]
+    np.testing.assert_allclose(found, [3.9373, 2.0627], atol=0.003)
