@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 import ase
 import numpy as np
@@ -12,6 +12,19 @@ from ase.data import chemical_symbols
 from maladist.arrays import Array
 from maladist.errors import AtomsError
 
+
+@runtime_checkable
+class HasAtoms(Protocol):
+    """What gives ASE's atoms of itself: a Structure of pymatgen."""
+
+    def to_ase_atoms(self) -> ase.Atoms:
+        """The atoms."""
+        ...
+
+
+AtomsLike: TypeAlias = ase.Atoms | HasAtoms
+"""Atoms as users give them: ASE's, or pymatgen's, which needs not be installed."""
+
 # Beyond these no cell is meant, and loops over grid points or images would not end.
 LONGEST: Final = 1e5
 """Longest lattice vector, Å: ten micrometres."""
@@ -19,6 +32,31 @@ FARTHEST: Final = 1e6
 """Farthest position of an atom, Å: one that drifted unwrapped; its place in the cell is known to 1e-10 Å still."""
 DENSEST: Final = 0.1
 """Least volume of an atom, Å³: hydrogen of 17 g/cm³; pseudopotentials overlap long before."""
+
+
+def ase_atoms(given: AtomsLike) -> ase.Atoms:
+    """ASE's atoms of what a user gives.
+
+    Raises
+    ------
+    AtomsError
+        It is no atoms, or such as ASE does not have: sites that are occupied in part.
+    """
+    if isinstance(given, ase.Atoms):
+        return given
+    if not isinstance(given, HasAtoms):
+        raise _no_atoms(given)
+    try:
+        found = given.to_ase_atoms()
+    except (ValueError, ImportError) as error:
+        came = f"a {type(given).__name__} of which ASE has no atoms ({error})"
+        raise AtomsError("atoms", came, "sites that are each filled by one atom") from error
+    return ase.Atoms(found)  # a plain one: pymatgen's carries what cannot be sent to workers without it
+
+
+def _no_atoms(came: object) -> AtomsError:
+    wanted = "an ase.Atoms, or a Structure of pymatgen"
+    return AtomsError("atoms", f"a {type(came).__name__}", wanted, "Read it with ase.io.read.")
 
 
 def check_atoms(atoms: ase.Atoms, known: Iterable[str] | None = None) -> None:
@@ -38,7 +76,7 @@ def check_atoms(atoms: ase.Atoms, known: Iterable[str] | None = None) -> None:
         nearer than 0.1 Å to one another, an element that does not exist or that the model has never seen.
     """
     if not isinstance(atoms, ase.Atoms):
-        raise AtomsError("atoms", f"a {type(atoms).__name__}", "an ase.Atoms", "Read it with ase.io.read.")
+        raise _no_atoms(atoms)
     if len(atoms) == 0:
         raise AtomsError("atoms", "no atoms", "at least one atom")
     _check_cell(atoms.cell.array, len(atoms))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import xarray as xr
 from ase import Atoms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maladist.atoms import check_atoms
+import maladist
+from maladist.atoms import ase_atoms, check_atoms
 from maladist.errors import AtomsError
+from maladist.testing import be_atoms
 
 
 @settings(max_examples=60, deadline=None)
@@ -59,3 +62,44 @@ def test_what_is_not_atoms_is_refused() -> None:
         check_atoms("be.xyz")  # type: ignore[arg-type]
     with pytest.raises(AtomsError, match="no atoms"):
         check_atoms(Atoms(cell=[1, 1, 1], pbc=True))
+
+
+class Structure(list[object]):
+    """What pymatgen's looks like from here: a sequence of sites that gives ASE's atoms, of a class of its own."""
+
+    class Own(Atoms):
+        """As pymatgen's MSONAtoms."""
+
+    def to_ase_atoms(self) -> Atoms:
+        if "disordered" in self:
+            raise ValueError("ASE Atoms only supports ordered structures")
+        return self.Own(be_atoms())
+
+
+def test_what_gives_atoms_is_taken_for_them_wherever_atoms_are() -> None:
+    given, atoms = Structure(["Be", "Be"]), be_atoms()
+    assert type(ase_atoms(given)) is Atoms and ase_atoms(given) == atoms
+    xr.testing.assert_identical(maladist.structure(given), maladist.structure(atoms))
+    xr.testing.assert_identical(maladist.structure([given, atoms]), maladist.structure([atoms, atoms]))
+    spec = maladist.BispectrumSpec(twojmax=2, cutoff=3.0)
+    described = [maladist.describe(one, spec, (6, 6, 9), precision="float64") for one in (given, atoms)]
+    xr.testing.assert_identical(*described)
+    assert ase_atoms(atoms) is atoms
+
+
+def test_what_gives_no_atoms_is_refused() -> None:
+    with pytest.raises(AtomsError, match="filled by one atom"):
+        ase_atoms(Structure(["disordered"]))
+    with pytest.raises(AtomsError, match="Structure of pymatgen"):
+        ase_atoms("be.cif")  # type: ignore[arg-type]
+
+
+def test_a_structure_of_pymatgen_is_such() -> None:
+    core = pytest.importorskip("pymatgen.core")
+    lattice = core.Lattice(be_atoms().cell.array)
+    given = core.Structure(lattice, ["Be", "Be"], be_atoms().positions, coords_are_cartesian=True)
+    found = ase_atoms(given)
+    assert found.symbols.get_chemical_formula() == "Be2" and all(found.pbc)
+    np.testing.assert_allclose(found.cell.array, be_atoms().cell.array)
+    with pytest.raises(AtomsError, match="filled by one atom"):
+        ase_atoms(core.Structure(lattice, [{"Be": 0.5, "Al": 0.5}], [[0, 0, 0]]))

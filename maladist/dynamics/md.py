@@ -19,6 +19,7 @@ from ase.md.md import MolecularDynamics
 from ase.md.verlet import VelocityVerlet
 from distributed import Client
 
+from maladist.atoms import AtomsLike, ase_atoms
 from maladist.dynamics.folder import RunFolder, run_folder
 from maladist.dynamics.ready import prepare
 from maladist.dynamics.settings import MDSettings
@@ -33,7 +34,7 @@ from maladist.sampling.dynamics import thermal_momenta
 
 
 def md(
-    atoms: ase.Atoms,
+    atoms: AtomsLike,
     model: LDOSModel | str | Path,
     output: str | Path,
     settings: MDSettings,
@@ -89,6 +90,7 @@ def md(
     >>> summary.steps, summary.time_fs
     (2, 2.0)
     """
+    atoms = ase_atoms(atoms)
     prepared = prepare(atoms, model, options, cell_moves=settings.ensemble == "npt")
     with prepared.calculator(client, observer) as calculator:
         return propagate(atoms, calculator, output, settings, observer=observer, given=prepared.arguments)

@@ -17,6 +17,7 @@ from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS, FIRE
 from distributed import Client
 
+from maladist.atoms import AtomsLike, ase_atoms
 from maladist.dynamics.folder import RunFolder, run_folder, still
 from maladist.dynamics.ready import prepare
 from maladist.dynamics.settings import RELAX, RelaxSettings
@@ -55,7 +56,7 @@ class Relaxed:
 
 
 def relax(
-    atoms: ase.Atoms,
+    atoms: AtomsLike,
     model: LDOSModel | str | Path,
     output: str | Path,
     settings: RelaxSettings = RELAX,
@@ -111,6 +112,7 @@ def relax(
     >>> found.step.largest_force_eV_per_A < 0.05
     True
     """
+    atoms = ase_atoms(atoms)
     prepared = prepare(atoms, model, options, cell_moves=settings.cell != "fixed")
     with prepared.calculator(client, observer) as calculator:
         return minimise(atoms, calculator, output, settings, observer=observer, given=prepared.arguments)

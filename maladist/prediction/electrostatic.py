@@ -13,7 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-import ase
 import dask.array as da
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ import xarray as xr
 from distributed import Client
 
 from maladist import schema
-from maladist.atoms import check_atoms
+from maladist.atoms import AtomsLike, ase_atoms, check_atoms
 from maladist.elements import Element, check_same_files
 from maladist.errors import AccuracyWarning, InputError, StoreError
 from maladist.io import stores
@@ -48,7 +47,7 @@ _CHUNK_BYTES: Final = 64 * 2**20
 
 def potential(
     density: xr.DataArray | xr.Dataset | str | Path,
-    atoms: ase.Atoms | None = None,
+    atoms: AtomsLike | None = None,
     *,
     pseudopotentials: str | Path | Mapping[str, Element],
     xc: bool = False,
@@ -125,12 +124,12 @@ def _open(density: xr.DataArray | xr.Dataset | str | Path) -> xr.Dataset:
 
 
 def _system(
-    dataset: xr.Dataset, atoms: ase.Atoms | None, elements: Mapping[str, Element], cutoff: float | None, xc: bool
+    dataset: xr.Dataset, given: AtomsLike | None, elements: Mapping[str, Element], cutoff: float | None, xc: bool
 ) -> System:
     """The cell and its pseudopotentials, held against what the density's data tell of them."""
-    if atoms is None and ("position" not in dataset or "number" not in dataset):
+    if given is None and ("position" not in dataset or "number" not in dataset):
         raise StoreError("density", "no atoms", "variables position and number", "Give the atoms (--atoms).")
-    atoms = schema.atoms_of(dataset) if atoms is None else atoms
+    atoms = schema.atoms_of(dataset) if given is None else ase_atoms(given)
     check_atoms(atoms)
     known = schema.read_system(dataset, elements, atoms)
     if not np.allclose(atoms.cell.array, known.grid.cell_array, atol=1e-3):

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, Unpack
 
-import ase
 import dask
 import dask.array as da
 import numpy as np
@@ -15,7 +14,7 @@ import xarray as xr
 
 from maladist import schema
 from maladist.arrays import Floats
-from maladist.atoms import check_atoms
+from maladist.atoms import AtomsLike, ase_atoms, check_atoms
 from maladist.descriptors import Spec, evaluate, told_apart
 from maladist.descriptors.dispatch import batches
 from maladist.errors import AccuracyWarning
@@ -37,7 +36,7 @@ _TARGET = 16384  # points of a block: a slice should not wait long for its first
 
 
 def describe(
-    atoms: ase.Atoms,
+    atoms: AtomsLike,
     spec: Spec,
     grid: Grid | Sequence[int],
     *,
@@ -70,6 +69,7 @@ def describe(
     >>> features.shape
     (14, 14, 24, 14)
     """
+    atoms = ase_atoms(atoms)
     check_atoms(atoms)
     if said := told_apart(spec, atoms.get_chemical_symbols()):
         warnings.warn(f"{said}; {type(spec).__name__}.for_elements gives one that does", AccuracyWarning, stacklevel=2)
@@ -83,7 +83,7 @@ def describe(
 
 
 def ldos(
-    atoms: ase.Atoms,
+    atoms: AtomsLike,
     model: LDOSModel | str | Path,
     *,
     grid: Grid | Sequence[int] | None = None,

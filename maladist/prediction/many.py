@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Unpack
 
-import ase
 from distributed import Client
 
+from maladist.atoms import AtomsLike
 from maladist.cluster import client_or_local
 from maladist.errors import BlockError, InputError
 from maladist.io import stores
@@ -50,7 +50,7 @@ class Frame(Finished):
 
 
 def predict_many(
-    frames: Sequence[ase.Atoms],
+    frames: Sequence[AtomsLike],
     model: LDOSModel | str | Path,
     stores_of: Sequence[str | Path],
     *,
@@ -133,7 +133,7 @@ def predict_many(
     return [Prediction.open(path) for path in paths]
 
 
-def _ready(frames: Sequence[ase.Atoms], model: LDOSModel | str | Path, options: Options) -> list[Setup]:
+def _ready(frames: Sequence[AtomsLike], model: LDOSModel | str | Path, options: Options) -> list[Setup]:
     """Input of all frames, checked; the model and the pseudopotentials are read once."""
     ready: list[Setup] = []
     for i, atoms in enumerate(frames):

@@ -9,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Unpack
 
-import ase
 import dask.array as da
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from distributed import Client
 
 from maladist import schema
 from maladist.arrays import AnyArray, Array
-from maladist.atoms import check_atoms
+from maladist.atoms import AtomsLike, ase_atoms, check_atoms
 from maladist.cluster import client_or_local
 from maladist.errors import InputError, StoreError
 from maladist.io import stores
@@ -42,7 +41,7 @@ _CHUNK_BYTES = 64 * 2**20  # of LDOS in a task, where the store does not say
 
 def observe(
     ldos: xr.DataArray | xr.Dataset | str | Path,
-    atoms: ase.Atoms | None = None,
+    atoms: AtomsLike | None = None,
     *,
     client: Client | None = None,
     store: str | Path | None = None,
@@ -135,11 +134,11 @@ def _refuse_to_replace(path: Path, ldos: object, dataset: xr.Dataset) -> None:
         raise StoreError("output", f"{path} holds the LDOS that is read", "another path", "The LDOS is left as it is.")
 
 
-def _known(dataset: xr.Dataset, atoms: ase.Atoms | None, options: ObserveOptions) -> System:
+def _known(dataset: xr.Dataset, given: AtomsLike | None, options: ObserveOptions) -> System:
     """What the data tell, with the atoms, pseudopotentials, functional and cutoff that are given."""
-    if atoms is None and ("position" not in dataset or "number" not in dataset):
+    if given is None and ("position" not in dataset or "number" not in dataset):
         raise StoreError("ldos", "no atoms", "variables position and number", "Give the atoms (--atoms).")
-    atoms = schema.atoms_of(dataset) if atoms is None else atoms
+    atoms = schema.atoms_of(dataset) if given is None else ase_atoms(given)
     check_atoms(atoms)
     pseudopotentials = options.get("pseudopotentials")
     elements = {} if pseudopotentials is None else elements_of(pseudopotentials)

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Unpack
 
-import ase
 from distributed import Client
 
+from maladist.atoms import AtomsLike
 from maladist.descriptors.dispatch import BATCH
 from maladist.errors import WorkerTooSmallError
 from maladist.grid import Blocks, Grid
@@ -206,7 +206,7 @@ def make_plan(setup: Setup, workers: Workers, chunks: Chunks = "auto") -> Plan:
 
 
 def plan(
-    atoms: ase.Atoms,
+    atoms: AtomsLike,
     model: LDOSModel | str | Path,
     *,
     client: Client | None = None,

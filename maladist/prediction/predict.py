@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 from typing import Unpack
 
-import ase
 from distributed import Client
 
+from maladist.atoms import AtomsLike
 from maladist.io import stores
 from maladist.io.appearing import check_target
 from maladist.learning.model import LDOSModel
@@ -23,7 +23,7 @@ from maladist.prediction.spread import member_setups, write_spread
 
 
 def predict(
-    atoms: ase.Atoms,
+    atoms: AtomsLike,
     model: LDOSModel | str | Path,
     *,
     client: Client | None = None,
@@ -39,7 +39,7 @@ def predict(
     Parameters
     ----------
     atoms
-        Positions, elements and the cell, periodic in three directions.
+        Positions, elements and the cell, periodic in three directions: ASE's atoms, or a Structure of pymatgen.
     model
         A model, or a path of a model file or of a zip that MALA wrote.
     client

@@ -31,7 +31,7 @@ from distributed import Client
 from scipy.stats import rankdata
 
 from maladist.arrays import Array
-from maladist.atoms import check_atoms
+from maladist.atoms import AtomsLike, ase_atoms, check_atoms
 from maladist.descriptors.dispatch import batches
 from maladist.errors import InputError
 from maladist.io.model_file import load_model
@@ -93,7 +93,7 @@ class Look(NamedTuple):
 
 def rank(
     model: LDOSModel | str | Path,
-    frames: Sequence[ase.Atoms],
+    frames: Sequence[AtomsLike],
     count: int,
     *,
     points: int = 1000,
@@ -140,7 +140,7 @@ def rank(
     [1]
     """
     model = model if isinstance(model, LDOSModel) else load_model(model)
-    _check(model, frames, count, points)
+    cells = _checked(model, frames, count, points)
     data, key = model.to_bytes(), f"rank-{time.time_ns():x}"
     how = Numerics(**numerics)
     with client_or_here(client, are_few(len(frames) * points, how.backend)) as connected:
@@ -151,26 +151,28 @@ def rank(
         # One after the other as they are needed: a pool may be longer than the memory for all its neighbours.
         jobs = (
             waves.NamedJob(f"frame {i}", _points(atoms, model, points, seed), blob, how)
-            for i, atoms in enumerate(frames)
+            for i, atoms in enumerate(cells)
         )
         looks = waves.in_order(connected, look_at, jobs, run_key=key, finished=partial(advance, observer))
     return choose(looks, count, committee=isinstance(model.network, EnsembleNetwork))
 
 
-def _check(model: LDOSModel, frames: Sequence[ase.Atoms], count: int, points: int) -> None:
+def _checked(model: LDOSModel, frames: Sequence[AtomsLike], count: int, points: int) -> list[ase.Atoms]:
     if model.domain is None:
         raise InputError("model", UNKNOWN, "a model that maladist trained")
     if not 1 <= count <= len(frames):
         raise InputError("count", str(count), f"1 to {len(frames)}, the number of cells")
     if points < 1:
         raise InputError("points", str(points), "one point or more")
-    known = known_elements(model)
+    known, cells = known_elements(model), []
     for i, atoms in enumerate(frames):
         try:
-            check_atoms(atoms, known)
+            cells.append(ase_atoms(atoms))
+            check_atoms(cells[-1], known)
         except InputError as error:
             error.add_note(f"frame {i} of {len(frames)}")
             raise
+    return cells
 
 
 def _points(atoms: ase.Atoms, model: LDOSModel, points: int, seed: int) -> list[tuple[Array, LocalAtoms]]:

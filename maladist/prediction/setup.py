@@ -13,7 +13,7 @@ from typing import Final, Unpack
 import ase
 import numpy as np
 
-from maladist.atoms import check_atoms
+from maladist.atoms import AtomsLike, ase_atoms, check_atoms
 from maladist.descriptors import told_apart
 from maladist.elements import Element
 from maladist.errors import GridError, InputError, ModelError
@@ -128,10 +128,11 @@ class Setup:
         }
 
 
-def setup(atoms: ase.Atoms, model: LDOSModel | str | Path, **options: Unpack[Options]) -> Setup:
+def setup(atoms: AtomsLike, model: LDOSModel | str | Path, **options: Unpack[Options]) -> Setup:
     """Check a prediction's input and complete it from the model; see `predict` for the parameters."""
     # An option that is misspelt would be left at its default without a word.
     check_names(options)
+    atoms = ase_atoms(atoms)
     model = _with_elements(model, options.get("pseudopotentials"))
     check_atoms(atoms, known_elements(model))
     numerics, chunks = numerics_of(options), options.get("chunks", "auto")

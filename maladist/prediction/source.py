@@ -12,6 +12,7 @@ import xarray as xr
 from distributed import Client
 
 from maladist import schema
+from maladist.atoms import AtomsLike, HasAtoms
 from maladist.errors import InputError
 from maladist.io.model_file import load_model
 from maladist.io.opening import open_dataset
@@ -21,7 +22,7 @@ from maladist.prediction.options import CellOptions, ObserveOptions, SourceOptio
 from maladist.prediction.predict import predict
 from maladist.prediction.result import Prediction
 
-Source: TypeAlias = Prediction | xr.Dataset | xr.DataArray | ase.Atoms | str | Path
+Source: TypeAlias = Prediction | xr.Dataset | xr.DataArray | AtomsLike | str | Path
 """A result, or its store; an LDOS of the data contract, or its store; atoms, with a model."""
 
 _NEED: Final = ("dos", "energy", "density", "fermi_energy_eV", "position", "number", "n_electrons")
@@ -33,7 +34,7 @@ def result_of(
     model: LDOSModel | str | Path | None = None,
     *,
     client: Client | None = None,
-    atoms: ase.Atoms | None = None,
+    atoms: AtomsLike | None = None,
     **options: Unpack[SourceOptions],
 ) -> Iterator[xr.Dataset]:
     """Data set of a result: `predict`'s of atoms, `observe`'s of an LDOS; lazy, and there while the context lasts.
@@ -46,7 +47,7 @@ def result_of(
         What is there is neither a result nor an LDOS.
     """
     check_names(options, SourceOptions.__optional_keys__)
-    if isinstance(source, ase.Atoms):
+    if isinstance(source, ase.Atoms | HasAtoms):
         if model is None:
             raise InputError("model", "none", "a model for the atoms", "Give --model.")
         _only("atoms with a model", options, CellOptions.__optional_keys__)

@@ -19,7 +19,7 @@ from distributed import Client
 
 from maladist import schema
 from maladist.arrays import Array
-from maladist.atoms import check_atoms
+from maladist.atoms import AtomsLike, ase_atoms, check_atoms
 from maladist.errors import AccuracyWarning, InputError, StoreError
 from maladist.grid import EnergyGrid, Grid
 from maladist.parallel.here import Runner
@@ -33,7 +33,7 @@ from maladist.schema import SPACE
 
 def stm(
     ldos: xr.DataArray | xr.Dataset | str | Path,
-    atoms: ase.Atoms | None = None,
+    atoms: AtomsLike | None = None,
     *,
     bias: float,
     height: float | None = None,
@@ -116,11 +116,12 @@ def stm(
     return xr.DataArray(values, coordinates, dims, "stm", attributes)
 
 
-def _atoms(dataset: xr.Dataset, atoms: ase.Atoms | None, grid: Grid) -> ase.Atoms:
-    if atoms is None:
+def _atoms(dataset: xr.Dataset, given: AtomsLike | None, grid: Grid) -> ase.Atoms:
+    if given is None:
         if "position" not in dataset or "number" not in dataset:
             raise StoreError("ldos", "no atoms", "variables position and number", "Give the atoms (--atoms).")
         return schema.atoms_of(dataset)
+    atoms = ase_atoms(given)
     check_atoms(atoms)
     if not np.allclose(atoms.cell.array, grid.cell_array, atol=1e-3):
         came, cell = "a cell that is not that of the LDOS", grid.cell_array.round(4).tolist()

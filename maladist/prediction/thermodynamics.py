@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
-import ase
 import numpy as np
 import torch
 import xarray as xr
 from distributed import Client
 
 from maladist import schema
+from maladist.atoms import AtomsLike
 from maladist.errors import InputError
 from maladist.grid import EnergyGrid
 from maladist.learning.model import LDOSModel
@@ -30,7 +30,7 @@ def thermodynamics(
     model: LDOSModel | str | Path | None = None,
     *,
     client: Client | None = None,
-    atoms: ase.Atoms | None = None,
+    atoms: AtomsLike | None = None,
     **options: Unpack[SourceOptions],
 ) -> xr.Dataset:
     """Compute the thermodynamics of the electrons at many temperatures from one D(ε).

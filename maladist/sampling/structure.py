@@ -17,7 +17,7 @@ import torch
 import xarray as xr
 
 from maladist.arrays import Array
-from maladist.atoms import check_atoms
+from maladist.atoms import AtomsLike, HasAtoms, ase_atoms, check_atoms
 from maladist.errors import InputError
 from maladist.grid import Grid
 from maladist.physics.reciprocal import ReciprocalSlab, half_shape
@@ -29,7 +29,7 @@ _SLAB: Final = 2**22  # waves that are transformed at a time
 
 
 def structure(
-    frames: ase.Atoms | Sequence[ase.Atoms],
+    frames: AtomsLike | Sequence[AtomsLike],
     *,
     cutoff: float = 6.0,
     width: float = 0.05,
@@ -73,21 +73,23 @@ def structure(
     >>> round(float(found.r[g.values.argmax()]), 3)  # the nearest neighbours, Å
     2.225
     """
-    frames = [frames] if isinstance(frames, ase.Atoms) else list(frames)
-    if not frames:
+    # Before it is taken for a sequence: one of pymatgen is one, of its sites.
+    given = [frames] if isinstance(frames, ase.Atoms | HasAtoms) else frames
+    cells = [ase_atoms(one) for one in given]
+    if not cells:
         raise InputError("frames", "none", "atoms, or frames of a trajectory")
     if not (np.isfinite(largest_q) and largest_q > q_width > 0):
         raise InputError("largest_q", f"{largest_q} 1/Å", f"a wave number above the width of {q_width} 1/Å")
-    for frame in frames:
-        check_atoms(frame)
-    functions = radial_distributions(frames, cutoff=cutoff, width=width).mean(axis=0)
-    symbols = [ase.data.chemical_symbols[z] for z in np.unique(frames[0].numbers)]
+    for cell in cells:
+        check_atoms(cell)
+    functions = radial_distributions(cells, cutoff=cutoff, width=width).mean(axis=0)
+    symbols = [ase.data.chemical_symbols[z] for z in np.unique(cells[0].numbers)]
     pairs = ["-".join(pair) for pair in combinations_with_replacement(symbols, 2)]
     shells = round(largest_q / q_width)
-    square, waves = (sum(parts) for parts in zip(*(_by_shell(f, shells, q_width) for f in frames), strict=True))
+    square, waves = (sum(parts) for parts in zip(*(_by_shell(c, shells, q_width) for c in cells), strict=True))
     bins = functions.size // len(pairs)
     with np.errstate(invalid="ignore"):
-        mean = square / waves / len(frames[0])
+        mean = square / waves / len(cells[0])
     long = {
         "radial_distribution": "g(r), radial distribution function",
         "static_structure_factor": "S(q), static structure factor",
@@ -104,14 +106,14 @@ def structure(
         "pair": pairs,
     }
     if triplets is not None:
-        found = triplet_distribution(frames, triplets, triplet_width)
+        found = triplet_distribution(cells, triplets, triplet_width)
         sides = ("side_1", "side_2", "side_3")
         long["triplet_distribution"] = "g₃, triangles of atoms by their sides, 1 where nothing is ordered"
         variables["triplet_distribution"] = (sides, found)
         middles = triplet_width * (np.arange(len(found)) + 0.5)
         coordinates |= {side: (side, middles, {"units": "Å", "long_name": "side of the triangle"}) for side in sides}
     described = {name: (*found, {"units": "1", "long_name": long[name]}) for name, found in variables.items()}
-    return xr.Dataset(described, coordinates, {"frames": len(frames), "n_atoms": len(frames[0])})
+    return xr.Dataset(described, coordinates, {"frames": len(cells), "n_atoms": len(cells[0])})
 
 
 def _by_shell(atoms: ase.Atoms, shells: int, width: float) -> tuple[Array, Array]:

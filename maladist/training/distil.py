@@ -29,11 +29,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import ase
 import numpy as np
 import torch
 from torch import Tensor
 
+from maladist.atoms import AtomsLike, ase_atoms
 from maladist.errors import InputError, ModelError
 from maladist.io import ownership
 from maladist.io.model_file import save_model
@@ -100,7 +100,7 @@ class DistilReport(Finished):
 
 def distil(
     model: LDOSModel,
-    cells: Sequence[ase.Atoms],
+    cells: Sequence[AtomsLike],
     output: str | Path,
     *,
     epochs: int = 12,
@@ -168,7 +168,7 @@ def distil(
     teacher = LDOSModel.mean_of(model.members()).to(dtype=torch.float32)
     with ownership.take(output) as folder, InProcess() as here, torch.random.fork_rng():
         observer.begin(here, f"{len(cells)} cells, {epochs} epochs")
-        labelled = label(teacher, cells, points, seed, here, observer)
+        labelled = label(teacher, [ase_atoms(cell) for cell in cells], points, seed, here, observer)
         how = {"epochs": epochs, "points": points, "learning_rate": learning_rate, "seed": seed}
         settings = {"cells": len(cells), **how}
         known = {**settings, "described": labelled.digest, "model": model.content_hash}

@@ -16,7 +16,7 @@ import ase
 import numpy as np
 from distributed import Client
 
-from maladist.atoms import check_atoms
+from maladist.atoms import AtomsLike, ase_atoms, check_atoms
 from maladist.cluster import client_or_local
 from maladist.datasets.convert.source import CheckedSource, Source, snapshot_attributes
 from maladist.datasets.dft.code import Calculated, DFTCode
@@ -50,7 +50,7 @@ class Outcome(Finished):
 
 
 def dft(
-    snapshots: Sequence[ase.Atoms],
+    snapshots: Sequence[AtomsLike],
     code: DFTCode,
     output: str | Path,
     *,
@@ -92,6 +92,7 @@ def dft(
     if len(names) != len(snapshots) or len(set(names)) != len(names):
         raise InputError("names", f"{len(names)} for {len(snapshots)} snapshots", "one different name for each")
     output, observer = Path(output).resolve(), observer or Silent()
+    snapshots = [ase_atoms(one) for one in snapshots]
     for atoms in snapshots:
         # All snapshots before the first runs: a mistake in the last must not cost the DFT of the others.
         check_atoms(atoms, code.elements)
