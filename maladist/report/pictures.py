@@ -99,7 +99,8 @@ def _draw(draw: Callable[[Axes], None], inches: tuple[float, float], label: str)
 
 def _svg(figure: Figure, label: str) -> Picture:
     buffer = io.StringIO()
-    with rc_context({"svg.hashsalt": label}):  # the same store, the same page
+    # The same store, the same page; and its texts as text, which is found, selected and copied.
+    with rc_context({"svg.hashsalt": label, "svg.fonttype": "none"}):
         # Tight: the layout does not know how wide axes of equal aspect become, and cut a label off.
         figure.savefig(buffer, format="svg", dpi=160, transparent=True, bbox_inches="tight", metadata={"Date": None})
     text = buffer.getvalue()

@@ -108,3 +108,8 @@ def test_a_timeline_grows_with_its_workers_up_to_a_page() -> None:
         return float(svg.split('height="')[1].split("pt")[0])
 
     assert height(1) == height(2) < height(8) < height(100) == height(400)
+
+
+def test_texts_of_a_picture_are_text() -> None:
+    """A browser finds, selects and copies them."""
+    assert ">worker seconds</text>" in draw_stages({"network": 1.0}).svg
