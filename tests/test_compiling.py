@@ -5,8 +5,11 @@ from __future__ import annotations
 import pickle
 from importlib import import_module, reload
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from maladist import compiling
 
 
 def test_a_cache_of_an_older_version_that_cannot_be_read_is_made_anew(
@@ -26,3 +29,15 @@ def test_a_cache_of_an_older_version_that_cannot_be_read_is_made_anew(
     assert reload(module).more(2) == 3
     with index.open("rb") as file:
         assert pickle.load(file) == version and len(pickle.load(file)) == 2
+
+
+def test_without_a_place_for_the_cache_it_compiles_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    njit = compiling.njit
+
+    def nowhere(cache: bool = False, **options: Any) -> Any:
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(**options)
+
+    monkeypatch.setattr(compiling, "njit", nowhere)
+    assert compiling.compiled(lambda x: x + 1)(2) == 3

@@ -10,6 +10,7 @@ import pytest
 from distributed import Client
 
 from maladist.cli.data import _table
+from maladist.cluster import Later
 from maladist.datasets.align import Aligned
 from maladist.datasets.check import Checked, Figures
 from maladist.datasets.dft.dft import Outcome
@@ -51,7 +52,7 @@ def test_snapshots_are_called_by_their_numbers_and_one_that_fails_is_named_in_th
     assert status == 3 and "1 failed (be-0001)" in err and "run it again" in err
     (((frames, code, output), named),) = calls
     assert (len(frames), code.ecutwfc, output) == (2, 18, Path("d.zarr"))
-    assert named["names"] == ["be-0000", "be-0001"] and named["client"] == ("local", 2)
+    assert named["names"] == ["be-0000", "be-0001"] and named["client"] == Later("local", 2)
     assert named["scratch"] == Path("/scratch")
 
 

@@ -15,6 +15,7 @@ from distributed import Client
 
 import maladist
 from maladist import LDOSModel
+from maladist.cluster import Later
 from maladist.io import stores
 from maladist.testing import tiny_model
 from tests.cli.conftest import Command, StandIn
@@ -227,7 +228,7 @@ def test_many_frames_get_a_store_each_in_their_order_and_one_json(
     (((frames, _, paths), named),) = calls
     assert [len(one) for one in frames] == [2, 2] and frames[0].positions[0, 0] > frames[1].positions[0, 0]
     assert [path.relative_to(tmp_path).as_posix() for path in paths] == ["o/000000.zarr", "o/000001.zarr"]
-    assert named["client"] == ("local", 3) and named["keep"] == ("ldos",)
+    assert named["client"] == Later("local", 3) and named["keep"] == ("ldos",)
     assert named["resume"] and not named["overwrite"]
     energies = [one["total_free_energy_eV"] for one in json.loads((tmp_path / "a.json").read_text())["frames"]]
     assert energies == [1.0, None]

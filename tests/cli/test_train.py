@@ -9,6 +9,7 @@ import pytest
 from distributed import Client
 
 from maladist.cli.train import _table
+from maladist.cluster import Later
 from maladist.io.structures import write_frames
 from maladist.testing import be_atoms
 from maladist.training.train import MODEL
@@ -46,7 +47,7 @@ def test_the_folder_is_called_after_the_file_and_every_option_reaches_the_traini
     assert status == 0 and out == f"{tmp_path}/be.2/model.maladist: a model\n"
     (((config, folder), named),) = calls
     assert (config.epochs, folder) == (1, tmp_path / "be.2")
-    assert (named["client"], named["ranks"], named["resume"]) == (("local", 3), 3, False)
+    assert (named["client"], named["ranks"], named["resume"]) == (Later("local", 3), 3, False)
     assert [one.name for one in named["data"].train] == ["train-0", "train-1", "train-2"]  # looked up once
 
 

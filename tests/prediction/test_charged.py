@@ -48,7 +48,7 @@ def test_net_charges_are_valences_less_electrons(temperatures: Path) -> None:
     assert float(found["net_charge"][0]) > 1  # of Si
     assert "net_charge" not in maladist.charges(snapshot, method="voronoi")
     with pytest.raises(PseudopotentialError, match="another file for C"):
-        maladist.charges(snapshot, pseudopotentials=sic_elements() | {"C": replace(elements["C"], sha256="0" * 64)})
+        maladist.charges(snapshot, pseudopotentials=elements | {"C": replace(elements["C"], sha256="0" * 64)})
     with pytest.raises(PseudopotentialError, match="none for Si"):
         maladist.charges(snapshot, pseudopotentials={"C": elements["C"]})
 

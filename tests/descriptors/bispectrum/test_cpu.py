@@ -18,7 +18,6 @@ from ase.build import bulk
 from maladist.descriptors import BispectrumSpec, evaluate
 from maladist.descriptors.bispectrum import cpu as bispectrum_cpu
 from maladist.descriptors.bispectrum.spec import CPU_TWOJMAX
-from maladist.descriptors.compiled import point_tiles
 from maladist.errors import InputError
 from maladist.grid import Grid
 from maladist.neighbors import CellList, LocalAtoms
@@ -272,18 +271,6 @@ def test_beyond_what_it_compiles_the_choice_falls_on_torch() -> None:
     with pytest.raises(InputError, match="torch"):
         bispectrum_cpu.bispectrum_cpu(np.zeros((1, 3)), atoms.positions, np.ones(len(atoms)), spec, np.dtype("f8"), 1)
     assert "cpu" not in spec.kernels() and "cpu" in BispectrumSpec(twojmax=CPU_TWOJMAX).kernels()
-
-
-def test_without_a_place_for_the_cache_it_compiles_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    njit = point_tiles.njit
-
-    def nowhere(cache: bool = False, **options: Any) -> Any:
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return njit(**options)
-
-    monkeypatch.setattr(point_tiles, "njit", nowhere)
-    assert point_tiles.compiled(lambda x: x + 1)(2) == 3
 
 
 SECOND_START = """
