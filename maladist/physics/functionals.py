@@ -76,12 +76,19 @@ def energy_density(functional: Functional, density: Tensor, sigma: Tensor | None
 
 def derivatives(functional: Functional, density: Tensor, sigma: Tensor | None = None) -> Derivatives:
     """Energy per volume and its pointwise derivatives; takes and gives plain tensors without a graph."""
+    fields = [density, *([sigma] if needs_gradient(functional) and sigma is not None else [])]
+    # A batch at a time: autograd keeps some sixty arrays of what it differentiates.
+    parts = [_derivatives(functional, *b) for b in zip(*(f.reshape(-1).split(_BATCH) for f in fields), strict=True)]
+    energy, *gradients = (torch.cat(column).reshape(density.shape) for column in zip(*parts, strict=True))
+    return Derivatives(energy, gradients[0], gradients[1] if len(gradients) > 1 else None)
+
+
+def _derivatives(functional: Functional, *fields: Tensor) -> list[Tensor]:
+    """Members of `Derivatives` for a batch of points."""
+    variables = [f.detach().requires_grad_() for f in fields]
     with torch.enable_grad():
-        rho = density.detach().requires_grad_()
-        s = sigma.detach().requires_grad_() if needs_gradient(functional) and sigma is not None else None
-        energy = energy_density(functional, rho, s)
-        gradients = torch.autograd.grad(energy.sum(), [rho] if s is None else [rho, s])
-    return Derivatives(energy.detach(), gradients[0], gradients[1] if s is not None else None)
+        energy = energy_density(functional, *variables)
+        return [energy.detach(), *torch.autograd.grad(energy.sum(), variables)]
 
 
 def integrate(

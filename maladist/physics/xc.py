@@ -17,8 +17,11 @@ from maladist.physics.functionals import Functional, derivatives, energy_density
 from maladist.physics.reciprocal import ReciprocalSlab, to_real, to_reciprocal
 from maladist.units import BOHR
 
-FAINT: Final = (1e-6, 1e-10)
-"""ρ (bohr⁻³) and |∇ρ|² (bohr⁻⁸) up to which v_xc has no gradient correction: those of Quantum ESPRESSO."""
+FAINT: Final = 1e-6
+"""ρ, bohr⁻³, up to which v_xc has no gradient correction: Quantum ESPRESSO's (rho_threshold_gga)."""
+
+FLAT: Final = 1e-10
+"""|∇ρ|², bohr⁻⁸, up to which it has none (grho_threshold_gga)."""
 
 
 def gradient_of(density_g: Tensor, slab: ReciprocalSlab, axis: int, sphere: Tensor) -> Tensor:
@@ -94,7 +97,7 @@ def potential_sources(functional: Functional, density: Tensor, gradient: Tensor 
     """Sources of v_xc at some points, in a vacuum too.
 
     Two things decide what v_xc is where there is hardly a density, and are as in Quantum ESPRESSO, whose levels felt
-    it: the gradient correction ends where ρ or its gradient is `FAINT`, and where ripples of a Fourier series make ρ
+    it: the gradient correction ends where ρ is `FAINT` or `FLAT`, and where ripples of a Fourier series make ρ
     negative (n_core's do, a few 1e-5 bohr⁻³), |ρ| stands for it. There v_xc is not the derivative of our E_xc, in which
     a negative density has no energy.
 
@@ -111,7 +114,7 @@ def potential_sources(functional: Functional, density: Tensor, gradient: Tensor 
     if gradient is None:
         return PotentialSources(derivatives(functional, rho).by_density, None)
     sigma = gradient.square().sum(0)
-    there = (rho * BOHR**3 > FAINT[0]) & (sigma * BOHR**8 > FAINT[1])
+    there = (rho * BOHR**3 > FAINT) & (sigma * BOHR**8 > FLAT)
     found = derivatives(functional, rho, torch.where(there, sigma, 0.0))
     assert found.by_sigma is not None
     return PotentialSources(found.by_density, -2 * torch.where(there, found.by_sigma, 0.0) * gradient)
