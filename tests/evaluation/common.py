@@ -10,6 +10,8 @@ from maladist import Prediction
 from maladist.evaluation.statistics import Evaluated
 from maladist.io import datasets, stores
 
+GRID = (10, 9, 14)
+
 
 def evaluated(name: str, n: int, error: float, volume: float = 8.0, ewald: float = -40.0, **rest: object) -> Evaluated:
     """Made up: A and E_b are linear in volume and Ewald, the model's A is off by so many meV/atom."""

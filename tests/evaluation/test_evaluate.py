@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ase import Atoms
 from distributed import Client
 
 from maladist import LDOSModel, evaluate, predict
@@ -21,22 +20,9 @@ from maladist.io.opening import open_dataset
 from maladist.prediction.passes import Run
 from maladist.prediction.pilot import first_window
 from maladist.testing import Listener, be_atoms
-from tests.evaluation.common import as_snapshot
+from tests.evaluation.common import GRID, as_snapshot
 
-GRID = (10, 9, 14)
 SINGLE = 1e-7  # the LDOS is kept in float32
-
-
-@pytest.fixture
-def made(model: LDOSModel, client: Client, tmp_path: Path) -> Callable[..., Path]:
-    """Makes a snapshot of what the model predicts."""
-
-    def make(name: str = "a", atoms: Atoms | None = None, shift: float = 0.0, without: str = "") -> Path:
-        store = tmp_path / f"{name}.zarr"
-        found = predict(atoms or be_atoms(), model, grid=GRID, store=store, keep=("ldos",), client=client)
-        return as_snapshot(found, shift, without)
-
-    return make
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -170,20 +156,6 @@ def test_the_datas_own_error_stands_beside_the_models(
     assert one.data_error["total_free_energy"] == pytest.approx(-0.01, abs=1e-9)  # E_b and −TS, both moved
     assert one.from_data["band_energy"] == pytest.approx(0.0, abs=1e-5)
     assert one.figures()["band_energy_of_data_meV_per_atom"] == pytest.approx(-5.0, abs=1e-6)
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning")
-def test_errors_do_not_depend_on_the_blocks(
-    made: Callable[..., Path], model: LDOSModel, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = made(shift=0.01)
-    stores.write_region(path, "ldos", (...,), 1.1 * open_dataset(path)["ldos"].values)
-    stores.seal(path)
-    (whole,) = evaluate(model, path, client=client, precision="float64")
-    monkeypatch.setattr("maladist.evaluation.evaluate._POINTS", 200)
-    (parts,) = evaluate(model, path, client=client, precision="float64", chunks=(4, 3, 14))
-    for name, error in whole.figures().items():
-        assert parts.figures()[name] == pytest.approx(error, rel=1e-6, abs=1e-6), name
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -27,7 +27,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from maladist.arrays import Array
 from maladist.configuration import no_old_truths
 from maladist.datasets.dft.code import Calculated
-from maladist.datasets.dft.kpoints import AUTO, Mesh, as_dense, named, nested, spaced
+from maladist.datasets.dft.kpoints import AUTO, Mesh, of_size, proposed
 from maladist.datasets.dft.programs import ldos_of_pp, run_program
 from maladist.datasets.dft.pulay import at_fixed_cutoff
 from maladist.datasets.dft.scratch import Scratch
@@ -146,17 +146,7 @@ class Espresso(DFTSetup):
         """Mesh of k-points of a cell."""
         if isinstance(self.kpoints, tuple):
             return self.kpoints
-        n, meshes = len(atoms), self._meshes_of_sizes
-        if n in meshes:
-            return meshes[n]
-        remedy = ""
-        if meshes:
-            known = min(meshes, key=lambda size: abs(math.log(size / n)))
-            guess = list(as_dense(meshes[known], known, atoms.cell.array, n))
-            remedy = (
-                f"As dense as that of {known} atoms is {n}: {guess}; with snapshots of {known} atoms it is proposed."
-            )
-        raise InputError("kpoints", f"none for {n} atoms", "one mesh for all, or a mapping that has this size", remedy)
+        return of_size(self._meshes_of_sizes, atoms)
 
     @property
     def _meshes_of_sizes(self) -> dict[int, Mesh]:
@@ -166,25 +156,8 @@ class Espresso(DFTSetup):
         """Propose meshes for sizes that have none: nested with one that is given, or spaced; see `DFTCode`."""
         if isinstance(self.kpoints, tuple):
             return {}, []
-        meshes, told = dict(self._meshes_of_sizes), list[str]()
-        first: dict[int, ase.Atoms] = {}
-        for atoms in snapshots:
-            first.setdefault(len(atoms), atoms)
-        missing = sorted((n for n in first if n not in meshes), reverse=True)
-        if missing and not meshes and not isinstance(self.kpoints, dict):
-            spacing, largest = AUTO if self.kpoints == "auto" else self.kpoints, missing.pop(0)
-            meshes[largest] = spaced(first[largest].cell.array, spacing)
-            told.append(f"k-points of {largest} atoms: {named(meshes[largest])}, at most {spacing:g} 1/Å apart")
-        if missing and not any(n in meshes for n in first):
-            known = next((atoms for atoms in others if len(atoms) in meshes), None)
-            if known is None:
-                return {}, []
-            first[len(known)] = known
-        for n in missing:
-            size = min((k for k in first if k in meshes), key=lambda k: abs(math.log(k / n)))
-            meshes[n], same = nested(meshes[size], first[size].cell.array, first[n].cell.array)
-            how = "the same points as" if same else "denser than"
-            told.append(f"k-points of {n} atoms: {named(meshes[n])}, {how} {named(meshes[size])} of {size} atoms")
+        spacing = AUTO if self.kpoints == "auto" else self.kpoints if isinstance(self.kpoints, float) else None
+        meshes, told = proposed(self._meshes_of_sizes, spacing, snapshots, others)
         return {"kpoints": {str(n): list(mesh) for n, mesh in meshes.items()}} if told else {}, told
 
     def settled(self, proposed: Mapping[str, Any]) -> Self:

@@ -7,13 +7,16 @@ Energies an atom of different cells agree only where their k-points do: eight at
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Final
 
+import ase
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
 from maladist.arrays import Array
+from maladist.errors import InputError
 
 Points = Annotated[int, Field(ge=1)]
 Mesh = tuple[Points, Points, Points]
@@ -79,3 +82,67 @@ def as_dense(mesh: Mesh, n_atoms: int, other: npt.ArrayLike, n_others: int) -> M
 def named(mesh: Mesh) -> str:
     """The mesh as it is printed."""
     return "×".join(map(str, mesh))
+
+
+def of_size(meshes: Mapping[int, Mesh], atoms: ase.Atoms) -> Mesh:
+    """Mesh of a cell among those by the number of atoms.
+
+    Raises
+    ------
+    InputError
+        There is none of this size.
+    """
+    n = len(atoms)
+    if n in meshes:
+        return meshes[n]
+    remedy = ""
+    if meshes:
+        known = min(meshes, key=lambda size: abs(math.log(size / n)))
+        guess = list(as_dense(meshes[known], known, atoms.cell.array, n))
+        remedy = f"As dense as that of {known} atoms is {n}: {guess}; with snapshots of {known} atoms it is proposed."
+    raise InputError("kpoints", f"none for {n} atoms", "one mesh for all, or a mapping that has this size", remedy)
+
+
+def proposed(
+    given: Mapping[int, Mesh], spacing: float | None, snapshots: Sequence[ase.Atoms], others: Iterable[ase.Atoms]
+) -> tuple[dict[int, Mesh], list[str]]:
+    """Meshes of the sizes that have none: nested with one that is given, or spaced.
+
+    Parameters
+    ----------
+    given
+        Meshes by the number of atoms.
+    spacing
+        Largest spacing of the first where none is given, 1/Å; None where only given ones are nested with.
+    snapshots
+        Cells that want a mesh.
+    others
+        Cells of the same crystal, of which one may have the size of a mesh that is given.
+
+    Returns
+    -------
+    meshes
+        Those that are given and the new ones.
+    told
+        A line for each new one; empty where none can be proposed, or none is missing.
+    """
+    meshes, told = dict(given), list[str]()
+    first: dict[int, ase.Atoms] = {}
+    for atoms in snapshots:
+        first.setdefault(len(atoms), atoms)
+    missing = sorted((n for n in first if n not in meshes), reverse=True)
+    if missing and not meshes and spacing is not None:
+        largest = missing.pop(0)
+        meshes[largest] = spaced(first[largest].cell.array, spacing)
+        told.append(f"k-points of {largest} atoms: {named(meshes[largest])}, at most {spacing:g} 1/Å apart")
+    if missing and not any(n in meshes for n in first):
+        known = next((atoms for atoms in others if len(atoms) in meshes), None)
+        if known is None:
+            return meshes, []
+        first[len(known)] = known
+    for n in missing:
+        size = min((k for k in first if k in meshes), key=lambda k: abs(math.log(k / n)))
+        meshes[n], same = nested(meshes[size], first[size].cell.array, first[n].cell.array)
+        how = "the same points as" if same else "denser than"
+        told.append(f"k-points of {n} atoms: {named(meshes[n])}, {how} {named(meshes[size])} of {size} atoms")
+    return meshes, told
