@@ -21,7 +21,18 @@ import maladist
 NAMES = [name for name in sorted(maladist.__all__) if inspect.isfunction(getattr(maladist, name))]
 WITHOUT = {"convert", "dft", "learn", "oneshot", "stm", "tune"}
 """What takes Quantum ESPRESSO or its files, a slab that a model knows, or minutes: the guides show them."""
-WITH_WORKERS = {"align", "check", "cluster", "distil", "evaluate", "export", "observe", "predict_many", "train"}
+WITH_WORKERS = {
+    "align",
+    "check",
+    "cluster",
+    "distil",
+    "evaluate",
+    "export",
+    "observe",
+    "performance_report",
+    "predict_many",
+    "train",
+}
 
 TRAINING = """\
 data: {train: [be.zarr/snapshots/train-*], points: 50, pseudopotentials: upf}
@@ -58,6 +69,7 @@ def test_the_example_of_a_public_function_prints_what_it_says(
     known = {"maladist": maladist, "be": _beryllium(), "bulk": bulk}
     (example,) = doctest.DocTestFinder(recurse=False).find(found, name, globs=known)
     assert example.examples, f"maladist.{name} has no example"
+    assert not any(one.options.get(doctest.SKIP) for one in example.examples)
     said = io.StringIO()
     options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     failed = doctest.DocTestRunner(optionflags=options).run(example, out=said.write).failed

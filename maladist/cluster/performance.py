@@ -38,8 +38,8 @@ def performance_report(file: str | Path, client: Client | None = None) -> Iterat
 
     Examples
     --------
-    >>> with maladist.cluster("local") as client, performance_report("run.html", client):  # doctest: +SKIP
-    ...     maladist.predict(atoms, model, client=client)
+    >>> with maladist.cluster("local", workers=1) as client, maladist.performance_report("run.html", client):
+    ...     result = maladist.predict(be, "be-1000K-2", client=client)
     """
     path = check_file(file, "performance_report")
     if client is None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import google_crc32c
-from zarr.abc.store import ByteRequest
+from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import FsspecStore, LocalStore
 
@@ -34,11 +34,23 @@ _FORMAT_2: Final = (".zarray", ".zgroup", ".zattrs", ".zmetadata")
 _CHUNK: Final = re.compile(r"(?:(.+)/)?([^/]+)/c((?:/\d+)*)")
 
 
-class _Distrustful:
+class _Distrustful(Store):
     """What is held against a store as it is read, wherever it lies."""
 
     root: Any  # zarr's own, a Path, of one on a disk; a URL
     sealed: frozenset[str]
+
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        """Read a key; of a sealed array refuse chunks that are lost or whose checksum is wrong."""
+        if self._is_format_2(key):
+            return None
+        value = await super().get(key, prototype, byte_range)  # type: ignore[safe-super, arg-type]
+        # Part of a chunk has no checksum of its own; zarr asks for parts of sharded chunks only, which we do not write.
+        if byte_range is None:
+            self._check_chunk(key, value)
+        return value
 
     def _is_format_2(self, key: str) -> bool:
         """Whether a key is of zarr's format 2, which is then not there for zarr; refused where it is all there is."""
@@ -87,18 +99,6 @@ class ChunkStore(_Distrustful, LocalStore):
         return (type(self).__name__, str(self.root), str(file.stat().st_mtime_ns if file.exists() else 0))
 
     # -- reading -----------------------------------------------------------------------------------------------------
-
-    async def get(
-        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
-    ) -> Buffer | None:
-        """Read a key; of a sealed array refuse chunks that are lost or whose checksum is wrong."""
-        if self._is_format_2(key):
-            return None
-        value = await super().get(key, prototype, byte_range)
-        # Part of a chunk has no checksum of its own; zarr asks for parts of sharded chunks only, which we do not write.
-        if byte_range is None:
-            self._check_chunk(key, value)
-        return value
 
     def get_sync(
         self, key: str, *, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
@@ -190,15 +190,6 @@ class RemoteStore(_Distrustful, FsspecStore):
 
     def __dask_tokenize__(self) -> tuple[str, ...]:
         return (type(self).__name__, self.root.url, (self.root / "zarr.json").version())
-
-    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
-        """Read a key, as `ChunkStore.get`."""
-        if self._is_format_2(key):
-            return None
-        value = await super().get(key, prototype, byte_range)
-        if byte_range is None:
-            self._check_chunk(key, value)
-        return value
 
 
 def refuse_format_2(path: Place) -> None:

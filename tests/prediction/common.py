@@ -52,6 +52,21 @@ def written(path: Path, density: np.ndarray, atoms: Atoms, **more: object) -> Pa
     return path
 
 
+def two_temperatures(path: Path, atoms: Atoms) -> Path:
+    """A finished store at 300 and 1000 K; the density at the second is 1.1 times that at the first."""
+    system = make_system(atoms, None, core=False)
+    made = make_store(path, system)
+    values = {
+        "position": (("atom", "xyz"), system.positions, "Å"),
+        "number": (("atom",), system.numbers, "1"),
+        "temperature": (("temperature",), np.array([300.0, 1000.0]), "K"),
+    }
+    stores.write_values(made, values)
+    stores.set_attributes(made, {"cell": system.grid.cell_array.ravel().tolist()})
+    stores.finish(made)
+    return path
+
+
 def make_system(atoms: Atoms, xc: str | None, core: bool) -> System:
     element = be_element()
     if not core:

@@ -11,11 +11,10 @@ from ase import Atoms
 import maladist
 from maladist.errors import InputError, PseudopotentialError, StoreError
 from maladist.grid import Grid
-from maladist.io import stores
 from maladist.io.qe.upf import read_free_atom
 from maladist.prediction import difference as module
 from maladist.testing import be_atoms
-from tests.prediction.common import make_store, make_system, written
+from tests.prediction.common import two_temperatures, written
 
 BE = "Be.own-pbe-nc-nlcc.UPF"
 GRID = Grid(be_atoms().cell.array.tolist(), (20, 20, 32))
@@ -94,16 +93,7 @@ def test_what_cannot_be_compared_is_refused(atoms: Atoms, own_data: Path, tmp_pa
 
 
 def test_of_several_temperatures_one_is_chosen(atoms: Atoms, tmp_path: Path) -> None:
-    system = make_system(atoms, None, core=False)
-    made = make_store(tmp_path / "two.zarr", system)  # the second is 1.1 times the first
-    values = {
-        "position": (("atom", "xyz"), system.positions, "Å"),
-        "number": (("atom",), system.numbers, "1"),
-        "temperature": (("temperature",), np.array([300.0, 1000.0]), "K"),
-    }
-    stores.write_values(made, values)
-    stores.set_attributes(made, {"cell": system.grid.cell_array.ravel().tolist()})
-    stores.finish(made)
+    two_temperatures(tmp_path / "two.zarr", atoms)
     found = maladist.difference(tmp_path / "two.zarr", tmp_path / "two.zarr", temperature=1000.0)
     assert found.attrs["moved_electrons"] == 0.0
     with pytest.raises(InputError, match="300, 1000"):

@@ -11,23 +11,12 @@ from ase import Atoms
 from maladist.errors import InputError
 from maladist.io import stores
 from maladist.prediction.stored import StoredDensity, stored_density
-from tests.prediction.common import GRID, make_store, make_system
+from tests.prediction.common import GRID, two_temperatures
 
 
 @pytest.fixture
 def path(atoms: Atoms, tmp_path: Path) -> Path:
-    """A store of two temperatures."""
-    system = make_system(atoms, None, core=False)
-    made = make_store(tmp_path / "two.zarr", system)
-    values = {
-        "position": (("atom", "xyz"), system.positions, "Å"),
-        "number": (("atom",), system.numbers, "1"),
-        "temperature": (("temperature",), np.array([300.0, 1000.0]), "K"),
-    }
-    stores.write_values(made, values)
-    stores.set_attributes(made, {"cell": system.grid.cell_array.ravel().tolist()})
-    stores.finish(made)
-    return tmp_path / "two.zarr"
+    return two_temperatures(tmp_path / "two.zarr", atoms)
 
 
 @pytest.mark.parametrize(("first", "size"), [((2, 3, 4), (5, 5, 5)), ((-3, 12, -20), (7, 9, 40)), ((0, 0, 0), GRID)])

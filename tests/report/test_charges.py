@@ -7,15 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from matplotlib.figure import Figure
 
 from maladist.report import charges as module
+from tests.report.conftest import Watch
 
 
 @pytest.mark.parametrize("with_dos", [False, True])
-def test_atoms_are_drawn_by_element_and_maxima_behind_them(
-    with_dos: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_atoms_are_drawn_by_element_and_maxima_behind_them(with_dos: bool, tmp_path: Path, drawn_by: Watch) -> None:
     variables = {
         "number": ("atom", np.array([4, 13, 4])),
         "electrons": ("atom", [1.5, 3.0, 2.0]),
@@ -24,14 +22,7 @@ def test_atoms_are_drawn_by_element_and_maxima_behind_them(
     if with_dos:
         variables["atom_dos"] = (("atom", "energy"), np.array([[0, 1], [3, 3], [0, 2]]))
     found = xr.Dataset(variables, {"energy": [0.0, 1.0]}, {"method": "bader"})
-    drawn: list[Figure] = []
-
-    def keep(figure: Figure, path: Path, _: str) -> Path:
-        drawn.append(figure)
-        figure.savefig(path)
-        return path
-
-    monkeypatch.setattr(module, "write_picture", keep)
+    drawn = drawn_by(module)
     assert module.write_plot(found, tmp_path / "c.png").stat().st_size > 1000
     electrons, *dos = drawn[0].axes
     lines = {line.get_label(): line.get_xydata().tolist() for line in electrons.lines}
