@@ -269,6 +269,7 @@ def test_a_refused_job_is_reported_with_what_the_batch_system_said(
         pass
 
 
+@pytest.mark.slow
 def test_a_batch_job_computes_and_a_failure_says_where_its_output_is(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

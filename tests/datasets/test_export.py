@@ -85,6 +85,7 @@ def test_the_density_that_pw_begins_with_is_that_of_the_snapshot(
         export(snapshot, save, to="qe", client=client)
 
 
+@pytest.mark.slow
 @pytest.mark.qe
 @pytest.mark.skipif(shutil.which("pw.x") is None, reason="no pw.x on this machine")
 def test_pw_begins_with_a_prediction_and_has_less_to_do(own_data: Path, tmp_path: Path) -> None:

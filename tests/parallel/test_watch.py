@@ -46,6 +46,7 @@ def test_workers_paused_for_good_end_a_run_with_what_they_hold_and_may_hold(
     assert caplog.text.count("waiting up to 2 s for one") == 1  # though what they hold changes
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_paused_worker_that_is_at_a_task_is_waited_for(
     small: Client, quick: None, monkeypatch: pytest.MonkeyPatch

@@ -121,6 +121,7 @@ def test_workers_killed_again_and_again(
     assert_identical(got, straight)
 
 
+@pytest.mark.slow
 def test_a_worker_that_runs_out_of_memory_once(
     atoms: Atoms, straight: Prediction, quiet_point: tuple[float, ...], tmp_path: Path
 ) -> None:

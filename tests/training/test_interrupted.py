@@ -37,6 +37,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_numbers(small_data_set: Path, tmp_path: Path, client: Client) -> None:
     """Killed with -9 before the checkpoint of its fourth epoch; every kind of state is in use."""
     config = config_of(

@@ -180,6 +180,7 @@ def test_a_conversion_that_found_no_room_can_be_made_again_with_the_same_command
     assert open_dataset(convert(source, output, name="a", client=client)).sizes["energy"] > 1
 
 
+@pytest.mark.slow
 def test_what_a_task_refuses_is_one_line_and_no_workers_traceback(
     tmp_path: Path, crystal: Atoms, ldos: np.ndarray
 ) -> None:

@@ -285,6 +285,7 @@ print(sum(sum(s.cache_misses.values()) for s in stats), time.process_time() - be
 """
 
 
+@pytest.mark.slow
 def test_a_second_process_compiles_nothing(tmp_path: Path) -> None:
     """Also from a folder that cannot be written, where NUMBA_CACHE_DIR names another; under 1 s of CPU time."""
     assert_compiled_once(SECOND_START, tmp_path)

@@ -25,7 +25,7 @@ def _fused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("twojmax", [0, 1, 2, 5, 8, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("twojmax", [0, 1, 2, 5, *(pytest.param(n, marks=pytest.mark.slow) for n in (8, 10))])
 def test_descriptors_and_their_adjoint_are_those_of_torchs_operations(twojmax: int, dtype: torch.dtype) -> None:
     points, atoms = random_system(SKEWED, 3, 4.0, n_points=7)
     spec = BispectrumSpec(twojmax=twojmax, cutoff=4.0)
