@@ -130,8 +130,26 @@ def draw_plane(
         flat = _near(plane, atoms, plane.height, 0.4)
         ax.scatter(flat[:, 0], flat[:, 1], s=14, facecolor="none", edgecolor="white", lw=0.8)
     at = "" if plane.height is None else f" at {plane.height:.2f} {'abc'[plane.axis]}"
-    ax.set(aspect="equal", xlabel="Å", ylabel="Å", title=f"{name}{at}")
+    x_name, y_name = axis_names(plane.grid.cell_array, plane.axis)
+    ax.set(aspect="equal", xlabel=x_name, ylabel=y_name, title=f"{name}{at}")
     return mesh
+
+
+def axis_names(cell: Array, axis: int) -> tuple[str, str]:
+    """Labels of the two coordinates of `frame` in planes that do not hold the lattice vector of ``axis``.
+
+    x, y or z where a coordinate is that one in every such plane; else along the first vector, and normal to it.
+    """
+    first, third = "abc"[0 if axis else 1], cell[axis]
+    e1, e2 = frame(*np.delete(cell, axis, axis=0))
+
+    def label(e: Array, otherwise: str) -> str:
+        # Where the third vector leans along e, planes at different heights are shifted against x, y and z.
+        leans = abs(third @ e) > 1e-6 * np.linalg.norm(third)
+        known = [name for name, unit in zip("xyz", np.eye(3), strict=True) if np.allclose(e, unit, atol=1e-6)]
+        return f"{known[0] if known and not leans else otherwise} (Å)"
+
+    return label(e1, f"along {first}"), label(e2, f"normal to {first}")
 
 
 def _near(plane: Plane, atoms: ase.Atoms, height: float, within: float) -> Array:

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from maladist.arrays import Array
 from maladist.errors import InputError
 from maladist.prediction.result import Prediction
-from maladist.report.figures import frame
+from maladist.report.figures import axis_names, frame
 
 _VECTORS: Final = 2000  # arrows up to which they are drawn as lines; more would be a page of megabytes
 _BINS: Final = 30
@@ -51,7 +51,8 @@ def arrow_axes(ax: Axes, prediction: Prediction, axis: int) -> Quiver:
     ends = np.concatenate([corners @ flat.T, inside, inside + forces @ flat.T / scale])
     (left, low), (right, high), margin = ends.min(0), ends.max(0), 0.04 * np.ptp(ends)
     ax.set(xlim=(left - margin, right + margin), ylim=(low - margin, high + margin))
-    ax.set(aspect="equal", xlabel="Å", ylabel="Å", title=f"forces across {'abc'[axis]}")
+    x_name, y_name = axis_names(vectors, axis)
+    ax.set(aspect="equal", xlabel=x_name, ylabel=y_name, title=f"forces across {'abc'[axis]}")
     return drawn
 
 

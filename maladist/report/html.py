@@ -106,7 +106,7 @@ def page(prediction: Prediction) -> str:
         "run": _run(prediction),
         "provenance": [(what, value) for what, value in _provenance(attrs) if value],
     }
-    return html_page("report.html", f"{formula}: maladist", content, viewer=density is not None)
+    return html_page("report.html", f"{formula}: maladist", content, viewer=bool(density))
 
 
 def _told(prediction: Prediction) -> Attributes:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import xarray as xr
 from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 from maladist.prediction.novelty import NOVELTY
@@ -18,6 +20,10 @@ from maladist.prediction.result import Prediction
 from maladist.report.charts import stages_axes, timeline_axes
 from maladist.report.figures import dos_axes, draw_plane, plane_across, plane_through
 from maladist.report.forces import arrow_axes, size_axes
+
+# Inches that three planes have together, and the highest of them: with their labels, a page's width at their own size.
+_WIDE: Final = 7.6
+_HIGH: Final = 4.0
 
 
 @dataclass(frozen=True)
@@ -35,33 +41,34 @@ def draw_dos(prediction: Prediction) -> Picture | None:
     return _draw(lambda ax: dos_axes(ax, prediction), (6.2, 4.3), "Density of states, its occupied part and μ")
 
 
-def draw_density(first: Prediction) -> Picture | None:
-    """n(r) of one temperature in planes through atoms; None where the store does not hold it."""
+def draw_density(first: Prediction) -> list[Picture]:
+    """n(r) of one temperature in planes through atoms; nothing where the store does not hold it."""
     if "density" not in first.dataset:
-        return None
+        return []
     heights = [plane_through(first.grid, first.atoms.positions, axis) for axis in range(3)]
-    return _three_slices(first, first.density, heights, "1/Å$^3$", "$n(r)$")
+    return _slices(first, first.density, heights, "1/Å$^3$", "$n(r)$")
 
 
-def draw_novelty(first: Prediction) -> Picture | None:
-    """The novelty in planes through the point that is farthest out; None where the store does not tell."""
+def draw_novelty(first: Prediction) -> list[Picture]:
+    """The novelty in planes through the point that is farthest out; nothing where the store does not tell."""
     outside = first.dataset.attrs.get("outside")
     if outside is None or NOVELTY not in first.dataset:
-        return None
+        return []
     heights = (np.array(outside["largest_at_A"]) @ np.linalg.inv(first.grid.cell_array)) % 1.0
-    return _three_slices(first, first.dataset[NOVELTY], heights.tolist(), "novelty", "novelty")
+    return _slices(first, first.dataset[NOVELTY], heights.tolist(), "novelty", "novelty")
 
 
-def draw_forces(first: Prediction) -> Picture | None:
-    """Forces on the atoms of one temperature, from two sides, and a histogram; None where the store has none."""
+def draw_forces(first: Prediction) -> list[Picture]:
+    """Forces on the atoms of one temperature, from two sides, and a histogram; nothing where the store has none."""
     if first.forces is None:
-        return None
-    figure = Figure(figsize=(11.6, 4.1), layout="constrained")
-    top, side, sizes = figure.subplots(1, 3)
-    drawn = [arrow_axes(ax, first, axis) for ax, axis in ((top, 2), (side, 0))]
-    figure.colorbar(drawn[0], ax=[top, side], label="$|F|$ (eV/Å)", shrink=0.85, pad=0.01)
-    size_axes(sizes, first)
-    return _svg(figure, "Forces as arrows on the atoms, and a histogram of their sizes")
+        return []
+    pictures = []
+    for axis in (2, 0):
+        figure = Figure(figsize=(3.8, 3.6), layout="constrained")
+        arrows = arrow_axes(figure.subplots(), first, axis)
+        pictures.append(_svg(figure, f"Forces as arrows on the atoms, across {'abc'[axis]}"))
+    sizes = _draw(lambda ax: size_axes(ax, first), (3.2, 3.2), "Histogram of the sizes of the forces")
+    return [*pictures, sizes, _colours(arrows, "$|F|$ (eV/Å)")]
 
 
 def draw_stages(seconds: Mapping[str, float]) -> Picture:
@@ -75,20 +82,27 @@ def draw_timeline(tasks: xr.Dataset) -> Picture:
     return _draw(lambda ax: timeline_axes(ax, tasks), (11.5, height), "Blocks by worker and by time")
 
 
-def _three_slices(first: Prediction, field: xr.DataArray, heights: Sequence[float], unit: str, name: str) -> Picture:
-    """A plane across each lattice vector, at its height, with one scale of length and of colour for all three."""
-    grid, atoms = first.grid, first.atoms
-    planes = [plane_across(field, grid, axis, heights[axis]) for axis in (2, 1, 0)]
+def _slices(first: Prediction, field: xr.DataArray, heights: Sequence[float], unit: str, name: str) -> list[Picture]:
+    """A plane across each lattice vector, at its height, all at one scale of length and of colour; then the latter."""
+    planes = [plane_across(field, first.grid, axis, heights[axis]) for axis in (2, 1, 0)]
     wide, high = zip(*(p.size for p in planes), strict=True)
-    scale = min(9.6 / sum(wide), 4.2 / max(high))
-    figure = Figure(figsize=(11.6, scale * max(high) + 0.9), layout="constrained")
-    axes = figure.subplots(1, 3, width_ratios=wide)
-    # One scale for all three: colours of different pictures are compared.
+    scale = min(_WIDE / sum(wide), _HIGH / max(high))
     limits = (min(p.values.min() for p in planes), max(p.values.max() for p in planes))
-    for ax, plane in zip(axes, planes, strict=True):
-        mesh = draw_plane(ax, plane, atoms, limits, name)
-    figure.colorbar(mesh, ax=axes, label=unit, shrink=0.85, pad=0.01)
-    return _svg(figure, f"{name.strip('$')} in planes across c, b and a")
+    pictures = []
+    for plane in planes:
+        # The axes are as large as the plane is, whatever stands around them.
+        figure = Figure(figsize=(scale * plane.size[0], scale * plane.size[1]))
+        mesh = draw_plane(figure.add_axes((0, 0, 1, 1)), plane, first.atoms, limits, name)
+        pictures.append(_svg(figure, f"{name.strip('$')} in the plane across {'abc'[plane.axis]}"))
+    return [*pictures, _colours(mesh, unit)]
+
+
+def _colours(drawn: ScalarMappable, unit: str) -> Picture:
+    """The scale of colour that pictures share."""
+    figure = Figure(figsize=(4.6, 0.16))
+    shared = ScalarMappable(norm=drawn.norm, cmap=drawn.cmap)
+    figure.colorbar(shared, cax=figure.add_axes((0, 0, 1, 1)), orientation="horizontal", label=unit)
+    return _svg(figure, f"Scale of colour, {unit.replace('$', '')}")
 
 
 def _draw(draw: Callable[[Axes], None], inches: tuple[float, float], label: str) -> Picture:

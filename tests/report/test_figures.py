@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 
 from maladist.grid import Grid
-from maladist.report.figures import plane_across, plane_through
+from maladist.report.figures import axis_names, plane_across, plane_through
 
 GRID = Grid([[4.0, 0, 0], [1.0, 6.0, 0], [0, 0.5, 9.0]], (8, 9, 10))
 
@@ -49,3 +49,15 @@ def test_a_slice_is_through_the_atom_nearest_to_the_middle_wherever_it_was_writt
     positions = fractional @ GRID.cell_array
     assert plane_through(GRID, positions, 2) == pytest.approx(0.4)
     assert plane_through(GRID, positions, 1) == pytest.approx(0.55)
+
+
+def test_coordinates_of_a_plane_are_x_y_z_only_where_they_are() -> None:
+    box = np.diag([4.0, 6.0, 9.0])
+    assert [axis_names(box, k) for k in range(3)] == [("y (Å)", "z (Å)"), ("x (Å)", "z (Å)"), ("x (Å)", "y (Å)")]
+    hexagonal = np.array([[2.0, 0, 0], [-1.0, np.sqrt(3.0), 0], [0, 0, 4.0]])
+    assert axis_names(hexagonal, 2) == ("x (Å)", "y (Å)")
+    assert axis_names(hexagonal, 0) == ("along b (Å)", "z (Å)")
+    # b leans along x: what lies at x of one plane lies elsewhere in another.
+    assert axis_names(hexagonal, 1) == ("along a (Å)", "z (Å)")
+    assert axis_names(box[[1, 0, 2]], 2) == ("y (Å)", "x (Å)")
+    assert axis_names(-box, 2) == ("along a (Å)", "normal to a (Å)")

@@ -53,18 +53,22 @@ def without(whole: Prediction, *names: str) -> Prediction:
 
 def test_a_store_that_lacks_something_has_no_picture_of_it(whole: Prediction) -> None:
     assert draw_dos(without(whole, "dos")) is draw_dos(without(whole, "fermi_energy_eV")) is None
-    assert draw_density(without(whole, "density")) is None
-    assert draw_forces(whole) is None
-    assert draw_novelty(without(whole, NOVELTY)) is draw_novelty(without(whole, "outside")) is None
+    assert draw_density(without(whole, "density")) == draw_forces(whole) == []
+    assert draw_novelty(without(whole, NOVELTY)) == draw_novelty(without(whole, "outside")) == []
 
 
 def test_every_picture_is_one_svg_that_says_what_it_shows(whole: Prediction) -> None:
-    for picture, label in (
-        (draw_dos(whole), "Density of states"),
-        (draw_density(whole), "n(r) in planes across c, b and a"),
-        (draw_novelty(whole), "novelty in planes across c, b and a"),
-        (draw_stages({"descriptors": 2.0, "network": 1.0}), "Worker seconds"),
-    ):
+    planes = [f"in the plane across {axis}" for axis in "cba"]
+    pictures = [draw_dos(whole), *draw_density(whole), *draw_novelty(whole), draw_stages({"descriptors": 2.0})]
+    labels = [
+        "Density of states",
+        *(f"n(r) {plane}" for plane in planes),
+        "Scale of colour, 1/Å^3",
+        *(f"novelty {plane}" for plane in planes),
+        "Scale of colour, novelty",
+        "Worker seconds",
+    ]
+    for picture, label in zip(pictures, labels, strict=True):
         assert picture is not None and picture.label.startswith(label)
         assert picture.svg.startswith("<svg") and picture.svg.rstrip().endswith(
             "</svg>"
@@ -73,8 +77,7 @@ def test_every_picture_is_one_svg_that_says_what_it_shows(whole: Prediction) -> 
 
 def test_the_same_store_gives_the_same_bytes(whole: Prediction) -> None:
     """Neither a date nor a random name is in a page, so that two reports can be compared."""
-    for draw in (draw_dos, draw_density):
-        one, two = draw(whole), draw(whole)
+    for one, two in ((draw_dos(whole), draw_dos(whole)), *zip(draw_density(whole), draw_density(whole), strict=True)):
         assert one is not None and two is not None and one.svg == two.svg and "<dc:date>" not in one.svg
 
 
@@ -99,6 +102,25 @@ def test_all_three_planes_have_one_scale_of_colour_and_meet_in_the_farthest_poin
     assert [plane.height for plane, _ in drawn] == pytest.approx(FARTHEST[::-1])
     (limits,) = {limits for _, limits in drawn}
     assert limits == (min(p.values.min() for p, _ in drawn), max(p.values.max() for p, _ in drawn))
+
+
+def test_planes_are_pictures_of_their_own_at_one_scale_of_length(whole: Prediction) -> None:
+    """So that they stand one below the other where a screen is narrow, and can still be compared."""
+    *planes, _ = draw_density(whole)
+    assert len(planes) == 3 and all(p.svg.count('id="axes_') == 1 for p in planes)
+
+    def area(svg: str) -> tuple[float, float]:
+        """Points that the axes take, from the first path of theirs: the patch."""
+        path = svg.split('<g id="patch_2">')[1].split('d="')[1].split('"')[0]
+        x, y = np.array(path.replace("M", "").replace("L", "").replace("z", "").split(), dtype=float).reshape(-1, 2).T
+        return float(np.ptp(x)), float(np.ptp(y))
+
+    cell = whole.grid.cell_array
+    (ab, _), (ac, high), (bc, also) = (area(str(p.svg)) for p in planes)
+    assert high == pytest.approx(also, rel=0.02)
+    a, b = (float(np.linalg.norm(cell[i])) for i in range(2))
+    assert ac / bc == pytest.approx((a + abs(cell[2] @ cell[0]) / a) / (b + abs(cell[2] @ cell[1]) / b), rel=0.02)
+    assert ab / ac == pytest.approx((a + abs(cell[1] @ cell[0]) / a) / (a + abs(cell[2] @ cell[0]) / a), rel=0.02)
 
 
 def test_a_timeline_grows_with_its_workers_up_to_a_page() -> None:
