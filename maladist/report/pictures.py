@@ -25,6 +25,15 @@ from maladist.report.forces import arrow_axes, size_axes
 _WIDE: Final = 7.6
 _HIGH: Final = 4.0
 
+# Colours of the page for a picture's own, so that it is seen on dark paper too; outside of a page they are its own.
+_OF_THE_PAGE: Final = {
+    "stroke: #000000": "stroke: var(--ink, #000000)",
+    "stroke: #404040": "stroke: var(--ink, #404040)",
+    "stroke: #08306b": "stroke: var(--deep, #08306b)",
+    "fill: #08306b": "fill: var(--deep, #08306b)",
+    "fill: #ffffff": "fill: var(--paper, #ffffff)",
+}
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -118,4 +127,6 @@ def _svg(figure: Figure, label: str) -> Picture:
         # Tight: the layout does not know how wide axes of equal aspect become, and cut a label off.
         figure.savefig(buffer, format="svg", dpi=160, transparent=True, bbox_inches="tight", metadata={"Date": None})
     text = buffer.getvalue()
+    for own, pages in _OF_THE_PAGE.items():
+        text = text.replace(own, pages)
     return Picture(Markup(text[text.index("<svg") :]), label)  # noqa: S704  (matplotlib escapes its texts)

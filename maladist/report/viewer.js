@@ -115,7 +115,7 @@
        colour = vec4(s > 0.82 ? c * 0.35 : c * lit, 1.0);
      }`);
   const lines = program(
-    `in vec3 position; void main() { ${PLACE} }`, "out vec4 colour; void main() { colour = vec4(0.25, 0.25, 0.25, 1.0); }");
+    `in vec3 position; void main() { ${PLACE} }`, "out vec4 colour; void main() { colour = vec4(0.5, 0.5, 0.5, 1.0); }");
 
   function arrays(program, data, parts) { // interleaved floats
     const made = gl.createVertexArray(), buffer = gl.createBuffer();
@@ -174,7 +174,7 @@
     if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
     const s = zoom * Math.min(w, h) / (2 * reach), flat = [0, 1, 2].flatMap((c) => turn.map((row) => row[c]));
     gl.viewport(0, 0, canvas.width, canvas.height);
-    gl.clearColor(1, 1, 1, 1);
+    gl.clearColor(0, 0, 0, 0); // the paper is seen, light or dark
     gl.enable(gl.DEPTH_TEST);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
     const use = (program, thing) => {

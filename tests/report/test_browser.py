@@ -97,6 +97,18 @@ def test_every_section_is_drawn(page: Path) -> None:
 
 
 @pytest.mark.slow
+def test_is_dark_where_the_reader_likes_it_dark_and_all_is_still_seen(page: Path) -> None:
+    """Viewer and pictures too: nowhere is a white sheet, and texts are light."""
+    shot = page.parent / "dark.png"
+    options = ("--blink-settings=preferredColorScheme=0", "--window-size=1200,2600", "--virtual-time-budget=3000")
+    browse(page, f"--screenshot={shot}", *options)
+    lightness = matplotlib.image.imread(shot)[..., :3].min(axis=-1)
+    assert (lightness > 0.97).mean() < 0.001, "white paper"
+    assert (lightness < 0.15).mean() > 0.6, "dark paper"
+    assert ((lightness > 0.6) & (lightness < 0.97)).mean() > 0.005, "light ink"
+
+
+@pytest.mark.slow
 def test_the_isosurface_turns_and_its_level_moves(page: Path) -> None:
     """A hand on the arrow keys, then on the slider."""
     keys = 'for (let i = 0; i < 5; i++) view.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowLeft" }));'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +136,11 @@ def test_a_timeline_grows_with_its_workers_up_to_a_page() -> None:
 def test_texts_of_a_picture_are_text() -> None:
     """A browser finds, selects and copies them."""
     assert ">worker seconds</text>" in draw_stages({"network": 1.0}).svg
+
+
+def test_lines_and_frames_take_the_colours_of_the_page(whole: Prediction) -> None:
+    """On dark paper they would not be seen; only colours that stand for values are a picture's own."""
+    drawn = draw_dos(whole)
+    assert drawn is not None
+    for svg in (drawn.svg, *(p.svg for p in draw_density(whole))):
+        assert "var(--ink, #000000)" in svg and not re.search(r"(stroke|fill): #(000000|08306b)", svg)
