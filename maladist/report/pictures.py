@@ -73,10 +73,10 @@ def draw_forces(first: Prediction) -> list[Picture]:
         return []
     pictures = []
     for axis in (2, 0):
-        figure = Figure(figsize=(3.8, 3.6), layout="constrained")
+        figure = Figure(figsize=(3.4, 3.3), layout="constrained")
         arrows = arrow_axes(figure.subplots(), first, axis)
         pictures.append(_svg(figure, f"Forces as arrows on the atoms, across {'abc'[axis]}"))
-    sizes = _draw(lambda ax: size_axes(ax, first), (3.2, 3.2), "Histogram of the sizes of the forces")
+    sizes = _draw(lambda ax: size_axes(ax, first), (2.9, 3.0), "Histogram of the sizes of the forces")
     return [*pictures, sizes, _colours(arrows, "$|F|$ (eV/Å)")]
 
 

@@ -140,7 +140,7 @@
   const atoms = arrays(
     balls, new Float32Array(said.atoms.flatMap(([f, tint, radius]) => [...centred(f), ...tint, radius])),
     [["position", 3], ["tint", 3], ["radius", 1]]);
-  const reach = Math.max(...CORNERS.map((c) => Math.hypot(...centred(c))));
+  const ends = CORNERS.map(centred), reach = Math.max(...ends.map((r) => Math.hypot(...r)));
 
   let shape = null, turn = null, zoom = 1, waiting = false;
   const product = (a, b) => a.map((row) => [0, 1, 2].map((c) => row[0] * b[0][c] + row[1] * b[1][c] + row[2] * b[2][c]));
@@ -172,7 +172,9 @@
   function paint() {
     const ratio = window.devicePixelRatio || 1, w = canvas.clientWidth * ratio, h = canvas.clientHeight * ratio;
     if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
-    const s = zoom * Math.min(w, h) / (2 * reach), flat = [0, 1, 2].flatMap((c) => turn.map((row) => row[c]));
+    // As large as the cell, with the atoms at its corners, fits the way that it is turned.
+    const [wide, high] = [0, 1].map((c) => 0.4 + Math.max(...ends.map((r) => Math.abs(turn[c].reduce((sum, t, i) => sum + t * r[i], 0)))));
+    const s = zoom * Math.min(w / wide, h / high) / 2, flat = [0, 1, 2].flatMap((c) => turn.map((row) => row[c]));
     gl.viewport(0, 0, canvas.width, canvas.height);
     gl.clearColor(0, 0, 0, 0); // the paper is seen, light or dark
     gl.enable(gl.DEPTH_TEST);

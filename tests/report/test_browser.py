@@ -109,6 +109,27 @@ def test_is_dark_where_the_reader_likes_it_dark_and_all_is_still_seen(page: Path
 
 
 @pytest.mark.slow
+def test_the_cell_fills_its_view(page: Path) -> None:
+    """The atoms' yellow-green, of a cell that is as high as wide, spans most of the height that the viewer takes."""
+    shot = page.parent / "view.png"
+    script = 'view.style = "position: fixed; inset: 0; background: white"; dispatchEvent(new Event("resize"));'
+    alone = page.with_name("alone.html")
+    alone.write_text(page.read_text().replace("</body>", f"<script>{script}</script></body>"))
+    browse(alone, f"--screenshot={shot}", "--window-size=1200,460", "--virtual-time-budget=3000")
+    red, green, blue = np.moveaxis(matplotlib.image.imread(shot)[..., :3], -1, 0)
+    rows = np.flatnonzero(((green > red) & (green - blue > 0.4)).any(axis=1))
+    assert rows[-1] - rows[0] > 0.8 * 460
+
+
+@pytest.mark.slow
+def test_a_printed_report_leaves_no_page_half_empty(page: Path) -> None:
+    """Sections go on overleaf, so that three pages of A4 hold what would be four."""
+    printed = page.parent / "printed.pdf"
+    browse(page, f"--print-to-pdf={printed}", "--no-pdf-header-footer", "--virtual-time-budget=3000")
+    assert len(re.findall(rb"/Type /Page\b(?!s)", printed.read_bytes())) <= 3
+
+
+@pytest.mark.slow
 def test_the_isosurface_turns_and_its_level_moves(page: Path) -> None:
     """A hand on the arrow keys, then on the slider."""
     keys = 'for (let i = 0; i < 5; i++) view.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowLeft" }));'
