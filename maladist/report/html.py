@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import xarray as xr
@@ -13,14 +12,12 @@ from ase.stress import voigt_6_to_full_3x3_stress
 from ase.units import GPa
 
 from maladist import schema
-from maladist.attributes import Attributes
 from maladist.errors import InputError, StoreError
 from maladist.io.memory import Memory
 from maladist.io.opening import open_dataset
 from maladist.io.targets import check_file, write_whole
 from maladist.io.urls import URL, place
 from maladist.physics.energies import TERMS, TOTAL
-from maladist.prediction.provenance import versions
 from maladist.prediction.result import Prediction
 from maladist.report.pages import html_page, json_for_script
 from maladist.report.pictures import (
@@ -32,6 +29,7 @@ from maladist.report.pictures import (
     draw_stages,
     draw_timeline,
 )
+from maladist.report.told import UNKNOWN, Row, number, provenance, term_label, told, values
 from maladist.report.volume import volume_json
 from maladist.reprs import size
 
@@ -87,7 +85,7 @@ def _open(path: Path | URL) -> Prediction:
 def page(prediction: Prediction) -> str:
     """The report as HTML: the words are in ``templates/report.html``."""
     first = prediction.at(prediction.temperatures[0])
-    attrs, formula = _told(prediction), str(prediction.atoms.get_chemical_formula("hill"))
+    attrs, formula = told(prediction), str(prediction.atoms.get_chemical_formula("hill"))
     density = draw_density(first)
     content = {
         "formula": formula,
@@ -98,20 +96,16 @@ def page(prediction: Prediction) -> str:
         "dos": draw_dos(prediction),
         "temperature": f"{first.temperatures[0]:.5g}",
         "forces": draw_forces(first),
+        "sigmas": first.sigmas,
         "stress": _stress(first),
         "density": density,
         "novelty": draw_novelty(first),
         "outside": attrs.get("outside"),
         "volume": json_for_script(volume_json(first.density, first.grid, first.atoms)) if density else None,
         "run": _run(prediction),
-        "provenance": [(what, value) for what, value in _provenance(attrs) if value],
+        "provenance": [(what, value) for what, value in provenance(attrs) if value],
     }
     return html_page("report.html", f"{formula}: maladist", content, viewer=bool(density))
-
-
-def _told(prediction: Prediction) -> Attributes:
-    """What the store tells; what it has as null, it does not tell."""
-    return cast(Attributes, {k: v for k, v in prediction.dataset.attrs.items() if v is not None})
 
 
 # -- what came out ---------------------------------------------------------------------------------------------------
@@ -124,26 +118,17 @@ def _facts(prediction: Prediction) -> Iterator[tuple[str, str]]:
     yield f"{n}", "atoms"
     yield f"{', '.join(f'{t:.5g}' for t in temperatures)} K", "electronic temperature"
     if len(temperatures) == 1:
-        for x in _values(prediction, "fermi_energy_eV"):
-            yield f"{_number(x, None, 4)} eV", "Fermi level μ"
-        for x in _values(prediction, "total_free_energy_eV"):
+        for x in values(prediction, "fermi_energy_eV"):
+            yield f"{number(x, None, 4)} eV", "Fermi level μ"
+        for x in values(prediction, "total_free_energy_eV"):
             if np.isfinite(x):
-                yield f"{_number(x / n, None, 5)} eV", "free energy A per atom"
+                yield f"{number(x / n, None, 5)} eV", "free energy A per atom"
     if {"x", "y", "z"} <= set(dataset.sizes):
         grid = prediction.grid
         yield "×".join(map(str, grid.shape)), f"grid points, {', '.join(f'{x:.3f}' for x in grid.spacing)} Å apart"
-    attrs = _told(prediction)
+    attrs = told(prediction)
     if "wall" in attrs.get("seconds", {}):
         yield f"{attrs['seconds']['wall']:.1f} s", f"on {attrs.get('workers', '?')} workers"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A term of A for the cell and an atom, at each temperature."""
-
-    label: str
-    cells: list[str]
-    total: bool = False
 
 
 @dataclass(frozen=True)
@@ -166,25 +151,21 @@ def _energies(prediction: Prediction) -> EnergyTable:
     columns = [c for t in prediction.temperatures for c in (f"{t:.5g} K, eV" if several else "eV", "eV/atom")]
     rows = []
     if several:
-        levels = [c for x in _values(prediction, "fermi_energy_eV") for c in (_number(x, None, 4), "")]
+        levels = [c for x in values(prediction, "fermi_energy_eV") for c in (number(x, None, 4), "")]
         rows.append(Row("μ, Fermi level", levels))
-    for _, name, sign, label in (*TERMS, TOTAL):
-        values = _values(prediction, name)
+    for term in (*TERMS, TOTAL):
+        name, found = term.name, values(prediction, term.name)
         # The calibrated σ where there is one; else how far the members of an ensemble are apart.
-        spreads = _values(prediction, f"{name.removesuffix('_eV')}_sigma_eV") or _values(prediction, f"{name}_std")
+        spreads = values(prediction, f"{name.removesuffix('_eV')}_sigma_eV") or values(prediction, f"{name}_std")
         cells = []
-        for i, x in enumerate(values):
+        for i, x in enumerate(found):
             spread = spreads[min(i, len(spreads) - 1)] if spreads else None
-            cells += [_number(x, spread, 4), _number(x / n, None if spread is None else spread / n, 6)]
+            cells += [number(x, spread, 4), number(x / n, None if spread is None else spread / n, 6)]
         if cells:
-            rows.append(Row(f"{label} (enters with −)" if sign < 0 else label, cells, total=name == TOTAL.name))
+            rows.append(Row(term_label(term), cells, total=term is TOTAL))
     calibrated = "total_free_energy_sigma_eV" in prediction.dataset
     wide = several or calibrated or "total_free_energy_eV_std" in prediction.dataset
-    return EnergyTable(columns, rows, any(_UNKNOWN in row.cells for row in rows), wide, calibrated)
-
-
-def _values(prediction: Prediction, name: str) -> list[float]:
-    return [float(x) for x in np.atleast_1d(prediction.dataset[name])] if name in prediction.dataset else []
+    return EnergyTable(columns, rows, any(UNKNOWN in row.cells for row in rows), wide, calibrated)
 
 
 @dataclass(frozen=True)
@@ -200,18 +181,8 @@ def _stress(first: Prediction) -> StressShown | None:
     if (stress := first.stress) is None:
         return None
     matrix = voigt_6_to_full_3x3_stress(stress)
-    rows = [(axis, [_number(x, None, 5) for x in row]) for axis, row in zip("xyz", matrix, strict=True)]
-    return StressShown(rows, _number(-float(np.trace(matrix)) / 3 / GPa, None, 2))
-
-
-_UNKNOWN = "–"
-
-
-def _number(value: float, spread: float | None, digits: int) -> str:
-    if not np.isfinite(value):
-        return _UNKNOWN
-    text = f"{value:.{digits}f}".replace("-", "−")
-    return text if spread is None or not np.isfinite(spread) else f"{text} ± {spread:.{digits}f}"
+    rows = [(axis, [number(x, None, 5) for x in row]) for axis, row in zip("xyz", matrix, strict=True)]
+    return StressShown(rows, number(-float(np.trace(matrix)) / 3 / GPa, None, 2))
 
 
 # -- how it went, who made it ----------------------------------------------------------------------------------------
@@ -228,7 +199,7 @@ class RunShown:
 
 
 def _run(prediction: Prediction) -> RunShown | None:
-    attrs = _told(prediction)
+    attrs = told(prediction)
     if "seconds" not in attrs:
         return None
     seconds = attrs["seconds"]
@@ -250,37 +221,3 @@ def _tasks(store: Path | URL | Memory) -> xr.Dataset | None:
         return None
     tasks = open_dataset(store / "run", need=None).load()
     return tasks if tasks.sizes.get("task", 0) else None
-
-
-def _provenance(attrs: Attributes) -> Iterator[tuple[str, str | None]]:
-    """Who made the store of what; a value is None where the store does not tell."""
-    yield "command", attrs.get("command")
-    yield "model", attrs.get("model")
-    yield "model's SHA-256", attrs.get("model_hash")
-    yield "made by", attrs.get("source")
-    yield "on", attrs.get("host")
-    yield "finished", attrs.get("finished")
-    yield "versions", ", ".join(f"{k} {v}" for k, v in attrs.get("versions", {}).items())
-    yield "functional", attrs.get("xc")
-    yield "electrons", f"{attrs['n_electrons']:g}" if "n_electrons" in attrs else None
-    yield "density cutoff", f"{attrs['density_cutoff_eV']:.6g} eV" if attrs.get("density_cutoff_eV") else None
-    yield "broadening", f"{attrs.get('broadening_kernel', 'unknown')}, {attrs.get('broadening_width_eV', 0):g} eV"
-    if "energy_zero_eV" in attrs:
-        yield "zero of energy", f"{attrs['energy_zero_eV']:.4f} eV of this cell, added to the model's levels"
-    if "broadening_correction" in attrs:
-        yield "broadening corrected", "yes" if attrs["broadening_correction"] else "no"
-    yield "double counting at", _double_counting(attrs)
-    for symbol, told in attrs.get("pseudopotentials", {}).items():
-        yield f"pseudopotential {symbol}", told.get("file")
-    yield "this report by", f"maladist {versions(('maladist',)).get('maladist', '')}"
-
-
-def _double_counting(attrs: Attributes) -> str | None:
-    """Density at which −E_H + E_xc − ∫ v_xc n was taken; None where the store does not tell."""
-    origin = {
-        "dft": "the density of the DFT",
-        "channel": "the density channel of the model",
-        "ldos": "the density from the LDOS",
-    }.get(attrs.get("double_counting", ""))
-    t0 = attrs.get("reference_temperature_K")
-    return origin if origin is None or t0 is None else f"{origin} at {t0:.6g} K"

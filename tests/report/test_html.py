@@ -57,6 +57,11 @@ def test_shows_forces_and_stress_where_there_are_any(
     text = report(found, tmp_path / "with.html").read_text()
     for label in ("Forces as arrows on the atoms, across c", "Histogram of the sizes of the forces"):
         assert f'aria-label="{label}"' in text
+    assert "standard deviation" not in text, "of a model without a calibrated σ"
+    known = {"forces_sigma": 0.0456, "density_sigma": 0.00123}
+    calibrated = maladist.Prediction(found.dataset.assign(known), found.store)
+    text = report(calibrated, tmp_path / "sigma.html").read_text()
+    assert "± 0.046 eV/Å" in text and "± 0.0012 1/Å³" in text
     stress = found.at(1500.0).stress
     assert stress is not None
     cells = re.findall(r"<td>([^<]*)</td>", text[text.index("<th>eV/Å³</th>") : text.index(" GPa")])
