@@ -118,6 +118,9 @@ class DatasetAccessor:
     def work_function(self, axis: int | str = "c", side: Side = "top", *, mu: float | None = None) -> float:
         """Work function of a slab, eV: the potential in the middle of the vacuum less the Fermi level.
 
+        Where the Coulomb interaction is cut off along c (``assume_isolated``), in the middle of the part of the vacuum
+        that sees the whole slab; sides that differ then have work functions of their own.
+
         Parameters
         ----------
         axis, side
@@ -135,7 +138,7 @@ class DatasetAccessor:
         mu = float(self._dataset["fermi_energy_eV"]) if mu is None else mu
         surface = Surface.of(self.atoms, axis, side)
         planar = self.field("potential").planar_average(axis)
-        return vacuum_level(np.asarray(planar.values), surface) - mu
+        return vacuum_level(np.asarray(planar.values), surface, self._dataset.attrs.get("assume_isolated")) - mu
 
     def to_netcdf(self, path: str | Path) -> Path:
         """Write everything to a new netCDF file; nested attributes, which it has not, become JSON text."""

@@ -93,7 +93,7 @@ class Potentials(NamedTuple):
     s_g
         Coefficients of that by the core charge, on the half space, eV; None where there is none.
     strain
-        Derivative by a strain at fixed n(r) and n_c(r), (3, 3) float64, eV.
+        Derivative by a strain at fixed n(r) and n_c(r), (3, 3) float64, eV; NaN where the cell is isolated.
     """
 
     u: Tensor
@@ -132,13 +132,13 @@ def potentials(density: Tensor, system: System) -> Potentials:
     by_n = gradient(n_g) if needs_gradient(system.xc) else None
     by_rho = by_n if core_g is None or by_n is None else by_n + gradient(core_g)
     sources = xc_sources(system.xc, n, None if core_g is None else to_real(core_g, grid), by_n, by_rho)
-    hartree = n_g * coulomb_kernel(slab, device)
+    hartree = n_g * coulomb_kernel(slab, system.assume_isolated, device)
 
     def gathered(scalar: Tensor, flux: Tensor | None) -> Tensor:
         return to_reciprocal(scalar) + (0 if flux is None else divergence_of(map(to_reciprocal, flux), slab, sphere))
 
     s_g = None if core_g is None else gathered(sources.s, sources.s_flux)
-    strain = sources.strain * grid.voxel_volume - hartree_strain_of(n_g, slab)
+    strain = sources.strain * grid.voxel_volume - hartree_strain_of(n_g, slab, system.assume_isolated)
     return Potentials(to_real(gathered(sources.u, sources.u_flux) - hartree, grid), s_g, strain)
 
 

@@ -8,6 +8,10 @@ transform is taken in closed form, smoothed by erf(r/a) with a = 1 bohr, in the 
 
 with V_H(G = 0) = 0: the zero of the potential is that of the levels of a calculation in the same convention, so that
 E_F and the vacuum level of one cell may be subtracted.
+
+Of a slab whose Coulomb interaction is cut off along c (`maladist.physics.isolated`) V_H and the tail have its factor,
+and at G = 0 the tail has nothing, so that v_loc(0) = 4π ∫ r² [v_loc(r) + Ze² erf(r/a)/r] dr: the vacuum of a neutral
+slab without a dipole is at zero.
 """
 
 from __future__ import annotations
@@ -66,9 +70,10 @@ def local_potential_of(system: System, slab: ReciprocalSlab) -> Tensor:
     positions, symbols = torch.as_tensor(system.positions, dtype=torch.float64), np.asarray(system.symbols)
     g2, sphere = slab.squared(), slab.sphere(system.sphere)
     outside = torch.where(g2 > 0, g2, 1.0)
-    tail = torch.where(g2 > 0, coulomb_kernel(slab) * torch.exp(-g2 * _SMOOTH**2 / 4), 0.0)
+    tail = torch.where(g2 > 0, coulomb_kernel(slab, system.assume_isolated) * torch.exp(-g2 * _SMOOTH**2 / 4), 0.0)
     # ∫ 4πr² [erf(r/a) − 1]/r dr = −πa², what the tail's own G = 0 leaves.
-    tail = torch.where(g2 > 0, tail, -np.pi * COULOMB * _SMOOTH**2)
+    if system.assume_isolated is None:
+        tail = torch.where(g2 > 0, tail, -np.pi * COULOMB * _SMOOTH**2)
     largest = float(np.sqrt(system.sphere / RYDBERG_BOHR2))
     total = torch.zeros(slab.shape, dtype=torch.complex128)
     for symbol in dict.fromkeys(system.symbols):
@@ -97,7 +102,8 @@ def electrostatic_potential(density: Tensor, system: System) -> Tensor:
         (Nx, Ny, Nz) float64, eV: energy of an electron.
     """
     slab = ReciprocalSlab.whole(system.grid)
-    found = to_real(to_reciprocal(density) * coulomb_kernel(slab) + local_potential_of(system, slab), system.grid)
+    hartree = to_reciprocal(density) * coulomb_kernel(slab, system.assume_isolated)
+    found = to_real(hartree + local_potential_of(system, slab), system.grid)
     if system.functional is None:
         return found
     core_g = core_charge_of(system, slab)

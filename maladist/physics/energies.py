@@ -151,7 +151,7 @@ def density_terms(density: Tensor, system: System) -> tuple[float, float | None,
 
     Parameters are those of :func:`total_free_energy`.
     """
-    hartree = float(hartree_energy(density, system.grid))
+    hartree = float(hartree_energy(density, system.grid, system.assume_isolated))
     # Without the core charge E_xc would be a number, but the wrong one: it is told as not known.
     if system.functional is None:
         return hartree, None, None
@@ -167,7 +167,8 @@ def ion_energy(system: System) -> float | None:
     if charges is None:
         return None
     positions = torch.as_tensor(system.positions, dtype=torch.float64)
-    return float(ewald_energy(positions, torch.from_numpy(charges), system.grid.cell_array))
+    cell, isolated = system.grid.cell_array, system.assume_isolated
+    return float(ewald_energy(positions, torch.from_numpy(charges), cell, isolated))
 
 
 def _number(value: float | None) -> str:

@@ -8,6 +8,9 @@ structure factors S(G) come from a non-uniform FFT instead: exact to 1e-12, O(N 
 them all, they come by slabs of G, and the pairs by parts of the atoms. (torch-pme's particle-mesh sum with 7 nodes is a
 thousand times less exact and takes mesh points in powers of two.) Everything is float64 and differentiable in positions
 and charges.
+
+Where the Coulomb interaction is cut off along c (`maladist.physics.isolated`) each G has that factor, and the last
+term, that of G = 0, is absent: Quantum ESPRESSO's convention, which does not depend on σ either.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from vesin_torch import NeighborList
 from maladist.errors import AtomsError
 from maladist.grid import Grid
 from maladist.neighbors import CellList
+from maladist.physics.isolated import Isolated, truncation
 from maladist.physics.reciprocal import ReciprocalSlab
 from maladist.physics.structure_factor import structure_factors
 from maladist.units import COULOMB
@@ -40,7 +44,7 @@ _FEW_ATOMS = 100
 _FEW_VECTORS = 30_000
 
 
-def ewald_energy(positions: Tensor, charges: Tensor, cell: npt.ArrayLike) -> Tensor:
+def ewald_energy(positions: Tensor, charges: Tensor, cell: npt.ArrayLike, isolated: Isolated | None = None) -> Tensor:
     """E_ii of a periodic cell of point charges in a neutralising background.
 
     Parameters
@@ -51,6 +55,8 @@ def ewald_energy(positions: Tensor, charges: Tensor, cell: npt.ArrayLike) -> Ten
         Valence charges, (n,) float64, in units of e, on the same device.
     cell
         Lattice vectors as rows, Å; any shape of positive volume.
+    isolated
+        '2D' for a slab whose Coulomb interaction is cut off along c, which must fit it: see `check_isolated`.
 
     Returns
     -------
@@ -63,10 +69,11 @@ def ewald_energy(positions: Tensor, charges: Tensor, cell: npt.ArrayLike) -> Ten
         Two atoms are in the same place.
     """
     # torch-pme keeps G-vectors × atoms at once: see the module's head.
-    if len(positions) <= _FEW_ATOMS:
+    if len(positions) <= _FEW_ATOMS and isolated is None:
         return _by_torchpme(positions, charges, cell)
     slab = ReciprocalSlab.whole(ewald_grid(cell))
-    return real_space_energy(positions, charges, cell) + reciprocal_energy_of(positions, charges, slab)
+    near = real_space_energy(positions, charges, cell, isolated=isolated)
+    return near + reciprocal_energy_of(positions, charges, slab, isolated=isolated)
 
 
 def ewald_grid(cell: npt.ArrayLike, smearing: float = SMEARING) -> Grid:
@@ -79,24 +86,36 @@ def ewald_grid(cell: npt.ArrayLike, smearing: float = SMEARING) -> Grid:
 
 
 def reciprocal_energy_of(
-    positions: Tensor, charges: Tensor, slab: ReciprocalSlab, smearing: float = SMEARING
+    positions: Tensor,
+    charges: Tensor,
+    slab: ReciprocalSlab,
+    smearing: float = SMEARING,
+    isolated: Isolated | None = None,
 ) -> Tensor:
     """Share (eV) of the reciprocal sum that one slab of :func:`ewald_grid` carries; the shares add up."""
-    return _reciprocal_summands(positions, charges, slab, smearing).sum()
+    return _reciprocal_summands(positions, charges, slab, smearing, isolated).sum()
 
 
-def _reciprocal_summands(positions: Tensor, charges: Tensor, slab: ReciprocalSlab, smearing: float) -> Tensor:
+def _reciprocal_summands(
+    positions: Tensor, charges: Tensor, slab: ReciprocalSlab, smearing: float, isolated: Isolated | None
+) -> Tensor:
     """Each G's part (eV) of the reciprocal sum, (slab.shape); 0 at G = 0."""
     g2 = slab.squared(positions.device)
     # The inner `where` keeps 1/0 out of the gradient, in which the outer one would make NaN of it.
     kernel = torch.where(g2 > 0, torch.exp(-0.5 * smearing**2 * g2) / torch.where(g2 > 0, g2, 1.0), 0.0)
+    kernel = kernel * truncation(slab, isolated, positions.device)
     s = structure_factors(positions, charges, slab)
     weighted = kernel * slab.multiplicity(positions.device) * (s.real.square() + s.imag.square())
     return 2 * math.pi * COULOMB / slab.grid.volume * weighted
 
 
 def real_space_energy(
-    positions: Tensor, charges: Tensor, cell: npt.ArrayLike, smearing: float = SMEARING, part: Part | None = None
+    positions: Tensor,
+    charges: Tensor,
+    cell: npt.ArrayLike,
+    smearing: float = SMEARING,
+    part: Part | None = None,
+    isolated: Isolated | None = None,
 ) -> Tensor:
     """All of Ewald's sum (eV) but the reciprocal one: the pairs, the self energy, the background.
 
@@ -104,30 +123,42 @@ def real_space_energy(
     """
     near = _near(positions, cell, _REACH * smearing, part)
     screened = torch.erfc(near.distances / (math.sqrt(2) * smearing)) / near.distances
-    volume = abs(float(np.linalg.det(np.asarray(cell, dtype=float))))
-    return COULOMB * (
+    energy = COULOMB * (
         near.share * (charges[near.first] * charges[near.second] * screened).sum()
         - charges[near.own].square().sum() / (math.sqrt(2 * math.pi) * smearing)
-        - math.pi * smearing**2 / volume * charges.sum() * charges[near.own].sum()
     )
+    return energy if isolated is not None else energy - _background(charges, near.own, cell, smearing)
+
+
+def _background(charges: Tensor, own: Tensor, cell: npt.ArrayLike, smearing: float) -> Tensor:
+    """π σ² e² Q²/Ω, or the share of some of the atoms, eV."""
+    volume = abs(float(np.linalg.det(np.asarray(cell, dtype=float))))
+    return math.pi * smearing**2 * COULOMB / volume * charges.sum() * charges[own].sum()
 
 
 class IonDerivatives(NamedTuple):
-    """Derivatives of E_ii by the positions, (n, 3) eV/Å, and by a strain, (3, 3) eV."""
+    """Derivatives of E_ii by the positions, (n, 3) eV/Å, and by a strain, (3, 3) eV: NaN where the cell is isolated."""
 
     by_position: Tensor
     by_strain: Tensor
 
 
-def ewald_derivatives(positions: Tensor, charges: Tensor, cell: npt.ArrayLike) -> IonDerivatives:
+def ewald_derivatives(
+    positions: Tensor, charges: Tensor, cell: npt.ArrayLike, isolated: Isolated | None = None
+) -> IonDerivatives:
     """Derivatives of E_ii, which do not depend on the split; arguments and errors are those of `ewald_energy`."""
     slab = ReciprocalSlab.whole(ewald_grid(cell))
-    near, far = real_space_derivatives(positions, charges, cell), reciprocal_derivatives_of(positions, charges, slab)
+    near = real_space_derivatives(positions, charges, cell, isolated=isolated)
+    far = reciprocal_derivatives_of(positions, charges, slab, isolated=isolated)
     return IonDerivatives(near.by_position + far.by_position, near.by_strain + far.by_strain)
 
 
 def reciprocal_derivatives_of(
-    positions: Tensor, charges: Tensor, slab: ReciprocalSlab, smearing: float = SMEARING
+    positions: Tensor,
+    charges: Tensor,
+    slab: ReciprocalSlab,
+    smearing: float = SMEARING,
+    isolated: Isolated | None = None,
 ) -> IonDerivatives:
     """Share of one slab of the derivatives of the reciprocal sum, as :func:`reciprocal_energy_of` has of the sum.
 
@@ -135,8 +166,10 @@ def reciprocal_derivatives_of(
     """
     r = positions.detach().requires_grad_()
     with torch.enable_grad():
-        summands = _reciprocal_summands(r, charges, slab, smearing)
+        summands = _reciprocal_summands(r, charges, slab, smearing, isolated)
         (by_position,) = torch.autograd.grad(summands.sum(), r)
+    if isolated is not None:
+        return IonDerivatives(by_position, _no_strain(r))
     summands, g2 = summands.detach(), slab.squared(r.device)
     # Whatever stands at G = 0 is multiplied by a summand that is zero.
     stretched = slab.outer_sum(summands * (smearing**2 + 2 / torch.where(g2 > 0, g2, 1.0)))
@@ -145,7 +178,12 @@ def reciprocal_derivatives_of(
 
 
 def real_space_derivatives(
-    positions: Tensor, charges: Tensor, cell: npt.ArrayLike, smearing: float = SMEARING, part: Part | None = None
+    positions: Tensor,
+    charges: Tensor,
+    cell: npt.ArrayLike,
+    smearing: float = SMEARING,
+    part: Part | None = None,
+    isolated: Isolated | None = None,
 ) -> IonDerivatives:
     """Derivatives of :func:`real_space_energy`: of the pairs, and by a strain of the background."""
     matrix = torch.as_tensor(np.asarray(cell, dtype=float), device=positions.device)
@@ -157,9 +195,15 @@ def real_space_derivatives(
     )
     by_vector = (near.share * COULOMB * charges[i] * charges[j] * slope / r**2)[:, None] * near.vectors
     by_position = torch.zeros_like(positions).index_add(0, j, by_vector).index_add(0, i, -by_vector)
-    volume = float(torch.linalg.det(matrix).abs())
-    background = math.pi * smearing**2 * COULOMB / volume * charges.sum() * charges[near.own].sum()
+    if isolated is not None:
+        return IonDerivatives(by_position, _no_strain(positions))
+    background = _background(charges, near.own, cell, smearing)
     return IonDerivatives(by_position, by_vector.T @ near.vectors + background * torch.eye(3).to(matrix))
+
+
+def _no_strain(like: Tensor) -> Tensor:
+    """What stands for the stress of an isolated cell, which is refused: never a number that could be used."""
+    return torch.full((3, 3), torch.nan, dtype=torch.float64, device=like.device)
 
 
 def _by_torchpme(positions: Tensor, charges: Tensor, cell: npt.ArrayLike) -> Tensor:

@@ -207,7 +207,8 @@ def explicit_terms(density: Tensor, system: System) -> Explicit:
     if found.s_g is not None:
         core = core_derivatives_of(system, ReciprocalSlab.whole(system.grid), found.s_g)
         terms["core"] = Derivatives(*(x.cpu().numpy() for x in core))
-    ions = ewald_derivatives(torch.as_tensor(system.positions), torch.from_numpy(charges), system.grid.cell_array)
+    positions, cell = torch.as_tensor(system.positions), system.grid.cell_array
+    ions = ewald_derivatives(positions, torch.from_numpy(charges), cell, system.assume_isolated)
     terms["ewald"] = Derivatives(ions.by_position.numpy(), ions.by_strain.numpy())
     return Explicit(found.u, terms)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from maladist.arrays import Array
 from maladist.errors import InputError
+from maladist.physics.isolated import Isolated
 from maladist.physics.surface import Surface
 
 FLAT: Final = 0.05
@@ -46,7 +47,7 @@ def macroscopic_average(planar: Array, length: float, period: float) -> Array:
     return np.asarray(np.fft.irfft(np.fft.rfft(planar) * np.sinc(turns), len(planar)))
 
 
-def vacuum_level(planar: Array, surface: Surface) -> float:
+def vacuum_level(planar: Array, surface: Surface, isolated: Isolated | None = None) -> float:
     """Mean of the planar average of the potential in the middle of the vacuum, eV.
 
     Parameters
@@ -55,6 +56,9 @@ def vacuum_level(planar: Array, surface: Surface) -> float:
         Planar average of V_H + V_loc along the surface's normal, (n,), eV.
     surface
         The slab's surface.
+    isolated
+        '2D' where the Coulomb interaction is cut off along c. The potential is then that of the slab up to c/2 from its
+        other face, and in the middle of the whole vacuum it is none.
 
     Raises
     ------
@@ -64,11 +68,14 @@ def vacuum_level(planar: Array, surface: Surface) -> float:
     """
     n = len(planar)
     step = surface.length / n
-    middle = surface.coordinate(surface.vacuum / 2) / step
-    half = max(1, int(_MIDDLE / 2 * surface.vacuum / step))
+    width = surface.vacuum if isolated is None else surface.vacuum - surface.length / 2
+    middle = surface.coordinate(width / 2) / step
+    half = max(1, int(_MIDDLE / 2 * width / step))
     within = planar[np.arange(round(middle) - half, round(middle) + half + 1) % n]
     if np.ptp(within) > FLAT:
         came = f"a potential that varies by {np.ptp(within):.3f} eV over {2 * half * step:.2f} Å in its middle"
-        remedy = "Take a wider vacuum; a slab whose two sides differ has a dipole, whose field is not corrected for."
+        remedy = "Take a wider vacuum."
+        if isolated is None:
+            remedy += " A slab whose two sides differ has a dipole, whose field is not corrected for."
         raise InputError("vacuum", came, f"one that is flat to {FLAT} eV", remedy)
     return float(within.mean())

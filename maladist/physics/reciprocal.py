@@ -93,8 +93,13 @@ class ReciprocalSlab:
         # The metric of the reciprocal lattice: no array of vectors is needed.
         m = self.grid.reciprocal @ self.grid.reciprocal.T
         x, y, z = self._coordinates(device)
-        plane = x * x * m[0, 0] + y * y * m[1, 1] + x * y * (2 * m[0, 1])
-        return (plane + z * (2 * m[0, 2] * x + 2 * m[1, 2] * y)) + z * z * m[2, 2]
+        return (self.squared_in_plane(device) + z * (2 * m[0, 2] * x + 2 * m[1, 2] * y)) + z * z * m[2, 2]
+
+    def squared_in_plane(self, device: Device = "cpu") -> Tensor:
+        """|G|² of the G along the first two reciprocal vectors, (shape[0], shape[1], 1) float64, 1/Å²."""
+        m = self.grid.reciprocal @ self.grid.reciprocal.T
+        x, y, _ = self._coordinates(device)
+        return x * x * m[0, 0] + y * y * m[1, 1] + x * y * (2 * m[0, 1])
 
     def outer_sum(self, weight: Tensor) -> Tensor:
         """Σ_G weight G_a G_b over the slab, (3, 3) float64, on the device of the weight."""

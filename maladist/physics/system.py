@@ -15,6 +15,7 @@ from maladist.elements import Element
 from maladist.errors import GridError, InputError, PhysicsError
 from maladist.grid import Grid
 from maladist.physics.functionals import Functional
+from maladist.physics.isolated import Isolated, check_isolated
 from maladist.physics.reciprocal import largest_cutoff
 
 COLDEST: Final = 1.0
@@ -55,6 +56,9 @@ class System:
         Temperature T₀ of that density, K: of the data behind the LDOS; None where it is not known.
     notes
         One line for each thing that the user should know about the result.
+    assume_isolated
+        '2D' for a slab whose Coulomb interaction is cut off along c, see :mod:`maladist.physics.isolated`; None for a
+        crystal.
     """
 
     grid: Grid
@@ -69,6 +73,7 @@ class System:
     double_counting: DoubleCounting = "ldos"
     reference_temperature: float | None = None
     notes: tuple[str, ...] = ()
+    assume_isolated: Isolated | None = None
 
     @property
     def n_atoms(self) -> int:
@@ -147,9 +152,10 @@ def complete(system: System, not_corrected: str = "", electrons_per_atom: float 
     InputError
         A temperature is not positive, the functional is unknown, or nothing tells the number of electrons.
     PhysicsError
-        The cell is charged.
+        The cell is charged, or does not fit the cut-off of its Coulomb interaction.
     """
     _check_temperatures(system.temperatures)
+    check_isolated(system.assume_isolated, system.grid.cell_array, system.positions)
     if system.xc is not None and system.xc not in get_args(Functional):
         raise InputError("xc", repr(system.xc), f"one of {', '.join(get_args(Functional))}")
     # That it is on is as it should be; that it is off changes the energies.

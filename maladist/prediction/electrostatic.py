@@ -34,6 +34,7 @@ from maladist.parallel.workers import Workers
 from maladist.physics.electrostatic import electrostatic_potential, local_form_factor, local_potential_of
 from maladist.physics.functionals import needs_gradient
 from maladist.physics.hartree import coulomb_kernel
+from maladist.physics.isolated import check_isolated
 from maladist.physics.reciprocal import ReciprocalSlab
 from maladist.physics.system import System
 from maladist.physics.xc import XCField, divergence_of, potential_sources
@@ -135,6 +136,7 @@ def _system(
     if not np.allclose(atoms.cell.array, known.grid.cell_array, atol=1e-3):
         came = "a cell that is not that of the density"
         raise InputError("atoms", came, f"the cell {known.grid.cell_array.round(4).tolist()}")
+    check_isolated(known.assume_isolated, known.grid.cell_array, known.positions)
     for symbol in sorted(set(known.symbols)):
         local_form_factor(elements.get(symbol, Element(symbol)), [0.0])  # refuses one without its local potential
     here = {symbol: elements[symbol] for symbol in dict.fromkeys(known.symbols)}
@@ -240,7 +242,8 @@ def _together(store: stores.Where, system: System, a: int, b: int) -> list[float
         mixed = torch.from_numpy(stores.read_region(store, array, (slice(None), slice(a, b))))
         return torch.fft.fft(mixed, dim=0, norm="forward")
 
-    found = coefficients("work/g_density") * coulomb_kernel(slab) + local_potential_of(system, slab)
+    hartree = coefficients("work/g_density") * coulomb_kernel(slab, system.assume_isolated)
+    found = hartree + local_potential_of(system, slab)
     if system.functional is not None:
         scalar, *flux = _xc_names(system)
         found += coefficients(_place(scalar))

@@ -222,7 +222,7 @@ def _reciprocal(store: stores.Where, system: System, a: int, b: int) -> list[flo
     n_g = torch.fft.fft(mixed, dim=0, norm="forward")
     # The largest arrays of this task: not two of them at a time longer than needed.
     del mixed
-    hartree = float(hartree_energy_of(n_g, slab))
+    hartree = float(hartree_energy_of(n_g, slab, system.assume_isolated))
     if fields := _fields(system):
         core_g, sphere = core_charge_of(system, slab), slab.sphere(system.sphere)
         for field in fields:
@@ -258,9 +258,10 @@ def _ewald_share(system: System, share: IonShare) -> list[float]:
 def share_of_ions(system: System, share: IonShare, near: Callable[..., T], far: Callable[..., T]) -> T:
     """What ``far`` gives of the charges and a slab of G, or ``near`` of them, the cell and a part of the atoms."""
     positions, charges = torch.as_tensor(system.positions), torch.as_tensor(system.charges)
+    isolated = system.assume_isolated
     if isinstance(share, Part):
-        return near(positions, charges, system.grid.cell_array, part=share)
-    return far(positions, charges, ReciprocalSlab.of_y(*share))
+        return near(positions, charges, system.grid.cell_array, part=share, isolated=isolated)
+    return far(positions, charges, ReciprocalSlab.of_y(*share), isolated=isolated)
 
 
 def reference_density_of(store: stores.Where, system: System, a: int = 0, b: int | None = None) -> Tensor:

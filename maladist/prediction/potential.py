@@ -150,10 +150,10 @@ def _together(store: stores.Where, system: System, a: int, b: int) -> list[float
 
     n_g = coefficients("work/g_density")
     # The band energy counts Hartree's twice, so that E_H is subtracted from it: in u stands −v_H.
-    u_g = gathered("u") - n_g * coulomb_kernel(slab)
+    u_g = gathered("u") - n_g * coulomb_kernel(slab, system.assume_isolated)
     half_way = torch.fft.ifft(u_g, dim=0, norm="forward")
     stores.write_region(store, _place("total"), (slice(None), slice(a, b)), half_way.numpy())
-    shares = [-hartree_strain_of(n_g, slab).ravel()]
+    shares = [-hartree_strain_of(n_g, slab, system.assume_isolated).ravel()]
     if system.has_core:
         by_position, by_strain = core_derivatives_of(system, slab, gathered("s"))
         shares += [by_strain.ravel(), by_position.ravel()]

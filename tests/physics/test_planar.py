@@ -29,3 +29,12 @@ def test_the_vacuum_level_is_the_mean_where_the_potential_is_flat(side: str) -> 
     assert vacuum_level(planar, surface) == pytest.approx(5.25)
     with pytest.raises(InputError, match=r"varies by 0\.160 eV over 1\.60 Å.*flat to 0\.05 eV.*dipole"):
         vacuum_level(planar + 0.1 * Z, surface)
+
+
+@pytest.mark.parametrize("side", ["top", "bottom"])
+def test_of_a_slab_that_is_cut_off_it_is_taken_where_the_whole_slab_is_seen(side: str) -> None:
+    """Atoms from 6 to 9 Å of 24: of the vacuum what is less than 12 Å from the other face sees the whole slab."""
+    z = np.arange(240) * 0.1
+    planar = np.select([z < 7.5, z < 18, z < 21], [-1.0, 1.0, 50.0], -1.0)
+    surface = Surface(2, side, 24.0, {"top": 9.0, "bottom": 6.0}[side], 21.0)  # type: ignore[arg-type]
+    assert vacuum_level(planar, surface, "2D") == {"top": 1.0, "bottom": -1.0}[side]
