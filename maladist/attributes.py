@@ -10,6 +10,7 @@ import numpy as np
 
 from maladist.errors import StoreError
 from maladist.grid import Kernel
+from maladist.physics.isolated import Isolated
 
 
 class _OutsideAttributes(TypedDict):
@@ -38,6 +39,7 @@ class Attributes(TypedDict, total=False):
     n_electrons: float | None
     xc: str | None
     density_cutoff_eV: float | None
+    assume_isolated: Isolated
     broadening_kernel: Kernel
     broadening_width_eV: float
     energy_levels: int
@@ -113,6 +115,7 @@ ATTRIBUTES: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "n_electrons": (_numbers(1, 0), "a number of electrons"),
     "xc": (_text, "the name of a functional"),
     "density_cutoff_eV": (_numbers(1, 0), "a number, eV"),
+    "assume_isolated": (lambda v: v in get_args(Isolated), ", ".join(get_args(Isolated))),
     "broadening_kernel": (lambda v: v in get_args(Kernel), ", ".join(get_args(Kernel))),
     "broadening_width_eV": (_numbers(1, 0), "a number, eV"),
     "energy_levels": (_numbers(1, 1), "a number of levels"),

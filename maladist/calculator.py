@@ -111,7 +111,9 @@ class Maladist(Calculator):
         """Predict the atoms."""
         super().calculate(atoms, properties, system_changes)
         both = not {"forces", "stress"}.isdisjoint(properties)
-        options: Options = {**self.options, "forces": True, "stress": True} if both else self.options
+        # A slab with a cut-off has no stress; it is refused by name where it is what was asked for.
+        stress = "stress" in properties or self.model.assume_isolated is None
+        options: Options = {**self.options, "forces": True, "stress": stress} if both else self.options
         if self.prediction is not None:
             self.prediction.close()
         self.prediction = self._stepper.predict(self.atoms, **options)

@@ -242,6 +242,7 @@ def read_system(
         bool(attrs.get("broadening_correction", False)),
         attrs.get("double_counting", held),
         attrs.get("reference_temperature_K", own),
+        assume_isolated=attrs.get("assume_isolated"),
     )
 
 
@@ -271,6 +272,7 @@ def system_attributes(system: System) -> Attributes:
             if e.has_pseudopotential
         },
         "density_cutoff_eV": system.density_cutoff,
+        **({} if system.assume_isolated is None else {"assume_isolated": system.assume_isolated}),
         "broadening_correction": system.correction,
         "double_counting": system.double_counting,
         "reference_temperature_K": system.reference_temperature,

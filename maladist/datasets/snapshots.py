@@ -231,6 +231,7 @@ def check_alike(snapshots: Sequence[Snapshot], key: str) -> None:
         "an energy grid": lambda s: s.energies,
         "a functional": lambda s: s.system.xc,
         "a density cutoff": lambda s: s.system.density_cutoff,
+        "assume_isolated": lambda s: s.system.assume_isolated or "none",
     }
     for what, answer in questions.items():
         known = [(s.name, told) for s in snapshots if (told := answer(s)) is not None]

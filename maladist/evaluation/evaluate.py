@@ -139,6 +139,9 @@ def _check(snapshot: Snapshot, model: LDOSModel) -> None:
     ours, theirs = model.energy_grid, snapshot.energies
     # With a zero of energy the model's levels move with the cell, so that only their spacing and width must agree.
     a, b = ([e.spacing, e.width, *([] if model.energy_zero else [e.origin, e.levels])] for e in (ours, theirs))
+    cut, other = (part.assume_isolated or "none" for part in (model, snapshot.system))
+    if cut != other:
+        raise InputError("data", f"{name} with assume_isolated = {other}", f"{cut}, as the model's training had")
     if ours.kernel != theirs.kernel or not np.allclose(a, b, atol=1e-9):
         raise InputError("data", f"{name} with the energies {_told(theirs)}", f"the model's, {_told(ours)}")
 
@@ -157,7 +160,9 @@ def _evaluate(
     numerics: NumericsOptions,
 ) -> Evaluated:
     reference = datasets.read_reference(Path(snapshot.path))
-    held = {str(n) for n in reference.data_vars} & {"forces", "stress"} if forces and reference is not None else set()
+    # Of a slab with a cut-off there is no stress.
+    wanted = {"forces", *(() if model.assume_isolated else ("stress",))} if forces else set[str]()
+    held = wanted & (set() if reference is None else {str(n) for n in reference.data_vars})
     store = temporary_store()
 
     def predicted_with(held: set[str], *, resume: bool = False) -> Prediction:

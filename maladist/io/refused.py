@@ -5,8 +5,8 @@ local or gradient-corrected functional and norm-conserving or ultrasoft pseudopo
 that would make every energy wrong without a word, so each reader asks this one table, and nothing else lists it.
 
 A row tells, source by source, under which name the physics is told and what it is then said to be: a field of a UPF's
-header, an element of Quantum ESPRESSO's XML, an entry of pw.x's namelists, a parameter of MALA's, each with a pattern
-that the whole value matches; lines of pw.x's output; and the pseudopotential's file name, where only that is left.
+header, an element of Quantum ESPRESSO's XML, an entry of pw.x's namelists, each with a pattern that the whole value
+matches; lines of pw.x's output; and the pseudopotential's file name, where only that is left.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ _TRUE: Final = r"\.?t(rue)?\.?"
 _THERE: Final = r".*"
 # Fortran and XML have many ways to say that something is not in use.
 _SOME: Final = r"(?!none$|\W*f(alse)?\W*$|\s*$).*"
+_ISOLATED_OTHERWISE: Final = r"(?!2d$|none$|\W*f(alse)?\W*$|\s*$).*"
 _NOT_ZERO: Final = r"(?![-+]?[0.]+([ed][-+]?\d+)?$).+"
 
-Kind = Literal["upf", "xml", "namelist", "mala"]
+Kind = Literal["upf", "xml", "namelist"]
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,9 @@ class Refused:
         Name of the physics in the field.
     why
         Reason why the result would be wrong, or what to do.
-    upf, xml, namelist, mala
+    upf, xml, namelist
         Patterns by the name under which a source tells it: a field of PP_HEADER, an element's path, an entry of a
-        namelist (in lower case, without its index), a parameter.
+        namelist (in lower case, without its index).
     output
         Pattern of what pw.x prints.
     file
@@ -52,12 +53,14 @@ class Refused:
     upf: Mapping[str, str] = field(default_factory=dict)
     xml: Mapping[str, str] = field(default_factory=dict)
     namelist: Mapping[str, str] = field(default_factory=dict)
-    mala: Mapping[str, str] = field(default_factory=dict)
     output: str = ""
     file: str = ""
 
 
-_ISOLATED: Final = "The electrostatics here are those of a crystal: the Ewald sum would be off by tens of eV."
+_ISOLATED: Final = (
+    "The electrostatics here are those of a crystal, or of a slab with assume_isolated = '2D': the Ewald sum would be"
+    " off by tens of eV."
+)
 _OF_DENSITY: Final = r"(ts|tkatchenko|mbd|many).*"
 _SPIN: Final = "One LDOS here stands for both spins."
 _ENERGY_OF_POSITIONS: Final = (
@@ -135,15 +138,14 @@ REFUSED: Final[tuple[Refused, ...]] = (
         namelist={"vdw_corr": _SOME, "london": _TRUE, "ts_vdw": _TRUE, "xdm": _TRUE},
     ),
     Refused(
-        "a cell taken as isolated or two-dimensional (assume_isolated)",
+        "a cell isolated otherwise than by '2D' (assume_isolated)",
         _ISOLATED,
         xml={
-            "input/boundary_conditions/assume_isolated": _SOME,
-            "output/boundary_conditions/assume_isolated": _SOME,
+            "input/boundary_conditions/assume_isolated": _ISOLATED_OTHERWISE,
+            "output/boundary_conditions/assume_isolated": _ISOLATED_OTHERWISE,
         },
-        namelist={"assume_isolated": _SOME, "do_ee": _TRUE},
-        mala={"assume_two_dimensional": _TRUE},
-        output=r"Assuming isolated system|code is running with the 2D cutoff|Effective Screening Medium|Makov-Payne",
+        namelist={"assume_isolated": _ISOLATED_OTHERWISE, "do_ee": _TRUE},
+        output=r"Assuming isolated system|Effective Screening Medium|Makov-Payne",
     ),
     Refused(
         "a charged cell (tot_charge)",

@@ -47,6 +47,7 @@ def model_rows(model: ModelParts, content_hash: str) -> list[tuple[str, str]]:
         # Why the levels of a result are others than the model's.
         ("zero of energy", f"of a cell: the sum of its atoms' {zeros}, over its volume" if zeros else "the data's"),
         ("temperature", "not told" if model.temperature is None else f"{model.temperature:g} K"),
+        ("assume_isolated", model.assume_isolated or "none, of crystals"),
         ("functional", model.xc or "not told"),
         ("density cutoff", "not told" if model.density_cutoff is None else f"{model.density_cutoff:.1f} eV"),
         ("grid spacing", "not told" if model.spacing is None else " ".join(f"{h:.4f}" for h in model.spacing) + " Å"),

@@ -90,7 +90,7 @@ class LDOSModel(PointwiseModel):
             raise ModelError("models", f"{len(models)}", "two or more")
         first, mine = models[0], tensors_of(models[0])
         for other in models[1:]:
-            for what in ("descriptor", "energy_grid", "energy_zero", "restrict"):
+            for what in ("descriptor", "energy_grid", "energy_zero", "restrict", "assume_isolated"):
                 if getattr(first, what) != getattr(other, what):
                     raise ModelError("models", f"models of another {what}", "models that differ by the seed only")
             theirs = tensors_of(other)

@@ -16,6 +16,7 @@ from maladist.learning.ensemble import EnsembleNetwork
 from maladist.learning.network import FeedForward
 from maladist.learning.scaling import Scaler
 from maladist.learning.uncertainty import Uncertainty
+from maladist.physics.isolated import Isolated
 
 Restrict = Literal["none", "zero_out_negative", "absolute_values"]
 
@@ -44,6 +45,9 @@ class ModelParts:
         Grid spacing of the training data along a, b and c, Å; None where unknown.
     density_cutoff
         Kinetic energy of the sphere of plane waves of the density (ecutrho), eV; None where unknown.
+    assume_isolated
+        '2D' where the training data are slabs whose Coulomb interaction is cut off along c, see
+        :mod:`maladist.physics.isolated`, and so are the cells that it predicts; None for crystals.
     restrict
         What is done with a negative LDOS: 'none', 'zero_out_negative' or 'absolute_values'.
     electrons_per_atom
@@ -83,11 +87,16 @@ class ModelParts:
     domain: Domain | None = None
     uncertainty: Uncertainty | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    assume_isolated: Isolated | None = None
 
     def __post_init__(self) -> None:
         self._check_fit()
         _one_of("restrict", self.restrict, get_args(Restrict))
         _one_of("xc", self.xc, (*get_args(Functional), None))
+        _one_of("assume_isolated", self.assume_isolated, (*get_args(Isolated), None))
+        if self.assume_isolated is not None and self.energy_zero:
+            # The levels of a slab are those of its atoms' potentials; nothing is averaged to zero over its cell.
+            raise ModelError("energy_zero", f"one with assume_isolated = '{self.assume_isolated}'", "none")
         _positive("temperature", self.temperature)
         _positive("density_cutoff", self.density_cutoff)
         _positive("electrons_per_atom", self.electrons_per_atom)

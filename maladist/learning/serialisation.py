@@ -68,6 +68,7 @@ def metadata_of(model: ModelParts) -> Metadata:
         "electrons_per_atom": model.electrons_per_atom,
         # Left out where there are none, so that older models keep their bytes and with them their hash.
         **({"energy_zero_eV_A3": dict(model.energy_zero)} if model.energy_zero else {}),
+        **({} if model.assume_isolated is None else {"assume_isolated": model.assume_isolated}),
         **({"domain": _metadata_of_domain(model.domain)} if model.domain is not None else {}),
         **({"uncertainty": model.uncertainty.to_dict()} if model.uncertainty is not None else {}),
         "provenance": dict(model.provenance),
@@ -100,6 +101,7 @@ def parts_of(metadata: Metadata, tensors: Mapping[str, torch.Tensor]) -> dict[st
         domain=_domain(metadata["domain"], tensors) if "domain" in metadata else None,
         uncertainty=Uncertainty.from_dict(metadata["uncertainty"]) if "uncertainty" in metadata else None,
         provenance=metadata["provenance"],
+        assume_isolated=metadata.get("assume_isolated"),
     )
 
 

@@ -27,6 +27,7 @@ from maladist.parallel.progress import Observer
 from maladist.physics.energy_zero import zero_of_energy
 from maladist.physics.fermi import use_correction
 from maladist.physics.forces import check_known
+from maladist.physics.isolated import check_no_stress
 from maladist.physics.reciprocal import resolving_shape
 from maladist.physics.system import SHORT, System, complete, wrapped
 from maladist.prediction.block import ModelBlob
@@ -161,6 +162,7 @@ def setup(atoms: AtomsLike, model: LDOSModel | str | Path, **options: Unpack[Opt
         correction=corrected,
         double_counting="channel" if model.has_density_channel else "ldos",
         reference_temperature=model.temperature,
+        assume_isolated=model.assume_isolated,
         notes=tuple(filter(None, [told_apart(model.descriptor, atoms.get_chemical_symbols())])),
     )
     system = complete(system, not_corrected, model.electrons_per_atom)
@@ -169,11 +171,13 @@ def setup(atoms: AtomsLike, model: LDOSModel | str | Path, **options: Unpack[Opt
     # The model's energies are those of this cell from here on; its hash remains that of the file.
     placed = model.placed(atoms.get_chemical_symbols(), atoms.get_volume())
     forces, stress = options.get("forces", False), options.get("stress", False)
+    if "force_terms" in keep and not (forces or stress):
+        raise InputError("keep", "force_terms without forces or stress", "either of them", "Give --forces or --stress.")
     if forces or stress:
         model.need_ldos("forces or stress")
         check_known(system)
-    elif "force_terms" in keep:
-        raise InputError("keep", "force_terms without forces or stress", "either of them", "Give --forces or --stress.")
+    if stress:
+        check_no_stress(system.assume_isolated)
     # No field of the blocks: a stopped run may go on with or without them.
     fields = tuple(name for name in keep if name != "force_terms")
     return Setup(

@@ -61,6 +61,7 @@ def provenance(attrs: Attributes) -> Iterator[tuple[str, str | None]]:
     yield "functional", attrs.get("xc")
     yield "electrons", f"{attrs['n_electrons']:g}" if "n_electrons" in attrs else None
     yield "density cutoff", f"{attrs['density_cutoff_eV']:.6g} eV" if attrs.get("density_cutoff_eV") else None
+    yield "assume_isolated", attrs.get("assume_isolated")
     yield "broadening", f"{attrs.get('broadening_kernel', 'unknown')}, {attrs.get('broadening_width_eV', 0):g} eV"
     if "energy_zero_eV" in attrs:
         yield "zero of energy", f"{attrs['energy_zero_eV']:.4f} eV of this cell, added to the model's levels"

@@ -79,6 +79,9 @@ def find_data(config: TrainConfig) -> TrainingData:
         notes.append(said)
     if said := told_apart(spec, symbols):
         notes.append(said)
+    if config.energy_zero and (isolated := train[0].system.assume_isolated):
+        came = f"given, where {train[0].name} has assume_isolated = '{isolated}'"
+        raise InputError("energy_zero", came, "none: the levels of a slab have no zero of the cell's")
     energy_zero = _energy_zero(config, train, symbols, notes)
     if energy_zero:
         train, validation = _on_local_energies(energy_zero, train, validation)

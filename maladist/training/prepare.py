@@ -152,6 +152,7 @@ class Prepared:
             domain=self.domain.to(network.device),
             energy_zero=self.data.energy_zero,
             provenance=provenance,
+            assume_isolated=first.system.assume_isolated,
         )
 
 

@@ -183,6 +183,8 @@ def test_data_that_the_model_cannot_be_held_against_are_refused_in_a_line(
     grid = model.energy_grid
     with pytest.raises(InputError, match="with the energies"):
         evaluate(replace(model, energy_grid=replace(grid, origin=grid.origin + 0.1)), other, client=client)
+    with pytest.raises(InputError, match="assume_isolated = none; wanted 2D, as the model's training had"):
+        evaluate(replace(model, assume_isolated="2D"), other, client=client)
     known = replace(model.elements["Be"], symbol="Al")
     with pytest.raises(InputError, match="with Be"):
         evaluate(replace(model, elements={"Al": known}, descriptor=model.descriptor), other, client=client)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import zipfile
 from pathlib import Path
 
 import pytest
 
 from maladist.errors import PhysicsError
 from maladist.io.calculations import read_dft_run
-from maladist.io.mala.data import read_info
 from maladist.io.model_file import load_model, save_model
 from maladist.io.qe.upf import read_upf
 from maladist.io.refused import REFUSED, refuse, refuse_file_names, refuse_output
@@ -39,9 +36,8 @@ BOTH = {
     "blyp": "the functional BLYP",
     "pbe0": "a hybrid functional",
     "tpss": "the meta-GGA TPSS",
-    "martyna-tuckerman": "isolated or two-dimensional",
-    "2d": "isolated or two-dimensional",
-    "esm": "isolated or two-dimensional",
+    "martyna-tuckerman": "isolated otherwise than by '2D'",
+    "esm": "isolated otherwise than by '2D'",
     "field": "an external field",
     "gate": "a charged",
     "berry": "an external field",
@@ -104,23 +100,6 @@ def test_hubbard_in_the_words_of_later_versions(line: str) -> None:
     refuse_output("Program PWSCF v.7.2\n     Internal variables: lda_plus_u = F\n", "pw.out")
 
 
-def test_mala_s_parameters_of_a_two_dimensional_cell(shared_data: Path, tmp_path: Path) -> None:
-    with zipfile.ZipFile(shared_data / "be2/Be_model.zip") as old, zipfile.ZipFile(tmp_path / "m.zip", "w") as new:
-        for name in old.namelist():
-            content = old.read(name)
-            if name.endswith("params.json"):
-                parameters = json.loads(content)
-                parameters["targets"]["assume_two_dimensional"] = True
-                content = json.dumps(parameters).encode()
-            new.writestr(name, content)
-    with pytest.raises(PhysicsError, match=r"m\.zip: has a cell taken as isolated or two-dimensional"):
-        load_model(tmp_path / "m.zip")
-    facts = json.loads((shared_data / "be2/Be_snapshot0.info.json").read_text())
-    (tmp_path / "s.info.json").write_text(json.dumps({**facts, "parameters": {"assume_two_dimensional": True}}))
-    with pytest.raises(PhysicsError, match=r"s\.info\.json: has a cell taken as"):
-        read_info(tmp_path / "s.info.json")
-
-
 def test_a_name_counts_only_where_the_file_is_not_there(own_data: Path, tmp_path: Path) -> None:
     """Debian's B.pbe-n-kjpaw_psl.0.1.UPF is ultrasoft, for one; models and MALA's zips keep no more than names."""
     paw = "Be.pbe-n-kjpaw_psl.1.0.0.UPF"
@@ -156,4 +135,4 @@ def test_zero_is_no_charge(value: object) -> None:
 def test_every_row_has_a_name_a_reason_and_a_source() -> None:
     for row in REFUSED:
         assert row.name and row.why.endswith(".")
-        assert row.upf or row.xml or row.namelist or row.mala or row.output
+        assert row.upf or row.xml or row.namelist or row.output

@@ -119,6 +119,19 @@ def test_a_zero_of_energy_that_is_no_number_or_fit_is_refused(small_data_set: Pa
             TrainConfig.of(config_of(small_data_set, energy_zero=value))
 
 
+def test_slabs_that_are_cut_off_have_no_zero_of_energy_and_are_not_learnt_with_crystals(
+    small_data_set: Path, tmp_path: Path
+) -> None:
+    data = changeable(small_data_set, tmp_path / "d.zarr")
+    for name in ("train-1", "train-2", "train-0"):
+        zarr.open_group(data / "snapshots" / name, mode="r+").attrs["assume_isolated"] = "2D"
+        if name == "train-1":
+            with pytest.raises(InputError, match="assume_isolated 2D; wanted none, as train-0 has"):
+                find_data(TrainConfig.of(config_of(data)))
+    with pytest.raises(InputError, match=r"energy_zero: given, where train-0 has assume_isolated = '2D'"):
+        find_data(TrainConfig.of(config_of(data, energy_zero={"Be": 70.0})))
+
+
 # -- what is not told ------------------------------------------------------------------------------------------------
 
 

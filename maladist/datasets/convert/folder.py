@@ -17,10 +17,12 @@ from maladist.descriptors.spec import Spec
 from maladist.errors import DataFileError, InputError
 from maladist.grid import EnergyGrid
 from maladist.io import datasets, stores
+from maladist.io.mala.data import isolated_of
 from maladist.io.mala.folder import SnapshotFiles, find_parameters, find_snapshots
 from maladist.io.mala.parameters import read_descriptor, read_energy_grid
 from maladist.io.qe.run import DFTRun
 from maladist.parallel.progress import Observer, Silent
+from maladist.physics.isolated import check_isolated
 
 T = TypeVar("T")
 
@@ -112,6 +114,8 @@ def _found(like: Source, spec: Spec | None) -> tuple[list[_Snapshot], list[str]]
         )
     files, parameters = find_snapshots(folder), find_parameters(folder)
     energies = _energies(folder, parameters) if like.energies is None else None
+    told = {path: isolated_of(found) for path, found in parameters.items()}
+    isolated = _alike(folder, told, "assume_two_dimensional") if told else None
     snapshots, notes = [], []
     for name, mine in files.items():
         levels = array_shape(mine.ldos)[-1]
@@ -125,6 +129,9 @@ def _found(like: Source, spec: Spec | None) -> tuple[list[_Snapshot], list[str]]
             source = replace(source, energies=(energies.origin, energies.spacing))
         # All headers are held against one another before the first conversion takes its hour.
         run = prepare(source).run
+        if isolated is not None:  # the .info.json does not tell it
+            run = replace(run, assume_isolated=isolated)
+            check_isolated(isolated, run.atoms.cell.array, run.atoms.positions)
         own = spec
         if own is None and mine.descriptors is not None:
             try:

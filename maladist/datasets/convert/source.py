@@ -27,6 +27,7 @@ from maladist.io.mala import data as mala_data
 from maladist.io.paths import plain_file
 from maladist.io.qe.run import DFTRun
 from maladist.io.qe.upf import read_pseudopotentials
+from maladist.physics.isolated import check_isolated
 from maladist.physics.system import check_neutral, check_temperature, valences_of
 from maladist.units import BOHR, LDOS_QE
 
@@ -97,6 +98,7 @@ def prepare(source: Source) -> CheckedSource:
     """
     run = source.run if isinstance(source.run, DFTRun) else read_dft_run(source.run)
     check_atoms(run.atoms)
+    check_isolated(run.assume_isolated, run.atoms.cell.array, run.atoms.positions)
     run.check_converged()
     _check_pseudopotentials(source, run)
     if source.temperature is not None:
@@ -287,6 +289,7 @@ def snapshot_attributes(ready: CheckedSource, spec: Spec | None) -> dict[str, ob
         "xc": xc,
         "pseudopotentials": files,
         "density_cutoff_eV": run.density_cutoff,
+        "assume_isolated": run.assume_isolated,
         "source": f"{run.path.name}, {len(ready.levels) or 1} LDOS files",
         "descriptor_spec": spec.to_dict() if spec else None,
     }

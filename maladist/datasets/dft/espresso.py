@@ -40,6 +40,7 @@ from maladist.io.qe.wavefunctions import DENSITY, ldos_of_states, read_density, 
 from maladist.io.qe.xml import read_qe_xml
 from maladist.io.refused import refuse
 from maladist.parallel.workers import is_wanted
+from maladist.physics.isolated import Isolated, check_isolated
 from maladist.units import BOLTZMANN, RYDBERG, RYDBERG_BOHR2
 
 
@@ -139,8 +140,15 @@ class Espresso(DFTSetup):
         return "pw.x"
 
     def check(self, atoms: ase.Atoms) -> None:
-        """Refuse atoms that there is no mesh of k-points for; see `DFTCode`."""
+        """Refuse atoms that there is no mesh of k-points for, or that a cut-off does not fit; see `DFTCode`."""
         self.mesh(atoms)
+        check_isolated(self.assume_isolated, atoms.cell.array, atoms.positions)
+
+    @property
+    def assume_isolated(self) -> Isolated | None:
+        """'2D' where the namelist cuts the Coulomb interaction off along c; None for a crystal."""
+        told = {key.strip().lower(): str(value).strip().lower() for key, value in self.system.items()}
+        return "2D" if told.get("assume_isolated") == "2d" else None
 
     def mesh(self, atoms: ase.Atoms) -> Mesh:
         """Mesh of k-points of a cell."""
@@ -265,7 +273,8 @@ class Espresso(DFTSetup):
 
     def _at_fixed_cutoff(self, run: DFTRun, scratch: Scratch, bands: int) -> DFTRun:
         """The run with its stress at a fixed cutoff; where that cannot be calculated, with a note that says why."""
-        if run.stress is None:
+        # Of a slab with a cut-off no stress is learnt or compared: there is none of the model's.
+        if run.stress is None or run.assume_isolated is not None:
             return run
         # What plane waves beyond the cutoff are worth hardly depends on k: every other point of the mesh tells it, as
         # long as there are many, each with another sphere.

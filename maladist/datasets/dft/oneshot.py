@@ -156,6 +156,10 @@ def _check_belongs(dataset: xr.Dataset, code: Espresso, store: str) -> None:
     if not isclose(temperature, code.temperature, rel_tol=1e-6):
         wanted = f"{temperature:g} K, as the density has"
         raise InputError("temperature", f"{code.temperature:g} K in the settings", wanted, "Change the settings.")
+    cut, other = (str(told or "none") for told in (dataset.attrs.get("assume_isolated"), code.assume_isolated))
+    if cut != other:
+        wanted = f"{cut}, as the density has"
+        raise InputError("system.assume_isolated", f"{other} in the settings", wanted, "Change the settings.")
     check_same_files(code.elements, dataset.attrs.get("pseudopotentials", {}))
 
 
@@ -186,6 +190,7 @@ def _harris_foulkes(run: DFTRun, density: Array, elements: Mapping[str, Element]
     """The terms of A[n]: of the levels, and of the density that made them, on the grid and sphere of pw.x."""
     grid = Grid(run.atoms.cell.array.tolist(), density.shape)
     positions, numbers = wrapped(run.atoms, grid), run.atoms.numbers.astype(np.int16)
-    system = System(grid, positions, numbers, elements, run.xc, run.density_cutoff)
+    cut = run.assume_isolated
+    system = System(grid, positions, numbers, elements, run.xc, run.density_cutoff, assume_isolated=cut)
     band, entropy = run.terms["band_energy_eV"], run.terms["entropy_contribution_eV"]
     return Energies(len(numbers), band, entropy, *density_terms(torch.from_numpy(density), system), ion_energy(system))

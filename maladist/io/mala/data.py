@@ -6,7 +6,6 @@ The LDOS is in 1/(eV Å³), the density in 1/Å³ with a trailing axis of one; d
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Mapping
 from math import prod
@@ -26,8 +25,9 @@ from maladist.io.fields.npy import map_array
 from maladist.io.foreign import refusing
 from maladist.io.paths import plain_file
 from maladist.io.qe.run import DFTRun
-from maladist.io.refused import refuse, refuse_file_names
+from maladist.io.refused import refuse_file_names
 from maladist.io.targets import write_whole
+from maladist.physics.isolated import Isolated
 from maladist.units import BOLTZMANN, RYDBERG
 
 POSITION_COLUMNS: Final = 3
@@ -99,8 +99,6 @@ def read_info(path: Path) -> DFTRun:
         facts = json.loads(path.read_bytes())
     if not isinstance(facts, dict):
         raise DataFileError(str(path), f"a JSON {type(facts).__name__}", "MALA's .info.json of a snapshot")
-    # Before the file is held to its form: of physics that we do not have, that is what the user must hear.
-    refuse("mala", functools.partial(anywhere, facts), path)
     try:
         info = _Info.model_validate(facts)
     except ValidationError as error:
@@ -110,7 +108,8 @@ def read_info(path: Path) -> DFTRun:
     files = info.pseudopotentials or {}
     refuse_file_names(files.values(), path)
     atoms = info.atoms
-    if not all(atoms.pbc):
+    isolated = isolated_of(facts)
+    if not all(atoms.pbc[:2]) or (not atoms.pbc[2] and isolated is None):
         came = f"atoms that are not periodic (pbc = {list(atoms.pbc)})"
         raise PhysicsError(
             str(path), came, "a cell that is periodic in all directions", "Ewald and Hartree are of such."
@@ -126,8 +125,14 @@ def read_info(path: Path) -> DFTRun:
         n_electrons=info.number_of_electrons_exact,
         pseudopotentials=files,
         density_cutoff=None if info.ecutrho is None else info.ecutrho * RYDBERG,
+        assume_isolated=isolated,
         terms={ours: value for ours, theirs in _TERMS.items() if (value := getattr(info, theirs)) is not None},
     )
+
+
+def isolated_of(parameters: Mapping[str, Any]) -> Isolated | None:
+    """'2D' where MALA takes a cell as two-dimensional, as Quantum ESPRESSO then does that it calls for energies."""
+    return "2D" if str(anywhere(parameters, "assume_two_dimensional")).lower() == "true" else None
 
 
 def anywhere(parameters: Mapping[str, Any], name: str) -> object:
@@ -229,6 +234,7 @@ def write_info(path: Path, atoms: ase.Atoms, grid: Grid, facts: dict[str, Any], 
         "degauss": None if temperature is None else BOLTZMANN * temperature / RYDBERG,
         "pseudopotentials": {s: p["file"] for s, p in facts.get("pseudopotentials", {}).items()},
         "voxel": {"array": (grid.cell_array / np.array(grid.shape)[:, None]).tolist()},
+        **({"assume_two_dimensional": True} if facts.get("assume_isolated") else {}),
         "atoms": {
             "numbers": atoms.numbers.tolist(),
             "positions": atoms.positions.tolist(),

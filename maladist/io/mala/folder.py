@@ -102,8 +102,6 @@ def find_parameters(folder: Path) -> dict[Path, Mapping[str, object]]:
     ------
     DataFileError
         One that cannot be read.
-    PhysicsError
-        Physics that this program does not have.
     """
     paths = sorted(folder.glob("*params.json")) or [p for p in sorted(folder.glob("*.zip")) if has_parameters(p)]
     return {path: read_parameters(path) for path in paths}

@@ -20,7 +20,6 @@ pseudopotentials' names only.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
@@ -33,11 +32,11 @@ from ase.data import chemical_symbols
 
 from maladist.elements import Element
 from maladist.errors import InputError, ModelError
-from maladist.io.mala.data import anywhere
+from maladist.io.mala.data import isolated_of
 from maladist.io.mala.parameters import Parameters, descriptor_of, energy_grid_of, json_object, number
 from maladist.io.mala.pickle import read_scaler, read_weights
 from maladist.io.mala.zip import read_members
-from maladist.io.refused import refuse, refuse_file_names
+from maladist.io.refused import refuse_file_names
 from maladist.learning.model import LDOSModel
 from maladist.learning.network import FeedForward
 from maladist.learning.parts import Restrict
@@ -62,7 +61,7 @@ def import_mala(path: str | Path, pseudopotentials: Mapping[str, Element] | None
         A file that is not MALA's zip, is truncated, asks for code to be run, holds a network other than feed-forward,
         descriptors or targets other than the bispectrum or atomic density and the LDOS, or parts that do not fit.
     PhysicsError
-        Physics that this program does not have, such as a cell taken as two-dimensional.
+        Physics that this program does not have, such as PAW.
     """
     path = Path(path)
     try:
@@ -82,8 +81,6 @@ def import_mala(path: str | Path, pseudopotentials: Mapping[str, Element] | None
         "pseudopotentials": names,
     }
     given = pseudopotentials or {}
-    for part in (params, info):
-        refuse("mala", functools.partial(anywhere, part), path.name)
     refuse_file_names([str(file) for symbol, file in names.items() if symbol not in given], path.name)
     try:
         # Whatever type a damaged or foreign parameter has, it ends in one line; errors of ours
@@ -116,6 +113,7 @@ def _assemble(params: Parameters, info: Parameters, members: Mapping[str, bytes]
         density_cutoff=None if ecutrho is None else ecutrho * RYDBERG,
         restrict=_restrict(params["targets"]),
         electrons_per_atom=electrons,
+        assume_isolated=isolated_of(params) or isolated_of(info),
     )
 
 

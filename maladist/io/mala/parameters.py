@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,10 +19,8 @@ from maladist.arrays import Array
 from maladist.descriptors import BispectrumSpec, GaussianSpec, Spec
 from maladist.errors import DataFileError, InputError, ModelError
 from maladist.grid import EnergyGrid
-from maladist.io.mala.data import anywhere
 from maladist.io.mala.zip import read_members
 from maladist.io.paths import plain_file
-from maladist.io.refused import refuse
 
 Parameters = Mapping[str, Any]
 """What MALA writes of a model or of data, as JSON: names and types are not the same in all of its versions."""
@@ -39,8 +36,6 @@ def read_parameters(path: Path) -> Parameters:
     ------
     DataFileError
         Neither of them.
-    PhysicsError
-        Physics that this program does not have.
     """
     try:
         content = plain_file(path, "MALA's parameters", str(path)).read_bytes()
@@ -50,7 +45,6 @@ def read_parameters(path: Path) -> Parameters:
         raise DataFileError(str(path), error.strerror or str(error), "a file that can be read") from None
     except ModelError as error:
         raise DataFileError(str(path), error.came, error.wanted, error.remedy) from None
-    refuse("mala", functools.partial(anywhere, found), path)
     return found
 
 

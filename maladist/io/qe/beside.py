@@ -88,6 +88,7 @@ def _fits(scf: DFTRun, run: DFTRun) -> bool:
         and scf.calculation not in NOT_SELF_CONSISTENT
         and scf.converged
         and "total_free_energy_eV" in scf.terms
+        and scf.assume_isolated == run.assume_isolated
         and (scf.xc, scf.shape, dict(scf.pseudopotentials)) == (run.xc, run.shape, dict(run.pseudopotentials))
         and scf.temperature is not None
         and run.temperature is not None

@@ -154,6 +154,7 @@ def _run(text: str, path: Path, n_runs: int) -> DFTRun:
         ultrasoft=any("Ultrasoft" in k for k in kinds) if kinds else None,
         pools=None if pools is None else int(pools),
         notes=(*notes, *said, *omitted, *about_terms),
+        assume_isolated="2D" if "code is running with the 2D cutoff" in text else None,
     )
 
 

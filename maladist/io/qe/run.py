@@ -14,6 +14,7 @@ import numpy as np
 from maladist.arrays import Array
 from maladist.elements import Functional
 from maladist.errors import DFTError, PhysicsError
+from maladist.physics.isolated import Isolated
 from maladist.units import BOLTZMANN
 
 NOT_SELF_CONSISTENT: Final = ("nscf", "bands")
@@ -69,6 +70,8 @@ class DFTRun:
         Whether eigenvalues have all digits (XML) or four (printed output).
     notes
         Lines that the user should read.
+    assume_isolated
+        '2D' where the Coulomb interaction is cut off along c, see :mod:`maladist.physics.isolated`; None for a crystal.
     """
 
     path: Path
@@ -92,6 +95,7 @@ class DFTRun:
     pools: int | None = None
     full_precision: bool = False
     notes: tuple[str, ...] = ()
+    assume_isolated: Isolated | None = None
 
     @property
     def fermi_energy(self) -> float | None:

@@ -106,6 +106,7 @@ def _run(path: Path, root: ET.Element, out: ET.Element) -> DFTRun:
     calculation = (root.findtext("input/control_variables/calculation") or "scf").strip()
     xc = functional_of(_text(out, "dft/functional"), path)
     terms, notes = _terms(path, out, len(atoms))
+    told = [root.findtext(f"{part}/boundary_conditions/assume_isolated", "") for part in ("input", "output")]
     return DFTRun(
         path=path,
         atoms=atoms,
@@ -132,6 +133,7 @@ def _run(path: Path, root: ET.Element, out: ET.Element) -> DFTRun:
         pools=None if not pools else int(pools),
         full_precision=True,
         notes=notes,
+        assume_isolated="2D" if "2d" in (text.strip().lower() for text in told) else None,
     )
 
 

@@ -14,7 +14,7 @@ from distributed import Client
 from maladist import BispectrumSpec, Grid
 from maladist.datasets.convert.folder import convert_folder
 from maladist.datasets.convert.source import Source
-from maladist.errors import DataFileError, InputError
+from maladist.errors import DataFileError, InputError, PhysicsError
 from maladist.io.mala.data import write_info
 from maladist.io.opening import open_dataset
 from maladist.testing import Listener
@@ -80,6 +80,19 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path: Path,
     with pytest.raises(DataFileError, match=r"other energies of the LDOS in be\.params\.json than in later"):
         convert_folder(Source(tmp_path / "one", ()), output, client=client)
     assert not output.exists()
+
+
+def test_parameters_tell_of_slabs_what_the_info_does_not(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, output = made(tmp_path / "tilted", "s0", assume_two_dimensional=True), tmp_path / "d.zarr"
+    with pytest.raises(PhysicsError, match="c perpendicular to a and b"):
+        convert_folder(Source(folder, ()), output, client=client)
+    flat = Grid([[2.3, 0, 0], [-1.1, 2.0, 0], [0, 0, 13.0]], (6, 5, 7))
+    monkeypatch.setattr("tests.datasets.convert.test_folder.GRID", flat)
+    folder = made(tmp_path / "flat", "s0", assume_two_dimensional=True)
+    (group,) = convert_folder(Source(folder, ()), output, client=client)
+    assert open_dataset(group).attrs["assume_isolated"] == "2D"
 
 
 def test_descriptors_that_nothing_tells_are_left_out_with_a_note(tmp_path: Path, client: Client) -> None:

@@ -111,7 +111,7 @@ def test_a_folder_of_pseudopotentials_is_taken_from_the_files_folder(tmp_path: P
         ({"Hubbard_U(1)": 3.0}, "Hubbard correction"),
         ({"vdw_corr": "grimme-d3"}, "dispersion correction .*positions alone"),
         ({"london": True}, "dispersion correction"),
-        ({"assume_isolated": "2D"}, "isolated or two-dimensional"),
+        ({"assume_isolated": "esm"}, r"isolated otherwise than by '2D' \(assume_isolated\)"),
         ({"tot_charge": 0.4}, "charged cell"),
         ({"smearing": "gaussian"}, "occupations other than Fermi-Dirac's"),
         ({"occupations": "tetrahedra"}, "occupations other than Fermi-Dirac's"),
