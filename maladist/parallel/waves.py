@@ -31,7 +31,7 @@ from types import TracebackType
 from typing import Final, Protocol, TypeVar
 
 from dask.utils import funcname
-from distributed import Client, Future, KilledWorker, Worker, as_completed
+from distributed import Client, Future, KilledWorker, Worker, as_completed, wait
 from distributed.client import FutureCancelledError
 
 from maladist.errors import BlockError, ClusterLostError, InputError, OutputError, StoreError
@@ -222,7 +222,20 @@ def _wait_for_the_end(call: str, client: Client) -> None:
         return
     ask = client._run  # what Client.run calls; that has no limit of time, and a worker may hang
     with suppress(TimeoutError, OSError):
+        # Tasks and their cancellation go through the scheduler, and a question to the workers overtakes them: it would
+        # find one at rest to which a task is still on its way. A task of no matter comes behind all of them.
+        wait([_behind(worker, client) for worker in _at_work(client)], timeout=LAST_TASKS)
         client.sync(ask, _last_task, call, on_error="ignore", callback_timeout=LAST_TASKS)
+
+
+def _behind(worker: str, client: Client) -> Future:
+    return client.submit(_same, None, key=_unique("last"), workers=[worker], pure=False)
+
+
+def _at_work(client: Client) -> list[str]:
+    """Workers that begin tasks: not those that are paused for want of memory."""
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    return [address for address, worker in workers.items() if worker["status"] == "running"]
 
 
 async def _last_task(call: str, dask_worker: Worker | None = None) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from distributed import Client, Event
+from distributed import Client, Event, Worker
 
 from maladist.errors import BlockError, DataFileError, OutputError
 from maladist.parallel import waves
@@ -71,12 +71,21 @@ def refuse(error: Exception) -> None:
 
 def write_late(path: Path) -> None:
     Event("another runs").set()
-    time.sleep(0.5)
+    time.sleep(0.2)
     path.touch()
 
 
-def test_an_error_leaves_when_no_task_writes_any_more(tmp_path: Path, client: Client) -> None:
+def slow(interval: float, dask_worker: Worker) -> None:
+    dask_worker.batched_stream.interval = interval
+
+
+def test_an_error_leaves_when_no_task_writes_any_more(
+    tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who cleans up after it would race with the others, which Dask cannot stop."""
+    # Messages are on their way for longer than a task takes, as on a busy machine.
+    monkeypatch.setattr(client.scheduler_comm, "interval", 2.0)
+    client.run(slow, 0.8)
     jobs = [waves.NamedJob("bad", refuse, DataFileError("a.cube", "cut off", "a whole file"))]
     jobs += [waves.NamedJob(f"late{i}", write_late, tmp_path / str(i)) for i in range(200)]
     with pytest.raises(BlockError, match=r"block bad failed: DataFileError: a\.cube: cut off") as caught:
@@ -87,6 +96,7 @@ def test_an_error_leaves_when_no_task_writes_any_more(tmp_path: Path, client: Cl
     left = len(list(tmp_path.iterdir()))
     assert 0 < left < 200  # those that ran came to their end, the others were taken back
     time.sleep(1.0)
+    client.run(slow, 0.002)
     assert len(list(tmp_path.iterdir())) == left
 
 
