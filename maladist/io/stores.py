@@ -206,8 +206,25 @@ def read_region(path: Readable, name: str, region: tuple[slice | int, ...] = ())
 
 
 def write_region(path: Where, name: str, region: tuple[slice | int, ...], values: AnyArray) -> None:
-    """Write a block's own region of an array; the caller answers for regions being whole chunks."""
-    open_array(path, name)[region] = values
+    """Write a block's own region of an array: whole chunks, for two tasks that write parts of one lose one of them.
+
+    Raises
+    ------
+    StoreError
+        The region cuts a chunk.
+    """
+    array = open_array(path, name)
+    if not isinstance(path, Memory):
+        _refuse_cuts(array, region)
+    array[region] = values
+
+
+def _refuse_cuts(array: zarr.Array[Any], region: tuple[slice | int, ...]) -> None:
+    for at, size, chunk in zip(region, array.shape, array.chunks, strict=False):
+        start, stop, _ = (at if isinstance(at, slice) else slice(at, at + 1)).indices(size)
+        if start % chunk or (stop % chunk and stop != size):
+            came = f"{start} to {stop} of {array.name}, to be written in chunks of {chunk}"
+            raise StoreError(str(array.store_path), came, "whole chunks")
 
 
 def write_values(path: Where, values: Mapping[str, tuple[tuple[str, ...], AnyArray, str]]) -> None:

@@ -13,7 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-import dask.array as da
 import numpy as np
 import torch
 import xarray as xr
@@ -31,6 +30,7 @@ from maladist.io.stores import field_template
 from maladist.parallel import waves
 from maladist.parallel.here import Runner
 from maladist.parallel.workers import Workers
+from maladist.parallel.write import write_lazy
 from maladist.physics.electrostatic import electrostatic_potential, local_form_factor, local_potential_of
 from maladist.physics.functionals import needs_gradient
 from maladist.physics.hartree import coulomb_kernel
@@ -175,7 +175,7 @@ def _make(dataset: xr.Dataset, system: System, runner: Runner, path: Path, overw
     known = {name: v for name, v in attributes.items() if v is not None}
     with stores.making(path, arrays, known, overwrite) as claim:
         scheduler = runner if isinstance(runner, Client) else "threads"
-        da.store(density, stores.open_array(claim, REFERENCE), lock=False, scheduler=scheduler)
+        write_lazy(claim, {REFERENCE: density}, scheduler)
         if whole:
             waves.in_order(runner, _in_one_task, [waves.NamedJob("whole", claim, system)], run_key="potential")
         else:

@@ -26,6 +26,7 @@ from maladist.io.opening import open_dataset
 from maladist.io.qe.upf import elements_of
 from maladist.io.stores import field_template
 from maladist.parallel.workers import Workers
+from maladist.parallel.write import write_lazy
 from maladist.physics.fermi import FermiState, fermi_states, number_rows, use_correction
 from maladist.physics.limits import check_limits
 from maladist.physics.system import System, common_functional, complete
@@ -209,11 +210,9 @@ def _observe(dataset: xr.Dataset, system: System, client: Client, path: Path, ov
         field.data.rechunk((*block, -1)), states, system.reference_index, _reference(dataset, system, block)
     )
     n = len(system.temperatures)
-    sources = [da.stack(densities[:n]) if several else densities[0], *densities[n:]]
+    sources = dict(zip(arrays, [da.stack(densities[:n]) if several else densities[0], *densities[n:]], strict=True))
     with stores.making(path, arrays, attributes, overwrite) as store:
-        targets = [stores.open_array(store, name) for name in arrays]
-        # No lock: chunks of the result are blocks of the LDOS, so no two tasks write one chunk.
-        da.store(sources, targets, lock=False, scheduler=client)
+        write_lazy(store, sources, client)
         reductions = time.perf_counter() - clock
 
         clock = time.perf_counter()

@@ -20,7 +20,7 @@ def test_info_says_what_is_damaged(tmp_path: Path, command: Command) -> None:
     group = stores.create(
         datasets.snapshot_path(data, "a"), {"density": field_template("density", (20, 2, 2), (1, 2, 2))}, {}
     )
-    stores.write_region(group, "density", (...,), np.random.default_rng(0).random((20, 2, 2)))
+    stores.write_region(group, "density", (), np.random.default_rng(0).random((20, 2, 2)))
     datasets.copy_reference(group, {"converged": True}, {})
     stores.finish(group)
     (tmp_path / "threads.yaml").write_text("kind: local\nprocesses: false\n")

@@ -22,7 +22,7 @@ def data(tmp_path: Path) -> Path:
     datasets.open_data_set(tmp_path / "d.zarr")
     group = datasets.snapshot_path(tmp_path / "d.zarr", "a")
     store = stores.create(group, {"density": field_template("density", (200, 2, 2), (1, 2, 2))}, {})
-    stores.write_region(store, "density", (...,), np.random.default_rng(0).random((200, 2, 2)))
+    stores.write_region(store, "density", (), np.random.default_rng(0).random((200, 2, 2)))
     datasets.copy_reference(store, {"converged": True}, {"ewald_eV": ((), np.array(0.0), "eV")})
     stores.finish(store)
     return tmp_path / "d.zarr"

@@ -18,7 +18,7 @@ def test_errors_do_not_depend_on_the_blocks(
     made: Callable[..., Path], model: LDOSModel, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = made(shift=0.01)
-    stores.write_region(path, "ldos", (...,), 1.1 * open_dataset(path)["ldos"].values)
+    stores.write_region(path, "ldos", (), 1.1 * open_dataset(path)["ldos"].values)
     stores.seal(path)
     (whole,) = evaluate(model, path, client=client, precision="float64")
     monkeypatch.setattr("maladist.evaluation.comparison._POINTS", 200)

@@ -132,8 +132,8 @@ def test_a_known_perturbation_gives_the_known_errors(
     path = made(shift=0.01)
     stored = open_dataset(path)
     ldos, density = stored["ldos"].values, stored["density"].values
-    stores.write_region(path, "ldos", (...,), 1.1 * ldos)
-    stores.write_region(path, "density", (...,), 1.02 * density)
+    stores.write_region(path, "ldos", (), 1.1 * ldos)
+    stores.write_region(path, "density", (), 1.02 * density)
     stores.seal(path)
     (one,) = evaluate(model, path, client=client)
     assert one.terms == pytest.approx(dict.fromkeys(one.terms, -5.0), abs=1e-6)  # of two atoms

@@ -150,8 +150,8 @@ def _snapshot(folder: Path) -> Path:
         "density": stores.field_template("density", GRID.shape, chunks),
     }
     store = stores.create(folder / "s.zarr", arrays, attributes)
-    stores.write_region(store, "ldos", (...,), random.random((*GRID.shape, 6)).astype(np.float32))
-    stores.write_region(store, "density", (...,), random.random(GRID.shape))
+    stores.write_region(store, "ldos", (), random.random((*GRID.shape, 6)).astype(np.float32))
+    stores.write_region(store, "density", (), random.random(GRID.shape))
     values = {
         "dos": (("energy",), random.random(6), "1/eV"),
         "energy": (("energy",), energies.values, "eV"),

@@ -29,8 +29,8 @@ def made(path: stores.Where, grid: Grid) -> xr.Dataset:
     work = stores.ArrayTemplate((4,), (1,), ("block",))
     arrays = {"ldos": ldos, "work/x": work, "density": field_template("density", shape, shape)}
     store = stores.create(path, arrays, schema.grid_attributes(grid))
-    stores.write_region(store, "ldos", (...,), np.ones((*shape, 4), np.float32))
-    stores.write_region(store, "density", (...,), np.ones(shape))
+    stores.write_region(store, "ldos", (), np.ones((*shape, 4), np.float32))
+    stores.write_region(store, "density", (), np.ones(shape))
     values: dict[str, tuple[tuple[str, ...], np.ndarray, str]] = {
         "total_free_energy_eV": ((), np.float64(-1.0), "eV"),
         "run/start": (("task",), np.zeros(2), "s"),

@@ -22,7 +22,7 @@ def finished(tmp_path: Path) -> Path:
     path = tmp_path / "f.zarr"
     attributes = {"cell": [1.0, 0, 0, 0, 1, 0, 0, 0, 1], "temperature_K": 1000.0, "xc": "pbe"}
     store = stores.create(path, {"density": field_template("density", (6, 4, 5), (3, 4, 5))}, attributes)
-    stores.write_region(store, "density", (...,), np.random.default_rng(0).random((6, 4, 5)))
+    stores.write_region(store, "density", (), np.random.default_rng(0).random((6, 4, 5)))
     values = {
         "dos": (("energy",), np.linspace(0, 1, 3), "1/eV"),
         "energy": (("energy",), np.arange(3.0), "eV"),

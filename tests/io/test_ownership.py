@@ -151,7 +151,7 @@ def test_an_owner_gives_signs_of_life_until_it_is_finished(tmp_path: Path, monke
     while claim.file.stat().st_mtime < 1e9 and time.monotonic() < until:
         time.sleep(0.02)
     assert claim.file.stat().st_mtime > 1e9
-    stores.write_region(claim, "density", (...,), np.ones((4, 2, 2)))
+    stores.write_region(claim, "density", (), np.ones((4, 2, 2)))
     stores.finish(claim)
     assert not (tmp_path / "a.zarr" / WORK).exists() and claim not in ownership._held
 

@@ -35,10 +35,19 @@ def test_what_was_not_written_reads_as_nan_and_a_block_of_zeros_leaves_a_file(st
     assert (Path(store) / "density" / "c" / "0" / "0" / "0").exists()
 
 
+def test_a_region_that_cuts_a_chunk_is_refused_because_two_writers_of_one_lose_a_part(store: Claim) -> None:
+    for region in ((slice(0, 2),), (slice(1, 3),), (slice(2, None),)):
+        with pytest.raises(StoreError, match="wanted whole chunks"):
+            stores.write_region(store, "density", region, np.zeros(()))
+    stores.write_region(store, "density", (slice(3, None), slice(None)), np.ones((3, 4, 5)))
+    stores.write_region(store, "work/x", (2,), np.ones(()))
+    assert np.isnan(stores.read_region(store, "density")[:3]).all()
+
+
 def test_an_unfinished_store_says_so_until_it_is_finished(store: Claim) -> None:
     with pytest.raises(StoreError, match="unfinished"):
         open_dataset(store)
-    stores.write_region(store, "density", (...,), np.ones((6, 4, 5)))
+    stores.write_region(store, "density", (), np.ones((6, 4, 5)))
     stores.finish(store)
     dataset = open_dataset(store, chunks={})
     assert dataset["density"].dims == ("x", "y", "z") and dataset["density"].attrs["units"] == "1/Å^3"
@@ -133,7 +142,7 @@ def write_format_2(path: Path, ran: Path) -> None:
 
 def test_pickles_of_format_2_are_refused_and_never_run(store: Claim, tmp_path: Path) -> None:
     ran = tmp_path / "ran"
-    stores.write_region(store, "density", (...,), np.ones((6, 4, 5)))
+    stores.write_region(store, "density", (), np.ones((6, 4, 5)))
     stores.finish(store)
     for group in (tmp_path / "old.zarr", Path(store)):
         write_format_2(group / "dos", ran)

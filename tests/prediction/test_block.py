@@ -162,7 +162,7 @@ def test_densities_are_the_projections_by_their_coefficients(temperatures: int, 
     run, store, _ = begun(ready, tmp_path / "a.zarr")
     rng = np.random.default_rng(1)
     modes, rows = rng.normal(size=(*GRID, 3)), rng.normal(size=(temperatures + apart, 3))
-    stores.write_region(store, MODES, (...,), modes)
+    stores.write_region(store, MODES, (), modes)
     density_blocks(run.plan.blocks[:7], store, rows, temperatures)
     density_blocks(run.plan.blocks[7:], store, rows, temperatures)
     wanted = np.moveaxis(modes @ rows.T, -1, 0)

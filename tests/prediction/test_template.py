@@ -97,7 +97,7 @@ def test_a_new_basis_forgets_what_was_done_on_the_old_one(tmp_path: Path) -> Non
     run = begun(tmp_path / "a.zarr")
     claim = make_store(run, basis_of(3), overwrite=False)
     run = replace(run, path=claim)
-    stores.write_region(claim, TALLY, (...,), np.ones((4, row_length(LEVELS))))
+    stores.write_region(claim, TALLY, (), np.ones((4, row_length(LEVELS))))
     new = basis_of(2, seed=1)
     reset_work(run, new)
     assert np.isnan(stores.read_region(claim, TALLY)).all() and shapes(claim)[MODES] == (*GRID, 2)
@@ -110,7 +110,7 @@ def test_a_run_that_dies_between_two_bases_takes_no_block_for_done(
 ) -> None:
     run = begun(tmp_path / "a.zarr")
     claim = make_store(run, basis_of(3), overwrite=False)
-    stores.write_region(claim, TALLY, (...,), np.ones((4, row_length(LEVELS))))
+    stores.write_region(claim, TALLY, (), np.ones((4, row_length(LEVELS))))
 
     def dies(*_: object) -> None:
         raise KeyboardInterrupt
