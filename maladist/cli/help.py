@@ -50,7 +50,7 @@ VERBS: Final = {
     ),
     "report": Verb(
         "report:report",
-        "Write a result as one HTML file that needs no network: D(ε), n(r), energies, how the run went, who made it.",
+        "A result as one HTML file that needs no network, or two with what differs: D(ε), n(r), energies, who made it.",
     ),
     "info": Verb(
         "files:info",
@@ -167,7 +167,7 @@ EXAMPLES: Final = {
     "learn": "maladist learn learn.yaml --output be-learn/",
     "distil": "maladist distil model/model.maladist cells.extxyz --output distilled/",
     "tune": "maladist tune tune.yaml --output study/",
-    "report": "maladist report be.zarr -o be.html",
+    "report": "maladist report a.zarr b.zarr -o b-less-a.html",
     "doctor": "maladist doctor --cluster slurm.yaml",
 }
 """By the command's words."""

@@ -159,8 +159,13 @@ def _subtract(
     return [float(found.sum() * grid.voxel_volume), float(np.abs(found).sum() * grid.voxel_volume)]
 
 
+def same_grid(grid: Grid, other: Grid) -> bool:
+    """Whether two grids are the same points of the same cell."""
+    return grid.shape == other.shape and np.allclose(grid.cell_array, other.cell_array, atol=1e-6)
+
+
 def _check_grid(grid: Grid, other: Grid) -> None:
-    if grid.shape != other.shape or not np.allclose(grid.cell_array, other.cell_array, atol=1e-6):
+    if not same_grid(grid, other):
         came = f"{'×'.join(map(str, other.shape))} points, or another cell"
         raise InputError("reference", came, f"the cell and the {'×'.join(map(str, grid.shape))} points of the source")
 

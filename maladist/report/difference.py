@@ -22,7 +22,6 @@ def write_plot(found: xr.Dataset, path: str | Path) -> Path:
     axes = figure.subplots(1, 3, width_ratios=wide)
     largest = max(float(abs(p.values).max()) for p in planes) or 1.0
     for ax, plane in zip(axes, planes, strict=True):
-        mesh = draw_plane(ax, plane, atoms, (-largest, largest), "$\\Delta n(r)$")
-        mesh.set_cmap("RdBu_r")
+        mesh = draw_plane(ax, plane, atoms, (-largest, largest), "$\\Delta n(r)$", signed=True)
     figure.colorbar(mesh, ax=axes, label="1/Å$^3$", shrink=0.85, pad=0.01)
     return write_picture(figure, path, "plot")

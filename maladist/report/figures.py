@@ -50,6 +50,18 @@ def dos_axes(ax: Axes, prediction: Prediction) -> None:
     ax.legend(frameon=True, facecolor="white", edgecolor="none", framealpha=0.85)
 
 
+def two_dos_axes(ax: Axes, a: Prediction, b: Prediction) -> None:
+    """Draw D(ε) an atom and μ of two results at one temperature each."""
+    # A is wider, so that it is seen where B covers it.
+    for p, name, colour, width in ((a, "A", _OCCUPIED, 3.6), (b, "B", _LEVEL, 1.2)):
+        energy, dos = p.dos["energy"].values, p.dos.values / p.dataset.sizes["atom"]
+        ax.plot(energy, dos, color=colour, lw=width, label=f"{name}, $D(\\varepsilon)$")
+        ax.axvline(p.fermi_energy, color=colour, ls="--", lw=width, label=f"{name}, $\\mu$ = {p.fermi_energy:.3f} eV")
+    ax.set(xlabel="$\\varepsilon$ (eV)", ylabel="$D(\\varepsilon)$ (1/eV/atom)")
+    ax.margins(x=0)
+    ax.legend(frameon=True, facecolor="white", edgecolor="none", framealpha=0.85)
+
+
 def plane_through(grid: Grid, positions: Array, axis: int) -> float:
     """Fractional height along a lattice vector of the atom nearest to the middle: where a slice shows atoms."""
     heights = (positions @ np.linalg.inv(grid.cell_array))[:, axis] % 1.0
@@ -119,16 +131,22 @@ def draw_plane(
     atoms: ase.Atoms | None = None,
     limits: tuple[float, float] | None = None,
     name: str = "$n(r)$",
+    *,
+    signed: bool = False,
 ) -> QuadMesh:
-    """Draw a plane in its true geometry, and circles where atoms lie within 0.4 Å of it."""
+    """Draw a plane in its true geometry, and circles where atoms lie within 0.4 Å of it.
+
+    ``signed``: red is above zero and blue below, for limits that are symmetric about it.
+    """
     low, high = limits or (None, None)
+    colours, ring = ("RdBu_r", "0.2") if signed else ("viridis", "white")
     # True geometry: a skewed cell is drawn skewed.
     x, y, values = in_plane(plane.values, *plane.vectors)
-    mesh = ax.pcolormesh(x, y, values, shading="nearest", cmap="viridis", rasterized=True, vmin=low, vmax=high)
+    mesh = ax.pcolormesh(x, y, values, shading="nearest", cmap=colours, rasterized=True, vmin=low, vmax=high)
     ax.plot(*plane.corners.T, color="0.25", lw=1.0)
     if atoms is not None and plane.height is not None:
         flat = _near(plane, atoms, plane.height, 0.4)
-        ax.scatter(flat[:, 0], flat[:, 1], s=14, facecolor="none", edgecolor="white", lw=0.8)
+        ax.scatter(flat[:, 0], flat[:, 1], s=14, facecolor="none", edgecolor=ring, lw=0.8)
     at = "" if plane.height is None else f" at {plane.height:.2f} {'abc'[plane.axis]}"
     x_name, y_name = axis_names(plane.grid.cell_array, plane.axis)
     ax.set(aspect="equal", xlabel=x_name, ylabel=y_name, title=f"{name}{at}")

@@ -19,6 +19,7 @@ from maladist.io.targets import check_file, write_whole
 from maladist.io.urls import URL, place
 from maladist.physics.energies import TERMS, TOTAL
 from maladist.prediction.result import Prediction
+from maladist.report.comparison import comparison_page
 from maladist.report.pages import html_page, json_for_script
 from maladist.report.pictures import (
     Picture,
@@ -34,8 +35,14 @@ from maladist.report.volume import volume_json
 from maladist.reprs import size
 
 
-def report(store: Prediction | str | Path, path: str | Path | None = None, *, overwrite: bool = True) -> Path:
-    """Write the report of a finished store.
+def report(
+    store: Prediction | str | Path,
+    path: str | Path | None = None,
+    *,
+    other: Prediction | str | Path | None = None,
+    overwrite: bool = True,
+) -> Path:
+    """Write the report of a finished store, or of two side by side with their differences.
 
     Parameters
     ----------
@@ -43,6 +50,10 @@ def report(store: Prediction | str | Path, path: str | Path | None = None, *, ov
         A Prediction, or the path or URL of a finished store. What it does not hold is left out and said to be.
     path
         HTML file to write. Default: the store's name with .html, beside it; of a URL, here.
+    other
+        A second result, B, beside that of ``store``, A: the page shows both and B − A. Both have the same elements in
+        the same shares. Densities are subtracted where the grids are the same, energies where functional and
+        pseudopotentials are. The file's name then has both names.
     overwrite
         Whether a file that exists is replaced.
 
@@ -54,26 +65,34 @@ def report(store: Prediction | str | Path, path: str | Path | None = None, *, ov
     Raises
     ------
     InputError
-        A store that does not exist, is unfinished or holds neither density nor DOS; a file that cannot be written.
+        A store that does not exist, is unfinished or holds neither density nor DOS; a file that cannot be written; two
+        results of other compositions, or of several temperatures none of which both have.
     """
-    prediction = store if isinstance(store, Prediction) else _open(place(store))
-    if path is not None:
-        target = Path(path)
-    elif isinstance(prediction.store, Memory):
-        raise InputError("path", "none, of a result in memory", "the path of the report")
-    else:
-        at = prediction.store  # beside it; what lies behind a URL is read only
-        target = Path(at.name if isinstance(at, URL) else at).with_suffix(".html")
+    a = store if isinstance(store, Prediction) else _open(place(store), "store")
+    b = other if other is None or isinstance(other, Prediction) else _open(place(other), "other")
+    target = Path(path) if path is not None else _beside(a, b)
     check_file(target, "report", overwrite=overwrite)
-    return write_whole(target, page(prediction), "report")
+    return write_whole(target, page(a) if b is None else comparison_page(a, b), "report")
 
 
-def _open(path: Path | URL) -> Prediction:
+def _beside(a: Prediction, b: Prediction | None) -> Path:
+    """The page's own place: beside the first store, named by all."""
+    names = []
+    for p in (a,) if b is None else (a, b):
+        if isinstance(p.store, Memory):
+            raise InputError("path", "none, of a result in memory", "the path of the report")
+        names.append(Path(p.store.name).stem)
+    # What lies behind a URL is read only.
+    folder = a.store.parent if isinstance(a.store, Path) else Path()
+    return folder / f"{'-'.join(names)}.html"
+
+
+def _open(path: Path | URL, argument: str) -> Prediction:
     dataset = open_dataset(path)
     if "density" not in dataset and "dos" not in dataset:
         there = ", ".join(map(str, dataset.data_vars)) or "nothing"
         raise StoreError(
-            "store",
+            argument,
             f"{path} has neither density nor DOS (there is: {there})",
             "a result",
             "Make one: maladist observe.",

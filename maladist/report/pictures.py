@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import ase
 import numpy as np
 import xarray as xr
 from markupsafe import Markup
@@ -15,10 +16,13 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
+from maladist import schema
+from maladist.grid import Grid
+from maladist.prediction.difference import DIFFERENCE
 from maladist.prediction.novelty import NOVELTY
 from maladist.prediction.result import Prediction
 from maladist.report.charts import stages_axes, timeline_axes
-from maladist.report.figures import dos_axes, draw_plane, plane_across, plane_through
+from maladist.report.figures import dos_axes, draw_plane, plane_across, plane_through, two_dos_axes
 from maladist.report.forces import arrow_axes, size_axes
 
 # Inches that three planes have together, and the highest of them: with their labels, a page's width at their own size.
@@ -47,7 +51,14 @@ def draw_dos(prediction: Prediction) -> Picture | None:
     """D(ε), its occupied part and μ; None where the store does not hold them."""
     if "dos" not in prediction.dataset or "fermi_energy_eV" not in prediction.dataset:
         return None
-    return _draw(lambda ax: dos_axes(ax, prediction), (6.2, 4.3), "Density of states, its occupied part and μ")
+    return _draw(lambda ax: dos_axes(ax, prediction), (5.2, 3.8), "Density of states, its occupied part and μ")
+
+
+def draw_two_dos(a: Prediction, b: Prediction) -> Picture | None:
+    """D(ε) and μ of two results at one temperature each; None where not both stores hold them."""
+    if any(name not in p.dataset for name in ("dos", "fermi_energy_eV") for p in (a, b)):
+        return None
+    return _draw(lambda ax: two_dos_axes(ax, a, b), (5.2, 3.8), "Density of states and μ of A and of B")
 
 
 def draw_density(first: Prediction) -> list[Picture]:
@@ -55,7 +66,14 @@ def draw_density(first: Prediction) -> list[Picture]:
     if "density" not in first.dataset:
         return []
     heights = [plane_through(first.grid, first.atoms.positions, axis) for axis in range(3)]
-    return _slices(first, first.density, heights, "1/Å$^3$", "$n(r)$")
+    return _slices(first.density, first.grid, first.atoms, heights, "1/Å$^3$", "$n(r)$")
+
+
+def draw_difference(found: xr.Dataset) -> list[Picture]:
+    """What `maladist.difference` gives, in planes through atoms, red where electrons are gained."""
+    grid, atoms = schema.grid_of(found), schema.atoms_of(found)
+    heights = [plane_through(grid, atoms.positions, axis) for axis in range(3)]
+    return _slices(found[DIFFERENCE], grid, atoms, heights, "1/Å$^3$", "$\\Delta n(r)$", signed=True)
 
 
 def draw_novelty(first: Prediction) -> list[Picture]:
@@ -64,7 +82,7 @@ def draw_novelty(first: Prediction) -> list[Picture]:
     if outside is None or NOVELTY not in first.dataset:
         return []
     heights = (np.array(outside["largest_at_A"]) @ np.linalg.inv(first.grid.cell_array)) % 1.0
-    return _slices(first, first.dataset[NOVELTY], heights.tolist(), "novelty", "novelty")
+    return _slices(first.dataset[NOVELTY], first.grid, first.atoms, heights.tolist(), "novelty", "novelty")
 
 
 def draw_forces(first: Prediction) -> list[Picture]:
@@ -91,18 +109,30 @@ def draw_timeline(tasks: xr.Dataset) -> Picture:
     return _draw(lambda ax: timeline_axes(ax, tasks), (11.5, height), "Blocks by worker and by time")
 
 
-def _slices(first: Prediction, field: xr.DataArray, heights: Sequence[float], unit: str, name: str) -> list[Picture]:
+def _slices(
+    field: xr.DataArray,
+    grid: Grid,
+    atoms: ase.Atoms,
+    heights: Sequence[float],
+    unit: str,
+    name: str,
+    *,
+    signed: bool = False,
+) -> list[Picture]:
     """A plane across each lattice vector, at its height, all at one scale of length and of colour; then the latter."""
-    planes = [plane_across(field, first.grid, axis, heights[axis]) for axis in (2, 1, 0)]
+    planes = [plane_across(field, grid, axis, heights[axis]) for axis in (2, 1, 0)]
     wide, high = zip(*(p.size for p in planes), strict=True)
     scale = min(_WIDE / sum(wide), _HIGH / max(high))
     limits = (min(p.values.min() for p in planes), max(p.values.max() for p in planes))
+    if signed:
+        largest = max(map(abs, limits)) or 1.0
+        limits = (-largest, largest)
     pictures = []
     for plane in planes:
         # The axes are as large as the plane is, whatever stands around them.
         figure = Figure(figsize=(scale * plane.size[0], scale * plane.size[1]))
-        mesh = draw_plane(figure.add_axes((0, 0, 1, 1)), plane, first.atoms, limits, name)
-        pictures.append(_svg(figure, f"{name.strip('$')} in the plane across {'abc'[plane.axis]}"))
+        mesh = draw_plane(figure.add_axes((0, 0, 1, 1)), plane, atoms, limits, name, signed=signed)
+        pictures.append(_svg(figure, f"{_plain(name)} in the plane across {'abc'[plane.axis]}"))
     return [*pictures, _colours(mesh, unit)]
 
 
@@ -111,7 +141,12 @@ def _colours(drawn: ScalarMappable, unit: str) -> Picture:
     figure = Figure(figsize=(4.6, 0.16))
     shared = ScalarMappable(norm=drawn.norm, cmap=drawn.cmap)
     figure.colorbar(shared, cax=figure.add_axes((0, 0, 1, 1)), orientation="horizontal", label=unit)
-    return _svg(figure, f"Scale of colour, {unit.replace('$', '')}")
+    return _svg(figure, f"Scale of colour, {_plain(unit)}")
+
+
+def _plain(text: str) -> str:
+    """Text without matplotlib's marks of mathematics."""
+    return text.replace("\\Delta ", "Δ").replace("$", "")
 
 
 def _draw(draw: Callable[[Axes], None], inches: tuple[float, float], label: str) -> Picture:

@@ -21,7 +21,7 @@ def number(value: float, spread: float | None, digits: int) -> str:
     """A number with so many digits behind the point, ± its spread where there is one."""
     if not np.isfinite(value):
         return UNKNOWN
-    text = f"{value:.{digits}f}".replace("-", "−")
+    text = f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")  # + 0.0: no minus before a zero
     return text if spread is None or not np.isfinite(spread) else f"{text} ± {spread:.{digits}f}"
 
 

@@ -16,7 +16,15 @@ from maladist.physics.system import System
 from maladist.prediction.novelty import NOVELTY
 from maladist.prediction.setup import grid_of
 from maladist.report import pictures
-from maladist.report.pictures import draw_density, draw_dos, draw_forces, draw_novelty, draw_stages, draw_timeline
+from maladist.report.pictures import (
+    draw_density,
+    draw_difference,
+    draw_dos,
+    draw_forces,
+    draw_novelty,
+    draw_stages,
+    draw_timeline,
+)
 from maladist.testing import be_atoms
 
 ENERGIES = EnergyGrid(-5.0, 0.5, 21)
@@ -93,9 +101,9 @@ def test_all_three_planes_have_one_scale_of_colour_and_meet_in_the_farthest_poin
     drawn: list[tuple[Any, tuple[float, float]]] = []
     real = pictures.draw_plane
 
-    def listen(ax: Any, plane: Any, atoms: Any, limits: tuple[float, float], name: str) -> Any:
+    def listen(ax: Any, plane: Any, atoms: Any, limits: tuple[float, float], name: str, **how: Any) -> Any:
         drawn.append((plane, limits))
-        return real(ax, plane, atoms, limits, name)
+        return real(ax, plane, atoms, limits, name, **how)
 
     monkeypatch.setattr(pictures, "draw_plane", listen)
     draw_novelty(whole)
@@ -103,6 +111,13 @@ def test_all_three_planes_have_one_scale_of_colour_and_meet_in_the_farthest_poin
     assert [plane.height for plane, _ in drawn] == pytest.approx(FARTHEST[::-1])
     (limits,) = {limits for _, limits in drawn}
     assert limits == (min(p.values.min() for p, _ in drawn), max(p.values.max() for p, _ in drawn))
+
+
+def test_a_difference_has_a_scale_that_is_symmetric_about_zero(whole: Prediction) -> None:
+    found = whole.dataset.rename(density="density_difference") - 0.2
+    found = found.assign(position=whole.dataset.position, number=whole.dataset.number)
+    labels = [picture.label for picture in draw_difference(found.assign_attrs(whole.dataset.attrs))]
+    assert labels == [*(f"Δn(r) in the plane across {axis}" for axis in "cba"), "Scale of colour, 1/Å^3"]
 
 
 def test_planes_are_pictures_of_their_own_at_one_scale_of_length(whole: Prediction) -> None:

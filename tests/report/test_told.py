@@ -16,6 +16,7 @@ from maladist.report.told import UNKNOWN, number, provenance, term_label, told, 
 
 def test_a_number_has_a_true_minus_its_spread_and_a_dash_where_it_is_not_known() -> None:
     assert number(-1.25, None, 1) == "−1.2" and number(1.25, 0.5, 2) == "1.25 ± 0.50"
+    assert number(-1e-9, None, 2) == "0.00"
     assert number(np.nan, 0.1, 2) == UNKNOWN and number(1.0, np.nan, 0) == "1"
 
 
