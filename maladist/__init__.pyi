@@ -1,5 +1,6 @@
 from . import calculator as calculator
 from . import errors as errors
+from . import examples as examples
 from . import schema as schema
 from .active.config import LearnConfig as LearnConfig
 from .active.learn import learn as learn

@@ -21,19 +21,22 @@
 # **points → the atoms that they see → descriptors → LDOS → D(ε), n(r)**
 
 # %%
-import case
+import os
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from maladist import Grid
+import maladist
+from maladist import Grid, examples
 from maladist.descriptors import evaluate
 from maladist.neighbors import CellList
 from maladist.physics import fermi, ldos
 
+SMALL = os.environ.get("MALADIST_NOTEBOOK_SIZE") == "small"  # seconds for each page: the tests' size
 torch.set_num_threads(1)
-model = case.model()
-print(model)
+model = maladist.load_model("be-1000K")  # it comes with maladist
+model
 
 # %% [markdown]
 # ## The grid and a block of it
@@ -43,7 +46,7 @@ print(model)
 # block ever needs a number from another one; that is why this method spreads over workers so easily.
 
 # %%
-atoms = case.crystal(2, 2, 2) if case.SMALL else case.crystal(3, 3, 2)
+atoms = examples.beryllium(2, 2, 2) if SMALL else examples.beryllium(3, 3, 2)
 # A DFT code's zero of energy moves with the volume; the model has taken that out and puts it back for this cell.
 model = model.placed(atoms.get_chemical_symbols(), atoms.get_volume())
 grid = Grid.from_spacing(atoms.cell, model.spacing)
@@ -188,8 +191,6 @@ print(f"electrons in this block: {density.sum() * grid.voxel_volume:.3f} of {flo
 # its energies. `predict` takes that one, scaled to the number of electrons; here it stands beside ours.
 
 # %%
-import maladist
-
 with maladist.cluster("local", workers=1) as client:
     result = maladist.predict(atoms, model, client=client)
 difference = result.fermi_energy - mu

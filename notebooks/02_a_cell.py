@@ -18,22 +18,24 @@
 # to watch it.
 
 # %%
+import os
 import shutil
 import tempfile
 from pathlib import Path
 
-import case
 import matplotlib.pyplot as plt
 import numpy as np
 
 import maladist
+from maladist import examples
 from maladist.report.figures import density_axes, dos_axes
 
+SMALL = os.environ.get("MALADIST_NOTEBOOK_SIZE") == "small"  # seconds for each page: the tests' size
 scratch = Path(tempfile.mkdtemp(prefix="maladist-notebook-"))
-model = case.model()
-atoms = case.crystal(2, 2, 2) if case.SMALL else case.crystal(4, 4, 4)
-print(model)
+model = maladist.load_model("be-1000K")
+atoms = examples.beryllium(2, 2, 2) if SMALL else examples.beryllium(4, 4, 4)
 print(f"{len(atoms)} atoms of beryllium")
+model
 
 # %% [markdown]
 # ## The cluster and its dashboard
@@ -44,29 +46,20 @@ print(f"{len(atoms)} atoms of beryllium")
 # Open the dashboard in a tab beside this page, or put its panes into JupyterLab with the extension `dask-labextension`:
 # *Task stream* shows every block as a bar on the worker that computes it, *Workers* their memory.
 
-# %%
-cluster = maladist.cluster("local", workers=2)
-client = cluster.__enter__()  # held open for the whole page; closed in its last cell. In a script: with ... as client
-print("dashboard:", client.dashboard_link)
-
-# %% [markdown]
-# ## What will happen
+# The block `with ... as client` ends with the cluster's workers gone, whatever happens inside of it.
+#
+# ## What will happen, and the run
 #
 # `plan` says what a run would do and need, and computes one block to tell how long it would take. It writes nothing.
+# `predict` runs it. The result lands in a zarr store block by block. What comes back reads from it only when asked: the
+# density of a large cell never has to fit this process, and the cluster may be gone by then.
 
 # %%
-plan = maladist.plan(atoms, model, client=client)
-for what, much in plan.rows():
-    print(f"{what:<30} {much}")
-
-# %% [markdown]
-# ## The run
-#
-# The result lands in a zarr store block by block. What comes back reads from it only when asked: the density of a
-# large cell never has to fit this process.
-
-# %%
-result = maladist.predict(atoms, model, client=client, store=scratch / "be.zarr")
+with maladist.cluster("local", workers=2) as client:
+    print("dashboard:", client.dashboard_link)
+    for what, much in maladist.plan(atoms, model, client=client).rows():
+        print(f"{what:<30} {much}")
+    result = maladist.predict(atoms, model, client=client, store=scratch / "be.zarr")
 print(result)
 
 # %% [markdown]
@@ -95,7 +88,9 @@ plt.show()
 
 # %%
 density = result.density
-print(density)
+density
+
+# %%
 profile = density.mean(["x", "y"])
 height = np.arange(profile.sizes["z"]) / profile.sizes["z"] * result.grid.cell_array[2, 2]
 
@@ -125,7 +120,8 @@ assert abs(electrons - 2 * len(atoms)) < 1e-3 * len(atoms)
 
 # %%
 temperatures = [300, 1000, 3000]
-several = maladist.predict(atoms, model, temperature=temperatures, client=client, store=scratch / "three.zarr")
+with maladist.cluster("local", workers=2) as client:
+    several = maladist.predict(atoms, model, temperature=temperatures, client=client, store=scratch / "three.zarr")
 for t in temperatures:
     one = several.at(t)
     each = one.energies.per_atom()
@@ -144,9 +140,8 @@ energy = float(result.dos.idxmax())  # the highest peak of D(ε)
 states = ldos.sel(energy=energy)
 
 figure, ax = plt.subplots(figsize=(8, 4), layout="constrained")
-case.show_plane(ax, states, atoms, axis=2, name=f"LDOS at {energy:.1f} eV", units="1/(eV Å$^3$)")
+states.maladist.plot.slice("c", atoms=atoms, ax=ax)
 plt.show()
 
 # %%
-cluster.__exit__(None, None, None)
 shutil.rmtree(scratch)

@@ -14,31 +14,29 @@
 # %% [markdown]
 # # 3 · Train a network and read its errors
 #
-# From DFT snapshots to a model, and from the model's errors to what to do next. The data set that the repository
-# carries is tiny and coarse: three snapshots of two Be atoms at 1000 K to learn from, displaced at random by 0.1 Å and
-# strained by up to 2 %, one to validate with, and one of four atoms to test with. It trains in seconds and it is far
-# from enough. That is the point: the errors show it.
+# From DFT snapshots to a model, and from the model's errors to what to do next. The data set that comes with
+# maladist is tiny and coarse: three snapshots of two Be atoms at 1000 K to learn from, displaced at random by 0.1 Å
+# and strained by up to 2 %, one to validate with, and one of four atoms to test with. It trains in seconds and it is
+# far from enough. That is the point: the errors show it.
 
 # %%
 import os
 import shutil
 import tempfile
-import zipfile
 from pathlib import Path
 
-import case
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
 import maladist
+from maladist import examples
 from maladist.io.yaml import yaml_text
 from maladist.parallel.progress import Silent
 
+SMALL = os.environ.get("MALADIST_NOTEBOOK_SIZE") == "small"  # seconds for each page: the tests' size
 scratch = Path(tempfile.mkdtemp(prefix="maladist-notebook-", dir=os.environ.get("MALADIST_SCRATCH")))
-with zipfile.ZipFile(case.DATA / "be_small.zarr.zip") as packed:
-    packed.extractall(scratch)
-data = scratch / "be_small.zarr"
+data = examples.small_data_set(scratch)
 snapshots = sorted(p.name for p in (data / "snapshots").iterdir() if p.is_dir())
 print(snapshots)
 
@@ -50,13 +48,10 @@ print(snapshots)
 # before they train: `maladist check DATA` holds the LDOS against the energies.
 
 # %%
-cluster = maladist.cluster("local", workers=1)
-client = cluster.__enter__()
-one = xr.open_zarr(data / "snapshots" / "train-0", consolidated=False)
-print(one)
-for checked in maladist.check(data, pseudopotentials=case.DATA / "pseudopotentials", client=client)[:2]:
+for checked in maladist.check(data, pseudopotentials=examples.pseudopotentials())[:2]:
     figures = checked.figures["on"]
     print(f"{checked.name}: A of the LDOS minus DFT's {figures.terms['total_free_energy']:+.2f} meV/atom")
+xr.open_zarr(data / "snapshots" / "train-0", consolidated=False)
 
 # %% [markdown]
 # So the data themselves are good to some tenths of a meV. No network can be better than that.
@@ -72,14 +67,14 @@ settings = {
     "data": {
         "train": [str(data / "snapshots" / "train-*")],
         "validation": [str(data / "snapshots" / "valid-0")],
-        "pseudopotentials": str(case.DATA / "pseudopotentials"),
+        "pseudopotentials": str(examples.pseudopotentials()),
     },
-    "descriptor": {"family": "bispectrum", "twojmax": 4 if case.SMALL else 8, "cutoff": 4.67637},
-    "network": {"hidden": [64, 64] if case.SMALL else [128, 128]},
+    "descriptor": {"family": "bispectrum", "twojmax": 4 if SMALL else 8, "cutoff": 4.67637},
+    "network": {"hidden": [64, 64] if SMALL else [128, 128]},
     "loss": {"ldos": 1.0, "mean_density": 0.004, "mean_band": 0.004},
     "optimiser": {"name": "AdamW", "lr": 3e-3},
     "batch": {"snapshots": 3, "points": 256},
-    "epochs": 10 if case.SMALL else 150,
+    "epochs": 10 if SMALL else 150,
     "validate_every": 5,
 }
 print(yaml_text(settings))
@@ -112,7 +107,8 @@ class Listener(Silent):
         print(text)
 
 
-model = maladist.train(config, scratch / "training", client=client, observer=Listener())
+with maladist.cluster("local", workers=1) as client:
+    model = maladist.train(config, scratch / "training", client=client, observer=Listener())
 print(model)
 print(f"{len(reports)} epochs, {sum(r.seconds for r in reports):.1f} s of steps; loss {reports[-1].loss:.2e}")
 
@@ -153,7 +149,7 @@ for name in snapshots:
     dataset = xr.open_zarr(group, consolidated=False)
     dft = xr.open_zarr(group, group="reference", consolidated=False)
     atoms = maladist.schema.atoms_of(dataset)
-    result = maladist.predict(atoms, model, grid=dataset["density"].shape, client=client)
+    result = maladist.predict(atoms, model, grid=dataset["density"].shape)
     terms = {n: 1000 * (v - float(dft[n])) / len(atoms) for n, v in result.energies if v is not None and n in dft}
     off = np.abs(result.density.values - dataset["density"].values).mean() / float(dataset["density"].mean())
     found[name] = terms
@@ -188,5 +184,4 @@ plt.show()
 # model against whole data sets so.
 
 # %%
-cluster.__exit__(None, None, None)
 shutil.rmtree(scratch)

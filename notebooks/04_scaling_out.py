@@ -24,18 +24,19 @@ import tempfile
 import time
 from pathlib import Path
 
-import case
 import matplotlib.pyplot as plt
 import numpy as np
 
 import maladist
+from maladist import examples
 from maladist.cluster import job_script
 from maladist.parallel.progress import Silent
 
+SMALL = os.environ.get("MALADIST_NOTEBOOK_SIZE") == "small"  # seconds for each page: the tests' size
 scratch = Path(tempfile.mkdtemp(prefix="maladist-notebook-", dir=os.environ.get("MALADIST_SCRATCH")))
 os.chdir(scratch)  # logs of batch jobs go there too
-model = case.model()
-atoms = case.crystal(2, 2, 2) if case.SMALL else case.crystal(5, 5, 4)
+model = maladist.load_model("be-1000K")
+atoms = examples.beryllium(2, 2, 2) if SMALL else examples.beryllium(5, 5, 4)
 cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 print(f"{len(atoms)} atoms of beryllium, {cores} cores")
 
@@ -46,9 +47,8 @@ print(f"{len(atoms)} atoms of beryllium, {cores} cores")
 # checks all of them, says how the cell is cut and what a worker needs, and refuses what cannot fit:
 
 # %%
-cluster = maladist.cluster("local", workers=1)
-client = cluster.__enter__()
-plan = maladist.plan(atoms, model, client=client)
+with maladist.cluster("local", workers=1) as client:
+    plan = maladist.plan(atoms, model, client=client)
 for what, much in plan.rows():
     print(f"{what:<30} {much}")
 
@@ -69,16 +69,19 @@ except maladist.errors.WorkerTooSmallError as error:
 # %%
 chunks = tuple(-(-n // 3) for n in plan.grid.shape)
 seconds, results = {}, {}
-for workers in sorted({1, 2, cores}):
-    client.cluster.scale(workers)
-    client.wait_for_workers(workers)
-    maladist.predict(case.crystal(2, 2, 1), model, client=client, chunks=(15, 15, 12)).close()
-    began = time.perf_counter()
-    store = scratch / f"{workers}.zarr"
-    results[workers] = maladist.predict(atoms, model, client=client, chunks=chunks, store=store)
-    seconds[workers] = time.perf_counter() - began
-    memory = results[workers].dataset.attrs["peak_memory_bytes"] / 1e6
-    print(f"{workers} worker{'s' if workers > 1 else ''}: {seconds[workers]:.1f} s, at most {memory:.0f} MB a worker")
+with maladist.cluster("local", workers=1) as client:
+    for workers in sorted({1, 2, cores}):
+        client.cluster.scale(workers)
+        client.wait_for_workers(workers)
+        maladist.predict(examples.beryllium(2, 2, 1), model, client=client, chunks=(15, 15, 12)).close()
+        began = time.perf_counter()
+        store = scratch / f"{workers}.zarr"
+        results[workers] = maladist.predict(atoms, model, client=client, chunks=chunks, store=store)
+        seconds[workers] = time.perf_counter() - began
+        memory = results[workers].dataset.attrs["peak_memory_bytes"] / 1e6
+        print(
+            f"{workers} worker{'s' if workers > 1 else ''}: {seconds[workers]:.1f} s, {memory:.0f} MB a worker or less"
+        )
 
 # %%
 figure, ax = plt.subplots(figsize=(5, 3.5), layout="constrained")
@@ -142,12 +145,13 @@ class Watch(Silent):
         print(text)
 
 
-arguments = {"client": client, "chunks": chunks, "store": scratch / "resumed.zarr"}
-try:
-    maladist.predict(atoms, model, observer=Watch(stop_after=5), **arguments)
-except KeyboardInterrupt:
-    print("interrupted")
-resumed = maladist.predict(atoms, model, observer=Watch(), resume=True, **arguments)
+with maladist.cluster("local", workers=2) as client:
+    arguments = {"client": client, "chunks": chunks, "store": scratch / "resumed.zarr"}
+    try:
+        maladist.predict(atoms, model, observer=Watch(stop_after=5), **arguments)
+    except KeyboardInterrupt:
+        print("interrupted")
+    resumed = maladist.predict(atoms, model, observer=Watch(), resume=True, **arguments)
 
 assert resumed.energies == results[1].energies and np.array_equal(resumed.density, results[1].density)
 print("resumed: the same bits as the runs that were not interrupted")
@@ -158,13 +162,25 @@ print("resumed: the same bits as the runs that were not interrupted")
 #
 # ## SLURM
 #
-# A cluster is a YAML file. This one is for the Slurm of one machine that `deploy/slurm/one-machine.sh` sets up for
-# trying; set MALADIST_SLURM to the path of your own (`deploy/slurm/slurm.yaml` is a template), on a machine where
-# `sbatch` works, and put MALADIST_SCRATCH on a file system that the nodes share.
+# A cluster is a YAML file. This one is for the Slurm of one machine that `deploy/slurm/one-machine.sh` of the
+# repository sets up for trying. Change it to your own queue and interface, or set MALADIST_SLURM to the path of a file
+# (a template is `deploy/slurm/slurm.yaml`), on a machine where `sbatch` works, and put MALADIST_SCRATCH on a file
+# system that the nodes share.
 
 # %%
-deploy = Path(case.__file__).parent.parent / "deploy" / "slurm"
-description = Path(os.environ.get("MALADIST_SLURM", deploy / "one-machine.yaml"))
+one_machine = """\
+kind: slurm
+workers: 2
+queue: all
+cores: 1
+processes: 1
+memory: 1GB
+walltime: "00:30:00"
+interface: lo  # the node is this machine
+log_directory: slurm-logs
+"""
+(scratch / "slurm.yaml").write_text(one_machine)
+description = Path(os.environ.get("MALADIST_SLURM", scratch / "slurm.yaml"))
 print(description.read_text())
 
 # %% [markdown]
@@ -185,5 +201,4 @@ else:
     print("There is no Slurm here that answers, so this cell ran nothing.")
 
 # %%
-cluster.__exit__(None, None, None)
 shutil.rmtree(scratch)

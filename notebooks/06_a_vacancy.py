@@ -22,20 +22,22 @@
 # pictures as pictures.
 
 # %%
+import os
 import shutil
 import tempfile
 from pathlib import Path
 
-import case
 import matplotlib.pyplot as plt
 import numpy as np
 from ase.geometry import find_mic
 
 import maladist
+from maladist import examples
 
+SMALL = os.environ.get("MALADIST_NOTEBOOK_SIZE") == "small"  # seconds for each page: the tests' size
 scratch = Path(tempfile.mkdtemp(prefix="maladist-notebook-"))
-model = case.model()
-perfect = case.crystal(3, 3, 2) if case.SMALL else case.crystal(6, 6, 4)
+model = maladist.load_model("be-1000K-2")
+perfect = examples.beryllium(3, 3, 2) if SMALL else examples.beryllium(6, 6, 4)
 missing = int(np.argmin(np.linalg.norm(perfect.get_scaled_positions() - 0.5, axis=1)))
 hole = perfect.positions[missing]
 defect = perfect.copy()
@@ -61,12 +63,13 @@ with maladist.cluster("local") as client:
 # ## The difference
 
 # %%
-difference = vacancy.density - crystal.density
+difference = maladist.difference(vacancy, crystal).density_difference
 grid, height = crystal.grid, perfect.get_scaled_positions()[missing, 2]
 
 figure, axes = plt.subplots(1, 2, figsize=(14, 4.6), layout="constrained")
-case.show_plane(axes[0], vacancy.density, defect, axis=2, height=height)
-case.show_plane(axes[1], difference, defect, axis=2, height=height, name="with the hole minus without", signed=True)
+vacancy.density.maladist.plot.slice("c", height, atoms=defect, ax=axes[0])
+difference.maladist.plot.slice("c", height, atoms=defect, ax=axes[1], signed=True)
+axes[1].set_title("with the hole minus without")
 plt.show()
 
 # %% [markdown]

@@ -19,19 +19,25 @@
 # depend on the atoms' places has gone. Here are both for hcp beryllium, beside Quantum ESPRESSO on the very same cells
 # (`phonons_dft.py` made its numbers, with the DFT of the model's data).
 
+# It wants phonopy: `pip install phonopy`.
+
 # %%
 import itertools
-import json
+import os
 
-import case
 import matplotlib.pyplot as plt
 import numpy as np
-from phonons_dft import CRYSTAL, DISPLACEMENT, FILE, MODES, STRAINS, displaced, phonons, strained
+import phonopy
+from ase import Atoms
+from phonopy.structure.atoms import PhonopyAtoms
 
+import maladist
+from maladist import examples
 from maladist.calculator import Maladist
 
-dft = json.loads(FILE.read_text())
-calculator = Maladist(case.model())
+SMALL = os.environ.get("MALADIST_NOTEBOOK_SIZE") == "small"  # seconds for each page: the tests' size
+dft = examples.dft_cells()
+model = maladist.load_model("be-1000K")
 GPA = 160.21766  # of an eV/Å³
 
 # %% [markdown]
@@ -42,17 +48,30 @@ GPA = 160.21766  # of an eV/Å³
 
 
 # %%
+def phonons(*repeat):
+    """Phonopy of a supercell of the crystal, its displacements generated."""
+    crystal = examples.beryllium()
+    unit = PhonopyAtoms(symbols=["Be", "Be"], cell=crystal.cell, scaled_positions=crystal.get_scaled_positions())
+    found = phonopy.Phonopy(unit, np.diag(repeat), primitive_matrix=np.eye(3), log_level=0)
+    found.generate_displacements(distance=0.05)  # Å
+    return found
+
+
 def model_forces(found):
     """Forces of each displaced supercell, (n_atoms, 3) eV/Å, less those of the undisplaced one."""
-    forces = [calculator.get_property("forces", cell) for cell in displaced(found)]
-    return [f - forces[0] for f in forces[1:]]
+    cells = [found.supercell, *found.supercells_with_displacements]
+    atoms = [Atoms(c.symbols, scaled_positions=c.scaled_positions, cell=c.cell, pbc=True) for c in cells]
+    with Maladist(model) as calculator:
+        rest, *displaced = [calculator.get_property("forces", cell) for cell in atoms]
+    return [forces - rest for forces in displaced]
 
 
 small = phonons(2, 2, 2)
 ours = model_forces(small)
-theirs = [np.array(dft[f"displaced-{i + 1}"]["forces"]) - dft["displaced-0"]["forces"] for i in range(len(ours))]
+theirs = [dft["displaced"].get_forces() - dft["crystal"].get_forces()]
+assert np.allclose(small.supercells_with_displacements[0].positions, dft["displaced"].positions, atol=1e-6)
 a, b = np.concatenate(ours).ravel(), np.concatenate(theirs).ravel()
-print(f"{len(small.supercell)} atoms, one moved by {DISPLACEMENT} Å; the DFT's forces to {np.abs(b).max():.3f} eV/Å")
+print(f"{len(small.supercell)} atoms, one displaced; the DFT's forces to {np.abs(b).max():.3f} eV/Å")
 error = np.sqrt(np.mean((a - b) ** 2))
 print(f"RMSE {1000 * error:.1f} meV/Å, {error / np.sqrt(np.mean(b**2)):.1%} of RMS")
 
@@ -77,7 +96,7 @@ def bands(found, forces):
 
 
 runs = [("DFT, 16 atoms", small, theirs, "k-"), ("model, 16 atoms", small, ours, "C1--")]
-if not case.SMALL:
+if not SMALL:
     large = phonons(4, 4, 3)
     runs.append((f"model, {len(large.supercell)} atoms", large, model_forces(large), "C0-"))
 figure, ax = plt.subplots(figsize=(8, 4.6), layout="constrained")
@@ -112,27 +131,32 @@ for name, frequencies in found.items():
 
 
 # %%
-def stiffness(energies, stress, mode):
+STRAINS = (-0.02, -0.01, 0.0, 0.01, 0.02)
+MODES = {"along c": np.array([0.0, 0.0, 1.0]), "in the plane": np.array([1.0, 1.0, 0.0])}
+
+
+def stiffness(energies, stresses, cells, mode):
     """Second derivative of A per volume at rest, GPa: of polynomials through the energies, and through the stress."""
-    volume = (CRYSTAL * (2, 2, 1)).get_volume()
-    second = 2 * np.polyfit(STRAINS, energies, 4)[-3] / volume
+    rest = cells[2].get_volume()
+    second = 2 * np.polyfit(STRAINS, energies, 4)[-3] / rest
     # The derivative of A along the mode is Ω σ : mode (1 + strain)⁻¹: the strain is measured from the crystal at rest.
-    slope = [v * (s[:3] * np.diag(mode) / (1 + e * np.diag(mode))).sum() for e, s, v in stress]
-    return GPA * second, GPA * np.polyfit(STRAINS, slope, 3)[-2] / volume
+    slopes = [
+        cell.get_volume() * (stress[:3] * mode / (1 + size * mode)).sum()
+        for size, stress, cell in zip(STRAINS, stresses, cells, strict=True)
+    ]
+    return GPA * second, GPA * np.polyfit(STRAINS, slopes, 3)[-2] / rest
 
 
-at_rest = Maladist(case.model())
-at_rest.get_property("free_energy", strained("along c", 0.0))
-fixed = Maladist(case.model(), grid=at_rest.prediction.grid.shape)
-for m, (name, mode) in enumerate(MODES.items()):
-    cells = [strained(name, size) for size in STRAINS]
-    stress = [(e, fixed.get_property("stress", c), c.get_volume()) for e, c in zip(STRAINS, cells, strict=True)]
-    energies = [fixed.get_property("free_energy", c) for c in cells]
-    there = [dft[f"strained-{m}-{i}"] for i in range(len(cells))]
-    of_dft = [(e, np.array(t["stress"]), c.get_volume()) for e, t, c in zip(STRAINS, there, cells, strict=True)]
-    for who, got in (("model", (energies, stress)), ("DFT", ([t["total_free_energy_eV"] for t in there], of_dft))):
-        by_energy, by_stress = stiffness(*got, mode)
-        print(f"{name:13} {who:6} {by_energy:6.0f} GPa from energies, {by_stress:6.0f} from stress")
+grid = maladist.predict(dft["along c +0%"], model).grid.shape  # one grid for all: its points move with the cell
+with Maladist(model, grid=grid) as calculator:
+    for name, mode in MODES.items():
+        cells = [dft[f"{name} {size:+.0%}"] for size in STRAINS]
+        stresses = [calculator.get_property("stress", c) for c in cells]
+        energies = [calculator.get_property("free_energy", c) for c in cells]
+        of_dft = [c.get_potential_energy(force_consistent=True) for c in cells], [c.get_stress() for c in cells]
+        for who, got in (("model", (energies, stresses)), ("DFT", of_dft)):
+            by_energy, by_stress = stiffness(*got, cells, mode)
+            print(f"{name:13} {who:6} {by_energy:6.0f} GPa from energies, {by_stress:6.0f} from stress")
 
 # %% [markdown]
 # The phonons tell the truth, and the elastic constants do not: the optical modes at Γ are within 2 % of the DFT's and
@@ -142,7 +166,3 @@ for m, (name, mode) in enumerate(MODES.items()):
 #
 # Where the model's two columns differ it is not the stress that is wrong: beside a cell at rest it is A's derivative to
 # four digits. A itself has small steps under a strain, of up to 0.3 meV an atom in 1 %, that no derivative sees.
-
-# %%
-for each in (calculator, at_rest, fixed):
-    each.close()

@@ -16,7 +16,7 @@ import torch
 from ase import Atoms
 from distributed import Client
 
-from maladist import LDOSModel, cluster
+from maladist import LDOSModel, cluster, examples
 from maladist.io.digests import DIGESTS
 from maladist.testing import be_atoms, tiny_model
 
@@ -62,9 +62,9 @@ def own_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def small_data_set(own_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_data_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set of five small snapshots of Be (train-0, -1, -2, valid-0, test-4-atoms), for reading only."""
-    return unpacked(own_data / "be_small.zarr.zip", tmp_path_factory.mktemp("small"))
+    return examples.small_data_set(tmp_path_factory.mktemp("small"))
 
 
 @pytest.fixture(scope="session")

@@ -1,80 +1,76 @@
-"""Examples in the docstrings of public functions: each runs, and prints what it says.
-
-They take two atoms of beryllium, ``be``, and run in a folder with a data set of DFT, ``be.zarr``, pseudopotentials in
-``upf``, a training's ``train.yaml`` and a result, ``result.zarr``; docs/reference/index.md says so.
-"""
+"""Examples that come with the package: there, typed as they say, unpacked whole, and without the repository."""
 
 from __future__ import annotations
 
 import doctest
-import inspect
-import io
-import shutil
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
-from ase.build import bulk
+from ase import Atoms
 
-import maladist
-
-NAMES = [name for name in sorted(maladist.__all__) if inspect.isfunction(getattr(maladist, name))]
-WITHOUT = {"convert", "dft", "learn", "oneshot", "stm", "tune"}
-"""What takes Quantum ESPRESSO or its files, a slab that a model knows, or minutes: the guides show them."""
-WITH_WORKERS = {
-    "align",
-    "check",
-    "cluster",
-    "distil",
-    "evaluate",
-    "export",
-    "observe",
-    "performance_report",
-    "predict_many",
-    "train",
-}
-
-TRAINING = """\
-data: {train: [be.zarr/snapshots/train-*], points: 50, pseudopotentials: upf}
-descriptor: {family: power_spectrum, radial: [3, 2], cutoff: 4.0}
-network: {hidden: [8]}
-batch: {snapshots: 2, points: 50}
-epochs: 1
-"""
+from maladist import examples
+from maladist.errors import ModelError, OutputError
+from maladist.io.qe.upf import read_pseudopotentials
+from maladist.io.shipped import DATA, shipped_models
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, own_data: Path, small_data_set: Path) -> Path:
-    path = tmp_path_factory.mktemp("examples")
-    shutil.copytree(small_data_set, path / "be.zarr")
-    shutil.copytree(own_data / "pseudopotentials", path / "upf")
-    (path / "train.yaml").write_text(TRAINING)
-    maladist.predict(_beryllium(), "be-1000K-2", store=path / "result.zarr")
-    return path
+def test_their_own_examples_print_what_they_say() -> None:
+    found = doctest.testmod(examples)
+    assert found.attempted >= 6 and not found.failed
 
 
-def _beryllium() -> Any:
-    return bulk("Be", "hcp", a=2.2866, c=3.5833)
+def test_beryllium_is_that_of_the_shipped_models_data() -> None:
+    two, eight = examples.beryllium(), examples.beryllium(2, 2, 1)
+    assert two.cell.cellpar() == pytest.approx([2.2866, 2.2866, 3.5833, 90, 90, 120])
+    assert len(two) == 2 and len(eight) == 8 and two.pbc.all()
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=[pytest.mark.slow] if n in WITH_WORKERS else []) for n in NAMES if n not in WITHOUT],
-)
-def test_the_example_of_a_public_function_prints_what_it_says(
-    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(folder)
-    found = getattr(maladist, name)
-    known = {"maladist": maladist, "be": _beryllium(), "bulk": bulk}
-    (example,) = doctest.DocTestFinder(recurse=False).find(found, name, globs=known)
-    assert example.examples, f"maladist.{name} has no example"
-    assert not any(one.options.get(doctest.SKIP) for one in example.examples)
-    said = io.StringIO()
-    options = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    failed = doctest.DocTestRunner(optionflags=options).run(example, out=said.write).failed
-    assert not failed, said.getvalue()
+@pytest.mark.parametrize("name", sorted(shipped_models()))
+def test_each_shipped_model_has_a_cell_with_what_dft_says(name: str) -> None:
+    cell = examples.held_out(name)
+    assert cell.arrays["dft_forces"].shape == (len(cell), 3) and cell.info["dft_total_free_energy_eV"] < 0
 
 
-def test_every_public_function_has_an_example_or_is_named() -> None:
-    assert {n for n in NAMES if ">>>" not in (inspect.getdoc(getattr(maladist, n)) or "")} == WITHOUT
+def test_a_model_that_is_not_there_is_told_with_those_that_are() -> None:
+    with pytest.raises(ModelError, match=r"'be'.*al-933K, be-1000K, be-1000K-2"):
+        examples.held_out("be")
+
+
+def test_the_data_set_is_unpacked_once_and_whole(tmp_path: Path) -> None:
+    store = examples.small_data_set(tmp_path / "new")
+    names = {p.name for p in (store / "snapshots").iterdir() if p.is_dir()}
+    assert names == {"train-0", "train-1", "train-2", "valid-0", "test-4-atoms"}
+    mark = store / "mark"
+    mark.touch()
+    assert examples.small_data_set(tmp_path / "new") == store and mark.exists()
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["be_small.zarr"]
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file is a file"):
+        examples.small_data_set(tmp_path / "file")
+
+
+def test_pseudopotentials_are_those_of_the_data() -> None:
+    assert set(read_pseudopotentials(examples.pseudopotentials())) == {"Al", "Be"}
+
+
+def test_forces_of_the_cells_sum_to_zero_and_have_the_vacancys_mirror() -> None:
+    cells = examples.dft_cells()
+    assert [len(cells[n]) for n in ("crystal", "displaced", "vacancy")] == [16, 16, 15]
+    for cell in cells.values():
+        assert np.abs(cell.get_forces().sum(0)).max() < 0.02  # eV/Å: what the grid leaves
+
+    def mirrored(cell: Atoms) -> np.ndarray:
+        """Forces of a cell, each atom's taken from the one that the mirror z → −z through an atom puts there."""
+        there = cell.positions * [1, 1, -1]
+        places = np.linalg.solve(cell.cell[:].T, (there[:, None] - cell.positions[None]).reshape(-1, 3).T).T
+        off = np.abs(places - np.round(places)).max(1).reshape(len(cell), len(cell))
+        assert off.min(1).max() < 1e-6
+        return np.asarray(cell.get_forces()[off.argmin(1)] * [1, 1, -1])
+
+    # The plane through the vacancy is a mirror: forces that belonged to other atoms would not follow it.
+    np.testing.assert_allclose(mirrored(cells["vacancy"]), cells["vacancy"].get_forces(), atol=0.01)
+
+
+def test_small_they_are() -> None:
+    assert sum(p.stat().st_size for p in (DATA / "examples").iterdir()) < 2_000_000

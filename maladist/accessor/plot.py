@@ -32,6 +32,7 @@ class FieldPlot:
         *,
         atoms: ase.Atoms | None = None,
         ax: Axes | None = None,
+        signed: bool = False,
     ) -> Axes:
         """Draw a lattice plane with matplotlib; of a lazy field only the blocks that it touches are computed.
 
@@ -46,6 +47,8 @@ class FieldPlot:
             Atoms, drawn where they lie within 0.4 Å; a Dataset's own are.
         ax
             Axes to draw on; new ones where they are not given.
+        signed
+            Whether the colours go from blue over white, at zero, to red, as for a difference.
         """
         # matplotlib only where something is drawn.
         from maladist.report.figures import Plane, draw_plane, plane_across, plane_through
@@ -68,6 +71,9 @@ class FieldPlot:
 
             ax = pyplot.subplots(layout="constrained")[1]
         mesh = draw_plane(ax, plane, atoms, name=_symbol(array))
+        if signed:
+            largest = float(np.abs(plane.values).max())
+            mesh.set(cmap="RdBu_r", clim=(-largest, largest))
         ax.figure.colorbar(mesh, ax=ax, label=str(array.attrs.get("units", "")), shrink=0.85)
         return ax
 

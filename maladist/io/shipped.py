@@ -19,7 +19,7 @@ from maladist.configuration import Section
 from maladist.errors import ModelError
 from maladist.io.yaml import parse_yaml
 
-_DATA: Final = Path(str(files("maladist"))) / "data"
+DATA: Final = Path(str(files("maladist"))) / "data"
 _CARD: Final = "README.md"
 
 
@@ -85,5 +85,5 @@ class ShippedModel:
 
 def shipped_models() -> dict[str, ShippedModel]:
     """The models that come with the package, by name."""
-    found = (ShippedModel(f) for f in sorted(_DATA.glob("*/*.maladist")) if (f.parent / _CARD).is_file())
+    found = (ShippedModel(f) for f in sorted(DATA.glob("*/*.maladist")) if (f.parent / _CARD).is_file())
     return {model.name: model for model in found}

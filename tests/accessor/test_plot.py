@@ -31,6 +31,13 @@ def test_a_picture_of_a_plane_computes_only_its_blocks(
     assert len(computed) == 9
 
 
+def test_the_colours_of_a_signed_field_are_symmetric_about_zero(result: maladist.Prediction) -> None:
+    field = result.density.copy(data=result.density.values - float(result.density.mean()))
+    mesh = field.maladist.plot.slice("c", ax=Figure().subplots(), signed=True).collections[0]
+    low, high = mesh.get_clim()
+    assert low == -high < 0 and mesh.get_cmap().name == "RdBu_r"
+
+
 def test_an_isosurface_shows_itself(result: maladist.Prediction, tmp_path: Path) -> None:
     surface = result.density.maladist.plot.isosurface(atoms=result.atoms)
     assert "<iframe srcdoc=" in surface._repr_html_()

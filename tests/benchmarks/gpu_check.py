@@ -17,7 +17,6 @@ import platform
 import sys
 import tempfile
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -31,7 +30,7 @@ import torch
 from ase import Atoms
 
 import maladist
-from maladist import LDOSModel, TrainConfig
+from maladist import LDOSModel, TrainConfig, examples
 from maladist.descriptors import adjoint, evaluate
 from maladist.grid import Grid
 from maladist.io.shipped import shipped_models
@@ -39,7 +38,6 @@ from maladist.learning.head import Reduction
 from maladist.neighbors import CellList, LocalAtoms
 from maladist.testing import Listener
 
-DATA = Path(__file__).parents[1] / "data" / "be_small.zarr.zip"
 PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 SAMPLE = 2000  # points whose descriptors are compared with the CPU's: those of all would take minutes there
 
@@ -152,14 +150,13 @@ def predictions(atoms: Atoms, model: LDOSModel, device: torch.device, watch: Sto
 
 def training(device: torch.device, folder: Path) -> Iterator[Row]:
     """Epochs of a small network from one seed, on the device and on the CPU; the first has other work in it."""
-    with zipfile.ZipFile(DATA) as packed:
-        packed.extractall(folder)
+    data = examples.small_data_set(folder)
     losses, rates = [], []
     for i, where in enumerate(("cpu", str(device))):
         told = Listener()
         config = TrainConfig.of(
             {
-                "data": {"train": str(folder / DATA.stem / "snapshots/train-*"), "points": 400},
+                "data": {"train": str(data / "snapshots/train-*"), "points": 400},
                 "descriptor": {"family": "bispectrum", "twojmax": 4, "cutoff": 3.5},
                 "network": {"hidden": [64, 64]},
                 "batch": {"snapshots": 2, "points": 64},

@@ -10,7 +10,6 @@ every atom of its box for every point, and the same network.
 from __future__ import annotations
 
 import math
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from maladist.descriptors import BispectrumSpec, evaluate
 from maladist.descriptors.bispectrum.lammps import _instance
 from maladist.grid import Grid
 from maladist.neighbors import CellList
+from tests.benchmarks.snapshot_model import CASE, train_on_snapshot
 
 pytestmark = [pytest.mark.timeout(3000), pytest.mark.filterwarnings("ignore")]
 
@@ -36,11 +36,8 @@ REPEATS = {2: (1, 1, 1), 16: (2, 2, 2), 128: (4, 4, 4), 512: (8, 8, 4), 2000: (1
 
 @pytest.fixture(scope="module")
 def beryllium() -> tuple[Atoms, LDOSModel]:
-    """The demo's crystal and its model: 91-128-128-130, twojmax 10."""
-    sys.path.insert(0, str(DATA.parent.parent / "notebooks"))
-    from demo_model import CASE, train_demo_model
-
-    return ase.io.read(DATA / "qe" / CASE / "atoms.extxyz"), train_demo_model(DATA, epochs=2)
+    """Two atoms and a model of them: 91-128-128-130, twojmax 10."""
+    return ase.io.read(DATA / "qe" / CASE / "atoms.extxyz"), train_on_snapshot(DATA, epochs=2)
 
 
 def run(atoms: Atoms, model: LDOSModel, client: Any) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import csv
 import tempfile
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import numpy as np
 from distributed import Client
 from scipy.stats import kendalltau
 
-from maladist import TuneConfig, cluster, tune
+from maladist import TuneConfig, cluster, examples, tune
 from maladist.tuning.tune import Tuned
 
 NETWORKS = {
@@ -48,7 +47,7 @@ def main() -> None:
     """Run the parts that are asked for."""
     args = arguments()
     with tempfile.TemporaryDirectory() as scratch, cluster("local", args.workers) as client:
-        data = Path(args.data) if args.data else small(Path(scratch))
+        data = Path(args.data) if args.data else examples.small_data_set(scratch)
         study = Study(args, data, Path(scratch), client)
         if "networks" in args.parts:
             study.compare("networks", NETWORKS, ["naswot", "jacobian"])
@@ -144,13 +143,6 @@ def by_number(found: Tuned) -> list[float]:
 def spent(found: Tuned) -> float:
     """Seconds of workers in all trials, without computing descriptors, which both need."""
     return sum(t.seconds for t in found.trials)
-
-
-def small(scratch: Path) -> Path:
-    """The data set that the tests carry."""
-    with zipfile.ZipFile(Path(__file__).parents[1] / "data" / "be_small.zarr.zip") as packed:
-        packed.extractall(scratch)
-    return scratch / "be_small.zarr"
 
 
 def arguments() -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""Makes tests/data/be_small.zarr.zip with Quantum ESPRESSO: five snapshots of Be, in about a minute.
+"""Makes the package's be_small.zarr.zip with Quantum ESPRESSO: five snapshots of Be, in about a minute.
 
 Run it in the repository as `python tests/data/make_small.py`. Coarse on purpose: it is for tests, not for learning.
 """
@@ -18,6 +18,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec
 import maladist
 from maladist.datasets.dft.espresso import Espresso
 from maladist.io import stores
+from maladist.io.shipped import DATA
 from maladist.sampling.crystal import displaced
 
 HERE = Path(__file__).parent
@@ -76,7 +77,7 @@ def main() -> None:
         for outcome in maladist.dft(small + large, SETUP, store, names=names, client=client):
             print(f"{outcome.name}: {outcome.reason or 'done'} ({outcome.seconds:.1f} s)")
             assert not outcome.reason
-        pack(store, names, HERE / "be_small.zarr.zip")
+        pack(store, names, DATA / "examples" / "be_small.zarr.zip")
 
 
 if __name__ == "__main__":

@@ -135,7 +135,7 @@ def test_the_notebook_on_scaling_reaches_slurm(
     monkeypatch.setenv("MALADIST_SCRATCH", str(tmp_path))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     notebook = jupytext.read(folder / "04_scaling_out.py")
-    NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(folder)}}).execute()
+    NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(tmp_path)}}).execute()
     said = "".join(o.get("text", "") for c in notebook.cells for o in c.get("outputs", []))
     assert "2 workers on SLURM" in said and "the same energies as on this machine" in said
 

@@ -1,6 +1,6 @@
-"""Train a small network in seconds on the DFT snapshot of two Be atoms that the repository carries.
+"""Train a small network in seconds on the DFT snapshot of two Be atoms in tests/data/qe.
 
-One snapshot at one configuration teaches a network that configuration; it serves the demo and the tests, no physics.
+One snapshot at one configuration teaches a network that configuration; it serves benchmarks, no physics.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def read_ldos(path: Path) -> np.ndarray:
     return np.moveaxis(np.ascontiguousarray(planes).view(np.float32)[..., 0], 0, -1)
 
 
-def train_demo_model(data: Path, epochs: int = 120, seed: int = 0) -> LDOSModel:
+def train_on_snapshot(data: Path, epochs: int = 120, seed: int = 0) -> LDOSModel:
     """Train on the snapshot under ``data``; the same seed gives the same network on the same machine."""
     folder = data / "qe" / CASE
     reference = json.loads((folder / "reference.json").read_text())
