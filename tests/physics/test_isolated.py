@@ -19,7 +19,8 @@ from maladist.physics.ewald import ewald_grid as grid_of_sum
 from maladist.physics.forces import explicit_terms
 from maladist.physics.hartree import hartree_energy, hartree_energy_of, hartree_potential
 from maladist.physics.isolated import check_isolated, check_no_stress
-from maladist.physics.reciprocal import ReciprocalSlab, to_reciprocal
+from maladist.physics.reciprocal import ReciprocalSlab, to_real, to_reciprocal
+from maladist.physics.structure_factor import structure_factors
 from maladist.physics.system import System, complete
 from maladist.units import COULOMB
 from tests.physics.differences import by_positions
@@ -129,13 +130,10 @@ def neutral(c: float) -> tuple[System, torch.Tensor]:
     element = smeared()
     kinds = np.full(2, 4, np.int16)
     system = System(grid, positions, kinds, {"Be": element}, assume_isolated="2D", temperatures=(1e3,))
-    images = np.array(np.meshgrid(*[range(-3, 4)] * 3)).reshape(3, -1).T @ grid.cell_array
-    electrons = positions + np.array([0, 0, 0.3])
-    total = np.zeros(grid.n_points)
-    for image in images[np.abs(images[:, 2]) < 1.5 * c]:
-        squared = ((grid.points()[:, None] - electrons - image) ** 2).sum(-1)
-        total += (2 * np.exp(-squared / 0.7**2) / (np.pi * 0.7**2) ** 1.5).sum(-1)
-    return complete(system), torch.from_numpy(total.reshape(grid.shape))
+    slab, width = ReciprocalSlab.whole(grid), 0.7
+    electrons, two = torch.from_numpy(positions + np.array([0, 0, 0.3])), torch.full((2,), 2.0).double()
+    n_g = structure_factors(electrons, two, slab) * torch.exp(-slab.squared() * width**2 / 4) / grid.volume
+    return complete(system), to_real(n_g, grid)
 
 
 def test_a_neutral_slab_has_the_same_energies_and_potential_whatever_the_vacuum() -> None:

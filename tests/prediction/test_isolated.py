@@ -61,6 +61,7 @@ def test_a_model_of_slabs_gives_their_energies_and_its_store_those_again(
     assert abs(of_crystals.energies.ewald - found.energies.ewald) > 50  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_forces_are_the_slopes_of_the_energy(slab: Atoms, flat: LDOSModel) -> None:
     def total(shift: float) -> float:
         moved = slab.copy()
@@ -76,6 +77,7 @@ def test_forces_are_the_slopes_of_the_energy(slab: Atoms, flat: LDOSModel) -> No
     assert -float((forces * direction).sum()) == pytest.approx(slope, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_slabs_of_the_grid_give_what_one_task_gives(slab: Atoms, client: Client, tmp_path: Path) -> None:
     made = make_system(slab, "pbe", core=True)
     system = replace(made, assume_isolated="2D", reference_temperature=300.0, density_cutoff=60.0)
