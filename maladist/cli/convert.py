@@ -48,6 +48,8 @@ class SourceFlags:
         K, where the calculation does not tell it.
     pseudopotentials
         Folder of UPF files.
+    assume_isolated
+        '2D' for a slab whose Coulomb interaction was cut off along c, where the calculation does not tell it.
     """
 
     ldos: list[str] | None = None
@@ -61,6 +63,7 @@ class SourceFlags:
     density_units: str | None = None
     temperature: float | None = None
     pseudopotentials: Path | None = None
+    assume_isolated: Literal["2D"] | None = None
 
     def source(self, run: Path) -> Source:
         """The files as `maladist.convert` takes them."""
@@ -81,6 +84,7 @@ class SourceFlags:
             density_units=self.density_units,
             temperature=self.temperature,
             pseudopotentials=self.pseudopotentials,
+            assume_isolated=self.assume_isolated,
         )
 
 

@@ -50,7 +50,8 @@ def signs_of_other_physics(
     if abs(ewald := differences.get("ewald", 0.0)) > _TRACE:
         reasons.append(
             f"the Ewald energy differs by {ewald:+.0f} meV/atom: a cell taken as isolated or two-dimensional"
-            " (assume_isolated), a charged cell (tot_charge), or pseudopotentials of another valence"
+            " (assume_isolated; convert it with --assume-isolated 2D if it was '2D'), a charged cell (tot_charge), or"
+            " pseudopotentials of another valence"
         )
     if abs(xc := differences.get("xc", 0.0)) > _TRACE:
         reasons.append(

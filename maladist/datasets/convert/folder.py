@@ -22,7 +22,6 @@ from maladist.io.mala.folder import SnapshotFiles, find_parameters, find_snapsho
 from maladist.io.mala.parameters import read_descriptor, read_energy_grid
 from maladist.io.qe.run import DFTRun
 from maladist.parallel.progress import Observer, Silent
-from maladist.physics.isolated import check_isolated
 
 T = TypeVar("T")
 
@@ -125,13 +124,12 @@ def _found(like: Source, spec: Spec | None) -> tuple[list[_Snapshot], list[str]]
                 str(mine.ldos), came, f"{energies.levels}, by {' and '.join(p.name for p in parameters)}"
             )
         source = replace(like, run=mine.run, ldos=[mine.ldos], density=mine.density, dos=mine.dos)
+        if isolated is not None:  # the .info.json does not tell it
+            source = replace(source, assume_isolated=isolated)
         if energies is not None:
             source = replace(source, energies=(energies.origin, energies.spacing))
         # All headers are held against one another before the first conversion takes its hour.
         run = prepare(source).run
-        if isolated is not None:  # the .info.json does not tell it
-            run = replace(run, assume_isolated=isolated)
-            check_isolated(isolated, run.atoms.cell.array, run.atoms.positions)
         own = spec
         if own is None and mine.descriptors is not None:
             try:

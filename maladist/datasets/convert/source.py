@@ -27,7 +27,7 @@ from maladist.io.mala import data as mala_data
 from maladist.io.paths import plain_file
 from maladist.io.qe.run import DFTRun
 from maladist.io.qe.upf import read_pseudopotentials
-from maladist.physics.isolated import check_isolated
+from maladist.physics.isolated import Isolated, check_isolated
 from maladist.physics.system import check_neutral, check_temperature, valences_of
 from maladist.units import BOHR, LDOS_QE
 
@@ -59,6 +59,8 @@ class Source:
         Temperature of the electrons, K, where the calculation does not tell it.
     pseudopotentials
         Folder of UPF files: their hashes go into the data set.
+    assume_isolated
+        '2D' for a slab whose Coulomb interaction was cut off along c, where the calculation does not tell it.
     """
 
     run: str | Path | DFTRun
@@ -73,6 +75,7 @@ class Source:
     density_units: str | None = None
     temperature: float | None = None
     pseudopotentials: str | Path | None = None
+    assume_isolated: Isolated | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,8 @@ def prepare(source: Source) -> CheckedSource:
     """
     run = source.run if isinstance(source.run, DFTRun) else read_dft_run(source.run)
     check_atoms(run.atoms)
+    if source.assume_isolated is not None:
+        run = replace(run, assume_isolated=source.assume_isolated)
     check_isolated(run.assume_isolated, run.atoms.cell.array, run.atoms.positions)
     run.check_converged()
     _check_pseudopotentials(source, run)

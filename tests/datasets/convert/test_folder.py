@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from distributed import Client
 
 from maladist import BispectrumSpec, Grid
 from maladist.datasets.convert.folder import convert_folder
-from maladist.datasets.convert.source import Source
+from maladist.datasets.convert.source import Source, prepare
 from maladist.errors import DataFileError, InputError, PhysicsError
 from maladist.io.mala.data import write_info
 from maladist.io.opening import open_dataset
@@ -93,6 +94,9 @@ def test_parameters_tell_of_slabs_what_the_info_does_not(
     folder = made(tmp_path / "flat", "s0", assume_two_dimensional=True)
     (group,) = convert_folder(Source(folder, ()), output, client=client)
     assert open_dataset(group).attrs["assume_isolated"] == "2D"
+    alone = Source(folder / "s0.info.json", [folder / "s0.out.npy"], energies=(-1.0, 0.5))
+    assert prepare(alone).run.assume_isolated is None
+    assert prepare(replace(alone, assume_isolated="2D")).run.assume_isolated == "2D"
 
 
 def test_descriptors_that_nothing_tells_are_left_out_with_a_note(tmp_path: Path, client: Client) -> None:
