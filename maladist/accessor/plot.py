@@ -74,7 +74,7 @@ class FieldPlot:
         if signed:
             largest = float(np.abs(plane.values).max())
             mesh.set(cmap="RdBu_r", clim=(-largest, largest))
-        ax.figure.colorbar(mesh, ax=ax, label=str(array.attrs.get("units", "")), shrink=0.85)
+        ax.figure.colorbar(mesh, ax=ax, label=_units(array), shrink=0.85)
         return ax
 
     def isosurface(self, level: float | None = None, *, atoms: ase.Atoms | None = None) -> Isosurface:
@@ -83,9 +83,12 @@ class FieldPlot:
 
         array = self._of._field()
         name = {"density": "n", "ldos": "d"}.get(str(array.name), str(array.name or "field"))
-        units = str(array.attrs.get("units", "")).replace("^3", "³")
         atoms = self._of._atoms if atoms is None else atoms
-        return Isosurface.of(array, self._of.grid, atoms, level, name=name, units=units)
+        return Isosurface.of(array, self._of.grid, atoms, level, name=name, units=_units(array))
+
+
+def _units(array: xr.DataArray) -> str:
+    return str(array.attrs.get("units", "")).replace("^3", "³")
 
 
 def _symbol(array: xr.DataArray) -> str:

@@ -6,7 +6,10 @@ k3d 3.2 splits a volume's matrix into turn and scale, and loses the shear.
 
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from pathlib import Path
 
@@ -16,12 +19,15 @@ import xarray as xr
 from maladist.grid import Grid
 from maladist.io.targets import write_whole
 from maladist.report.pages import html_page, json_for_script
+from maladist.report.still import still
 from maladist.report.volume import volume_json
 
 
 @dataclass(frozen=True)
 class Isosurface:
     """Where a periodic field has one value, with the cell and the atoms; shows itself in a notebook.
+
+    Where a notebook is not trusted, or on paper, nothing may run: a picture, which cannot be turned, stands there.
 
     Attributes
     ----------
@@ -62,5 +68,26 @@ class Isosurface:
         return write_whole(path, self.html())
 
     def _repr_html_(self) -> str:
-        frame = 'style="width:100%;height:620px;border:0" title="isosurface"'
-        return f'<iframe srcdoc="{escape(self.html())}" {frame}></iframe>'
+        # The frame lies on the picture. What must not run is cut out of a notebook that is not trusted, the frame's
+        # content above all; then the picture is what remains.
+        picture = f"data:image/png;base64,{base64.b64encode(self._repr_png_()).decode()}"
+        over = "position:absolute;inset:0;width:100%;height:100%;border:0"
+        return (
+            f'<div style="position:relative;min-height:620px"><img src="{picture}" alt="{escape(repr(self))}">'
+            f'<iframe srcdoc="{escape(self.html())}" style="{over}" title="isosurface"></iframe></div>'
+        )
+
+    def _repr_png_(self) -> bytes:
+        return self._picture
+
+    @cached_property
+    def _picture(self) -> bytes:
+        return still(self.data)
+
+    def __repr__(self) -> str:
+        said = json.loads(self.data)
+        samples = "×".join(map(str, said["shape"]))
+        return (
+            f"Isosurface({said['name']} = {said['level']:.4g} {said['units']}, {samples} samples, "
+            f"{len(said['atoms'])} atoms; save(path) writes a page)"
+        )

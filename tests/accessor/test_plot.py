@@ -27,7 +27,7 @@ def test_a_picture_of_a_plane_computes_only_its_blocks(
     assert axes.get_aspect() == 1.0 and "0.15 c" in axes.get_title()
     computed.clear()
     levels = field.sel(energy=1.0, method="nearest")
-    assert levels.isel(y=0).maladist.plot.slice(ax=Figure().subplots()).get_xlabel() == "Å"
+    assert levels.isel(y=0).maladist.plot.slice(ax=Figure().subplots()).get_xlabel() == "along a (Å)"
     assert len(computed) == 9
 
 
@@ -40,6 +40,6 @@ def test_the_colours_of_a_signed_field_are_symmetric_about_zero(result: maladist
 
 def test_an_isosurface_shows_itself(result: maladist.Prediction, tmp_path: Path) -> None:
     surface = result.density.maladist.plot.isosurface(atoms=result.atoms)
-    assert "<iframe srcdoc=" in surface._repr_html_()
+    assert "<iframe srcdoc=" in surface._repr_html_() and surface._repr_png_().startswith(b"\x89PNG")
     assert '"name": "n"' in surface.save(tmp_path / "n.html").read_text()
     assert result.dataset.maladist.plot.isosurface().data == surface.data
