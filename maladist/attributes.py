@@ -43,6 +43,7 @@ class Attributes(TypedDict, total=False):
     broadening_kernel: Kernel
     broadening_width_eV: float
     energy_levels: int
+    energy_parts: Sequence[int]
     energy_zero_eV: float
     energy_shift_eV: float
     pseudopotentials: Mapping[str, Mapping[str, str | None]]
@@ -119,6 +120,7 @@ ATTRIBUTES: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
     "broadening_kernel": (lambda v: v in get_args(Kernel), ", ".join(get_args(Kernel))),
     "broadening_width_eV": (_numbers(1, 0), "a number, eV"),
     "energy_levels": (_numbers(1, 1), "a number of levels"),
+    "energy_parts": (_numbers(None, 2), "numbers of levels, of each part of the energies"),
     "energy_shift_eV": (_numbers(1), "a number, eV"),
     "energy_zero_eV": (_numbers(1), "a number, eV"),
     "pseudopotentials": (lambda v: _mapping(v, _mapping), "what is known of each, by element"),

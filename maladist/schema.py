@@ -113,7 +113,7 @@ LONG_NAMES: Final[Mapping[str, str]] = {
 """What a variable is, in words, by its name: its attribute ``long_name``."""
 
 _OF_AN_LDOS: Final = (
-    *("broadening_kernel", "broadening_width_eV", "energy_levels"),
+    *("broadening_kernel", "broadening_width_eV", "energy_levels", "energy_parts"),
     *("broadening_correction", "n_electrons", "temperature_K"),
 )
 
@@ -198,7 +198,10 @@ def energy_grid_of(dataset: xr.Dataset | xr.DataArray) -> EnergyGrid:
     """Energy grid of a data set with its broadening; a kernel that is not stated is 'unknown'."""
     kernel = dataset.attrs.get("broadening_kernel", "unknown")
     return EnergyGrid.from_values(
-        dataset["energy"].values, kernel, float(dataset.attrs.get("broadening_width_eV", 0.0))
+        dataset["energy"].values,
+        kernel,
+        float(dataset.attrs.get("broadening_width_eV", 0.0)),
+        np.atleast_1d(dataset.attrs.get("energy_parts", ())).astype(int).tolist(),
     )
 
 
@@ -336,4 +339,6 @@ def energy_attributes(energies: EnergyGrid) -> Attributes:
         "broadening_kernel": energies.kernel,
         "broadening_width_eV": energies.width,
         "energy_levels": energies.levels,
+        # Left out where there is one, so that older stores and theirs are alike.
+        **({"energy_parts": [part.levels for part in energies.parts]} if energies.further else {}),
     }

@@ -151,9 +151,8 @@ def _table(one: Checked) -> Table | str:
     if e is None:
         return one.name
     kernel = f"{e.kernel} {e.width:g} eV" if e.width else e.kernel
-    table = Table(
-        title=f"{one.name}  ·  broadening {kernel}, {e.levels} levels by {e.spacing:g} eV", title_justify="left"
-    )
+    levels = " and ".join(f"{n} levels by {step:g} eV" for _, step, n in e.windows)
+    table = Table(title=f"{one.name}  ·  broadening {kernel}, {levels}", title_justify="left")
     table.add_column("LDOS − DFT")
     for mode in one.figures:
         table.add_column(f"correction {mode}", justify="right")

@@ -146,6 +146,9 @@ def _open(group: Path, reference: Reference, threshold: float) -> _Snapshot:
     dataset = open_dataset(group)
     schema.validate(dataset, ("ldos", "dos", "energy"), str(group))
     energies = schema.energy_grid_of(dataset)
+    if energies.further:
+        came = f"{group.name} with energies in {len(energies.parts)} parts"
+        raise InputError("data", came, "one equidistant axis", "Energies in parts cannot be aligned.")
     if reference == "fermi":
         level = datasets.reference_terms(datasets.read_reference(group)).get("fermi_energy_eV")
         if level is None:

@@ -137,7 +137,7 @@ class Snapshot:
             Energy grid that it is to be learnt on.
         """
         zero = self.zero_of(energy_zero)
-        on_disk = replace(self.energies, origin=self.energies.origin - zero)
+        on_disk = self.energies.shifted(-zero)
         matrix = resampling(on_disk, energies).numpy()
         n_electrons = self.system.n_electrons
         # How each term moves with the energies' zero; those of the density and the ions do not.

@@ -33,6 +33,7 @@ def likely_reasons(
         eigenvalues, weights = reference["eigenvalue"].values, reference["k_weight"].values
         reasons += _of_the_window(energies, terms, float(dataset.attrs["temperature_K"]), eigenvalues)
         reasons += _of_the_gap(energies, terms, eigenvalues)
+        reasons += states_in_gaps(energies, eigenvalues)
         if energies.width > 0:
             reasons += _of_the_kernel(energies, dos, eigenvalues, weights, facts)
     elif terms.get("fermi_energy_eV") is not None:
@@ -78,6 +79,17 @@ def _of_the_gap(energies: EnergyGrid, terms: Mapping[str, float], eigenvalues: n
         return []
     gap = float(eigenvalues[eigenvalues > mu].min() - eigenvalues[eigenvalues < mu].max())
     return [f"the broadening, {energies.width:g} eV, fills the gap of {gap:.2f} eV"] if gap < 3 * energies.width else []
+
+
+def states_in_gaps(energies: EnergyGrid, eigenvalues: np.ndarray) -> list[str]:
+    """What the gaps between parts of the energies lose, a line each; states at their edges are lost in part."""
+    reach, lines = 4 * energies.width, []
+    for end, begin in energies.gaps:
+        lost = eigenvalues[(eigenvalues > end - reach) & (eigenvalues < begin + reach)]
+        if lost.size:
+            n = f"{lost.size / len(eigenvalues):.3g} states a k-point, the lowest at {lost.min():.2f} eV,"
+            lines.append(f"{n} lie in the gap of the energies from {end:.2f} to {begin:.2f} eV, or at its edge")
+    return lines
 
 
 def _of_the_kernel(

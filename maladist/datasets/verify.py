@@ -147,7 +147,7 @@ def spacing_notes(energies: EnergyGrid) -> tuple[str, ...]:
     if (amount := aliasing(energies)) is None or amount <= COARSE:
         return ()
     return (
-        f"the energies are too far apart: {energies.spacing:g} eV for a broadening of {energies.width:g} eV"
+        f"the energies are too far apart: {energies.coarsest:g} eV for a broadening of {energies.width:g} eV"
         f" ({energies.kernel}); with more than {coarsest_spacing(energies):.3g} eV the sums over them miss levels",
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 from distributed import Client
 
 from maladist import schema
-from maladist.arrays import Array
+from maladist.arrays import Array, Indices
 from maladist.datasets.snapshots import Snapshot
 from maladist.grid import Block
 from maladist.io import stores
@@ -18,12 +18,15 @@ from maladist.parallel.blocking import choose_block
 from maladist.physics.fermi import number_weights
 from maladist.prediction.result import Prediction
 
+Levels = slice | Indices
+"""Which levels of a prediction are compared."""
+
 _POINTS: Final = 16384  # of a task
 _SUMS: Final = 8  # |Δd|, Δd², |Δn|, |Δn/n|, n, |Δn| of the density of the LDOS, Δn², points with Δn within the interval
 
 
 def compare(
-    snapshot: Snapshot, predicted: Prediction, matrix: Array | None, levels: slice, client: Client
+    snapshot: Snapshot, predicted: Prediction, matrix: Array | None, levels: Levels, client: Client
 ) -> tuple[Array, Array]:
     """The data's D(ε) at the levels, 1/eV, and the sums of the errors over the cell."""
     grid = snapshot.system.grid
@@ -53,7 +56,7 @@ def compare_block(
     data: str,
     predicted: str,
     matrix: Array | None,
-    levels: slice,
+    levels: Levels,
     weights: Array | None,
     interval: float = 0.0,
 ) -> Array:

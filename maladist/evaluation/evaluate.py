@@ -24,7 +24,7 @@ from maladist.arrays import Array
 from maladist.cluster import client_or_local
 from maladist.datasets.snapshots import Snapshot, find_snapshots
 from maladist.errors import AccuracyWarning, InputError, PhysicsError
-from maladist.evaluation.comparison import compare
+from maladist.evaluation.comparison import Levels, compare
 from maladist.evaluation.statistics import Evaluated
 from maladist.grid import EnergyGrid
 from maladist.io import datasets
@@ -138,11 +138,13 @@ def _check(snapshot: Snapshot, model: LDOSModel) -> None:
         raise InputError("data", f"{name} without a temperature", "snapshots with temperature_K")
     ours, theirs = model.energy_grid, snapshot.energies
     # With a zero of energy the model's levels move with the cell, so that only their spacing and width must agree.
-    a, b = ([e.spacing, e.width, *([] if model.energy_zero else [e.origin, e.levels])] for e in (ours, theirs))
     cut, other = (part.assume_isolated or "none" for part in (model, snapshot.system))
     if cut != other:
         raise InputError("data", f"{name} with assume_isolated = {other}", f"{cut}, as the model's training had")
-    if ours.kernel != theirs.kernel or not np.allclose(a, b, atol=1e-9):
+    compared = slice(1, 2) if model.energy_zero else slice(0, 3)
+    a, b = (np.array([window[compared] for window in e.windows]) for e in (ours, theirs))
+    alike = a.shape == b.shape and np.allclose(a, b, atol=1e-9)
+    if ours.kernel != theirs.kernel or not (alike and np.isclose(ours.width, theirs.width, atol=1e-9)):
         raise InputError("data", f"{name} with the energies {_told(theirs)}", f"the model's, {_told(ours)}")
 
 
@@ -207,16 +209,19 @@ def _evaluate(
         discard(store)
 
 
-def _inside(energies: EnergyGrid, window: EnergyGrid) -> slice:
-    """Levels that lie inside of another grid's window."""
+def _inside(energies: EnergyGrid, window: EnergyGrid) -> Levels:
+    """Levels that lie inside of another grid's window, part by part."""
     # The levels of one cell may lie on the edge of the other's window: rounding must not decide.
-    inside = (energies.values >= window.values[0] - 1e-9) & (energies.values <= window.values[-1] + 1e-9)
+    pairs = [(a.values, b.values) for a, b in zip(energies.parts, window.parts, strict=True)]
+    inside = np.concatenate([(e >= w[0] - 1e-9) & (e <= w[-1] + 1e-9) for e, w in pairs])
+    if energies.further:
+        return np.flatnonzero(inside)
     first = int(np.argmax(inside))
     return slice(first, first + int(inside.sum()))
 
 
 def _errors(
-    snapshot: Snapshot, model: LDOSModel, predicted: Prediction, dos: Array, sums: Array, levels: slice
+    snapshot: Snapshot, model: LDOSModel, predicted: Prediction, dos: Array, sums: Array, levels: Levels
 ) -> Evaluated:
     grid, n = snapshot.system.grid, snapshot.system.n_atoms
     values = grid.n_points * len(dos)

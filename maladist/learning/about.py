@@ -38,7 +38,7 @@ def model_rows(model: ModelParts, content_hash: str) -> list[tuple[str, str]]:
         ("network", layers_of(model.network)),
         (
             "energies",
-            f"{grid.levels} levels from {grid.origin:g} eV by {grid.spacing:g} eV"
+            f"{' and '.join(f'{n} levels from {at:g} eV by {step:g} eV' for at, step, n in grid.windows)}"
             f"{' above the zero of energy' if zeros else ''}, broadening {grid.kernel} {grid.width:g} eV"
             if model.has_ldos
             else "none: the density alone",

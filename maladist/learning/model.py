@@ -131,7 +131,7 @@ class LDOSModel(PointwiseModel):
             return self
         grid, zero = self.energy_grid, zero_of_energy(self.energy_zero, symbols, volume)
         # The levels move with the cell; the placed model has no zero left that could be added twice.
-        return replace(self, energy_grid=replace(grid, origin=grid.origin + zero), energy_zero={})
+        return replace(self, energy_grid=grid.shifted(zero), energy_zero={})
 
     def with_pseudopotentials(self, pseudopotentials: Mapping[str, Element]) -> LDOSModel:
         """Copy of the model that takes valence and core charge of its elements from pseudopotentials.

@@ -58,7 +58,8 @@ def metadata_of(model: ModelParts) -> Metadata:
         "network": model.network.config(),
         **{n: {"kind": s.kind, "feature_wise": s.feature_wise} for n, s in scalers_of(model).items()},
         "descriptor": model.descriptor.to_dict(),
-        "energy_grid": asdict(model.energy_grid),
+        # An axis of one part without its list of further ones, as older models have it: their hash depends on it.
+        "energy_grid": {k: v for k, v in asdict(model.energy_grid).items() if k != "further" or v},
         "elements": {s: {k: getattr(e, k) for k in _KNOWN} for s, e in model.elements.items()},
         "xc": model.xc,
         "temperature_K": model.temperature,

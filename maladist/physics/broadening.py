@@ -81,7 +81,7 @@ def aliasing(energy_grid: EnergyGrid) -> float | None:
     # A known width alone does not do: the aliasing is the kernel's Fourier transform.
     if energy_grid.kernel not in ("gaussian", "fermi-derivative") or not energy_grid.width > 0:
         return None
-    x = 2 * math.pi * energy_grid.width / energy_grid.spacing
+    x = 2 * math.pi * energy_grid.width / energy_grid.coarsest
     if energy_grid.kernel == "gaussian":
         return math.exp(-x * x / 4)
     # Capped: sinh of more overflows, and the quotient is zero to all digits long before.
@@ -98,7 +98,7 @@ def check_spacing(energy_grid: EnergyGrid, argument: str) -> None:
     """
     amount = aliasing(energy_grid)
     if amount is not None and amount > COARSE:
-        came = f"{energy_grid.spacing:g} eV with a broadening of {energy_grid.width:g} eV ({energy_grid.kernel})"
+        came = f"{energy_grid.coarsest:g} eV with a broadening of {energy_grid.width:g} eV ({energy_grid.kernel})"
         remedy = "The sum over the energies misses or doubles levels between them: take a finer spacing or a wider δ."
         raise GridError(argument, came, f"a spacing of at most {coarsest_spacing(energy_grid):.3g} eV", remedy)
 

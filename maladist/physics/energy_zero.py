@@ -92,10 +92,13 @@ def fit_energy_zero(
     density = counts / np.asarray(volumes)[:, None]
     composition = [tuple(np.round(row / row.sum(), 9)) for row in counts]
     shift = np.zeros(len(dos))
+    # Of several parts the highest, which all the valence states are in: one shift moves them all.
+    highest = energies.parts[-1]
+    dos = dos[:, -highest.levels :]
     for kind in set(composition):
         group = [i for i, c in enumerate(composition) if c == kind]
         # Per atom, so that cells of several sizes have spectra of one height.
-        shift[group] = relative_shifts(dos[group] / counts[group].sum(axis=1, keepdims=True), energies.spacing)
+        shift[group] = relative_shifts(dos[group] / counts[group].sum(axis=1, keepdims=True), highest.spacing)
         density[group] -= density[group].mean(axis=0)
     c = np.linalg.lstsq(density, shift, rcond=1e-6)[0]
     explained, left = np.std(density @ c), np.std(shift - density @ c)
@@ -149,7 +152,7 @@ def resampling(source: EnergyGrid, target: EnergyGrid) -> Tensor:
     Parameters
     ----------
     source, target
-        Grids of the same spacing and broadening; beyond its window the source is taken as it is at the end.
+        Grids of the same spacings and broadening; beyond a part's window the source is taken as it is at its end.
 
     Returns
     -------
@@ -161,11 +164,15 @@ def resampling(source: EnergyGrid, target: EnergyGrid) -> Tensor:
     InputError
         The grids differ in spacing or broadening.
     """
-    same = (source.spacing, source.kernel, source.width) == (target.spacing, target.kernel, target.width)
-    if not same:
+    same = [[*(part.spacing for part in grid.parts), grid.kernel, grid.width] for grid in (source, target)]
+    if same[0] != same[1]:
         raise InputError("energies", f"{source}", f"the spacing and broadening of {target}")
     if source == target:
         return torch.eye(source.levels, dtype=torch.float64)
+    return torch.block_diag(*(_of_one_part(a, b) for a, b in zip(source.parts, target.parts, strict=True)))
+
+
+def _of_one_part(source: EnergyGrid, target: EnergyGrid) -> Tensor:
     steps = np.arange(-_PAD, source.levels + _PAD)
     # The identity's columns go through the spline once: the matrix then serves any number of points.
     held = np.pad(np.eye(source.levels), ((_PAD, _PAD), (0, 0)), mode="edge")

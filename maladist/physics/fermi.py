@@ -76,11 +76,11 @@ def use_correction(mode: CorrectionMode, energy_grid: EnergyGrid) -> tuple[bool,
     if mode == "off":
         return False, "switched off"
     if mode == "on":
-        correction_coefficient(energy_grid)
+        correction_coefficient(energy_grid.parts[0])
         return True, "switched on"
     if energy_grid.variance is None:
         return False, "the broadening kernel is unknown"
-    kernel, hat = math.sqrt(energy_grid.variance), energy_grid.spacing / math.sqrt(6)
+    kernel, hat = math.sqrt(energy_grid.variance), energy_grid.coarsest / math.sqrt(6)
     if max(kernel, hat) > LARGEST_BROADENING:
         return False, f"a broadening of {max(kernel, hat):.2g} eV is wider than {LARGEST_BROADENING} eV"
     return True, f"a {energy_grid.kernel} broadening of {kernel:.2g} eV is known and narrow"

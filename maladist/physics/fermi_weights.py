@@ -1,7 +1,8 @@
 r"""Weights that integrate a sampled function of the energy against the Fermi function, in closed form.
 
 Samples D(ε_i) on an equidistant grid stand for the piecewise linear function through them, D(ε) = Σ_i D_i Λ((ε−ε_i)/Δ)
-with the hat Λ (so the first and last sample fall to zero one spacing outside). An integral with g(ε) is then a dot
+with the hat Λ (so the first and last sample fall to zero one spacing outside). An axis in parts is integrated part by
+part, and its gaps, where all hats are zero, add nothing. An integral with g(ε) is then a dot
 product Σ_i w_i D_i with w_i = ∫ g Λ_i, and integrating by parts twice, a second difference (Ellis et al., Phys. Rev. B
 104, 035120 (2021), Eqs. 32-33, in another form):
 
@@ -27,7 +28,7 @@ The broadening correction integrates g − c g″ in place of g, that is, takes 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
@@ -93,9 +94,8 @@ def fermi_weights(
     GridError
         The correction is wanted and the broadening kernel is unknown.
     """
-    tau, (mu, e) = thermal_energy(temperature), _energies(energy_grid, mu, device)
-    c = correction_coefficient(energy_grid) if correction else 0.0
-    number, band, entropy = (_weights(part, e, tau, energy_grid.spacing, c) for part in (_NUMBER, _BAND, _ENTROPY))
+    mu = torch.as_tensor(mu, dtype=torch.float64, device=device)[..., None]
+    number, band, entropy = _by_parts((_NUMBER, _BAND, _ENTROPY), energy_grid, mu, temperature, correction)
     return FermiWeights(number, band + mu * number, entropy)
 
 
@@ -108,9 +108,8 @@ def number_weights(
     device: torch.device | str | None = None,
 ) -> Tensor:
     """Only the weights of the number of electrons of :func:`fermi_weights`, (..., levels) float64, eV."""
-    c = correction_coefficient(energy_grid) if correction else 0.0
-    _, e = _energies(energy_grid, mu, device)
-    return _weights(_NUMBER, e, thermal_energy(temperature), energy_grid.spacing, c)
+    mu = torch.as_tensor(mu, dtype=torch.float64, device=device)[..., None]
+    return _by_parts((_NUMBER,), energy_grid, mu, temperature, correction)[0]
 
 
 def moment_weights(energy_grid: EnergyGrid, mu: float, temperature: float, *, correction: bool) -> Tensor:
@@ -121,10 +120,8 @@ def moment_weights(energy_grid: EnergyGrid, mu: float, temperature: float, *, co
     Tensor
         (3, levels) float64, eV^p: what they give of D(ε) is in eV^(p−1), and M_0 is ∂N/∂μ at fixed T.
     """
-    c = correction_coefficient(energy_grid) if correction else 0.0
-    _, e = _energies(energy_grid, mu, None)
-    tau = thermal_energy(temperature)
-    return torch.stack([_weights(part, e, tau, energy_grid.spacing, c) for part in _MOMENTS])
+    at = torch.tensor([mu], dtype=torch.float64)
+    return torch.stack(_by_parts(_MOMENTS, energy_grid, at, temperature, correction))
 
 
 def number_slopes(energy_grid: EnergyGrid, mu: float, temperature: float, *, correction: bool) -> Tensor:
@@ -147,22 +144,28 @@ def thermal_energy(temperature: float) -> float:
 
 
 def correction_coefficient(energy_grid: EnergyGrid) -> float:
-    """Half the variance of the kernel and of the hat Λ, c = (s² + Δ²/6)/2, eV²."""
+    """Half the variance of the kernel and of the hat Λ, c = (s² + Δ²/6)/2, eV², of an axis of one part."""
     if energy_grid.variance is None:
         remedy = "Give the kernel and its width, or switch the broadening correction off."
         raise GridError("broadening_kernel", "unknown", "a known kernel for the broadening correction", remedy)
     return energy_grid.variance / 2 + energy_grid.spacing**2 / 12
 
 
-def _energies(grid: EnergyGrid, mu: float | Tensor, device: torch.device | str | None) -> tuple[Tensor, Tensor]:
-    """μ as (..., 1), and ε − μ with one energy more at either end, (..., levels + 2)."""
-    mu = torch.as_tensor(mu, dtype=torch.float64, device=device)[..., None]
-    # One more at either end: a second difference at the first and the last level needs them.
-    steps = torch.arange(-1, grid.levels + 1, dtype=torch.float64, device=mu.device)
-    return mu, grid.origin + grid.spacing * steps - mu
+def _by_parts(
+    integrals: Sequence[_Integral], grid: EnergyGrid, mu: Tensor, temperature: float, correction: bool
+) -> list[Tensor]:
+    """Weights of each integral, (..., levels); μ is (..., 1)."""
+    tau, found = thermal_energy(temperature), list[list[Tensor]]()
+    for part in grid.parts:
+        c = correction_coefficient(part) if correction else 0.0
+        # One more at either end: a second difference at the first and the last level needs them.
+        steps = torch.arange(-1, part.levels + 1, dtype=torch.float64, device=mu.device)
+        e = part.origin + part.spacing * steps - mu
+        found.append([_weights(integral, e, tau, part.spacing, c) for integral in integrals])
+    return [torch.cat(weights, dim=-1) for weights in zip(*found, strict=True)]
 
 
-class _Part(NamedTuple):
+class _Integral(NamedTuple):
     """One of the integrals.
 
     Attributes
@@ -194,13 +197,13 @@ def _smooth_number(e: Tensor, tau: float, _: Tensor, a2: Tensor, __: Tensor) -> 
     return torch.where(e >= 0, half, -half)
 
 
-_NUMBER = _Part(_occupation, _smooth_number, 2)
-_BAND = _Part(
+_NUMBER = _Integral(_occupation, _smooth_number, 2)
+_BAND = _Integral(
     lambda e, tau: e * _occupation(e, tau),
     lambda _, tau, y, a2, a3: tau**3 * (y * (a2 + math.pi**2 / 12) + 2 * a3),
     3,
 )
-_ENTROPY = _Part(_minus_ts, lambda _, tau, y, a2, a3: -(tau**3) * (y * (a2 + math.pi**2 / 6) + 3 * a3), 0)
+_ENTROPY = _Integral(_minus_ts, lambda _, tau, y, a2, a3: -(tau**3) * (y * (a2 + math.pi**2 / 6) + 3 * a3), 0)
 
 
 def _slope(e: Tensor, tau: float) -> Tensor:
@@ -214,9 +217,9 @@ def _smooth_first(e: Tensor, tau: float, y: Tensor, a2: Tensor, _: Tensor) -> Te
 
 
 _MOMENTS = (
-    _Part(_slope, lambda _, tau, y, __, ___: tau * _a1(y), 1),
-    _Part(lambda e, tau: e * _slope(e, tau), _smooth_first, 0),
-    _Part(
+    _Integral(_slope, lambda _, tau, y, __, ___: tau * _a1(y), 1),
+    _Integral(lambda e, tau: e * _slope(e, tau), _smooth_first, 0),
+    _Integral(
         lambda e, tau: e * e * _slope(e, tau),
         lambda _, tau, y, a2, a3: tau**3 * (y * y * _a1(y) + y * (4 * a2 + math.pi**2 / 6) + 6 * a3),
         0,
@@ -229,26 +232,26 @@ def _a1(y: Tensor) -> Tensor:
     return torch.nn.functional.softplus(-y)
 
 
-def _weights(part: _Part, e: Tensor, tau: float, delta: float, c: float) -> Tensor:
+def _weights(integral: _Integral, e: Tensor, tau: float, delta: float, c: float) -> Tensor:
     """∫ (g − c g″) Λ_i for the energies e, whose first and last only serve their neighbours."""
-    correction = _second_difference(part.integrand(e, tau)) * (c / delta)
+    correction = _second_difference(integral.integrand(e, tau)) * (c / delta)
     # Where τ ≥ Δ second differences of the closed form lose digits: see the module's head.
     if delta <= tau:
-        return _by_quadrature(part, e[..., 1:-1], tau, delta) - correction
+        return _by_quadrature(integral, e[..., 1:-1], tau, delta) - correction
     y = _magnitude(e / tau)
-    plain = _second_difference(part.smooth(e, tau, y, *_fermi_integrals(y)))
-    if part.power:
-        plain = plain + _second_difference_of_power(e, delta, part.power)
+    plain = _second_difference(integral.smooth(e, tau, y, *_fermi_integrals(y)))
+    if integral.power:
+        plain = plain + _second_difference_of_power(e, delta, integral.power)
     return plain / delta - correction
 
 
-def _by_quadrature(part: _Part, e: Tensor, tau: float, delta: float) -> Tensor:
+def _by_quadrature(integral: _Integral, e: Tensor, tau: float, delta: float) -> Tensor:
     """∫ g Λ_i by eight Gauss points on either side: g is analytic within πτ ≥ πΔ of the real axis, so to 1e-16."""
     total = torch.zeros_like(e)
     # Symmetric about the level: the two halves of the hat share the points.
     for x, weight in zip(*leggauss(8), strict=True):
         t, w = (1 + float(x)) / 2, (1 - float(x)) / 4 * float(weight) * delta
-        total = total + w * (part.integrand(e + t * delta, tau) + part.integrand(e - t * delta, tau))
+        total = total + w * (integral.integrand(e + t * delta, tau) + integral.integrand(e - t * delta, tau))
     return total
 
 

@@ -46,7 +46,7 @@ def window_weights(energies: EnergyGrid, mu: float, bias: float) -> Array:
     InputError
         The bias is zero or not finite.
     EnergyWindowError
-        The energies do not reach over the window.
+        The energies do not reach over the window, or have a gap in it.
     """
     if not (math.isfinite(bias) and bias != 0):
         raise InputError("bias", f"{bias} V", "a voltage other than zero, V")
@@ -55,7 +55,13 @@ def window_weights(energies: EnergyGrid, mu: float, bias: float) -> Array:
     if not first <= low < high <= last:
         came = f"a window of {low:.3f} to {high:.3f} eV"
         raise EnergyWindowError("bias", came, f"one within the energies of the LDOS, {first:.3f} to {last:.3f} eV")
-    return np.asarray(energies.spacing * (_hat_below(energies, high) - _hat_below(energies, low)))
+    for end, begin in energies.gaps:
+        if low < begin and high > end:
+            came = f"a window of {low:.3f} to {high:.3f} eV"
+            wanted = f"one that does not reach into the gap of the energies, {end:.3f} to {begin:.3f} eV"
+            raise EnergyWindowError("bias", came, wanted)
+    every = (part.spacing * (_hat_below(part, high) - _hat_below(part, low)) for part in energies.parts)
+    return np.concatenate(list(every))
 
 
 def _hat_below(energies: EnergyGrid, end: float) -> Array:

@@ -55,7 +55,7 @@ def heat_capacity(state: FermiState, dos: torch.Tensor, energy_grid: EnergyGrid,
 
 def cold_notes(energy_grid: EnergyGrid, temperatures: Sequence[float], *, correction: bool) -> list[str]:
     """What the user should know of temperatures at which the broadening shows in S and C_v, in a line."""
-    spacing, lowest = energy_grid.spacing, min(temperatures)
+    spacing, lowest = energy_grid.coarsest, min(temperatures)
     if correction and BOLTZMANN * lowest < RIPPLES * spacing:
         return [
             f"below {RIPPLES * spacing / BOLTZMANN:.0f} K, where k_BT is {RIPPLES:g} of the spacing of the energies, "

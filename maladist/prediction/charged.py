@@ -98,7 +98,9 @@ def by_atom(dataset: xr.Dataset, system: System, method: Method, sums: Sums, rad
             columns["vacuum_dos"] = (("energy",), vacuum[2:])
     variables = {n: (dims, values, schema.array_attributes(n, _unit(n))) for n, (dims, values) in columns.items()}
     coordinates = {"atom": np.arange(system.n_atoms), **({"energy": dataset["energy"]} if "ldos" in dataset else {})}
-    return xr.Dataset(variables, coordinates, {**schema.grid_attributes(system.grid), "method": method, "notes": notes})
+    about = {**schema.grid_attributes(system.grid), "method": method, "notes": notes}
+    about |= schema.energy_attributes(schema.energy_grid_of(dataset)) if "ldos" in dataset else {}
+    return xr.Dataset(variables, coordinates, about)
 
 
 def _notes(system: System, atoms: Array, others: Array, owners: _Owners) -> list[str]:

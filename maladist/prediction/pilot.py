@@ -107,7 +107,7 @@ def window(means: Array, energies: EnergyGrid, system: System) -> tuple[float, f
     ends = []
     for t, mu, weights in states:
         # dμ = −dN(μ)/D(μ), with N(μ) of each group; D averaged over ±k_BT by a difference of N.
-        step = energies.spacing
+        step = energies.coarsest
         above, below = (number_weights(energies, mu + s, t, correction=False).numpy() for s in (step, -step))
         slope = float((means @ (above - below)).mean()) * volume / (2 * step)
         # In a gap N(μ) is flat: without a floor the error of μ would be infinite, and the window with it.

@@ -302,7 +302,8 @@ def expected_modes(setup: Setup) -> int:
     channel = int(setup.model.has_density_channel)
     if not setup.needs_modes:
         return channel
-    middle = energies.origin + 0.5 * energies.spacing * energies.levels
+    highest = energies.parts[-1]  # where the Fermi level is
+    middle = highest.origin + 0.5 * highest.spacing * highest.levels
     basis = window_modes(energies, p.temperatures, middle - 0.3, middle + 0.3, correction=p.correction)
     return int(basis.shape[1]) + channel
 

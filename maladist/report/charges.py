@@ -10,7 +10,8 @@ from ase.data import chemical_symbols
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from maladist.report.figures import write_picture
+from maladist.report.figures import with_gaps, write_picture
+from maladist.schema import energy_grid_of
 
 _COLOURS = ("#08306b", "#d94801", "#4a7ba6", "#7f2704", "#9ecae1", "#525252")
 
@@ -28,12 +29,13 @@ def electron_axes(ax: Axes, found: xr.Dataset) -> None:
 
 def dos_axes(ax: Axes, found: xr.Dataset) -> None:
     """Draw the mean D(ε) of the atoms of each element, and the range that they span."""
-    energy = found["energy"].values
+    energies = energy_grid_of(found)
     for (symbol, own), colour in zip(_elements(found), _COLOURS * 20, strict=False):
         dos = found["atom_dos"].values[own]
-        ax.fill_between(energy, dos.min(axis=0), dos.max(axis=0), color=colour, alpha=0.2, lw=0)
-        ax.plot(energy, dos.mean(axis=0), color=colour, lw=1.3, label=symbol)
-    ax.set(xlabel="$\\varepsilon$ (eV)", ylabel="$D_a(\\varepsilon)$ (1/eV)", xlim=(energy[0], energy[-1]))
+        (shown, low), (_, high) = (with_gaps(energies, ends) for ends in (dos.min(axis=0), dos.max(axis=0)))
+        ax.fill_between(shown, low, high, color=colour, alpha=0.2, lw=0)
+        ax.plot(*with_gaps(energies, dos.mean(axis=0)), color=colour, lw=1.3, label=symbol)
+    ax.set(xlabel="$\\varepsilon$ (eV)", ylabel="$D_a(\\varepsilon)$ (1/eV)", xlim=energies.values[[0, -1]])
     ax.set_title("of an atom: mean and range")
     ax.legend(frameon=False)
 

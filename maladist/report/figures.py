@@ -15,9 +15,10 @@ from matplotlib.figure import Figure
 from scipy.ndimage import map_coordinates
 
 from maladist.arrays import Array
-from maladist.grid import Grid
+from maladist.grid import EnergyGrid, Grid
 from maladist.io.targets import whole
 from maladist.prediction.result import Prediction
+from maladist.schema import energy_grid_of
 from maladist.units import BOLTZMANN
 
 # Colours that differ in lightness too, so that they are told apart without colour vision and in print.
@@ -31,15 +32,19 @@ def dos_axes(ax: Axes, prediction: Prediction) -> None:
     data = first.dataset
     # Of the first temperature: D(ε) is the same at all, f is not.
     n, mu, kt = data.sizes["atom"], first.fermi_energy, BOLTZMANN * temperatures[0]
-    energy, dos = data["energy"].values, data["dos"].values / n
+    energies, dos = energy_grid_of(data), data["dos"].values / n
+    energy = energies.values
     fine = np.linspace(energy[0], energy[-1], 2000)
     # The Fermi function without an exponential that could overflow.
     occupation = 0.5 * (1 - np.tanh((fine - mu) / (2 * kt)))
-    ax.fill_between(fine, np.interp(fine, energy, dos) * occupation, color=_OCCUPIED, lw=0, label="occupied, $f\\,D$")
-    ax.plot(energy, dos, color=_LINE, lw=1.4, label="$D(\\varepsilon)$")
+    filled = np.interp(fine, *with_gaps(energies, dos)) * occupation
+    ax.fill_between(fine, filled, color=_OCCUPIED, lw=0, label="occupied, $f\\,D$")
+    ax.plot(*with_gaps(energies, dos), color=_LINE, lw=1.4, label="$D(\\varepsilon)$")
     if "dos_std" in data:
         spread = data["dos_std"].values / n
-        ax.fill_between(energy, dos - spread, dos + spread, color=_LINE, alpha=0.25, lw=0, label="± spread of members")
+        ends = (with_gaps(energies, dos + sign * spread) for sign in (-1, 1))
+        (shown, low), (_, high) = ends
+        ax.fill_between(shown, low, high, color=_LINE, alpha=0.25, lw=0, label="± spread of members")
     for t, style in zip(temperatures, cycle(["--", ":", "-."]), strict=False):
         at = "" if len(temperatures) == 1 else f" at {t:g} K"
         level = prediction.at(t).fermi_energy
@@ -54,12 +59,19 @@ def two_dos_axes(ax: Axes, a: Prediction, b: Prediction) -> None:
     """Draw D(ε) an atom and μ of two results at one temperature each."""
     # A is wider, so that it is seen where B covers it.
     for p, name, colour, width in ((a, "A", _OCCUPIED, 3.6), (b, "B", _LEVEL, 1.2)):
-        energy, dos = p.dos["energy"].values, p.dos.values / p.dataset.sizes["atom"]
+        energy, dos = with_gaps(schema.energy_grid_of(p.dataset), p.dos.values / p.dataset.sizes["atom"])
         ax.plot(energy, dos, color=colour, lw=width, label=f"{name}, $D(\\varepsilon)$")
         ax.axvline(p.fermi_energy, color=colour, ls="--", lw=width, label=f"{name}, $\\mu$ = {p.fermi_energy:.3f} eV")
     ax.set(xlabel="$\\varepsilon$ (eV)", ylabel="$D(\\varepsilon)$ (1/eV/atom)")
     ax.margins(x=0)
     ax.legend(frameon=True, facecolor="white", edgecolor="none", framealpha=0.85)
+
+
+def with_gaps(energies: EnergyGrid, dos: Array) -> tuple[Array, Array]:
+    """Energies and D(ε) to be drawn as a line, which is broken in the gaps between parts of the energies."""
+    breaks = np.cumsum([part.levels for part in energies.parts])[:-1]
+    middles = [(end + begin) / 2 for end, begin in energies.gaps]
+    return np.insert(energies.values, breaks, middles), np.insert(dos.astype(float), breaks, np.nan)
 
 
 def plane_through(grid: Grid, positions: Array, axis: int) -> float:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from maladist.datasets.dft.oneshot import OneShot
 from maladist.errors import StoreError
-from maladist.report.figures import write_picture
+from maladist.report.figures import with_gaps, write_picture
 
 _STORE, _STEP = "#d94801", "#08306b"  # of different lightness: told apart in print too
 
@@ -24,16 +24,16 @@ def step_axes(ax: Axes, found: OneShot) -> None:
     """
     if found.energy_grid is None or found.dos is None or found.stored_dos is None:
         raise StoreError("plot", "a store without D(ε)", "one of a model with an LDOS, or a snapshot")
-    energy, n = found.energy_grid.values, found.energies.n_atoms
+    energies, n = found.energy_grid, found.energies.n_atoms
     levels = (found.stored_fermi_energy, found.fermi_energy)
     for name, dos, mu, colour, style in zip(
         ("store", "one step"), (found.stored_dos, found.dos), levels, (_STORE, _STEP), ("-", "--"), strict=True
     ):
         at = "" if mu is None else f", $\\mu$ = {mu:.3f} eV"
-        ax.plot(energy, dos / n, color=colour, ls=style, lw=1.4, label=name + at)
+        ax.plot(*with_gaps(energies, dos / n), color=colour, ls=style, lw=1.4, label=name + at)
         if mu is not None:
             ax.axvline(mu, color=colour, ls=style, lw=0.8)
-    ax.set(xlabel="$\\varepsilon$ (eV)", ylabel="$D(\\varepsilon)$ (1/eV/atom)", xlim=(energy[0], energy[-1]))
+    ax.set(xlabel="$\\varepsilon$ (eV)", ylabel="$D(\\varepsilon)$ (1/eV/atom)", xlim=energies.values[[0, -1]])
     ax.legend(frameon=False)
 
 

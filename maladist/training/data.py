@@ -203,7 +203,7 @@ def _on_local_energies(
     on_disk = train[0].energies
     # Of the training alone: the validation must not decide what is learnt.
     mean = float(np.mean([s.zero_of(energy_zero) for s in train]))
-    local = replace(on_disk, origin=on_disk.origin - mean)
+    local = on_disk.shifted(-mean)
     here, there = ([s.on_local_energies(energy_zero, local) for s in part] for part in (train, validation))
     return here, there
 

@@ -41,6 +41,16 @@ def test_resampling_to_the_same_grid_changes_no_bit():
     assert torch.equal(values @ resampling(GRID, GRID), values)
 
 
+def test_parts_are_resampled_each_by_itself():
+    source = EnergyGrid.of_parts([(-45.0, 0.18, 55), (-6.0, 0.2, 95)], "gaussian", 0.4)
+    target, states = source.shifted(0.37), [-40.1, 2.9, 3.05, 6.6]
+    got = broadened(states, source.values) @ resampling(source, target).numpy()
+    np.testing.assert_allclose(got, broadened(states, target.values), atol=1e-4 * broadened([0.0], [0.0])[0])
+    assert torch.equal(resampling(source, target)[55:, 55:], resampling(source.parts[1], target.parts[1]))
+    with pytest.raises(InputError, match="spacing"):
+        resampling(source, GRID)
+
+
 def test_resampling_refuses_another_spacing():
     with pytest.raises(InputError, match="spacing"):
         resampling(GRID, EnergyGrid(-6.0, 0.1, 190, "gaussian", 0.4))

@@ -169,3 +169,50 @@ def test_moments_are_what_the_weights_change_by(temperature: float, correction: 
     wanted = number_slopes(GRID, mu, temperature, correction=correction), number, band - mu * number
     for w, exact in zip(moment_weights(GRID, mu, temperature, correction=correction), wanted, strict=True):
         torch.testing.assert_close(w, exact, rtol=0, atol=1e-7 * float(exact.abs().max()))
+
+
+TWO = EnergyGrid.of_parts([(-50.0, 0.2, 31), (-6.0, 0.1, 180)], "gaussian", 0.2)
+"""Semicore states around −47 eV, valence states from −3 eV on, and 38 eV without any between them."""
+
+
+def piecewise(dos: np.ndarray, e: np.ndarray) -> np.ndarray:
+    """D(ε) linear between the samples of each part, zero one spacing outside of it and beyond."""
+    total, at = np.zeros_like(e), 0
+    for part in TWO.parts:
+        values, d = part.values, dos[at : at + part.levels]
+        ends = np.concatenate([[values[0] - part.spacing], values, [values[-1] + part.spacing]])
+        total += np.interp(e, ends, np.concatenate([[0], d, [0]]), left=0, right=0)
+        at += part.levels
+    return total
+
+
+@pytest.mark.parametrize("temperature", [298.0, 1e4, 1e5])
+def test_integrals_over_parts_are_those_of_the_function_with_its_gap(temperature: float) -> None:
+    """Electrons, E_b, −TS and ∂N/∂μ of a box and a Gaussian, as dense quadrature gives them."""
+    e, mu, tau = TWO.values, 2.345, BOLTZMANN * temperature
+    dos = np.where(np.abs(e + 47) < 1.5, 2.0, 0.0) + 3 * np.exp(-(((e - 2) / 2.5) ** 2)) * (e > -10)
+    nodes, weight = np.polynomial.legendre.leggauss(12)
+    edges = np.concatenate([np.arange(-50.2, 12.1, 0.02), mu + tau * np.linspace(-60, 60, 2401)])
+    edges = np.unique(np.concatenate([np.round(edges[edges < 12.1], 9), np.round(e, 9), [12.0]]))
+    half = np.diff(edges) / 2
+    fine, w = ((edges[:-1] + half)[:, None] + half[:, None] * nodes).ravel(), (half[:, None] * weight).ravel()
+    d, y = piecewise(dos, fine), (fine - mu) / tau
+    f = 0.5 * (1 - np.tanh(y / 2))
+    s = np.logaddexp(0, -np.abs(y)) + np.abs(y) * 0.5 * (1 - np.tanh(np.abs(y) / 2))
+    wanted = [(w * d * g).sum() for g in (f, fine * f, -tau * s, f * (1 - f) / tau)]
+    number, band, entropy = fermi_weights(TWO, mu, temperature, correction=False)
+    moments = moment_weights(TWO, mu, temperature, correction=False)
+    slopes = number_slopes(TWO, mu, temperature, correction=False)
+    found = [float(weights @ torch.from_numpy(dos)) for weights in (number, band, entropy, moments[0])]
+    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-10)
+    assert float(slopes @ torch.from_numpy(dos)) == pytest.approx(wanted[3], rel=1e-9)
+
+
+@pytest.mark.parametrize("correction", [False, True])
+def test_the_weights_of_a_part_are_those_of_an_axis_of_its_own_to_the_bit(correction: bool) -> None:
+    mu, halves = 2.345, TWO.parts
+    for weights in (fermi_weights, moment_weights):
+        both = weights(TWO, mu, 1000.0, correction=correction)
+        own = [weights(part, mu, 1000.0, correction=correction) for part in halves]
+        for found, *parts in zip(both, *own, strict=True):
+            assert torch.equal(found, torch.cat(parts))

@@ -56,6 +56,18 @@ def test_a_temperature_is_silent_said_or_refused_by_what_is_missing() -> None:
     assert seen == {"silent", "said", "refused"}
 
 
+def test_a_band_that_goes_on_in_a_gap_of_the_energies_is_said() -> None:
+    energies = EnergyGrid.of_parts([(-30.0, 0.2, 20), (-5.0, 0.1, 101)], "gaussian", 0.2)
+    dos = torch.from_numpy(np.exp(-(((energies.values + 28) / 0.5) ** 2)) + (energies.values > -4))
+    state = state_of(300.0, 0.0, energies)
+    assert check_limits(dos, energies, [state], SYSTEM) == []
+    dos[20] = 0.1  # half a tenth of an eV of a band that begins in the gap
+    (note,) = check_limits(dos, energies, [state], SYSTEM)
+    assert "gap of the energies from -26.20 to -5.00 eV (0.02 electrons an atom within 0.2 eV): states" in note
+    # Above the Fermi level nothing is occupied.
+    assert check_limits(dos, energies, [state_of(300.0, -10.0, energies)], SYSTEM) == []
+
+
 def test_an_entropy_of_the_wrong_sign_is_told_to_mean_zero() -> None:
     energies = EnergyGrid(-5.0, 0.1, 101)
     dos = torch.ones(101, dtype=torch.float64)

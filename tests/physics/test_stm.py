@@ -30,6 +30,15 @@ def test_a_window_beyond_the_energies_is_refused() -> None:
             window_weights(GRID, 0.0, bias)
 
 
+def test_a_window_within_one_part_is_that_parts_and_one_over_a_gap_is_refused() -> None:
+    parts = EnergyGrid.of_parts([(-30.0, 0.5, 9), (-2.0, 0.25, 17)])
+    weights = window_weights(parts, 0.1, 0.8)
+    np.testing.assert_array_equal(weights[:9], 0)
+    np.testing.assert_array_equal(weights[9:], window_weights(GRID, 0.1, 0.8))
+    with pytest.raises(EnergyWindowError, match=r"not reach into the gap of the energies, -26\.000 to -2\.000 eV"):
+        window_weights(parts, -1.5, -1.0)
+
+
 def test_an_exponential_is_met_exactly_between_planes() -> None:
     z = np.arange(12) * 0.3
     columns = np.exp(2.1 * z)[None] * np.array([[1e-5], [3e-6]])  # grows from the vacuum inwards

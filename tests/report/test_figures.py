@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from maladist.grid import Grid
-from maladist.report.figures import axis_names, plane_across, plane_through
+from maladist.grid import EnergyGrid, Grid
+from maladist.report.figures import axis_names, plane_across, plane_through, with_gaps
 
 GRID = Grid([[4.0, 0, 0], [1.0, 6.0, 0], [0, 0.5, 9.0]], (8, 9, 10))
 
@@ -61,3 +61,9 @@ def test_coordinates_of_a_plane_are_x_y_z_only_where_they_are() -> None:
     assert axis_names(hexagonal, 1) == ("along a (Å)", "z (Å)")
     assert axis_names(box[[1, 0, 2]], 2) == ("y (Å)", "x (Å)")
     assert axis_names(-box, 2) == ("along a (Å)", "normal to a (Å)")
+
+
+def test_a_line_of_the_dos_is_broken_in_a_gap_of_the_energies() -> None:
+    energies, dos = with_gaps(EnergyGrid.of_parts([(-9.0, 1.0, 2), (0.0, 0.5, 3)]), np.array([1, 2, 3, 4, 5]))
+    np.testing.assert_array_equal(energies, [-9.0, -8.0, -4.0, 0.0, 0.5, 1.0])
+    np.testing.assert_array_equal(dos, [1, 2, np.nan, 3, 4, 5])
