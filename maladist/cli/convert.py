@@ -36,6 +36,8 @@ class SourceFlags:
         'compute', or a .npy or .h5 file of them.
     energies
         ORIGIN SPACING of the LDOS, eV.
+    part
+        ORIGIN SPACING LEVELS of one part of the energies, eV, where they have gaps; repeat, the lowest first.
     kernel
         Broadening of the LDOS, where it is not to be recognised from the eigenvalues.
     width
@@ -57,6 +59,7 @@ class SourceFlags:
     dos: Path | None = None
     descriptors: str | None = None
     energies: tuple[float, float] | None = None
+    part: list[tuple[float, float, int]] | None = None
     kernel: Literal["gaussian", "fermi-derivative", "none"] | None = None
     width: float | None = None
     ldos_units: str | None = None
@@ -78,6 +81,7 @@ class SourceFlags:
             dos=self.dos,
             descriptors=None if self.descriptors == "compute" else self.descriptors,
             energies=self.energies,
+            parts=self.part or (),
             kernel=self.kernel,
             width=self.width,
             ldos_units=self.ldos_units,

@@ -112,7 +112,7 @@ def _found(like: Source, spec: Spec | None) -> tuple[list[_Snapshot], list[str]]
             given[0], came, "the folder alone", "Its files are found; or name the .info.json of one snapshot."
         )
     files, parameters = find_snapshots(folder), find_parameters(folder)
-    energies = _energies(folder, parameters) if like.energies is None else None
+    energies = None if like.energies or like.parts else _energies(folder, parameters)
     told = {path: isolated_of(found) for path, found in parameters.items()}
     isolated = _alike(folder, told, "assume_two_dimensional") if told else None
     snapshots, notes = [], []
@@ -127,7 +127,7 @@ def _found(like: Source, spec: Spec | None) -> tuple[list[_Snapshot], list[str]]
         if isolated is not None:  # the .info.json does not tell it
             source = replace(source, assume_isolated=isolated)
         if energies is not None:
-            source = replace(source, energies=(energies.origin, energies.spacing))
+            source = replace(source, parts=energies.windows)
         # All headers are held against one another before the first conversion takes its hour.
         run = prepare(source).run
         own = spec

@@ -14,6 +14,7 @@ from maladist import schema
 from maladist.arrays import AnyArray
 from maladist.atoms import check_atoms
 from maladist.datasets.convert.tasks import TEXT, Level
+from maladist.datasets.traps import states_in_gaps
 from maladist.descriptors.spec import Spec
 from maladist.errors import DataFileError, GridError, InputError
 from maladist.grid import EnergyGrid, Grid, Kernel
@@ -50,6 +51,9 @@ class Source:
         Files of the same formats (DOS: two columns of text, or .npy on the LDOS' energies); may be None.
     energies
         Origin and spacing in eV, where the LDOS' files do not tell them.
+    parts
+        In place of ``energies``, origin and spacing in eV and number of levels of each part of the energies, the lowest
+        first, with gaps between them.
     kernel, width
         Broadening of the LDOS; where they are None, the width comes from the cubes and the kernel from comparing with
         the eigenvalues, if there are any.
@@ -69,6 +73,7 @@ class Source:
     dos: str | Path | None = None
     descriptors: str | Path | None = None
     energies: tuple[float, float] | None = None
+    parts: Sequence[tuple[float, float, int]] = ()
     kernel: Kernel | None = None
     width: float | None = None
     ldos_units: str | None = None
@@ -113,6 +118,8 @@ def prepare(source: Source) -> CheckedSource:
     if not source.ldos:
         raise DataFileError("ldos", "no file", "cube or xsf files, one .npy or one .h5 file")
     paths = [Path(p) for p in source.ldos]
+    if source.energies is not None and source.parts:
+        raise InputError("energies", "given beside parts", "one of the two")
     missing = [p for p in paths if not p.is_file() and not p.suffix.startswith(".bp")]  # which may be a folder
     if missing:
         raise DataFileError("ldos", f"{missing[0]} is not a file", "files that exist")
@@ -123,11 +130,12 @@ def prepare(source: Source) -> CheckedSource:
     shape = array_shape(paths[0])
     if len(shape) != 4:
         raise DataFileError(str(paths[0]), f"an array of shape {shape}", "an LDOS (x, y, z, energy)")
-    if source.energies is None:
+    if source.energies is None and not source.parts:
         remedy = "Give --energies ORIGIN SPACING (eV)."
         raise DataFileError(str(paths[0]), "energies that the file does not tell", "the energy grid", remedy)
     grid = _grid(run, (shape[0], shape[1], shape[2]), paths[0])
-    energies, notes = _energy_grid(source, run, source.energies[0], source.energies[1], shape[3], source.width)
+    windows = source.parts or [(*source.energies, shape[3])]  # type: ignore[misc]
+    energies, notes = _energy_grid(source, run, windows, shape[3], source.width)
     return CheckedSource(
         source, run, grid, energies, (), unit_factor(source.ldos_units, LDOS_UNITS, "1/(eV A3)"), (*run.notes, *notes)
     )
@@ -148,25 +156,33 @@ def _prepare_text(source: Source, run: DFTRun, paths: list[Path]) -> CheckedSour
     for header in headers:
         check_belongs(header, run.atoms, grid)
     headers, notes = _in_order(headers, source)
-    origin, spacing = _origin_and_spacing(headers, source.energies)
-    energies, more = _energy_grid(source, run, origin, spacing, len(headers), source.width or headers[0].broadening)
+    width = source.width or headers[0].broadening
+    energies, more = _energy_grid(source, run, _windows(headers, source), len(headers), width)
+    if source.energies is not None or source.parts:
+        _check_told(headers, energies)
     levels = tuple(Level(str(h.path), i) for i, h in enumerate(headers))
     factor = unit_factor(source.ldos_units, LDOS_UNITS, "1/(Ry bohr3)")
     return CheckedSource(source, run, grid, energies, levels, factor, (*run.notes, *notes, *more))
 
 
-def _origin_and_spacing(headers: list[FieldHeader], given: tuple[float, float] | None) -> tuple[float, float]:
-    """Energy grid of levels in their order: as it was given, and told by every file that tells one, or as told."""
-    if given is None:
-        first, last = headers[0].energy, headers[-1].energy
-        assert first is not None and last is not None, "files without energies are not taken without --energies"
-        return first, (last - first) / max(1, len(headers) - 1)
-    for i, header in enumerate(headers):
-        wanted = given[0] + i * given[1]
+def _windows(headers: list[FieldHeader], source: Source) -> Sequence[tuple[float, float, int]]:
+    """Origin, spacing and levels of each part of the energies, as they were given, or as the files tell them."""
+    if source.parts:
+        return source.parts
+    if source.energies is not None:
+        return [(*source.energies, len(headers))]
+    first, last = headers[0].energy, headers[-1].energy
+    assert first is not None and last is not None, "files without energies are not taken without --energies"
+    return [(first, (last - first) / max(1, len(headers) - 1), len(headers))]
+
+
+def _check_told(headers: list[FieldHeader], energies: EnergyGrid) -> None:
+    """Refuse energies that were given and that a file, which tells its own, does not have."""
+    for i, (header, wanted) in enumerate(zip(headers, energies.values, strict=True)):
         if header.energy is not None and not abs(header.energy - wanted) <= 1e-3:
             came = f"an energy of {header.energy} eV for level {i}"
-            raise DataFileError(str(header.path), came, f"{wanted:.4f} eV, by --energies")
-    return given
+            by = "--part" if energies.further else "--energies"
+            raise DataFileError(str(header.path), came, f"{wanted:.4f} eV, by {by}")
 
 
 def _in_order(headers: list[FieldHeader], source: Source) -> tuple[list[FieldHeader], tuple[str, ...]]:
@@ -175,7 +191,7 @@ def _in_order(headers: list[FieldHeader], source: Source) -> tuple[list[FieldHea
     if len(widths) > 1:
         raise DataFileError("ldos", f"levels broadened by {sorted(widths)} eV", "one broadening")
     if any(h.energy is None for h in headers):
-        return _by_name(headers, source.energies)
+        return _by_name(headers, told=bool(source.energies or source.parts))
     by_energy: dict[float, FieldHeader] = {}
     again: list[FieldHeader] = []
     for header in headers:
@@ -188,7 +204,8 @@ def _in_order(headers: list[FieldHeader], source: Source) -> tuple[list[FieldHea
     if len(again) >= len(by_energy):
         raise DataFileError("ldos", f"each of {len(by_energy)} levels twice", *_ONE_SPIN)
     energies = np.array(sorted(by_energy))
-    if len(energies) > 1:
+    # Of parts that were given each file's energy is held against them.
+    if len(energies) > 1 and not source.parts:
         steps = np.diff(energies)
         step = float(np.median(steps))
         # A missing file is a gap of two steps; the energies themselves are printed with few digits.
@@ -196,7 +213,8 @@ def _in_order(headers: list[FieldHeader], source: Source) -> tuple[list[FieldHea
         if len(gaps):
             e = energies[gaps[0]]
             came = f"no level between {e:.4f} and {energies[gaps[0] + 1]:.4f} eV, where others are {step:.4f} eV apart"
-            raise DataFileError("ldos", came, "equidistant levels without a gap", "Is a file missing?")
+            remedy = "Is a file missing? Or give --part ORIGIN SPACING LEVELS of each part."
+            raise DataFileError("ldos", came, "equidistant levels without a gap", remedy)
     twice = len(headers) - len(by_energy)
     notes = (f"{twice} levels came twice (overlapping parts) and were read once",) if twice else ()
     return [by_energy[e] for e in energies], notes
@@ -215,12 +233,10 @@ def _check_same(one: FieldHeader, other: FieldHeader) -> None:
         raise DataFileError("ldos", f"{one.path} and {other.path}, two fields of {one.energy} eV", *_ONE_SPIN)
 
 
-def _by_name(
-    headers: list[FieldHeader], energies: tuple[float, float] | None
-) -> tuple[list[FieldHeader], tuple[str, ...]]:
+def _by_name(headers: list[FieldHeader], *, told: bool) -> tuple[list[FieldHeader], tuple[str, ...]]:
     """Levels by the one number in which their names differ."""
     silent = [h.path for h in headers if h.energy is None]
-    if energies is None:
+    if not told:
         came = f"no energy that can be read in the header of {len(silent)} of {len(headers)} files"
         remedy = "Give --energies ORIGIN SPACING (eV) of the files in the order of their names."
         raise DataFileError(str(silent[0]), came, "the energies of the levels", remedy)
@@ -258,7 +274,7 @@ def _grid(run: DFTRun, shape: tuple[int, int, int], path: Path) -> Grid:
 
 
 def _energy_grid(
-    source: Source, run: DFTRun, origin: float, spacing: float, levels: int, width: float | None
+    source: Source, run: DFTRun, windows: Sequence[tuple[float, float, int]], levels: int, width: float | None
 ) -> tuple[EnergyGrid, tuple[str, ...]]:
     kernel: Kernel = source.kernel or "unknown"
     if kernel in ("gaussian", "fermi-derivative") and not width:
@@ -267,7 +283,12 @@ def _energy_grid(
     if kernel == "unknown" and not (width and run.eigenvalues.size):
         notes = ("the broadening of the LDOS is not known: give --kernel and --width for accurate energies",)
     # Rounded: energies that were printed in decimals are to be these decimals again.
-    return EnergyGrid(round(origin, 10), round(spacing, 10), levels, kernel, width or 0.0), notes
+    rounded = [(round(origin, 10), round(spacing, 10), n) for origin, spacing, n in windows]
+    energies = EnergyGrid.of_parts(rounded, kernel, width or 0.0)
+    if energies.levels != levels:
+        told = " + ".join(str(n) for *_, n in rounded)
+        raise DataFileError("ldos", f"{levels} levels", f"{told} levels, by --part")
+    return energies, (*notes, *states_in_gaps(energies, run.eigenvalues))
 
 
 def unit_factor(units: str | None, known: dict[str, float], usual: str) -> float:

@@ -164,7 +164,7 @@ def energy_grid_of(params: Parameters) -> EnergyGrid:
     ModelError
         The targets are other than the LDOS.
     GridError
-        The energies are none, or not equidistant.
+        The energies are none, or in parts that adjoin with other spacings.
     """
     kind = params.get("target_type", "LDOS")
     if kind != "LDOS":
@@ -172,6 +172,8 @@ def energy_grid_of(params: Parameters) -> EnergyGrid:
     names = ("ldos_gridoffset_ev", "ldos_gridspacing_ev", "ldos_gridsize")
     if not any(isinstance(params[name], list) for name in names):
         return EnergyGrid(*(cast(params[name]) for cast, name in zip((float, float, int), names, strict=True)))
-    # Grids in several parts, one after another; only those that are equidistant as a whole are of use.
-    parts = zip(*(params[name] for name in names), strict=True)
-    return EnergyGrid.from_values(np.concatenate([origin + step * np.arange(n) for origin, step, n in parts]))
+    # Grids in several parts, one after another, which may be equidistant as a whole.
+    parts = list(zip(*(params[name] for name in names), strict=True))
+    values = np.concatenate([origin + step * np.arange(n) for origin, step, n in parts])
+    whole = len(values) > 1 and np.allclose(np.diff(values), values[1] - values[0], rtol=1e-6)
+    return EnergyGrid.from_values(values) if whole else EnergyGrid.of_parts(parts)

@@ -38,6 +38,18 @@ def test_a_missing_level_is_named(tmp_path: Path, crystal: Atoms, ldos: np.ndarr
         prepare(Source(run_of(crystal), [paths[0], paths[2], paths[3]]))
 
 
+def test_files_of_two_parts_are_held_to_the_energies_that_were_given(
+    tmp_path: Path, crystal: Atoms, ldos: np.ndarray
+) -> None:
+    paths = write_text(tmp_path, crystal, np.concatenate([ldos, ldos], axis=-1), "cube")  # from −1 eV by 0.5 eV
+    some = [*paths[:2], *paths[5:]]
+    ready = prepare(Source(run_of(crystal), some[::-1], parts=[(-1.0, 0.5, 2), (1.5, 0.5, 3)]))
+    np.testing.assert_allclose(ready.energies.values, [-1.0, -0.5, 1.5, 2.0, 2.5])
+    assert [Path(level.path) for level in ready.levels] == some
+    with pytest.raises(DataFileError, match=r"an energy of 1\.5 eV for level 2; wanted 1\.0000 eV, by --part"):
+        prepare(Source(run_of(crystal), some, parts=[(-1.0, 0.5, 2), (1.0, 0.5, 3)]))
+
+
 def test_parts_that_overlap_are_read_once(tmp_path: Path, crystal: Atoms, ldos: np.ndarray) -> None:
     paths = write_text(tmp_path, crystal, ldos, "cube")
     ready = prepare(Source(run_of(crystal), [*paths[2:], *paths[:3]]))
