@@ -19,6 +19,7 @@ import zarr
 from maladist import schema
 from maladist.arrays import AnyArray, Array
 from maladist.errors import StoreError
+from maladist.grid import EnergyGrid
 from maladist.io import stores
 from maladist.io.appearing import appearing
 from maladist.io.chunks import ChunkStore, refuse_format_2
@@ -62,9 +63,15 @@ def proposed(path: Path) -> dict[str, Any]:
     if "energies" not in kept and (groups := _finished(path)):
         dataset = open_dataset(groups[0], need=("energy", "temperature_K"))
         grid = schema.energy_grid_of(dataset)
-        values = {"origin": grid.origin, "spacing": grid.spacing, "levels": grid.levels, "broadening": grid.width}
-        kept["energies"] = {**values, "temperature": float(dataset.attrs["temperature_K"])}
+        kept["energies"] = as_proposed(grid, grid.width, float(dataset.attrs["temperature_K"]))
     return kept
+
+
+def as_proposed(grid: EnergyGrid, broadening: float, temperature: float) -> dict[str, Any]:
+    """Energies as a calculation proposes them for others, of the same broadening (eV) and at most that temperature."""
+    parts = [dict(zip(("origin", "spacing", "levels"), window, strict=True)) for window in grid.windows]
+    energies = {"parts": parts} if grid.further else parts[0]
+    return {**energies, "broadening": broadening, "temperature": temperature}
 
 
 def keep_proposed(path: Path, values: Mapping[str, Any]) -> None:

@@ -31,7 +31,7 @@ from maladist.datasets.dft.kpoints import AUTO, Mesh, of_size, proposed
 from maladist.datasets.dft.programs import ldos_of_pp, run_program
 from maladist.datasets.dft.pulay import at_fixed_cutoff
 from maladist.datasets.dft.scratch import Scratch
-from maladist.datasets.dft.setup import MARGIN, DFTSetup, Positive, check_covers
+from maladist.datasets.dft.setup import MARGIN, DFTSetup, Energies, Positive, check_covers, check_gaps
 from maladist.errors import DFTError, InputError
 from maladist.io.qe.functionals import functional_of
 from maladist.io.qe.input import pw_input
@@ -180,12 +180,13 @@ class Espresso(DFTSetup):
         """Bands that reach the window's top: free electrons from its bottom, and a third more."""
         if self.bands != "auto":
             return math.ceil(self.bands * len(atoms))
-        if self.energies != "auto" and self.energies.states is not None:
+        if isinstance(self.energies, Energies) and self.energies.states is not None:
             return math.ceil(1.1 * self.energies.states * len(atoms)) + 2
-        grid = self.energy_grid
+        *below, grid = self.energy_grid.parts
         width = grid.spacing * grid.levels + 3 * grid.width
-        free = self._free(atoms.get_volume(), width)
-        return math.ceil(max(1.3 * free, 0.6 * self._electrons(atoms))) + 4
+        free, electrons = self._free(atoms.get_volume(), width), self._electrons(atoms)
+        # Those of the parts below are nothing like free electrons': at most, they hold all that the cell has.
+        return math.ceil(max(1.3 * free + (electrons / 2 if below else 0), 0.6 * electrons)) + 4
 
     def namelists(self, atoms: ase.Atoms, bands: int, share: float) -> tuple[dict[str, object], dict[str, object]]:
         """Namelists SYSTEM and ELECTRONS of a snapshot, at a share of the cutoffs."""
@@ -237,6 +238,7 @@ class Espresso(DFTSetup):
                 break
             bands = math.ceil(1.3 * bands)
         check_covers(float(run.eigenvalues.min()), reached, mu, self)
+        check_gaps(run.eigenvalues, mu, self)
         assert run.shape is not None
         save = scratch.folder / _SAVE
         density = read_density(save, run.shape)

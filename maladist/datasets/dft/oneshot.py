@@ -167,8 +167,7 @@ def _settled(dataset: xr.Dataset, code: Espresso) -> Espresso:
     """The settings with what they leave open: the store's energies, and k-points for its cell."""
     if code.needs_survey and "energy" in dataset:
         grid = schema.energy_grid_of(dataset)
-        window = {"origin": grid.origin, "spacing": grid.spacing, "levels": grid.levels}
-        code = code.settled({"energies": {**window, "broadening": code.broadening, "temperature": code.temperature}})
+        code = code.settled({"energies": datasets.as_proposed(grid, code.broadening, code.temperature)})
     atoms = schema.atoms_of(dataset)
     code = code.settled(code.propose([atoms], ())[0])
     code.check(atoms)

@@ -56,15 +56,20 @@ def ldos_of_pp(scratch: Scratch, run: DFTRun, energies: EnergyGrid) -> npt.NDArr
     """
     folder = scratch.folder
     force_gaussian(folder / "out" / "m.save" / "data-file-schema.xml")
-    (folder / "pp.in").write_text(ldos_input(energies))
-    run_program(scratch, "pp.x", "pp")
-    paths = sorted(folder.glob("tmp.pp*ldos.cube"))
-    # By the energy that each file tells, not by the order of their names.
-    headers = {cube.read_header(p).energy: p for p in paths}
-    if len(headers) != energies.levels or run.shape is None:
-        raise DFTError("pp.x", f"{len(headers)} levels", f"{energies.levels}")
-    ldos = np.empty((*run.shape, energies.levels), np.float32)
-    for i, energy in enumerate(sorted(e for e in headers if e is not None)):
-        for region, values in cube.read_slabs(headers[energy], run.shape[0]):
-            ldos[(*region, i)] = values * LDOS_QE
+    assert run.shape is not None
+    ldos, first = np.empty((*run.shape, energies.levels), np.float32), 0
+    for part in energies.parts:
+        for path in folder.glob("tmp.pp*ldos.cube") if first else ():  # of the part before, under the same names
+            path.unlink()
+        (folder / "pp.in").write_text(ldos_input(part))
+        run_program(scratch, "pp.x", "pp")
+        paths = sorted(folder.glob("tmp.pp*ldos.cube"))
+        # By the energy that each file tells, not by the order of their names.
+        headers = {cube.read_header(p).energy: p for p in paths}
+        if len(headers) != part.levels:
+            raise DFTError("pp.x", f"{len(headers)} levels", f"{part.levels}")
+        for i, energy in enumerate(sorted(e for e in headers if e is not None)):
+            for region, values in cube.read_slabs(headers[energy], run.shape[0]):
+                ldos[(*region, first + i)] = values * LDOS_QE
+        first += part.levels
     return ldos

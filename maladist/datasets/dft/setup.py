@@ -62,7 +62,8 @@ class DFTSetup(Configuration):
     pseudopotentials
         Folder of UPF files, one an element.
     energies
-        Window of the LDOS, or 'auto': from a calculation of the first snapshot.
+        Window of the LDOS, or a list of several, the lowest first, with gaps that hold no states (for semicore states
+        far below the others); or 'auto': one window, from a calculation of the first snapshot.
     broadening
         δ of the Gaussian that broadens the LDOS, eV.
     threads
@@ -73,7 +74,7 @@ class DFTSetup(Configuration):
 
     temperature: Positive
     pseudopotentials: FilePath
-    energies: Energies | Literal["auto"]
+    energies: Energies | list[Energies] | Literal["auto"]
     broadening: Positive
     threads: int = Field(default=1, ge=1)
 
@@ -93,8 +94,9 @@ class DFTSetup(Configuration):
     @field_validator("energies", mode="before")
     @classmethod
     def _a_window(cls, value: object) -> object:
-        if value != "auto" and not isinstance(value, Mapping | Energies):
-            raise ValueError("auto, or a mapping with origin, spacing and levels")
+        every = value if isinstance(value, list) else [value]
+        if value != "auto" and not (every and all(isinstance(one, Mapping | Energies) for one in every)):
+            raise ValueError("auto, or a mapping with origin, spacing and levels, or a list of them")
         return value
 
     @property
@@ -109,7 +111,8 @@ class DFTSetup(Configuration):
         e = self.energies
         if e == "auto":
             raise InputError("energies", "auto, and no calculation has proposed them", "origin, spacing and levels")
-        return EnergyGrid(e.origin, e.spacing, e.levels, "gaussian", self.broadening)
+        windows = [(w.origin, w.spacing, w.levels) for w in (e if isinstance(e, list) else [e])]
+        return EnergyGrid.of_parts(windows, "gaussian", self.broadening)
 
     @property
     def needs_survey(self) -> bool:
@@ -149,7 +152,7 @@ class DFTSetup(Configuration):
             came = f"auto, for δ {self.broadening:g} eV at {self.temperature:g} K"
             has = f"what the data set's were proposed for: δ {kept['broadening']:g} eV, {kept['temperature']:g} K"
             raise InputError("energies", came, has, "Take a new data set, or give origin, spacing and levels.")
-        values = {k: v for k, v in kept.items() if k in Energies.model_fields}
+        values = kept.get("parts") or {k: v for k, v in kept.items() if k in Energies.model_fields}
         return self.of({**self.to_dict(), "energies": values}, self.argument)
 
     def window(self, eigenvalues: Array, mu: float) -> Energies:
@@ -209,3 +212,27 @@ def check_covers(lowest: float, reached: float, mu: float, setup: DFTSetup) -> N
         wanted = f"{low:.2f} to {high:.2f} eV or wider"
         remedy = "Change energies in the setup, or let dft propose them: energies: auto."
         raise DFTError("energies", f"a window of {bottom:.2f} to {top:.2f} eV", wanted, remedy)
+
+
+def check_gaps(eigenvalues: Array, mu: float, setup: DFTSetup) -> None:
+    """Refuse states that count, and lie in a gap between parts of the energies or so near that their broadening does.
+
+    Parameters
+    ----------
+    eigenvalues
+        (k, bands), eV.
+    mu
+        Fermi level, eV.
+
+    Raises
+    ------
+    DFTError
+        There are some; names the first.
+    """
+    low, high = setup.needed(0.0, mu)  # of a state at zero
+    for end, begin in setup.energy_grid.gaps:
+        lost = eigenvalues[(eigenvalues > end + low) & (eigenvalues < min(begin - low, high))]
+        if lost.size:
+            came = f"{lost.size} states in the gap from {end:.2f} to {begin:.2f} eV, the lowest at {lost.min():.2f} eV"
+            wanted = f"parts that reach {-low:.2f} eV beyond their states"
+            raise DFTError("energies", came, wanted, "Change energies in the setup.")

@@ -61,7 +61,7 @@ def pw_input(
 
 
 def ldos_input(energies: EnergyGrid) -> str:
-    """Input of pp.x for the LDOS as cubes ``tmp.pp*ldos.cube``."""
+    """Input of pp.x for the LDOS on an axis of one part, as cubes ``tmp.pp*ldos.cube``."""
     plot = {
         "prefix": "m",
         "outdir": "./out",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from unittest.mock import Mock
 
 import numpy as np
@@ -14,6 +14,7 @@ from ase import Atoms
 from ase.build import bulk
 from distributed import Client
 
+from maladist.datasets.check import check
 from maladist.datasets.dft import setup as module
 from maladist.datasets.dft.dft import dft
 from maladist.datasets.dft.espresso import Espresso
@@ -27,6 +28,9 @@ from maladist.io.qe.run import DFTRun
 from maladist.io.qe.upf import read_pseudopotentials
 from maladist.io.qe.xml import read_qe_xml
 from maladist.io.yaml import yaml_text
+
+ALAS: Final = Path("/usr/share/espresso/pseudo/As.pz-bhs.UPF")
+"""Of Debian's quantum-espresso-data: norm-conserving, as that of Al beside it."""
 
 
 @pytest.fixture
@@ -310,3 +314,38 @@ def test_the_stress_at_a_fixed_cutoff_is_the_slope_of_its_energies(
     assert corrected is not None and pulay > 0.02
     # 0.0336 here; plane waves that enter one by one leave some per cent.
     assert float((run.stress - corrected)[0]) == pytest.approx(pulay, rel=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.qe
+@pytest.mark.skipif(shutil.which("pw.x") is None or not ALAS.is_file(), reason="no pw.x, or no pseudopotential of As")
+def test_states_far_below_in_a_part_of_their_own_give_the_energies_of_one_window(
+    tmp_path: Path, values: dict[str, Any], client: Client
+) -> None:
+    """AlAs: the band of As 4s, 4.8 eV without a state, and all others, in parts of different spacing."""
+    files = tmp_path / "pp"
+    files.mkdir()
+    for name in ("Al.pz-vbc.UPF", ALAS.name):
+        shutil.copy(ALAS.with_name(name), files)
+    atoms = bulk("AlAs", "zincblende", a=5.64)
+    atoms.positions[1] += [0.05, -0.03, 0.04]
+    rest = {"pseudopotentials": str(files), "ecutwfc": 16, "kpoints": [3, 3, 3], "bands": 7}
+    rest |= {"broadening": 0.2, "pulay": False}
+    below, above = ({"origin": at, "spacing": by, "levels": n} for at, by, n in [(-8.0, 0.12, 33), (-1.3, 0.15, 70)])
+    found = []
+    for energies in ({"origin": -8.0, "spacing": 0.15, "levels": 115}, [below, above]):
+        setup, store = Espresso.of({**values, **rest, "energies": energies}), tmp_path / f"{len(found)}.zarr"
+        (done,) = dft([atoms], setup, store, names=["a"], client=client)
+        assert done.reason == ""
+        (checked,) = check(store, pseudopotentials=files, client=client)
+        assert checked.good
+        found.append(checked.figures["on"])
+    one, two = found
+    # meV/atom: what the broadening does is in both, and the parts cost nothing.
+    for name in ("band_energy", "entropy_contribution", "total_free_energy"):
+        assert two.terms[name] == pytest.approx(one.terms[name], abs=0.01), name
+    assert two.electrons == pytest.approx(8.0, abs=1e-3)
+    # A part that ends within 4 δ of its states loses some of them: refused before it is written.
+    setup = Espresso.of({**values, **rest, "energies": [{**below, "levels": 27}, above]})
+    (lost,) = dft([atoms], setup, tmp_path / "lost.zarr", names=["a"], client=client)
+    assert "states in the gap from -4.88 to -1.30 eV" in lost.reason

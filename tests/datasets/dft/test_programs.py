@@ -59,3 +59,26 @@ def test_levels_of_pp_are_ordered_by_their_energies_and_all_are_wanted(tmp_path:
     assert "gaussian" in xml.read_text()
     with pytest.raises(DFTError, match="3 levels"):
         ldos_of_pp(ended, run, EnergyGrid(-0.5, 0.5, 4))
+
+
+class Writing(Ended):
+    """A scratch folder whose pp.x writes the levels of its input, under the names that it always takes."""
+
+    def run(self, program: str, stem: str) -> int:
+        words = (self.folder / f"{stem}.in").read_text().replace("=", " ").split()
+        low, high, by = (float(words[words.index(key) + 1].replace("d", "e")) for key in ("emin", "emax", "delta_e"))
+        atoms, grid = Atoms("Be", cell=3 * np.eye(3), pbc=True), Grid((3 * np.eye(3)).tolist(), (2, 3, 2))
+        for i in range(int((high - low) / by + 1e-3) + 1):
+            with (self.folder / f"tmp.pp{i:03d}ldos.cube").open("w") as stream:
+                cube.write_header(stream, atoms, grid, cube.level_title(low + i * by, 0.1))
+                cube.write_slab(stream, np.full(grid.shape, low + i * by + 20))
+        return super().run(program, stem)
+
+
+def test_pp_runs_once_for_each_part_of_the_energies(tmp_path: Path) -> None:
+    xml = tmp_path / "out" / "m.save" / "data-file-schema.xml"
+    xml.parent.mkdir(parents=True)
+    xml.write_text("")
+    energies, run = EnergyGrid.of_parts([(-9.0, 0.5, 4), (0.0, 0.25, 3)]), SimpleNamespace(shape=(2, 3, 2))
+    found = ldos_of_pp(Writing(tmp_path, "JOB DONE.", 0), run, energies)
+    np.testing.assert_allclose(found, np.broadcast_to((energies.values + 20) * LDOS_QE, found.shape), rtol=1e-5)

@@ -10,8 +10,9 @@ import pytest
 from ase import Atoms
 
 from maladist.datasets.dft.scratch import Scratch
-from maladist.datasets.dft.setup import MARGIN, DFTSetup, check_covers
+from maladist.datasets.dft.setup import MARGIN, DFTSetup, check_covers, check_gaps
 from maladist.errors import DFTError, InputError
+from maladist.io.datasets import as_proposed
 from maladist.units import BOLTZMANN
 
 KEPT = {"origin": -6.0, "spacing": 0.4, "levels": 50, "broadening": 0.5, "temperature": 1000.0, "states": 5.0}
@@ -93,3 +94,24 @@ def test_the_folder_of_pseudopotentials_is_found_from_every_working_directory(
 def test_energies_that_are_too_far_apart_are_refused_before_a_dft_runs(values: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"energies\.spacing: 0\.5 eV"):
         DFTSetup.of({**values, "broadening": 0.1})
+
+
+def test_energies_may_be_several_windows_with_gaps_that_hold_no_state(values: dict[str, Any]) -> None:
+    windows = [{"origin": -52.0, "spacing": 0.4, "levels": 20}, {"origin": -6.0, "spacing": 0.5, "levels": 39}]
+    setup = DFTSetup.of({**values, "energies": windows})
+    assert [part.levels for part in setup.energy_grid.parts] == [20, 39]
+    check_covers(-49.0, 13.0, 7.0, setup)
+    check_gaps(np.array([[-49.0, -46.5, -4.0, 9.0]]), 7.0, setup)
+    for lost in (-46.0, -30.0, -4.1):  # within 4 δ of the gap's edges, or in it
+        with pytest.raises(DFTError, match=rf"2 states in the gap from -44\.40 to -6\.00 eV, the lowest at {lost:.2f}"):
+            check_gaps(np.array([[-49.0, lost, -3.0, 9.0], [-49.0, lost, -3.0, 9.0]]), 7.0, setup)
+    assert DFTSetup.of(setup.to_dict()).energy_grid == setup.energy_grid
+    # What a data set has is what others of it are given.
+    kept = as_proposed(setup.energy_grid, setup.broadening, setup.temperature)
+    assert DFTSetup.of({**values, "energies": "auto"}).settled({"energies": kept}).energy_grid == setup.energy_grid
+    with pytest.raises(InputError, match=r"energies\.spacing: 0\.7 eV with a broadening"):
+        DFTSetup.of({**values, "energies": [{**windows[0], "spacing": 0.7}, windows[1]]})
+    with pytest.raises(InputError, match=r"config: energies: a part that ends at 13 eV .*eV or more apart"):
+        DFTSetup.of({**values, "energies": windows[::-1]})
+    with pytest.raises(InputError, match="or a list of them"):
+        DFTSetup.of({**values, "energies": [3]})
