@@ -20,9 +20,9 @@ from .dynamics.relax import relax as relax
 from .dynamics.settings import MDSettings as MDSettings
 from .dynamics.settings import RelaxSettings as RelaxSettings
 from .elements import Element as Element
+from .energy_grid import EnergyGrid as EnergyGrid
 from .evaluation.evaluate import evaluate as evaluate
 from .grid import Block as Block
-from .grid import EnergyGrid as EnergyGrid
 from .grid import Grid as Grid
 from .io.model_file import load_model as load_model
 from .io.model_file import save_model as save_model

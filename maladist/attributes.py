@@ -8,8 +8,8 @@ from typing import Final, TypedDict, get_args
 
 import numpy as np
 
+from maladist.energy_grid import Kernel
 from maladist.errors import StoreError
-from maladist.grid import Kernel
 from maladist.physics.isolated import Isolated
 
 

@@ -29,8 +29,9 @@ from maladist.descriptors.bispectrum.cpu_adjoint import adjoint_operations
 from maladist.descriptors.bispectrum.lammps import lammps_adjoint
 from maladist.descriptors.bispectrum.su2 import quadrature
 from maladist.descriptors.power_spectrum.cpu import operations as power_spectrum_operations
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import DependencyError
-from maladist.grid import EnergyGrid, Grid
+from maladist.grid import Grid
 from maladist.learning.model import LDOSModel
 from maladist.learning.network import FeedForward
 from maladist.learning.scaling import Moments, Scaler

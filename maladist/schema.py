@@ -16,8 +16,9 @@ from ase.data import chemical_symbols
 
 from maladist.attributes import Attributes
 from maladist.elements import Element
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import StoreError
-from maladist.grid import EnergyGrid, Grid
+from maladist.grid import Grid
 from maladist.physics.energies import TERMS, TOTAL
 from maladist.physics.system import DoubleCounting, System, wrapped
 

@@ -22,7 +22,7 @@ from distributed import Client
 from maladist.descriptors import BispectrumSpec
 from maladist.descriptors.spec import Kernel, Request, Spec
 from maladist.elements import Element
-from maladist.grid import EnergyGrid
+from maladist.energy_grid import EnergyGrid
 from maladist.learning.model import LDOSModel
 from maladist.learning.network import FeedForward
 from maladist.learning.scaling import Scaler

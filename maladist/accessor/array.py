@@ -12,8 +12,9 @@ import xarray as xr
 
 from maladist import schema
 from maladist.accessor.plot import FieldPlot
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import StoreError
-from maladist.grid import EnergyGrid, Grid
+from maladist.grid import Grid
 from maladist.io.fields import cube
 from maladist.io.targets import whole
 from maladist.physics.fermi import fermi_level, fermi_weights, use_correction

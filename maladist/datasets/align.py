@@ -20,8 +20,9 @@ from scipy.interpolate import CubicSpline
 from maladist import schema
 from maladist.arrays import AnyArray, Array
 from maladist.cluster import client_or_local
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import EnergyWindowError, InputError, StoreError
-from maladist.grid import Block, EnergyGrid
+from maladist.grid import Block
 from maladist.io import datasets, stores
 from maladist.io.appearing import appearing
 from maladist.io.opening import open_dataset

@@ -19,6 +19,7 @@ from maladist.datasets.other_physics import signs_of_other_physics
 from maladist.datasets.sizes import note_of_sizes
 from maladist.datasets.traps import likely_reasons
 from maladist.elements import Element
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import (
     AccuracyWarning,
     ClusterError,
@@ -27,7 +28,6 @@ from maladist.errors import (
     InputError,
     PhysicsError,
 )
-from maladist.grid import EnergyGrid
 from maladist.io import datasets
 from maladist.io.opening import open_dataset
 from maladist.io.qe.upf import elements_of

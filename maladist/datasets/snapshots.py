@@ -16,8 +16,8 @@ import xarray as xr
 from maladist import schema
 from maladist.arrays import Array
 from maladist.descriptors import Spec, spec_from_dict
+from maladist.energy_grid import NO_ENERGIES, EnergyGrid
 from maladist.errors import EnergyWindowError, InputError, StoreError
-from maladist.grid import NO_ENERGIES, EnergyGrid
 from maladist.io import datasets, stores
 from maladist.io.opening import open_dataset
 from maladist.learning.loss import Sensitivity

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from maladist.datasets.verify import FITS, fit_kernel, likely_unit, spacing_notes
-from maladist.grid import EnergyGrid
+from maladist.energy_grid import EnergyGrid
 from maladist.physics.fermi import use_correction
 from maladist.units import BOLTZMANN
 

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from maladist.arrays import Array
+from maladist.energy_grid import EnergyGrid, Kernel
 from maladist.errors import DataFileError
-from maladist.grid import EnergyGrid, Kernel
 from maladist.io.qe.run import DFTRun
 from maladist.physics.broadening import COARSE, aliasing, broadened_dos, coarsest_spacing
 from maladist.physics.fermi import number_weights

@@ -23,10 +23,10 @@ from maladist import schema
 from maladist.arrays import Array
 from maladist.cluster import client_or_local
 from maladist.datasets.snapshots import Snapshot, find_snapshots
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import AccuracyWarning, InputError, PhysicsError
 from maladist.evaluation.comparison import Levels, compare
 from maladist.evaluation.statistics import Evaluated
-from maladist.grid import EnergyGrid
 from maladist.io import datasets
 from maladist.io.model_file import load_model
 from maladist.io.qe.upf import read_pseudopotentials

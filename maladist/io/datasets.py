@@ -18,8 +18,8 @@ import zarr
 
 from maladist import schema
 from maladist.arrays import AnyArray, Array
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import StoreError
-from maladist.grid import EnergyGrid
 from maladist.io import stores
 from maladist.io.appearing import appearing
 from maladist.io.chunks import ChunkStore, refuse_format_2

@@ -47,7 +47,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from maladist.configuration import Section
-from maladist.grid import EnergyGrid
+from maladist.energy_grid import EnergyGrid
 from maladist.learning.outputs import Outputs
 from maladist.physics.fermi import CorrectionMode, fermi_weights
 

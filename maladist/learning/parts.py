@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 
 from maladist.descriptors import Spec
 from maladist.elements import Element, Functional
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import ModelError
-from maladist.grid import EnergyGrid
 from maladist.learning.domain import Domain
 from maladist.learning.ensemble import EnsembleNetwork
 from maladist.learning.network import FeedForward

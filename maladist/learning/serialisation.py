@@ -11,7 +11,7 @@ import torch
 
 from maladist.descriptors import spec_from_dict
 from maladist.elements import Element
-from maladist.grid import EnergyGrid
+from maladist.energy_grid import EnergyGrid
 from maladist.learning.domain import CellRange, Domain
 from maladist.learning.ensemble import network_from_config
 from maladist.learning.parts import ModelParts

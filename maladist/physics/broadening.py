@@ -11,8 +11,8 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from maladist.energy_grid import EnergyGrid, Kernel
 from maladist.errors import GridError
-from maladist.grid import EnergyGrid, Kernel
 from maladist.units import BOLTZMANN
 
 COARSE: Final = 2e-3

@@ -24,8 +24,8 @@ from scipy.interpolate import make_interp_spline
 from torch import Tensor
 
 from maladist.arrays import Array
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import InputError
-from maladist.grid import EnergyGrid
 
 _ORDER = 11  # a Gaussian of δ = 2Δ is met to 6e-5 of its height; its own spectrum beyond the samples is 5e-5
 _FARTHEST = 3.0  # eV: no strain that a cell survives moves its zero further

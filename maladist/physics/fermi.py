@@ -16,8 +16,8 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from maladist.arrays import Array
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import AccuracyWarning, EnergyWindowError, InputError
-from maladist.grid import EnergyGrid
 from maladist.physics.fermi_weights import (
     FermiWeights,
     correction_coefficient,

@@ -36,8 +36,8 @@ import torch
 from numpy.polynomial.legendre import leggauss
 from torch import Tensor
 
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import GridError, InputError
-from maladist.grid import EnergyGrid
 from maladist.units import BOLTZMANN
 
 

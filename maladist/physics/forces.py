@@ -28,8 +28,8 @@ import torch
 from torch import Tensor
 
 from maladist.arrays import Array
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import PhysicsError
-from maladist.grid import EnergyGrid
 from maladist.physics.core import core_derivatives_of
 from maladist.physics.double_counting import potentials
 from maladist.physics.ewald import ewald_derivatives

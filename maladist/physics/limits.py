@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from scipy.special import spence
 
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import EnergyWindowError
-from maladist.grid import EnergyGrid
 from maladist.physics.fermi import FermiState
 from maladist.physics.system import System
 from maladist.units import BOLTZMANN

@@ -17,8 +17,8 @@ from typing import Final
 import numpy as np
 
 from maladist.arrays import Array
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import EnergyWindowError, InputError
-from maladist.grid import EnergyGrid
 
 _NOTHING: Final = 1e-300
 """1/Å³: what a value of zero or less, which a network may give, counts as."""

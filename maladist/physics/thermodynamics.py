@@ -17,7 +17,7 @@ from typing import Final
 
 import torch
 
-from maladist.grid import EnergyGrid
+from maladist.energy_grid import EnergyGrid
 from maladist.physics.fermi import FermiState
 from maladist.physics.fermi_weights import moment_weights
 from maladist.units import BOLTZMANN

@@ -11,7 +11,8 @@ from scipy.spatial import cKDTree
 
 from maladist.arrays import Array
 from maladist.descriptors import evaluate
-from maladist.grid import EnergyGrid, Grid
+from maladist.energy_grid import EnergyGrid
+from maladist.grid import Grid
 from maladist.learning.domain import Outside
 from maladist.neighbors import CellList, LocalAtoms
 from maladist.parallel import waves

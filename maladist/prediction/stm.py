@@ -20,8 +20,9 @@ from distributed import Client
 from maladist import schema
 from maladist.arrays import Array
 from maladist.atoms import AtomsLike, ase_atoms, check_atoms
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import AccuracyWarning, InputError, StoreError
-from maladist.grid import EnergyGrid, Grid
+from maladist.grid import Grid
 from maladist.parallel.here import Runner
 from maladist.physics.fermi import fermi_level, use_correction
 from maladist.physics.stm import between, depth_of, window_weights

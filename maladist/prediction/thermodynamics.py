@@ -13,8 +13,8 @@ from distributed import Client
 
 from maladist import schema
 from maladist.atoms import AtomsLike
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import InputError
-from maladist.grid import EnergyGrid
 from maladist.learning.model import LDOSModel
 from maladist.physics.energies import TERMS, Energies
 from maladist.physics.fermi import FermiState, fermi_states

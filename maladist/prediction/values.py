@@ -11,7 +11,7 @@ import torch
 from maladist import schema
 from maladist.arrays import AnyArray, Array
 from maladist.attributes import Attributes
-from maladist.grid import EnergyGrid
+from maladist.energy_grid import EnergyGrid
 from maladist.physics.energies import Energies
 from maladist.physics.fermi import FermiState
 from maladist.physics.system import System

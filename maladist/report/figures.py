@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from scipy.ndimage import map_coordinates
 
 from maladist.arrays import Array
-from maladist.grid import EnergyGrid, Grid
+from maladist.energy_grid import EnergyGrid
+from maladist.grid import Grid
 from maladist.io.targets import whole
 from maladist.prediction.result import Prediction
 from maladist.schema import energy_grid_of

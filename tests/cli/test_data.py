@@ -15,7 +15,7 @@ from maladist.datasets.align import Aligned
 from maladist.datasets.check import Checked, Figures
 from maladist.datasets.dft.dft import Outcome
 from maladist.datasets.dft.oneshot import OneShot
-from maladist.grid import EnergyGrid
+from maladist.energy_grid import EnergyGrid
 from maladist.io.yaml import yaml_text
 from maladist.physics.energies import Energies
 from tests.cli.conftest import Command, StandIn

@@ -12,8 +12,8 @@ from distributed import Client
 
 from maladist.datasets.align import align, lower_edge
 from maladist.datasets.check import Tolerances, check
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import EnergyWindowError, InputError, StoreError
-from maladist.grid import EnergyGrid
 from maladist.io.datasets import read_reference, reference_terms, snapshot_path
 from maladist.io.opening import open_dataset
 from maladist.testing import Listener

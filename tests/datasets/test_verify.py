@@ -19,8 +19,8 @@ from maladist.datasets.verify import (
     verify_density,
     verify_ldos,
 )
+from maladist.energy_grid import EnergyGrid, Kernel
 from maladist.errors import DataFileError
-from maladist.grid import EnergyGrid, Kernel
 from maladist.io.qe.run import DFTRun
 from maladist.physics.broadening import broadened_dos, occupation_sums
 from maladist.units import BOLTZMANN

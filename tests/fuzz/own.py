@@ -18,7 +18,7 @@ from maladist.active.config import LearnConfig
 from maladist.cluster.description import describe
 from maladist.datasets.dft.espresso import Espresso
 from maladist.datasets.snapshots import Snapshot
-from maladist.grid import EnergyGrid
+from maladist.energy_grid import EnergyGrid
 from maladist.io import datasets, stores
 from maladist.io.model_file import load_model, save_model
 from maladist.io.opening import open_dataset

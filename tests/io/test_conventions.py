@@ -10,8 +10,9 @@ import pytest
 import xarray as xr
 
 from maladist import schema
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import StoreError
-from maladist.grid import EnergyGrid, Grid
+from maladist.grid import Grid
 from maladist.io import stores
 from maladist.io.memory import Memory
 from maladist.io.opening import open_dataset

@@ -12,8 +12,8 @@ from safetensors.torch import save
 
 from maladist.descriptors import BispectrumSpec
 from maladist.elements import Element
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import ModelError, OutputError
-from maladist.grid import EnergyGrid
 from maladist.io.model_file import check_model_file, load_model, save_model, write_held_out
 from maladist.learning import packing
 from maladist.learning.model import LDOSModel

@@ -9,7 +9,7 @@ import torch
 
 from maladist.descriptors import BispectrumSpec
 from maladist.elements import Element
-from maladist.grid import EnergyGrid
+from maladist.energy_grid import EnergyGrid
 from maladist.learning.model import LDOSModel
 from maladist.learning.network import FeedForward
 from maladist.learning.scaling import Moments, Scaler

@@ -11,8 +11,8 @@ import torch
 
 from maladist.descriptors import BispectrumSpec
 from maladist.elements import Element
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import ModelError
-from maladist.grid import EnergyGrid
 from maladist.learning.network import FeedForward
 from maladist.learning.parts import ModelParts
 from maladist.learning.scaling import Scaler

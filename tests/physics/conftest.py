@@ -14,7 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from maladist.grid import EnergyGrid, Grid
+from maladist.energy_grid import EnergyGrid
+from maladist.grid import Grid
 from maladist.io.qe.upf import read_pseudopotentials
 from maladist.physics.system import System
 from maladist.units import RYDBERG

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from maladist.grid import EnergyGrid, Grid
+from maladist.energy_grid import EnergyGrid
+from maladist.grid import Grid
 from maladist.physics import ldos
 from maladist.physics.fermi_weights import fermi_weights
 from maladist.physics.functionals import derivatives, energy_density

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from maladist.elements import Element
-from maladist.grid import EnergyGrid, Grid
+from maladist.energy_grid import EnergyGrid
+from maladist.grid import Grid
 from maladist.physics import ldos
 from maladist.physics.energies import Energies, total_free_energy
 from maladist.physics.fermi import fermi_level, fermi_weights, use_correction

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import AccuracyWarning, EnergyWindowError, GridError, InputError
-from maladist.grid import EnergyGrid
 from maladist.physics.fermi import fermi_level, fermi_weights, number_weights, use_correction, window_modes
 from maladist.units import BOLTZMANN
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from mpmath import mp, mpf
 
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import GridError, InputError
-from maladist.grid import EnergyGrid
 from maladist.physics.fermi_weights import (
     FermiWeights,
     fermi_weights,

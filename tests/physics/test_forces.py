@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from maladist.arrays import Array
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import PhysicsError
-from maladist.grid import EnergyGrid, Grid
+from maladist.grid import Grid
 from maladist.physics.double_counting import potentials
 from maladist.physics.ewald import ewald_derivatives
 from maladist.physics.fermi import FermiState, fermi_states, number_weights

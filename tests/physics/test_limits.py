@@ -7,8 +7,9 @@ import pytest
 import torch
 from scipy.integrate import quad
 
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import EnergyWindowError
-from maladist.grid import EnergyGrid, Grid
+from maladist.grid import Grid
 from maladist.physics.fermi import FermiState, fermi_weights
 from maladist.physics.limits import REFUSED, SAID, above, check_limits
 from maladist.physics.system import System

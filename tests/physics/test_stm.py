@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import EnergyWindowError, InputError
-from maladist.grid import EnergyGrid
 from maladist.physics.stm import between, depth_of, window_weights
 
 GRID = EnergyGrid(-2.0, 0.25, 17)  # to 2 eV

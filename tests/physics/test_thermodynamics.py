@@ -16,8 +16,8 @@ import pytest
 import torch
 
 from maladist import schema
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import EnergyWindowError
-from maladist.grid import EnergyGrid
 from maladist.io import datasets
 from maladist.io.opening import open_dataset
 from maladist.io.qe.upf import read_pseudopotentials

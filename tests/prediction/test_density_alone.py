@@ -15,8 +15,8 @@ from distributed import Client
 import maladist
 from maladist import LDOSModel, save_model
 from maladist.cli.app import main
+from maladist.energy_grid import NO_ENERGIES
 from maladist.errors import InputError, ModelError
-from maladist.grid import NO_ENERGIES
 from maladist.learning.network import FeedForward
 from maladist.learning.scaling import Scaler
 from maladist.physics.energies import density_terms

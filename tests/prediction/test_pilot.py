@@ -7,7 +7,8 @@ import pytest
 import torch
 from ase import Atoms
 
-from maladist.grid import EnergyGrid, Grid
+from maladist.energy_grid import EnergyGrid
+from maladist.grid import Grid
 from maladist.neighbors import CellList
 from maladist.physics.fermi import fermi_level
 from maladist.physics.system import System

@@ -14,8 +14,8 @@ from distributed import Client
 
 import maladist
 from maladist import LDOSModel, Prediction
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import AtomsError, EnergyWindowError, GridError, InputError
-from maladist.grid import EnergyGrid
 from maladist.io import stores
 from maladist.testing import SINGLE, SINGLE_ENERGY, assert_same
 from tests.conftest import same

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from maladist import LDOSModel
-from maladist.grid import EnergyGrid
+from maladist.energy_grid import EnergyGrid
 from maladist.learning.network import FeedForward
 from maladist.learning.scaling import Scaler
 from maladist.physics.fermi import fermi_states, window_modes

@@ -19,8 +19,9 @@ from distributed import Client
 from maladist import schema
 from maladist.datasets.dft.programs import run_program
 from maladist.datasets.dft.scratch import Scratch
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import AccuracyWarning, EnergyWindowError, InputError, StoreError
-from maladist.grid import EnergyGrid, Grid
+from maladist.grid import Grid
 from maladist.io.fields import cube
 from maladist.io.qe.wavefunctions import ldos_of_states
 from maladist.physics.stm import depth_of

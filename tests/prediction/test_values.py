@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from maladist import schema
-from maladist.grid import EnergyGrid, Grid
+from maladist.energy_grid import EnergyGrid
+from maladist.grid import Grid
 from maladist.physics.energies import Energies
 from maladist.physics.fermi import fermi_states
 from maladist.physics.system import System

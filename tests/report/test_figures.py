@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from maladist.grid import EnergyGrid, Grid
+from maladist.energy_grid import EnergyGrid
+from maladist.grid import Grid
 from maladist.report.figures import axis_names, plane_across, plane_through, with_gaps
 
 GRID = Grid([[4.0, 0, 0], [1.0, 6.0, 0], [0, 0.5, 9.0]], (8, 9, 10))

@@ -10,8 +10,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from maladist.datasets.dft.oneshot import OneShot
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import StoreError
-from maladist.grid import EnergyGrid
 from maladist.physics.energies import Energies
 from maladist.report.oneshot import step_axes, write_plot
 

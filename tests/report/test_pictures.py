@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from maladist import Prediction, schema
-from maladist.grid import EnergyGrid
+from maladist.energy_grid import EnergyGrid
 from maladist.physics.system import System
 from maladist.prediction.novelty import NOVELTY
 from maladist.prediction.setup import grid_of

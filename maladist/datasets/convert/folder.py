@@ -14,8 +14,8 @@ from maladist.cluster import client_or_local
 from maladist.datasets.convert.convert import convert
 from maladist.datasets.convert.source import Source, array_shape, prepare
 from maladist.descriptors.spec import Spec
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import DataFileError, InputError
-from maladist.grid import EnergyGrid
 from maladist.io import datasets, stores
 from maladist.io.mala.data import isolated_of
 from maladist.io.mala.folder import SnapshotFiles, find_parameters, find_snapshots

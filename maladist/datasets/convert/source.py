@@ -16,8 +16,9 @@ from maladist.atoms import check_atoms
 from maladist.datasets.convert.tasks import TEXT, Level
 from maladist.datasets.traps import states_in_gaps
 from maladist.descriptors.spec import Spec
+from maladist.energy_grid import EnergyGrid, Kernel
 from maladist.errors import DataFileError, GridError, InputError
-from maladist.grid import EnergyGrid, Grid, Kernel
+from maladist.grid import Grid
 from maladist.io.calculations import read_dft_run
 from maladist.io.fields import openpmd
 from maladist.io.fields.formats import check_belongs, field_format

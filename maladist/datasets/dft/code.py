@@ -12,7 +12,7 @@ import numpy.typing as npt
 from maladist.arrays import Array
 from maladist.datasets.dft.scratch import Scratch
 from maladist.elements import Element
-from maladist.grid import EnergyGrid
+from maladist.energy_grid import EnergyGrid
 from maladist.io.qe.run import DFTRun
 
 

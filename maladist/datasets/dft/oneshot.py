@@ -23,8 +23,9 @@ from maladist.atoms import check_atoms
 from maladist.datasets.dft.espresso import Espresso
 from maladist.datasets.dft.scratch import Scratch
 from maladist.elements import Element, check_same_files
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import DFTError, InputError, StoreError
-from maladist.grid import EnergyGrid, Grid
+from maladist.grid import Grid
 from maladist.io import datasets
 from maladist.io.opening import open_dataset
 from maladist.io.qe.run import DFTRun

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from maladist.datasets.dft.scratch import Scratch, ending
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import DFTError
-from maladist.grid import EnergyGrid
 from maladist.io.fields import cube
 from maladist.io.qe.input import force_gaussian, ldos_input
 from maladist.io.qe.run import DFTRun

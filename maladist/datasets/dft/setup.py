@@ -15,8 +15,8 @@ from maladist.arrays import Array
 from maladist.configuration import FilePath, Section
 from maladist.datasets.dft.scratch import Scratch
 from maladist.elements import Element
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import DFTError, InputError
-from maladist.grid import EnergyGrid
 from maladist.io.qe.upf import read_pseudopotentials
 from maladist.io.yaml import Configuration
 from maladist.physics.broadening import check_spacing

@@ -17,8 +17,8 @@ import numpy as np
 
 from maladist.arrays import Array
 from maladist.descriptors import BispectrumSpec, GaussianSpec, Spec
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import DataFileError, InputError, ModelError
-from maladist.grid import EnergyGrid
 from maladist.io.mala.zip import read_members
 from maladist.io.paths import plain_file
 

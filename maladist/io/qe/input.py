@@ -8,7 +8,7 @@ from pathlib import Path
 import ase
 import ase.data
 
-from maladist.grid import EnergyGrid
+from maladist.energy_grid import EnergyGrid
 
 
 def _value(value: object) -> str:

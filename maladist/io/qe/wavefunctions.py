@@ -15,8 +15,9 @@ import numpy.typing as npt
 import torch
 
 from maladist.arrays import AnyArray, Array, Complex
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import DataFileError
-from maladist.grid import EnergyGrid, Grid
+from maladist.grid import Grid
 from maladist.io.qe.run import DFTRun
 from maladist.physics.broadening import kernel
 from maladist.units import BOHR, RYDBERG_BOHR2

@@ -13,8 +13,8 @@ from distributed import Client
 from maladist.datasets.dft.dft import dft
 from maladist.datasets.dft.espresso import Espresso
 from maladist.datasets.dft.oneshot import OneShot, oneshot
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import InputError
-from maladist.grid import EnergyGrid
 from maladist.io import stores
 from maladist.io.datasets import read_reference, reference_terms, snapshot_path
 from maladist.io.opening import open_dataset

@@ -10,8 +10,9 @@ import pytest
 from ase import Atoms
 
 from maladist.datasets.dft.programs import ldos_of_pp, run_program
+from maladist.energy_grid import EnergyGrid
 from maladist.errors import DFTError
-from maladist.grid import EnergyGrid, Grid
+from maladist.grid import Grid
 from maladist.io.fields import cube
 from maladist.units import LDOS_QE
 

@@ -1,0 +1,87 @@
+"""Energies of the levels of an LDOS."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from maladist.energy_grid import EnergyGrid
+from maladist.errors import GridError
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        (np.nan, 0.1, 3),
+        (0, np.inf, 3),
+        (0, 0, 3),
+        (1e300, 0.1, 3),
+        (0, 0.1, 10**9),
+        (0, 0.1, 1),
+        (0, 0.1, 5, "none", 0.0, ((9, 0.1, 5),)),  # nothing left for the first part
+    ],
+)
+def test_energy_grids_that_cannot_be(wrong: tuple[Any, ...]) -> None:
+    with pytest.raises(GridError, match="energy grid"):
+        EnergyGrid(*wrong)
+
+
+def test_energy_grids_know_the_variance_of_their_kernel() -> None:
+    x = np.linspace(-60, 60, 400001)
+    shapes = {"gaussian": np.exp(-(x**2)) / np.sqrt(np.pi), "fermi-derivative": 1 / (2 + 2 * np.cosh(x))}
+    for kernel, shape in shapes.items():
+        grid = EnergyGrid(0.0, 0.1, 11, kernel, 0.3)  # type: ignore[arg-type]
+        assert grid.variance == pytest.approx(np.trapezoid(shape * x**2, x) * 0.3**2, rel=1e-9)
+    assert EnergyGrid(0, 0.1, 3).variance is None
+
+
+def test_energies_that_are_not_equidistant_are_refused() -> None:
+    assert EnergyGrid.from_values([-1.0, 0.0, 1.0]).spacing == 1.0
+    with pytest.raises(GridError, match="equidistant"):
+        EnergyGrid.from_values([-1.0, 0.0, 1.1])
+
+
+PARTS = EnergyGrid.of_parts([(-52.0, 0.2, 20), (-6.0, 0.1, 150)], "gaussian", 0.2)
+
+
+def test_parts_are_one_axis_that_knows_its_gaps() -> None:
+    assert PARTS.levels == len(PARTS.values) == 170 and (PARTS.origin, PARTS.coarsest) == (-52.0, 0.2)
+    assert str(PARTS) == "-52 to -48.2 eV: 20 levels, 0.2 eV apart and -6 to 8.9 eV: 150 levels, 0.1 eV apart"
+    assert PARTS.gaps == [(pytest.approx(-48.2), -6.0)]
+    np.testing.assert_allclose(PARTS.shifted(0.7).values, PARTS.values + 0.7, rtol=0, atol=1e-14)
+    assert PARTS.parts[1].shifted(-1) == PARTS.shifted(-1).parts[1]
+    assert "-52 eV, -6 eV" in PARTS._repr_html_()
+
+
+def test_one_part_is_the_equidistant_axis() -> None:
+    one = EnergyGrid(-5.0, 0.1, 200, "gaussian", 0.1)
+    assert EnergyGrid.of_parts([(-5.0, 0.1, 200)], "gaussian", 0.1) == one
+    assert one.parts == (one,) and not one.gaps and one.shifted(0.3) == replace(one, origin=-5.0 + 0.3)
+
+
+@pytest.mark.parametrize(
+    "windows",
+    [
+        [(-6.0, 0.1, 150), (-52.0, 0.2, 20)],  # out of order
+        [(-10.0, 0.1, 101), (-5.0, 0.1, 100)],  # overlapping
+        [(-10.0, 0.1, 101), (0.1, 0.2, 100)],  # adjoining
+        [(-10.0, 0.1, 1), (5.0, 0.1, 100)],
+    ],
+)
+def test_parts_that_are_not_apart_are_refused(windows: list[tuple[float, float, int]]) -> None:
+    with pytest.raises(GridError, match=r"eV or more apart|2 levels or more"):
+        EnergyGrid.of_parts(windows)
+
+
+def test_samples_of_parts_need_the_number_of_each() -> None:
+    again = EnergyGrid.from_values(PARTS.values, "gaussian", 0.2, [20, 150])
+    np.testing.assert_allclose(again.values, PARTS.values, rtol=0, atol=1e-13)
+    with pytest.raises(GridError, match=r"not equidistant.*energy_parts"):
+        EnergyGrid.from_values(PARTS.values)
+    # A selection of one part's levels is an axis by itself; one that reaches over the gap is none.
+    assert EnergyGrid.from_values(PARTS.values[20:], parts=[20, 150]).levels == 150
+    with pytest.raises(GridError, match="not equidistant"):
+        EnergyGrid.from_values(PARTS.values[10:], parts=[20, 150])
