@@ -60,7 +60,7 @@ def two_dos_axes(ax: Axes, a: Prediction, b: Prediction) -> None:
     """Draw D(ε) an atom and μ of two results at one temperature each."""
     # A is wider, so that it is seen where B covers it.
     for p, name, colour, width in ((a, "A", _OCCUPIED, 3.6), (b, "B", _LEVEL, 1.2)):
-        energy, dos = with_gaps(schema.energy_grid_of(p.dataset), p.dos.values / p.dataset.sizes["atom"])
+        energy, dos = with_gaps(energy_grid_of(p.dataset), p.dos.values / p.dataset.sizes["atom"])
         ax.plot(energy, dos, color=colour, lw=width, label=f"{name}, $D(\\varepsilon)$")
         ax.axvline(p.fermi_energy, color=colour, ls="--", lw=width, label=f"{name}, $\\mu$ = {p.fermi_energy:.3f} eV")
     ax.set(xlabel="$\\varepsilon$ (eV)", ylabel="$D(\\varepsilon)$ (1/eV/atom)")

@@ -169,7 +169,7 @@ def test_an_energy_grid_in_parts_is_one_where_they_join_and_keeps_their_gaps(wri
     model = import_mala(write(parameters(targets=joined)))
     np.testing.assert_allclose(model.energy_grid.values, [-1.0, -0.5, 0.0])
     assert not model.energy_grid.further
-    with pytest.raises(ModelError, match="each of 2 levels or more"):
+    with pytest.raises(ModelError, match="2 levels or more in each"):
         import_mala(write(parameters(targets=joined | {"ldos_gridoffset_ev": [-1.0, 7.0]})))
 
 
