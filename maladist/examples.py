@@ -95,16 +95,31 @@ def small_data_set(folder: str | Path) -> Path:
     OutputError
         A folder that cannot be written.
     """
-    folder = check_folder(folder, "folder", parents=True)
-    store = folder / "be_small.zarr"
-    if not store.exists():
-        with explained(folder, "folder"):
-            folder.mkdir(parents=True, exist_ok=True)
-            # Unpacked beside its place, so that whoever interrupts this leaves no part of it there.
-            with zipfile.ZipFile(_HERE / f"{store.name}.zip") as packed, TemporaryDirectory(dir=folder) as beside:
-                packed.extractall(beside)
-                (Path(beside) / store.name).rename(store)
-    return store
+    return _unpacked("be_small.zarr", folder)
+
+
+def slab(folder: str | Path) -> Path:
+    """Unpack the DFT of a surface: four layers of Be(0001) at 1000 K, coarse (20 Ry), with 10 Å of vacuum along c.
+
+    A store with the density, and the LDOS on 15×15×90 points and 15 levels, within 1.5 eV of the Fermi level, which is
+    its attribute ``fermi_energy_eV``: enough for images of the tunnelling microscope, and for no energies.
+
+    Parameters
+    ----------
+    folder
+        Where to unpack it; made where it is not there.
+
+    Returns
+    -------
+    Path
+        ``folder / "be_slab.zarr"``; one that is there already is taken as it is.
+
+    Raises
+    ------
+    OutputError
+        A folder that cannot be written.
+    """
+    return _unpacked("be_slab.zarr", folder)
 
 
 def dft_cells() -> dict[str, Atoms]:
@@ -126,3 +141,16 @@ def dft_cells() -> dict[str, Atoms]:
     a vacancy, unrelaxed: 1.31 eV
     """
     return {cell.info["name"]: cell for cell in ase.io.read(_HERE / "be_cells.extxyz", ":")}
+
+
+def _unpacked(name: str, folder: str | Path) -> Path:
+    folder = check_folder(folder, "folder", parents=True)
+    store = folder / name
+    if not store.exists():
+        with explained(folder, "folder"):
+            folder.mkdir(parents=True, exist_ok=True)
+            # Unpacked beside its place, so that whoever interrupts this leaves no part of it there.
+            with zipfile.ZipFile(_HERE / f"{name}.zip") as packed, TemporaryDirectory(dir=folder) as beside:
+                packed.extractall(beside)
+                (Path(beside) / name).rename(store)
+    return store

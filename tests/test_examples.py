@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from ase import Atoms
 
-from maladist import examples
+from maladist import examples, schema
 from maladist.errors import ModelError, OutputError
 from maladist.io.qe.upf import read_pseudopotentials
 from maladist.io.shipped import DATA, shipped_models
@@ -50,6 +51,19 @@ def test_the_data_set_is_unpacked_once_and_whole(tmp_path: Path) -> None:
         examples.small_data_set(tmp_path / "file")
 
 
+def test_the_slab_tells_what_images_of_it_need(tmp_path: Path) -> None:
+    found = xr.open_zarr(examples.slab(tmp_path), consolidated=False)
+    atoms, energies = schema.atoms_of(found), schema.energy_grid_of(found)
+    np.testing.assert_allclose(energies.values, found.energy, atol=1e-9)
+    assert schema.grid_of(found).shape == found.density.shape == found.ldos.shape[:3]
+    electrons = float(found.density.sum()) * schema.grid_of(found).voxel_volume
+    assert electrons == pytest.approx(2 * len(atoms), abs=1e-6)
+    # Both sides are alike: another order of the axes, or other atoms, would not be.
+    mu = found.attrs["fermi_energy_eV"]
+    top, bottom = (float(found.maladist.stm(-0.8, height=2.0, mu=mu, side=s).mean()) for s in ("top", "bottom"))
+    assert top == pytest.approx(bottom, rel=0.01)
+
+
 def test_pseudopotentials_are_those_of_the_data() -> None:
     assert set(read_pseudopotentials(examples.pseudopotentials())) == {"Al", "Be"}
 
@@ -73,4 +87,4 @@ def test_forces_of_the_cells_sum_to_zero_and_have_the_vacancys_mirror() -> None:
 
 
 def test_small_they_are() -> None:
-    assert sum(p.stat().st_size for p in (DATA / "examples").iterdir()) < 2_000_000
+    assert sum(p.stat().st_size for p in (DATA / "examples").iterdir()) < 2_500_000

@@ -87,14 +87,14 @@ def test_the_wheel_has_all_that_the_package_reads_and_nothing_else(built: tuple[
 def test_a_notebook_runs_from_the_wheel_without_the_repository(
     built: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The one that needs most of `maladist.examples`; what the package requires is that of this environment."""
+    """One that takes its data from `maladist.examples`; what the package requires is that of this environment."""
     installed, elsewhere = tmp_path / "site", tmp_path / "elsewhere"
     with zipfile.ZipFile(built[0]) as wheel:
         wheel.extractall(installed)
     elsewhere.mkdir()
-    for name, value in (("PYTHONPATH", installed), ("MALADIST_NOTEBOOK_SIZE", "small"), ("IPYTHONDIR", tmp_path)):
+    for name, value in (("PYTHONPATH", installed), ("IPYTHONDIR", tmp_path)):
         monkeypatch.setenv(name, str(value))
-    notebook = jupytext.read(ROOT / "notebooks" / "03_training.py")
+    notebook = jupytext.read(ROOT / "notebooks" / "10_a_surface.py")
     notebook.cells.append(nbformat.v4.new_code_cell("print(maladist.__file__)"))
     NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(elsewhere)}}).execute()
     assert notebook.cells[-1].outputs[0].text.strip() == str(installed / "maladist" / "__init__.py")
