@@ -20,7 +20,7 @@ def test_every_part_passes_on_a_cpu_and_is_written_down(tmp_path: Path) -> None:
     assert gpu_check.main([*SMALL, "--json", str(tmp_path / "check.json")]) == 0
     written = json.loads((tmp_path / "check.json").read_text())
     parts = {row["part"] for row in written["rows"]}
-    assert len(parts) == 6 and all(row["passed"] and row["rate"] > 0 for row in written["rows"])
+    assert len(parts) == 10 and all(row["passed"] and row["rate"] > 0 for row in written["rows"])
 
 
 @pytest.mark.parametrize("wrong", [1.0, float("nan")])

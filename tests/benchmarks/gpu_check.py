@@ -31,7 +31,7 @@ from ase import Atoms
 
 import maladist
 from maladist import LDOSModel, TrainConfig, examples
-from maladist.descriptors import adjoint, evaluate
+from maladist.descriptors import Spec, adjoint, evaluate
 from maladist.grid import Grid
 from maladist.io.shipped import shipped_models
 from maladist.learning.head import Reduction
@@ -92,22 +92,23 @@ def off(found: Any, exact: Any) -> float:
 
 
 def descriptors(
-    points: np.ndarray, atoms: LocalAtoms, model: LDOSModel, device: torch.device, watch: Stopwatch
+    points: np.ndarray, atoms: LocalAtoms, spec: Spec, device: torch.device, watch: Stopwatch
 ) -> Iterator[Row]:
-    """Descriptors and their adjoint by torch's kernel, against the compiled one."""
+    """Descriptors of a family and their adjoint by torch's kernel, against the compiled one."""
+    family = spec.family.replace("_", " ")
     some = points[:: max(1, len(points) // SAMPLE)][:SAMPLE]
-    exact = evaluate(some, atoms, model.descriptor, backend="cpu", dtype=torch.float64)
+    exact = evaluate(some, atoms, spec, backend="cpu", dtype=torch.float64)
     c = torch.randn(exact.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    back = adjoint(some, atoms, model.descriptor, c, backend="cpu", dtype=torch.float64)
+    back = adjoint(some, atoms, spec, c, backend="cpu", dtype=torch.float64)
     for name, dtype in PRECISIONS.items():
         how: dict[str, Any] = {"backend": "torch", "device": device, "dtype": dtype}
         bound = 1e-4 if dtype is torch.float32 else 1e-10
-        got = evaluate(some, atoms, model.descriptor, **how)
-        _, seconds, peak = watch(partial(evaluate, points, atoms, model.descriptor, **how))
-        yield Row("descriptors", name, len(points) / seconds, "points/s", off(got, exact), bound, peak)
-        pulled, seconds, peak = watch(partial(adjoint, some, atoms, model.descriptor, c, **how))
+        got = evaluate(some, atoms, spec, **how)
+        _, seconds, peak = watch(partial(evaluate, points, atoms, spec, **how))
+        yield Row(family, name, len(points) / seconds, "points/s", off(got, exact), bound, peak)
+        pulled, seconds, peak = watch(partial(adjoint, some, atoms, spec, c, **how))
         error = off(pulled.gradient, back.gradient)
-        yield Row("their adjoint", name, len(some) / seconds, "points/s", error, bound, peak)
+        yield Row(f"adjoint ({family})", name, len(some) / seconds, "points/s", error, bound, peak)
 
 
 def networks(features: torch.Tensor, model: LDOSModel, device: torch.device, watch: Stopwatch) -> Iterator[Row]:
@@ -133,6 +134,7 @@ def networks(features: torch.Tensor, model: LDOSModel, device: torch.device, wat
 
 def predictions(atoms: Atoms, model: LDOSModel, device: torch.device, watch: Stopwatch) -> Iterator[Row]:
     """A whole prediction in this process, with forces and stress."""
+    family = model.descriptor.family.replace("_", " ")
 
     def predicted(**how: Any) -> tuple[float, np.ndarray]:
         with closing(maladist.predict(atoms, model, forces=True, stress=True, **how)) as got:
@@ -144,8 +146,8 @@ def predictions(atoms: Atoms, model: LDOSModel, device: torch.device, watch: Sto
     for name in PRECISIONS:
         (a, f), seconds, peak = watch(partial(predicted, device=str(device), precision=name), runs=1)
         rate, tight = len(atoms) / seconds, name == "float64"
-        yield Row("A an atom, eV", name, rate, "atoms/s", abs(a - energy), 1e-8 if tight else 1e-5, peak)
-        yield Row("forces", name, rate, "atoms/s", off(f, forces), 1e-8 if tight else 1e-4, peak)
+        yield Row(f"A an atom, eV ({family})", name, rate, "atoms/s", abs(a - energy), 1e-8 if tight else 1e-5, peak)
+        yield Row(f"forces ({family})", name, rate, "atoms/s", off(f, forces), 1e-8 if tight else 1e-4, peak)
 
 
 def training(device: torch.device, folder: Path) -> Iterator[Row]:
@@ -174,16 +176,20 @@ def training(device: torch.device, folder: Path) -> Iterator[Row]:
 
 def rows(device: torch.device, n_points: int, n_atoms: int) -> Iterator[Row]:
     """Every part, cheapest first."""
-    model, watch = maladist.load_model("be-1000K"), Stopwatch(device)
+    # One family of descriptors each, the second with a density channel.
+    (model, second), watch = (maladist.load_model(name) for name in ("be-1000K", "be-1000K-2")), Stopwatch(device)
     cell = ase.io.read(shipped_models()["be-1000K"].folder / "held-out.extxyz")
     grid = Grid(cell.cell.array.tolist(), (2 * round((n_points / 8) ** (1 / 3)),) * 3)
     found = CellList(grid.cell_array, cell.positions, cell.numbers.astype(np.int16), model.descriptor.cutoff)
+    assert second.descriptor.cutoff <= model.descriptor.cutoff
     atoms, points = found.near_block(grid, grid.whole), grid.points()
-    yield from descriptors(points, atoms, model, device, watch)
+    for one in (model, second):
+        yield from descriptors(points, atoms, one.descriptor, device, watch)
     features = evaluate(points, atoms, model.descriptor, device=device, dtype=torch.float32).cpu()
     yield from networks(features, model, device, watch)
     repeated = cell.repeat((1, 1, max(1, n_atoms // len(cell))))
-    yield from predictions(repeated, model, device, watch)
+    for one in (model, second):
+        yield from predictions(repeated, one, device, watch)
     with tempfile.TemporaryDirectory() as folder:
         yield from training(device, Path(folder))
 
@@ -220,7 +226,7 @@ def main(arguments: list[str] | None = None) -> int:
         done.append(row)
         error = f"off {row.off:.1e} of {row.bound:.0e}" + ("" if row.passed else "  TOO MUCH")
         memory = f", {row.peak_bytes / 1e6:.0f} MB" if row.peak_bytes else ""
-        print(f"{row.part:15} {row.precision:9} {row.rate:10.4g} {row.unit:9} {error}{memory}", flush=True)
+        print(f"{row.part:31} {row.precision:9} {row.rate:10.4g} {row.unit:9} {error}{memory}", flush=True)
     if options.json is not None:
         everything = [{**asdict(row), "passed": row.passed} for row in done]
         options.json.write_text(json.dumps({"machine": facts, "rows": everything}, indent=1))
