@@ -316,7 +316,8 @@ def field_attributes(dims: Iterable[str], of_store: Mapping[str, object]) -> dic
     """
     if not {"x", "y", "z"} <= (found := set(dims)):
         return {}
-    needed = ("cell", "grid", *(_OF_AN_LDOS if "energy" in found else ()))
+    # Without its cut-off a slab would be taken for a crystal, whose energies and potential are others.
+    needed = ("cell", "grid", "assume_isolated", *(_OF_AN_LDOS if "energy" in found else ()))
     # netCDF has neither true and false nor null.
     return {n: int(v) if isinstance(v, bool) else v for n in needed if (v := of_store.get(n)) is not None}
 

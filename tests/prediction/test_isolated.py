@@ -12,10 +12,11 @@ from ase import Atoms
 from distributed import Client
 
 import maladist
-from maladist import LDOSModel
+from maladist import LDOSModel, schema
 from maladist.calculator import Maladist
 from maladist.errors import InputError, ModelError, PhysicsError
 from maladist.io.model_file import load_model, save_model
+from maladist.io.opening import open_dataset
 from maladist.physics.ewald import ewald_energy
 from maladist.physics.forces import explicit_terms
 from maladist.physics.hartree import hartree_energy
@@ -118,3 +119,12 @@ def test_ase_gets_forces_and_is_refused_the_stress(slab: Atoms, flat: LDOSModel)
         assert "stress" not in calculator.results
         with pytest.raises(InputError, match="stress"):
             slab.get_stress()
+
+
+def test_a_field_taken_from_a_slab_s_store_keeps_its_cut_off(slab: Atoms, flat: LDOSModel, tmp_path: Path) -> None:
+    maladist.predict(slab, flat, grid=GRID, keep="ldos", store=tmp_path / "p.zarr")
+    stored = open_dataset(tmp_path / "p.zarr")
+    for name in ("ldos", "density"):
+        assert stored[name].attrs["assume_isolated"] == "2D"
+    # Of a DataArray nothing but its attributes tells.
+    assert schema.read_system(stored["ldos"].to_dataset().assign_attrs(stored["ldos"].attrs), {}, slab).assume_isolated
