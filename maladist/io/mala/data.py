@@ -217,9 +217,14 @@ def create_field(path: Path, shape: tuple[int, ...], dtype: str = "float32") -> 
 
 def write_info(path: Path, atoms: ase.Atoms, grid: Grid, facts: dict[str, Any], terms: dict[str, float]) -> None:
     """Write an .info.json that MALA reads."""
+    write_whole(path, json.dumps(info_of(atoms, grid, facts, terms), indent=1) + "\n")
+
+
+def info_of(atoms: ase.Atoms, grid: Grid, facts: Mapping[str, Any], terms: Mapping[str, float]) -> dict[str, Any]:
+    """Content of an .info.json, or of that in a model's zip."""
     electrons, temperature = facts.get("n_electrons"), facts.get("temperature_K")
     ecutrho = None if facts.get("density_cutoff_eV") is None else facts["density_cutoff_eV"] / RYDBERG
-    content = {
+    return {
         **{theirs: terms.get(ours) for ours, theirs in _TERMS.items()},
         "one_electron_contribution": None,
         "temperature": temperature,
@@ -242,4 +247,3 @@ def write_info(path: Path, atoms: ase.Atoms, grid: Grid, facts: dict[str, Any], 
             "pbc": [True, True, True],
         },
     }
-    write_whole(path, json.dumps(content, indent=1) + "\n")

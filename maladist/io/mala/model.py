@@ -126,7 +126,7 @@ def _network(params: Parameters, weights: Mapping[str, torch.Tensor]) -> FeedFor
         )
     sizes = list(params["layer_sizes"])
     for activations in _activations(params, len(sizes) - 1):
-        names = _weight_names(activations)
+        names = weight_names(activations)
         # The names of the weights decide between readings of the parameters: see the module's head.
         if set(names) == set(weights):
             renamed = {names[name]: weight.detach().clone() for name, weight in weights.items()}
@@ -150,7 +150,7 @@ def _activations(params: Parameters, layers: int) -> list[list[str | None]]:
     return readings
 
 
-def _weight_names(activations: Sequence[str | None]) -> dict[str, str]:
+def weight_names(activations: Sequence[str | None]) -> dict[str, str]:
     """MALA's name of each weight to ours; MALA numbers linear layers and activations through."""
     names: dict[str, str] = {}
     number = 0
