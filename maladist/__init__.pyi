@@ -32,6 +32,7 @@ from .prediction.charges import charges as charges
 from .prediction.difference import difference as difference
 from .prediction.diffraction import diffraction as diffraction
 from .prediction.electrostatic import potential as potential
+from .prediction.export_mala import export_mala as export_mala
 from .prediction.kernels import KernelPlugin as KernelPlugin
 from .prediction.lazy import describe as describe
 from .prediction.lazy import ldos as ldos

@@ -4,7 +4,7 @@ app      the command itself; errors become one line and a status
 predict  predict, plan, observe
 dynamics md, relax
 data     dft, oneshot, check, align, export
-files    info, models, card, import-mala
+files    info, models, card, import-mala, export-mala
 machine  bench, cluster, doctor
 train    train, distil
 convert, sample, learn, evaluate, rank, tune, report,

@@ -46,6 +46,51 @@ def import_mala(
     say(f"{target}: {model}")
 
 
+def export_mala(
+    model: Annotated[str, ModelHelp],
+    atoms: str,
+    /,
+    *,
+    output: Path,
+    member: int | None = None,
+    without_density: bool = False,
+    grid: tuple[int, int, int] | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write a model as the zip that MALA loads, with the same LDOS from the same descriptors.
+
+    Parameters
+    ----------
+    atoms
+        A cell with all elements of the model, whose energies, electrons and grid MALA keeps.
+    output
+        Zip to write; MALA finds its members by its name.
+    member
+        Number of the network to take, from 0, of an ensemble.
+    without_density
+        Leave out the density channel; MALA takes n(r) from the LDOS.
+    grid
+        Points of the cell along a, b and c. Default: of the model's spacing.
+    """
+    import maladist
+    from maladist.io.structures import read_atoms
+
+    check_file(output, overwrite=overwrite)  # before the model is read
+    loaded = maladist.load_model(model)
+    maladist.export_mala(
+        loaded,
+        read_atoms(atoms),
+        output,
+        member=member,
+        without_density=without_density,
+        grid=grid,
+        overwrite=overwrite,
+    )
+    if loaded.energy_zero:
+        say("The energies are those of this cell and its supercells: MALA's do not move with the mean potential.")
+    say(f'{output}: mala.Predictor.load_run("{output.stem}", path="{output.parent}")')
+
+
 def models(*, json: bool = False) -> None:
     """List the models that come with maladist, with their errors on cells that they have not seen.
 

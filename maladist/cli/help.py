@@ -64,6 +64,10 @@ VERBS: Final = {
         "Print a model's card: what it is for, its errors on held-out cells, how it was made; Markdown in a pipe.",
     ),
     "import-mala": Verb("files:import_mala", "Read a model that MALA trained and write it as a maladist model file."),
+    "export-mala": Verb(
+        "files:export_mala",
+        "Write a model as the zip that MALA loads, with the same LDOS from the same descriptors.",
+    ),
     "convert": Verb(
         "convert:convert",
         "Convert a DFT calculation's files to a snapshot of a data set, or a folder of MALA's to all of its snapshots.",
@@ -147,6 +151,7 @@ EXAMPLES: Final = {
     "md": "maladist md be.extxyz --model be.maladist --steps 1000 --output be-md/",
     "relax": "maladist relax be.extxyz --model be.maladist --output be-relax/",
     "import-mala": "maladist import-mala Be_model.zip --pseudopotentials upf/ --output be.maladist",
+    "export-mala": "maladist export-mala be-1000K be.extxyz --output Be.zip --member 0 --without-density",
     "info": "maladist info be.maladist",
     "models": "maladist models --json",
     "card": "maladist card be-1000K-2",

@@ -4,6 +4,7 @@ predict, many, observe, plan   the public verbs; lazy: `ldos` and `describe`
 thermodynamics                 S, C_v, A at many temperatures from one D(ε); source: the result that it works on
 diffraction                    X-ray structure factors and powder pattern of n(r); difference: n(r) less another
 charges                        electrons and D(ε) of each atom, after Bader or Voronoi; charged: as arrays of the atoms
+export_mala                    a model as a zip for MALA
 stored                         a density in a store
 options    the keywords that they share, typed once
 setup      the input of a run, checked and completed from the model

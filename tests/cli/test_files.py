@@ -1,13 +1,14 @@
-"""`info` and `import-mala` on the command line: tables, damage by its place, nothing replaced unasked."""
+"""`info`, `import-mala`, `export-mala` on the command line: tables, damage by its place, nothing replaced unasked."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from maladist import load_model
+from maladist import load_model, save_model
 from maladist.io import datasets, stores
 from maladist.io.shipped import shipped_models
 from maladist.io.stores import field_template
@@ -76,3 +77,18 @@ def test_import_writes_beside_the_zip_the_same_model_and_replaces_only_when_told
 def test_a_place_for_the_model_is_looked_at_before_the_zip_is_read(tmp_path: Path, command: Command) -> None:
     status, _, err = command("import-mala", tmp_path / "none.zip", "--output", tmp_path / "nowhere" / "a.maladist")
     assert status == 2 and "none.zip" not in err and "nowhere" in err
+
+
+def test_export_writes_a_zip_says_how_mala_loads_it_and_what_its_energies_are(
+    folder: Path, tmp_path: Path, command: Command
+) -> None:
+    made, moving = tmp_path / "Be.zip", tmp_path / "moving.maladist"
+    save_model(replace(load_model(folder / "model.maladist"), energy_zero={"Be": 70.0}), moving)
+    status, out, _ = command("export-mala", folder / "model.maladist", folder / "be.extxyz", "--output", made)
+    assert status == 0 and 'load_run("Be"' in out and "this cell" not in out
+    assert load_model(made).energy_grid.origin == load_model(folder / "model.maladist").energy_grid.origin
+    status, _, err = command("export-mala", moving, folder / "be.extxyz", "--output", made)
+    assert status == 2 and "exists" in err
+    again = ("--overwrite", "--grid", 12, 10, 18)
+    status, out, _ = command("export-mala", moving, folder / "be.extxyz", "--output", made, *again)
+    assert status == 0 and "of this cell" in out
