@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -39,7 +39,7 @@ def comparison_page(a: Prediction, b: Prediction) -> str:
         "names": names,
         "facts": list(_facts(one, two, density, bool(why_not))),
         "notes": list(_notes(a, b, (t_a, t_b), why_not)),
-        "cells": [*_cells(one, two), *_moves(one, two)],
+        "cells": [*_cells(one, two, bool(why_not)), *_moves(one, two)],
         "energies": _energies(one, two, bool(why_not)),
         "dos": draw_two_dos(one, two),
         "density": density,
@@ -74,6 +74,9 @@ def _incomparable(a: Prediction, b: Prediction) -> Iterator[str]:
     of_a, of_b = told(a), told(b)
     if of_a.get("xc") and of_b.get("xc") and of_a["xc"] != of_b["xc"]:
         yield f"the functionals are {of_a['xc']} and {of_b['xc']}"
+    cut = [str(of.get("assume_isolated", "none")) for of in (of_a, of_b)]
+    if cut[0] != cut[1]:
+        yield f"the Coulomb interaction is cut off otherwise (assume_isolated {cut[0]} and {cut[1]})"
     others = of_b.get("pseudopotentials", {})
     for symbol, file in of_a.get("pseudopotentials", {}).items():
         hashes = [one.get("sha256") for one in (file, others.get(symbol, {}))]
@@ -109,7 +112,7 @@ def _row(label: str, a: float, b: float, digits: int) -> Row:
     return Row(label, [number(x, None, digits) for x in (a, b, b - a)])
 
 
-def _cells(a: Prediction, b: Prediction) -> Iterator[Row]:
+def _cells(a: Prediction, b: Prediction, incomparable: bool) -> Iterator[Row]:
     """The two cells, and their Fermi levels."""
     n_a, n_b = (p.dataset.sizes["atom"] for p in (a, b))
     yield _row("atoms", n_a, n_b, 0)
@@ -117,7 +120,8 @@ def _cells(a: Prediction, b: Prediction) -> Iterator[Row]:
     yield _row("temperature of the electrons, K", a.temperatures[0], b.temperatures[0], 1)
     if all({"x", "y", "z"} <= set(p.dataset.sizes) for p in (a, b)):
         yield Row("grid points", ["×".join(map(str, p.grid.shape)) for p in (a, b)] + [""])
-    yield _row("μ, Fermi level, eV", _scalar(a, "fermi_energy_eV"), _scalar(b, "fermi_energy_eV"), 4)
+    levels = _row("μ, Fermi level, eV", _scalar(a, "fermi_energy_eV"), _scalar(b, "fermi_energy_eV"), 4)
+    yield replace(levels, cells=[*levels.cells[:2], ""]) if incomparable else levels
 
 
 def _same_atoms(a: Prediction, b: Prediction) -> bool:
@@ -202,7 +206,7 @@ def _facts(a: Prediction, b: Prediction, density: DensityShown, incomparable: bo
     if np.isfinite(per_atom).all() and not incomparable:
         yield f"{number(1e3 * (per_atom[1] - per_atom[0]), None, 3)} meV/atom", "free energy A, B − A"
     level = _scalar(b, "fermi_energy_eV") - _scalar(a, "fermi_energy_eV")
-    if np.isfinite(level):
+    if np.isfinite(level) and not incomparable:
         yield f"{number(level, None, 4)} eV", "Fermi level μ, B − A"
     if density.pictures:
         yield f"{density.moved} electrons", "moved, ½ ∫ |Δn|"

@@ -103,10 +103,12 @@ def test_energies_of_other_zeros_are_shown_and_not_subtracted(a: Prediction, b: 
         (bare(a, xc="pbe"), bare(b, xc="pz"), "functionals are pbe and pz"),
         (bare(a, pseudopotentials=files[0]), bare(b, pseudopotentials=files[1]), "of Be are not the same"),
         (bare(a), bare(b, n_electrons=8.0), "2 and 4 electrons an atom"),
+        (bare(a), bare(b, assume_isolated="2D"), "cut off otherwise (assume_isolated none and 2D)"),
     )
     for one, two, why in others:
         page = comparison_page(one, two)
         assert why in page and "B − A, meV/atom" not in page and len(cells(page, "A, total")) == 4
+        assert "Fermi level μ, B − A" not in page and cells(page, "μ, Fermi level")[2] == ""
 
 
 def test_what_cannot_be_compared_is_refused_by_name(a: Prediction, b: Prediction) -> None:
