@@ -2,7 +2,7 @@
 
 A script of its own (standard library only), beside the worker and not in it: a worker that is killed leaves nothing
 behind, since its end closes the pipe that this reads. `scratch` starts it, with the folder as its argument, and speaks
-to it in lines of JSON: {"program": "pw.x", "stem": "scf"} in, {"status": 0} or {"error": "..."} out.
+to it in lines of JSON: {"program": ["pw.x"], "stem": "scf"} in, {"status": 0} or {"error": "..."} out.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 _GRACE = 2.0  # seconds from SIGTERM, which a launcher hands on, to SIGKILL
 
@@ -57,13 +58,13 @@ def main(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(folder: Path, request: dict[str, str], woken: int, over: list[int]) -> dict[str, object]:
+def _run(folder: Path, request: dict[str, Any], woken: int, over: list[int]) -> dict[str, object]:
     """Run a program in the folder, STEM.in to STEM.out, and tell its status; raises where nobody waits for it."""
     stem = request["stem"]
     try:
         with (folder / f"{stem}.in").open("rb") as source, (folder / f"{stem}.out").open("wb") as sink:
             process = subprocess.Popen(
-                [request["program"]],
+                request["program"],
                 stdin=source,
                 stdout=sink,
                 stderr=subprocess.STDOUT,

@@ -85,8 +85,8 @@ class Scratch:
         self._keeper.stdout.close()
         shutil.rmtree(self.folder, ignore_errors=True)  # where the keeper was killed
 
-    def run(self, program: str, stem: str) -> int:
-        """Run a program in the folder, from STEM.in to STEM.out.
+    def run(self, program: str, stem: str, *arguments: str) -> int:
+        """Run a program in the folder, from STEM.in to STEM.out, with arguments where it wants some.
 
         Returns
         -------
@@ -102,7 +102,7 @@ class Scratch:
         """
         asked, answered = self._keeper.stdin, self._keeper.stdout
         assert asked is not None and answered is not None
-        asked.write(json.dumps({"program": program, "stem": stem}).encode() + b"\n")
+        asked.write(json.dumps({"program": [program, *arguments], "stem": stem}).encode() + b"\n")
         asked.flush()
         # Dask cannot interrupt the task: it looks itself whether anybody still waits for it.
         while not select.select([answered], [], [], _LOOK)[0]:

@@ -35,7 +35,7 @@ def kept(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def ask(kept: subprocess.Popen[bytes], program: str) -> None:
     assert kept.stdin is not None
-    kept.stdin.write(json.dumps({"program": program, "stem": "a"}).encode() + b"\n")
+    kept.stdin.write(json.dumps({"program": [program], "stem": "a"}).encode() + b"\n")
     kept.stdin.flush()
 
 
