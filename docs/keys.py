@@ -13,17 +13,18 @@ from maladist.active.config import LearnConfig
 from maladist.cluster.description import Batch, Kubernetes, Local, Running
 from maladist.configuration import Section
 from maladist.datasets.dft.espresso import Espresso
+from maladist.datasets.dft.gpaw import GPAW
 from maladist.training.config import TrainConfig
 from maladist.tuning.config import TuneConfig
 
 FILES: Final[Mapping[str, list[type[Section]]]] = {
     "train": [TrainConfig],
     "tune": [TuneConfig],
-    "dft": [Espresso],
+    "dft": [Espresso, GPAW],
     "learn": [LearnConfig],
     "cluster": [Local, Batch, Kubernetes, Running],
 }
-"""The classes that read each file; of a cluster its key ``kind`` says which."""
+"""The classes that read each file; of a cluster its key ``kind``, of a DFT its key ``code`` says which."""
 
 _Found = tuple[str, type[Section], Section | None]
 _FILES: Final = (TrainConfig,)
@@ -132,8 +133,8 @@ def _words(schema: Mapping[str, Any]) -> str:
 
 
 def _kinds(section: type[Section]) -> str:
-    """The kinds of cluster that a class describes."""
-    kind = section.model_fields["kind"].annotation
+    """The kinds of cluster, or the DFT code, that a class describes."""
+    kind = section.model_fields["kind" if "kind" in section.model_fields else "code"].annotation
     return ", ".join(f"`{name}`" for name in getattr(kind, "__args__", ()))
 
 

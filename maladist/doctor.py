@@ -82,6 +82,7 @@ def diagnose(cluster_name: str | None = None) -> Iterator[Finding]:
         ("lammps", "the reference for descriptors (--backend lammps)", lambda: _agrees("lammps")),
         ("pw.x", "maladist dft: training data", lambda: _espresso("pw.x")),
         ("pp.x", "maladist dft with ultrasoft pseudopotentials", lambda: _espresso("pp.x")),
+        ("gpaw", "maladist dft with code: gpaw", _gpaw),
         *((p, f"clusters of kind {k}", lambda p=p: _batch(p)) for k, p in _BATCH.items()),
         ("model", "a trained model to begin with, shipped with maladist", _model),
     ]
@@ -167,6 +168,19 @@ def _difference(backend: str, device: str) -> float:
         for b, d in (("torch", "cpu"), (backend, device))
     ]
     return float((made[1] - made[0]).abs().max() / made[0].abs().max())
+
+
+def _gpaw() -> str:
+    """Version of GPAW, under its own Python."""
+    path = shutil.which("gpaw")
+    if path is None:
+        raise AbsentError("not on PATH")
+    command = [path, "--version"]
+    ran = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=60, check=False)
+    if ran.returncode or not ran.stdout.strip():
+        said = " ".join((ran.stderr or ran.stdout).split())[-120:]
+        raise RuntimeError(f"{path} does not start (status {ran.returncode}): {said}")
+    return f"{ran.stdout.split()[-1].removeprefix('gpaw-')} at {path}"
 
 
 def _espresso(program: str) -> str:

@@ -29,7 +29,7 @@ if not torch.cuda.is_available():
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A skip counts as a failure where the environment says that what the test needs is installed.
 
-    MALADIST_NO_SKIP names markers: ``lammps slurm qe chromium disks``.
+    MALADIST_NO_SKIP names markers: ``lammps slurm qe gpaw chromium disks``.
     """
     report = yield
     promised = set(os.environ.get("MALADIST_NO_SKIP", "").split()) & {mark.name for mark in item.iter_markers()}

@@ -52,6 +52,12 @@ def test_programs_that_are_absent_broken_and_there(tmp_path: Path, monkeypatch: 
     assert espresso.status == "ok" and espresso.found.startswith("7.2 at")
     program(tmp_path, "pw.x", 'echo "     Program PWSCF v.$OMPI_MCA_btl starts"')
     (espresso,) = [f for f in diagnose() if f.name == "pw.x"]
+    program(tmp_path, "gpaw", "echo gpaw-22.8.0")
+    (gpaw,) = [f for f in diagnose() if f.name == "gpaw"]
+    assert gpaw.status == "ok" and gpaw.found.startswith("22.8.0 at")
+    program(tmp_path, "gpaw", "echo 'No module named ase' >&2; exit 1")
+    (gpaw,) = [f for f in diagnose() if f.name == "gpaw"]
+    assert gpaw.status == "broken" and "No module named ase" in gpaw.found
     assert espresso.found.startswith("^tcp")  # as `dft` starts it: listening to nobody
 
 

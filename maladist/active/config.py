@@ -76,7 +76,7 @@ class LearnConfig(Configuration):
     points
         Points of a cell that are looked at when it is ranked.
     dft
-        Settings of Quantum ESPRESSO; may be absent where another code is given in Python.
+        Settings of Quantum ESPRESSO or GPAW (dft.yaml); may be absent where another code is given in Python.
     train
         Configuration of the trainings, or its file; each round trains anew, on its ``data.train`` and on the cells of
         all rounds.

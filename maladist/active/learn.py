@@ -23,8 +23,8 @@ from distributed import Client
 from maladist.active.config import Figure, LearnConfig
 from maladist.cluster import client_or_local
 from maladist.datasets.dft.code import DFTCode
+from maladist.datasets.dft.codes import read_code
 from maladist.datasets.dft.dft import dft
-from maladist.datasets.dft.espresso import Espresso
 from maladist.datasets.snapshots import find_snapshots
 from maladist.dynamics.folder import TRAJECTORY
 from maladist.dynamics.md import md
@@ -112,7 +112,7 @@ def learn(
         Folder to make, or that of a run with the same configuration, which goes on; bounds and the number of rounds may
         have changed.
     code
-        DFT code in place of the Quantum ESPRESSO that ``config.dft`` describes.
+        DFT code in place of the one that ``config.dft`` describes.
     client
         Client whose workers compute; a local cluster where None.
     observer
@@ -132,8 +132,8 @@ def learn(
         None of a round's cells could be calculated.
     """
     if code is None and config.dft is None:
-        raise InputError("dft", "none", "the settings of Quantum ESPRESSO, or another code")
-    code = code or Espresso.read(str(config.dft))
+        raise InputError("dft", "none", "the settings of a DFT code (dft.yaml), or another code")
+    code = code or read_code(str(config.dft))
     starts, model = [read_atoms(name) for name in config.atoms], load_model(config.model)
     # Before hours of MD and DFT: what the trainings and evaluations will need.
     find_data(config.train)

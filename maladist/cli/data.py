@@ -31,14 +31,14 @@ def dft(
     where: ClusterFlags = LOCAL,
     scratch: Path | None = None,
 ) -> None:
-    """Run snapshots through Quantum ESPRESSO into a data set; a second call does what is missing.
+    """Run snapshots through Quantum ESPRESSO or GPAW into a data set; a second call does what is missing.
 
     Parameters
     ----------
     snapshots
         File of atoms that ASE reads, FILE@0:100:10 for some of its frames.
     setup
-        YAML file: temperature, pseudopotentials, ecutwfc, kpoints, energies, broadening.
+        YAML file: temperature, pseudopotentials, ecutwfc, kpoints, energies, broadening; `code: gpaw` for GPAW.
     output
         Data set; made if it is not there.
     prefix
@@ -46,11 +46,11 @@ def dft(
     scratch
         Folder for the calculations' files on the workers.
     """
+    from maladist.datasets.dft.codes import read_code
     from maladist.datasets.dft.dft import dft as run_dft
-    from maladist.datasets.dft.espresso import Espresso
     from maladist.io.structures import read_frames
 
-    frames, ready = read_frames(snapshots), Espresso.read(setup)
+    frames, ready = read_frames(snapshots), read_code(setup)
     called = [f"{prefix}{i:04d}" for i in range(len(frames))]
     with TerminalObserver() as observer:
         outcomes = run_dft(frames, ready, output, names=called, client=where.client, scratch=scratch, observer=observer)

@@ -74,7 +74,7 @@ VERBS: Final = {
     ),
     "dft": Verb(
         "data:dft",
-        "Run snapshots through Quantum ESPRESSO into a data set; a second call does what is missing.",
+        "Run snapshots through Quantum ESPRESSO or GPAW into a data set; a second call does what is missing.",
     ),
     "oneshot": Verb(
         "data:oneshot",

@@ -66,7 +66,7 @@ def dft(
     snapshots
         Atoms, each with its cell.
     code
-        The DFT code, with what the calculations have in common: `Espresso`.
+        The DFT code, with what the calculations have in common: `Espresso` or `GPAW`.
     output
         Data set; made if it is not there.
     names

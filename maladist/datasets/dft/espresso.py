@@ -7,7 +7,7 @@
     energies: {origin: -4.0, spacing: 0.1, levels: 130}   # eV
     broadening: 0.1                          # eV
 
-Every key is in the classes `DFTSetup` and `Espresso`.
+Every key is in the classes `DFTSetup`, `PlaneWaves` and `Espresso`.
 """
 
 from __future__ import annotations
@@ -15,23 +15,22 @@ from __future__ import annotations
 import math
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal
 
 import ase
 import torch
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from maladist.arrays import Array
 from maladist.configuration import no_old_truths
 from maladist.datasets.dft.code import Calculated
-from maladist.datasets.dft.kpoints import AUTO, Mesh, of_size, proposed
+from maladist.datasets.dft.kpoints import Mesh
+from maladist.datasets.dft.plane_waves import PlaneWaves
 from maladist.datasets.dft.programs import ldos_of_pp, run_program
 from maladist.datasets.dft.pulay import at_fixed_cutoff
 from maladist.datasets.dft.scratch import Scratch
-from maladist.datasets.dft.setup import MARGIN, DFTSetup, Energies, Positive, check_covers, check_gaps
 from maladist.errors import DFTError, InputError
 from maladist.io.qe.functionals import functional_of
 from maladist.io.qe.input import pw_input
@@ -41,7 +40,7 @@ from maladist.io.qe.xml import read_qe_xml
 from maladist.io.refused import refuse
 from maladist.parallel.workers import is_wanted
 from maladist.physics.isolated import Isolated, check_isolated
-from maladist.units import BOLTZMANN, RYDBERG, RYDBERG_BOHR2
+from maladist.units import BOLTZMANN, RYDBERG
 
 
 def _of_fortran(value: object) -> object:
@@ -76,48 +75,24 @@ _ONE_STEP: Final = {
 }
 """Entries of ELECTRONS for the levels of the Hamiltonian of a density that is given."""
 
-_TRIES: Final = 4  # calculations with ever more bands, until they reach the window's top
 
-
-class Espresso(DFTSetup):
+class Espresso(PlaneWaves):
     """Quantum ESPRESSO's pw.x and pp.x.
 
     Attributes
     ----------
-    ecutwfc, ecutrho
-        Cutoffs of the wavefunctions and of the density, Ry; without the second, four times the first.
-    kpoints
-        Mesh of k-points: three numbers, or these by the number of atoms, where other sizes get meshes that nest with
-        them; or a spacing in 1/Å; or 'auto', 0.3 1/Å.
-    bands
-        Number of bands an atom, or 'auto': as many as the window of the LDOS needs.
-    convergence
-        Threshold of self-consistency, Ry an atom.
+    code
+        Name of the code in the YAML file.
     pulay
         Whether the stress of a fixed cutoff is kept too, from two more calculations, on a coarser mesh where it can be.
     system, electrons
         Further entries of these namelists.
     """
 
-    ecutwfc: Positive
-    kpoints: Mesh | dict[int, Mesh] | Positive | Literal["auto"]
-    ecutrho: Positive | None = None
-    bands: Literal["auto"] | Positive = "auto"
-    convergence: Positive = 1e-9
+    code: Literal["espresso"] = "espresso"
     pulay: bool = True
     system: Namelist = Field(default={})
     electrons: Namelist = Field(default={})
-
-    @field_validator("kpoints", mode="before")
-    @classmethod
-    def _meshes(cls, value: object) -> object:
-        meshes = value.values() if isinstance(value, dict) else [value]
-        one = value == "auto" or (isinstance(value, int | float) and not isinstance(value, bool))
-        if not (one or all(isinstance(mesh, list | tuple) and len(mesh) == 3 for mesh in meshes)):
-            raise ValueError(
-                "three numbers, a mapping from numbers of atoms to three numbers, a spacing in 1/Å or auto"
-            )
-        return value
 
     @model_validator(mode="after")
     def _is_physics_that_is_here(self) -> Espresso:
@@ -128,10 +103,8 @@ class Espresso(DFTSetup):
             functional_of(str(entries.get("input_dft", "")), f"{name}.input_dft")
             if twice := sorted(_OURS & entries.keys()):
                 raise InputError(f"{name}.{twice[0]}", "is given", "nothing: it follows from the other settings")
-        kinds = {symbol: e.xc for symbol, e in self.elements.items() if e.xc is not None}
-        if len(set(kinds.values())) > 1 and "input_dft" not in self.system:
-            came = f"made for different functionals ({', '.join(f'{s} {xc}' for s, xc in kinds.items())})"
-            raise InputError("pseudopotentials", came, "files for one functional")
+        if "input_dft" not in self.system:
+            self._check_one_functional()
         return self
 
     @property
@@ -150,44 +123,6 @@ class Espresso(DFTSetup):
         told = {key.strip().lower(): str(value).strip().lower() for key, value in self.system.items()}
         return "2D" if told.get("assume_isolated") == "2d" else None
 
-    def mesh(self, atoms: ase.Atoms) -> Mesh:
-        """Mesh of k-points of a cell."""
-        if isinstance(self.kpoints, tuple):
-            return self.kpoints
-        return of_size(self._meshes_of_sizes, atoms)
-
-    @property
-    def _meshes_of_sizes(self) -> dict[int, Mesh]:
-        return self.kpoints if isinstance(self.kpoints, dict) else {}
-
-    def propose(self, snapshots: Sequence[ase.Atoms], others: Iterable[ase.Atoms]) -> tuple[dict[str, Any], list[str]]:
-        """Propose meshes for sizes that have none: nested with one that is given, or spaced; see `DFTCode`."""
-        if isinstance(self.kpoints, tuple):
-            return {}, []
-        spacing = AUTO if self.kpoints == "auto" else self.kpoints if isinstance(self.kpoints, float) else None
-        meshes, told = proposed(self._meshes_of_sizes, spacing, snapshots, others)
-        return {"kpoints": {str(n): list(mesh) for n, mesh in meshes.items()}} if told else {}, told
-
-    def settled(self, proposed: Mapping[str, Any]) -> Self:
-        """The code with the energies and meshes that were proposed, where none are given; see `DFTCode`."""
-        code = super().settled(proposed)
-        meshes = {int(n): tuple(mesh) for n, mesh in proposed.get("kpoints", {}).items()}
-        if isinstance(code.kpoints, tuple) or not meshes:
-            return code
-        return code.model_copy(update={"kpoints": {**meshes, **code._meshes_of_sizes}})
-
-    def n_bands(self, atoms: ase.Atoms) -> int:
-        """Bands that reach the window's top: free electrons from its bottom, and a third more."""
-        if self.bands != "auto":
-            return math.ceil(self.bands * len(atoms))
-        if isinstance(self.energies, Energies) and self.energies.states is not None:
-            return math.ceil(1.1 * self.energies.states * len(atoms)) + 2
-        *below, grid = self.energy_grid.parts
-        width = grid.spacing * grid.levels + 3 * grid.width
-        free, electrons = self._free(atoms.get_volume(), width), self._electrons(atoms)
-        # Those of the parts below are nothing like free electrons': at most, they hold all that the cell has.
-        return math.ceil(max(1.3 * free + (electrons / 2 if below else 0), 0.6 * electrons)) + 4
-
     def namelists(self, atoms: ase.Atoms, bands: int, share: float) -> tuple[dict[str, object], dict[str, object]]:
         """Namelists SYSTEM and ELECTRONS of a snapshot, at a share of the cutoffs."""
         system = {
@@ -205,43 +140,14 @@ class Espresso(DFTSetup):
         # The user's own entries last; those that follow from other settings have been refused already.
         return {**system, **self.system}, {**electrons, **self.electrons}
 
-    def survey(self, atoms: ase.Atoms, scratch: Scratch) -> dict[str, object]:
-        """Propose the window, and the bands that end in it, from one calculation; see `DFTCode`.
-
-        Bands are first those of free electrons up to what the electrons fill and the tail of f; where they do not
-        reach the top of the window, a second calculation has more.
-        """
-        volume, electrons = atoms.get_volume(), self._electrons(atoms)
-        filled = RYDBERG_BOHR2 * (3 * math.pi**2 * electrons / volume) ** (2 / 3)
-        _, tail = self.needed(0.0, MARGIN)
-        bands = math.ceil(max(1.3 * self._free(volume, filled + tail), 0.6 * electrons)) + 4
-        for _ in range(_TRIES):
-            run, mu = self._scf(atoms, scratch, bands)
-            window = self.window(run.eigenvalues, mu)
-            top = window.origin + window.spacing * (window.levels - 1)
-            if run.eigenvalues.max(axis=1).min() >= top:
-                states = float((run.eigenvalues < top).sum(axis=1).max()) / len(atoms)
-                settled = {**window.to_dict(), "states": states}
-                return {"energies": {**settled, "broadening": self.broadening, "temperature": self.temperature}}
-            bands = math.ceil(1.5 * bands)
-        raise DFTError("energies", f"auto: {bands} bands do not reach {top:.2f} eV", "origin, spacing and levels")
-
     def calculate(self, atoms: ase.Atoms, scratch: Scratch) -> Calculated:
         """Calculate a snapshot; see `DFTCode`. Where the number of bands is ours and too small, again with more."""
         torch.set_num_threads(max(1, self.threads))
-        bands, energies = self.n_bands(atoms), self.energy_grid
-        for _ in range(_TRIES if self.bands == "auto" else 1):
-            run, mu = self._scf(atoms, scratch, bands)
-            reached = float(run.eigenvalues.max(axis=1).min())
-            # Levels above the last band would be missing from the LDOS without a word.
-            if reached >= energies.values[-1]:
-                break
-            bands = math.ceil(1.3 * bands)
-        check_covers(float(run.eigenvalues.min()), reached, mu, self)
-        check_gaps(run.eigenvalues, mu, self)
+        run, bands = self._covering(atoms, scratch)
         assert run.shape is not None
         save = scratch.folder / _SAVE
         density = read_density(save, run.shape)
+        energies = self.energy_grid
         ldos = ldos_of_pp(scratch, run, energies) if run.ultrasoft else ldos_of_states(save, run, energies)
         return Calculated(self._at_fixed_cutoff(run, scratch, bands) if self.pulay else run, density, ldos)
 
@@ -328,16 +234,3 @@ class Espresso(DFTSetup):
         if not once:
             run.check_converged()
         return run
-
-    @property
-    def _ecutrho(self) -> float:
-        """Cutoff of the density, Ry."""
-        return self.ecutrho or 4 * self.ecutwfc
-
-    def _electrons(self, atoms: ase.Atoms) -> float:
-        return sum(self.elements[s].valence or 0.0 for s in atoms.get_chemical_symbols())
-
-    @staticmethod
-    def _free(volume: float, width: float) -> float:
-        """Bands of free electrons in a cell, Å³, up to an energy above their bottom, eV."""
-        return volume / (6 * math.pi**2) * (width / RYDBERG_BOHR2) ** 1.5

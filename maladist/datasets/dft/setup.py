@@ -53,7 +53,7 @@ class Energies(Section):
 
 
 class DFTSetup(Configuration):
-    """Settings that every code has; `Espresso` has those of Quantum ESPRESSO.
+    """Settings that every code has; `Espresso` has those of Quantum ESPRESSO, `GPAW` those of GPAW.
 
     Attributes
     ----------

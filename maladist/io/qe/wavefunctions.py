@@ -6,7 +6,7 @@ density, with any kernel.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Final
 
@@ -209,16 +209,36 @@ def ldos_of_states(save: Path, run: DFTRun, energies: EnergyGrid) -> npt.NDArray
     DataFileError
         Files that are missing or truncated.
     """
+    return sum_of_states((_states_of(save / f"wfc{k}.dat", run) for k in range(1, len(run.weights) + 1)), run, energies)
+
+
+def _states_of(path: Path, run: DFTRun) -> Array:
+    assert run.shape is not None
+    states, wanted = np.stack([s.ravel() for s in read_states(path, run.shape)]), run.eigenvalues.shape[1]
+    # Fewer bands than eigenvalues: the file is of another run than the XML.
+    if len(states) != wanted:
+        raise DataFileError(str(path), f"{len(states)} bands", f"{wanted}")
+    return states
+
+
+def sum_of_states(states: Iterable[AnyArray], run: DFTRun, energies: EnergyGrid) -> npt.NDArray[np.float32]:
+    """LDOS from |ψ_nk(r)|², the formula of the module's head, (Nx, Ny, Nz, levels) float32, 1/(eV Å³).
+
+    Parameters
+    ----------
+    states
+        |ψ_nk(r)|² of one k-point after another, (bands, points), with a mean of one over the grid.
+    run
+        Eigenvalues and weights of the same k-points: all of a mesh, or one for k and −k, whose |ψ|² are equal.
+    energies
+        Energies, kernel and width that are wanted.
+    """
     assert run.shape is not None
     grid = Grid(run.atoms.cell.array.tolist(), run.shape)
     levels = torch.as_tensor(energies.values)
     total = torch.zeros((grid.n_points, energies.levels), dtype=torch.float64)
-    for k, (row, weight) in enumerate(zip(run.eigenvalues, run.weights, strict=True), start=1):
+    for row, weight, of_k in zip(run.eigenvalues, run.weights, states, strict=True):
         spread = kernel((levels[None] - torch.from_numpy(row)[:, None]) / energies.width, energies.kernel)
         factors = weight / energies.width / grid.volume * spread
-        states = list(read_states(save / f"wfc{k}.dat", run.shape))
-        # Fewer bands than eigenvalues: the file is of another run than the XML.
-        if len(states) != len(row):
-            raise DataFileError(str(save / f"wfc{k}.dat"), f"{len(states)} bands", f"{len(row)}")
-        total.addmm_(torch.from_numpy(np.stack([s.ravel() for s in states], axis=1)), factors)
+        total.addmm_(torch.from_numpy(np.asarray(of_k, np.float64)).T, factors)
     return total.to(torch.float32).numpy().reshape(*run.shape, -1)
