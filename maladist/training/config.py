@@ -77,6 +77,9 @@ class TrainConfig(Configuration):
         states below the band, which moved E_b of the shipped model by −6 to −12 meV/atom (four cells).
     tensorboard
         Whether the metrics are also written for TensorBoard, into the output folder.
+    wandb
+        Project of Weights & Biases that gets metrics and configuration, where the package wandb is installed: at its
+        server, or with WANDB_MODE=offline in the output folder. None by default: nothing is sent.
     """
 
     data: DataConfig
@@ -103,6 +106,7 @@ class TrainConfig(Configuration):
     early_stopping: StoppingConfig | None = None
     restrict: Restrict = "none"
     tensorboard: bool = False
+    wandb: str | None = Field(default=None, min_length=1)
 
     @field_validator("descriptor")
     @classmethod

@@ -88,7 +88,7 @@ class TrainingState:
         self.gradients = torch.amp.GradScaler(device.type, enabled=config.amp == "float16")
         self.average = _average(self.network, config.average)
         self.validation = prepared.checked_on(config) if rank.index == 0 else None
-        self.metrics = Metrics(output, config.tensorboard) if rank.index == 0 else None
+        self.metrics = _metrics(config, output) if rank.index == 0 else None
         self.epoch, self.stopped = 0, False
         self.best: Best = {"value": float("inf"), "epoch": -1, "weights": None}
         self.last: Validated | None = None
@@ -135,6 +135,11 @@ class TrainingState:
         """Write the table of all epochs."""
         if self.metrics is not None:
             self.metrics.write()
+
+    def close_metrics(self) -> None:
+        """Tell those who are told of the epochs that there are no more."""
+        if self.metrics is not None:
+            self.metrics.close()
 
     def _judge(self, errors: Validated | None) -> None:
         """Keep the best weights, and stop when they have been the best for too long."""
@@ -234,6 +239,12 @@ def _names(snapshots: Sequence[Snapshot]) -> list[str]:
     return [s.name if counts[s.name] == 1 else s.path for s in snapshots]
 
 
+def _metrics(config: TrainConfig, output: Path) -> Metrics:
+    # Without the paths of this machine, as in a model's file.
+    told = {key: value for key, value in config.to_dict().items() if key != "data"}
+    return Metrics(output, config.tensorboard, config.wandb, told)
+
+
 def _average(network: FeedForward, decay: float | None) -> torch.optim.swa_utils.AveragedModel | None:
     if decay is None:
         return None
@@ -243,7 +254,7 @@ def _average(network: FeedForward, decay: float | None) -> torch.optim.swa_utils
 def _check_same(config: TrainConfig, begun: Mapping[str, object]) -> None:
     """Refuse to go on with another configuration; more epochs may follow where the schedule does not depend on them."""
     # These change no number that is learnt, but for the device's rounding.
-    free = {"tensorboard", "checkpoint_every", "device"}
+    free = {"tensorboard", "wandb", "checkpoint_every", "device"}
     if config.schedule is None or not config.schedule.per_step:
         free |= {"epochs"}
     now = config.to_dict()

@@ -1,7 +1,8 @@
 """Training: one flat loop over batches, which can be killed at any time and goes on to the same numbers.
 
 In the output folder are ``model.maladist``, ``metrics.csv``, ``checkpoint.pt`` (of the last epoch that was
-checkpointed; a run that goes on begins there) and, if asked for, TensorBoard's files under ``tensorboard``. The random
+checkpointed; a run that goes on begins there) and, if asked for, TensorBoard's files under ``tensorboard`` and those of
+Weights & Biases under ``wandb``. The random
 numbers of an epoch follow from seed and number of the epoch alone, so nothing is different after an interruption.
 """
 
@@ -266,4 +267,5 @@ def fit(
                     # The checkpoint before the table: epochs that are in the table can be gone on from.
                     write_checkpoint(checkpoint, run.state())
                     run.write_metrics()
+        run.close_metrics()
         return run.model()

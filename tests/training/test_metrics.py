@@ -6,6 +6,8 @@ import csv
 import math
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -58,3 +60,53 @@ def test_tensorboard_that_is_not_installed_is_told_with_its_remedy(
     with pytest.raises(DependencyError, match=r"pip install maladist\[train\]"):
         Metrics(tmp_path, tensorboard=True)
     assert not (tmp_path / "tensorboard").exists()
+
+
+class Wandb(ModuleType):
+    """What of Weights & Biases' package is called, without a server."""
+
+    Error = type("Error", (Exception,), {})
+
+    def __init__(self, fails: bool = False) -> None:
+        super().__init__("wandb")
+        self.fails, self.begun, self.logged, self.finished = fails, list[dict[str, Any]](), list[Any](), 0
+
+    def Settings(self, **given: Any) -> dict[str, Any]:
+        return given
+
+    def init(self, **given: Any) -> Wandb:
+        if self.fails:
+            raise self.Error("no API key")
+        self.begun.append(given)
+        return self
+
+    def log(self, row: dict[str, object], step: int) -> None:
+        self.logged.append((step, row))
+
+    def finish(self) -> None:
+        self.finished += 1
+
+
+def test_wandb_gets_each_epoch_and_a_training_that_goes_on_has_the_same_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", told := Wandb())
+    for epoch in (1, 2):
+        metrics = Metrics(tmp_path, tensorboard=False, wandb="be", config={"seed": 3})
+        metrics.add(report(epoch, 0.25))
+        metrics.close()
+    first, second = told.begun
+    assert first["project"] == "be" and first["config"] == {"seed": 3} and first["id"] == second["id"]
+    assert [step for step, _ in told.logged] == [1, 2] and told.finished == 2
+    assert told.logged[0][1] == {"seconds": 0.1235, "learning_rate": 1e-3, "loss": 0.25}
+
+
+def test_wandb_that_is_not_installed_or_not_logged_in_is_told_with_its_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(DependencyError, match="pip install wandb"):
+        Metrics(tmp_path, tensorboard=False, wandb="be")
+    monkeypatch.setitem(sys.modules, "wandb", Wandb(fails=True))
+    with pytest.raises(DependencyError, match=r"no API key.*WANDB_MODE=offline"):
+        Metrics(tmp_path, tensorboard=False, wandb="be")

@@ -212,6 +212,20 @@ def test_metrics_go_to_tensorboard(small_data_set: Path, tmp_path: Path, client:
     assert {"loss", "learning_rate", "validation_loss"} <= set(events.Tags()["scalars"])
 
 
+@pytest.mark.slow
+def test_metrics_go_to_wandb(
+    small_data_set: Path, tmp_path: Path, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wandb = pytest.importorskip("wandb", reason="wandb is not installed")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    for epochs in (1, 2):
+        config = config_of(small_data_set, epochs=epochs, wandb="be", schedule=None)
+        train(config, tmp_path / "out", client=client, resume=epochs == 2)
+    runs = list((tmp_path / "out" / "wandb").glob("offline-run-*/run-*.wandb"))
+    assert {run.stem for run in runs} == {f"run-{(tmp_path / 'out' / 'wandb-id.txt').read_text()}"}
+    assert wandb.run is None  # the caller's own is left alone
+
+
 def test_what_cannot_be_trained_is_refused_before_work(small_data_set: Path, tmp_path: Path, client: Client) -> None:
     def refused(match: str, **more: Any) -> None:
         with pytest.raises(InputError, match=match):
