@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +31,7 @@ from types import TracebackType
 from typing import Final, Protocol, TypeVar
 
 from dask.utils import funcname
-from distributed import Client, Future, KilledWorker, Worker, as_completed, wait
+from distributed import Client, Future, KilledWorker, Worker, as_completed
 from distributed.client import FutureCancelledError
 
 from maladist.errors import BlockError, ClusterLostError, InputError, OutputError, StoreError
@@ -223,9 +223,11 @@ def _wait_for_the_end(call: str, client: Client) -> None:
     ask = client._run  # what Client.run calls; that has no limit of time, and a worker may hang
     with suppress(TimeoutError, OSError):
         # Tasks and their cancellation go through the scheduler, and a question to the workers overtakes them: it would
-        # find one at rest to which a task is still on its way. A task of no matter comes behind all of them.
-        wait([_behind(worker, client) for worker in _at_work(client)], timeout=LAST_TASKS)
-        client.sync(ask, _last_task, call, on_error="ignore", callback_timeout=LAST_TASKS)
+        # find one at rest to which a task is still on its way. A task of no matter comes behind all of them; it only
+        # has to arrive, for it may have to wait until a task of somebody else's run is done.
+        behind = {worker: _behind(worker, client) for worker in _at_work(client)}
+        keys = {worker: future.key for worker, future in behind.items()}
+        client.sync(ask, _last_task, call, keys, on_error="ignore", callback_timeout=LAST_TASKS)
 
 
 def _behind(worker: str, client: Client) -> Future:
@@ -238,9 +240,12 @@ def _at_work(client: Client) -> list[str]:
     return [address for address, worker in workers.items() if worker["status"] == "running"]
 
 
-async def _last_task(call: str, dask_worker: Worker | None = None) -> None:
-    """Return when this worker is at no task of a run."""
+async def _last_task(call: str, behind: Mapping[str, Hashable], dask_worker: Worker | None = None) -> None:
+    """Return when this worker is at no task of a run, and the task that comes behind them has arrived."""
     assert dask_worker is not None  # which Dask hands over by the parameter's name
+    last = behind.get(dask_worker.address)
+    while last is not None and last not in dask_worker.state.tasks:
+        await asyncio.sleep(0.02)
     while any(isinstance(t.key, tuple) and t.key[0] == call for t in dask_worker.state.all_running_tasks):
         await asyncio.sleep(0.02)
 

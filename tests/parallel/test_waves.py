@@ -100,6 +100,22 @@ def test_an_error_leaves_when_no_task_writes_any_more(
     assert len(list(tmp_path.iterdir())) == left
 
 
+def wait_for(event: str) -> bool:
+    return bool(Event(event).wait(timeout=60))
+
+
+def test_a_failed_run_does_not_wait_for_the_tasks_of_another(client: Client) -> None:
+    Event("another runs", client=client).set()
+    worker, *_ = client.scheduler_info(n_workers=-1)["workers"]
+    held = client.submit(wait_for, "the run has failed", workers=[worker], pure=False)
+    began = time.monotonic()
+    with pytest.raises(BlockError, match="block a failed"):
+        waves.in_order(client, call, [waves.NamedJob("a", refuse, ZeroDivisionError("ours"))], run_key="alone")
+    assert not held.done() and time.monotonic() - began < waves.LAST_TASKS / 2
+    Event("the run has failed", client=client).set()
+    assert held.result()
+
+
 def test_a_full_disk_is_told_as_such_and_another_error_of_the_system_as_the_blocks(client: Client) -> None:
     Event("another runs", client=client).set()
     with pytest.raises(OutputError, match="no room"):
