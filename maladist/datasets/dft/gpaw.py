@@ -126,10 +126,10 @@ class GPAW(PlaneWaves):
             "bands": bands,
             # Not to converge, nor kept: those below converge faster for them.
             "spare": max(3, bands // 8),
-            # Of the energy, eV an electron; an error of the density counts squared in it, and so do those of states.
+            # eV an electron, electrons an electron, eV²; of the last two A feels the square, E_b does not.
             "convergence": {
                 "energy": 10 * self.convergence * RYDBERG,
-                "density": math.sqrt(self.convergence),
+                "density": math.sqrt(self.convergence) / 10,
                 "eigenstates": self.convergence,
             },
             "pseudopotentials": {s: self.pseudopotentials_of_gpaw[s] for s in set(atoms.get_chemical_symbols())},

@@ -133,7 +133,7 @@ def test_gpaw_and_pw_agree(crystal: str, tmp_path: Path, be2: Atoms, setup: Espr
         theirs = Espresso.of({**theirs.to_dict(), **changed, "kpoints": (2, 2, 2)})
     pw, ours = (calculated(code, atoms, tmp_path) for code in (theirs, like(theirs)))
     assert pw.run.shape == ours.run.shape and pw.run.eigenvalues.shape == ours.run.eigenvalues.shape
-    tolerance = {"Be": 1.0, "SiC": 0.2}[crystal]  # meV an atom; 0.15 and 0.06 measured
+    tolerance = {"Be": 1.2, "SiC": 0.2}[crystal]  # meV an atom; 0.75 and 0.08 measured, at other k-points
     for name in ("total_free_energy_eV", "xc_eV", "band_energy_eV", "entropy_contribution_eV"):
         assert 1e3 * abs(ours.run.terms[name] - pw.run.terms[name]) / 2 < tolerance, name
     assert ours.run.terms["n_electrons"] == pytest.approx(pw.run.n_electrons, abs=1e-8)
