@@ -16,6 +16,7 @@ from maladist.io.qe.upf import read_pseudopotentials
 from maladist.physics.broadening import wide_note
 from maladist.physics.energy_zero import fit_energy_zero
 from maladist.physics.fermi import use_correction
+from maladist.physics.system import check_neutral, valences_of
 from maladist.training.config import TrainConfig
 from maladist.training.forces import with_forces
 from maladist.training.potential import energetic
@@ -96,6 +97,10 @@ def find_data(config: TrainConfig) -> TrainingData:
     if not correction and config.density_channel != "only" and (config.loss.integrals or validation):
         notes.append(f"broadening correction off: {why}")
     elements = {} if data.pseudopotentials is None else read_pseudopotentials(data.pseudopotentials)
+    for system in (s.system for s in (*train, *validation)):
+        # The model would count electrons by the valences: those of semicore states would be missing.
+        if system.n_electrons is not None and (valences := valences_of(system.symbols, elements)) is not None:
+            check_neutral(system.n_electrons, valences, "data.pseudopotentials", 0.01)
     if config.early_stopping is not None:
         check_known(config.early_stopping.metric, "early_stopping.metric", config, validation, elements)
     # What would else be found missing on a cluster that was started for it, and after hours of other labels.

@@ -12,7 +12,7 @@ import zarr
 
 from maladist import TrainConfig
 from maladist.cli.app import main
-from maladist.errors import InputError
+from maladist.errors import InputError, PhysicsError
 from maladist.io.yaml import yaml_text
 from maladist.training.data import find_data
 from maladist.training.sections import Metric
@@ -42,6 +42,20 @@ def test_two_elements_get_different_weights_and_one_keeps_none(small_data_set: P
     found = find_data(TrainConfig.of(config_of(two_elements)))
     assert found.spec.to_dict()["weights"] == {"Al": 1.0, "Be": -1.0}
     assert not any("apart" in note for note in found.notes)
+
+
+def test_pseudopotentials_of_another_number_of_electrons_than_the_data_s_are_refused(
+    small_data_set: Path, own_data: Path, tmp_path: Path
+) -> None:
+    """As those of the valence alone, beside data with semicore states: the model would count too few electrons."""
+    store = tmp_path / "more.zarr"
+    changeable(small_data_set, store)
+    for group in (store / "snapshots").glob("train-*"):
+        zarr.open_group(group, mode="r+").attrs["n_electrons"] = 8.0
+    config = config_of(store)
+    config["data"]["pseudopotentials"] = str(own_data / "pseudopotentials")
+    with pytest.raises(PhysicsError, match=r"data\.pseudopotentials: 8 electrons where the valences add up to 4"):
+        find_data(TrainConfig.of(config))
 
 
 def test_a_broadening_much_wider_than_the_thermal_energy_is_told_once(small_data_set: Path, temperatures: Path) -> None:
