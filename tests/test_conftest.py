@@ -30,6 +30,7 @@ def test_plain(): pytest.skip("no shared data")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("promised", "failed", "skipped"), [("", 0, 4), ("slurm qe", 2, 2)])
 def test_a_promised_test_may_not_skip(tmp_path: Path, promised: str, failed: int, skipped: int) -> None:
     (tmp_path / "test_it.py").write_text(TESTS)

@@ -47,6 +47,7 @@ def test_all_figures_and_pictures_are_written(
     assert status == 2 and err.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_calibration_is_written_into_the_models_file_and_then_used(
     model: LDOSModel, client: Client, tmp_path: Path, command: Command

@@ -11,6 +11,7 @@ from maladist.doctor import Finding
 from tests.cli.conftest import Command, StandIn
 
 
+@pytest.mark.slow
 def test_the_doctor_computes_on_a_cluster(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))  # no program that may be broken here
     found = {f["name"]: f for f in json.loads(command("doctor", "--cluster", "local", "--json").out)}

@@ -18,6 +18,7 @@ pytest.importorskip("optuna")
 SEARCH = {"network.hidden": {"choices": [[4], [8]]}}
 
 
+@pytest.mark.slow
 def test_a_search_shows_its_trials_and_what_train_takes(
     small_data_set: Path, tmp_path: Path, client: Client, command: Command
 ) -> None:

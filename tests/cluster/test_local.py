@@ -53,6 +53,7 @@ def load_much() -> int:
     return os.getpid()
 
 
+@pytest.mark.slow
 def test_a_worker_with_everything_imported_leaves_at_once_and_without_a_word(said: list[str]) -> None:
     with cluster("local", workers=1) as client:
         process = psutil.Process(client.submit(load_much).result())
@@ -118,6 +119,7 @@ def test_the_preload_of_a_description_is_kept(tmp_path: Path) -> None:
             assert client.submit(os.getenv, "MARKED").result() == "yes"
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_ends_with_an_error_that_names_it(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text("import maladist\nwith maladist.cluster('local', workers=2):\n    print('computes')\n")

@@ -66,6 +66,7 @@ def test_a_run_in_parts_is_the_run_in_one_to_the_bit(ensemble: str, tmp_path: Pa
     assert_same_run(tmp_path / "parts", tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
     killed = tmp_path / "killed"
     process = subprocess.Popen([sys.executable, "-c", KILLED, str(killed)])
@@ -152,6 +153,7 @@ def test_langevin_holds_its_temperature(tmp_path: Path) -> None:
     assert summary.conserved_std_meV_per_atom is None
 
 
+@pytest.mark.slow
 def test_a_constant_pressure_finds_its_volume(tmp_path: Path) -> None:
     """The wells' cell has 8 GPa (1 − V/64 Å³): 2 GPa are in balance at 48 Å³."""
     cold = MDSettings(

@@ -6,7 +6,6 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,15 +34,16 @@ from tests.fuzz.other_programs import DATA, GRID, UPF, copy_upf, crystal, finite
 def _read_model(path: Path) -> list[View]:
     model = load_model(path)
     ldos = model.ldos(torch.ones((1, model.descriptor.n_features)) * 20)
-    grid = asdict(model.energy_grid)
+    grid = model.energy_grid
     told = {
         "temperature": model.temperature or 0.0,
         "cutoff": model.density_cutoff or 0.0,
         "spacing": model.spacing or (),
     }
+    energies = {"kernel": grid.kernel, "width": grid.width, "grid": np.ravel(grid.windows)}
     elements = {"elements": " ".join(sorted(model.elements))}
     elements |= {"valence": sum(e.valence or 0.0 for e in model.elements.values())}
-    return [{**told, **elements, "ldos": ldos.numpy(), "kernel": grid.pop("kernel"), "grid": list(grid.values())}]
+    return [{**told, **elements, "ldos": ldos.numpy(), **energies}]
 
 
 def _zip(members: Mapping[str, bytes]) -> bytes:

@@ -22,7 +22,7 @@ def folder(path: Path, card: str | None, file: str = "sn.maladist") -> Path:
 
 
 def test_a_folder_with_a_model_file_and_a_card_is_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shipped, "_DATA", tmp_path)
+    monkeypatch.setattr(shipped, "DATA", tmp_path)
     file = folder(tmp_path / "any_name", HEAD)
     folder(tmp_path / "without_card", None, "pb.maladist")
     assert shipped_models() == {"sn": ShippedModel(file)}

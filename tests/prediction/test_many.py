@@ -44,6 +44,7 @@ def frames(n: int) -> list[Any]:
     return every
 
 
+@pytest.mark.slow
 def test_many_frames_give_what_each_gives_and_share_the_queue(workers: Client, tmp_path: Path) -> None:
     model = with_accident(tiny_model(), seconds=0.1)
     paths = [tmp_path / f"{i}.zarr" for i in range(4)]

@@ -21,6 +21,7 @@ from maladist.sampling.dynamics import Dynamics, molecular_dynamics, thermal_mom
 ALUMINIUM = bulk("Al", cubic=True) * (2, 2, 2)
 
 
+@pytest.mark.slow
 def test_aluminium_holds_its_temperature(tmp_path: Path) -> None:
     with calculator_of("emt", ALUMINIUM) as emt:
         thermal = Dynamics(temperature=600, steps=800, timestep=3, friction=0.03)

@@ -71,6 +71,7 @@ def crystal() -> tuple[np.ndarray, LocalAtoms]:
     return grid.points(brick), cells.near_block(grid, brick)
 
 
+@pytest.mark.slow
 def test_errors_at_the_size_of_models_in_use(crystal: tuple[np.ndarray, LocalAtoms]) -> None:
     """The goal: 1e-11 and 1e-5 of a column's maximum at twojmax 10, r_c 4.67637 Å, about 53 neighbours."""
     points, atoms = crystal

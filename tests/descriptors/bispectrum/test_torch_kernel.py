@@ -181,6 +181,7 @@ def _stored(folder: Path, snapshot: int) -> tuple[np.ndarray, LocalAtoms, np.nda
     return grid.points(), cells.near_block(grid, grid.whole), stored.reshape(-1, 94)[:, 3:]
 
 
+@pytest.mark.slow
 def test_stored_descriptors_of_beryllium_are_met_on_every_point(shared_data: Path) -> None:
     """≤ 1e-6 of a column's maximum is asked; the stored ones are rounded to float32, 6e-8."""
     points, atoms, stored = _stored(shared_data, 0)
