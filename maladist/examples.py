@@ -14,7 +14,7 @@ import ase.io
 from ase import Atoms
 from ase.build import bulk
 
-from maladist.errors import ModelError
+from maladist.errors import InputError, ModelError
 from maladist.io.shipped import DATA, shipped_models
 from maladist.io.targets import check_folder, explained
 
@@ -29,11 +29,18 @@ def beryllium(*repeat: int) -> Atoms:
     repeat
         How often the cell of two atoms is repeated along a, b and c; by default once.
 
+    Raises
+    ------
+    InputError
+        Other than three positive numbers, or none.
+
     Examples
     --------
     >>> len(beryllium(4, 4, 4))
     128
     """
+    if repeat and (len(repeat) != 3 or min(repeat) < 1):
+        raise InputError("repeat", f"{repeat}", "three positive numbers, of cells along a, b and c, or none")
     crystal = bulk("Be", "hcp", a=2.2866, c=3.5833)
     return crystal * repeat if repeat else crystal
 

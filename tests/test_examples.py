@@ -11,7 +11,7 @@ import xarray as xr
 from ase import Atoms
 
 from maladist import examples, schema
-from maladist.errors import ModelError, OutputError
+from maladist.errors import InputError, ModelError, OutputError
 from maladist.io.qe.upf import read_pseudopotentials
 from maladist.io.shipped import DATA, shipped_models
 
@@ -25,6 +25,12 @@ def test_beryllium_is_that_of_the_shipped_models_data() -> None:
     two, eight = examples.beryllium(), examples.beryllium(2, 2, 1)
     assert two.cell.cellpar() == pytest.approx([2.2866, 2.2866, 3.5833, 90, 90, 120])
     assert len(two) == 2 and len(eight) == 8 and two.pbc.all()
+
+
+@pytest.mark.parametrize("repeat", [(2,), (2, 2), (2, 2, 0)])
+def test_repeats_that_are_not_three_positive_numbers_are_refused(repeat: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="three positive numbers"):
+        examples.beryllium(*repeat)
 
 
 @pytest.mark.parametrize("name", sorted(shipped_models()))
