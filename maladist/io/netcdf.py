@@ -13,7 +13,7 @@ from maladist.io.targets import check_file, whole
 
 
 def write_netcdf(dataset: xr.Dataset, path: str | Path) -> Path:
-    """Write a data set to a netCDF file, which has no nested attributes: those become JSON text.
+    """Write a data set to a netCDF file, whose attributes do not nest: JSON text stands for all but lists of numbers.
 
     Raises
     ------
@@ -25,9 +25,15 @@ def write_netcdf(dataset: xr.Dataset, path: str | Path) -> Path:
     if find_spec("netCDF4") is None:
         raise DependencyError("netCDF4", "it is not installed", "it, to write netCDF", "pip install netCDF4")
     path = check_file(path, "path", overwrite=False)
-    plain = {k: json.dumps(v) if isinstance(v, dict | list | bool) else v for k, v in dataset.attrs.items()}
+    plain = {k: json.dumps(v) if _nested(v) else v for k, v in dataset.attrs.items()}
     # netCDF has no null.
     known = {k: v for k, v in plain.items() if v is not None}
     with whole([path], "path") as (beside,):
         dataset.drop_attrs(deep=False).assign_attrs(known).to_netcdf(beside, engine="netcdf4")
     return path
+
+
+def _nested(value: object) -> bool:
+    if isinstance(value, list):  # netCDF has numbers in a row: the cell and the energies' parts are read as they are
+        return not value or any(isinstance(v, bool) or not isinstance(v, int | float) for v in value)
+    return isinstance(value, dict | bool)
