@@ -13,7 +13,7 @@ from maladist.io.targets import check_file, whole
 
 
 def write_netcdf(dataset: xr.Dataset, path: str | Path) -> Path:
-    """Write a data set to a netCDF file, whose attributes do not nest: JSON text stands for all but lists of numbers.
+    """Write a data set to a netCDF file, whose attributes do not nest: JSON text stands for those that do.
 
     Raises
     ------
