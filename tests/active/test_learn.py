@@ -202,7 +202,7 @@ def test_what_later_steps_will_lack_is_told_before_the_first(
 ) -> None:
     with pytest.raises(InputError, match=r"held_out: .*matches nothing"):
         run(config(held_out="nowhere.zarr"), tmp_path / "out", client)
-    with pytest.raises(InputError, match="the settings of Quantum ESPRESSO"):
+    with pytest.raises(InputError, match="the settings of a DFT code"):
         learn(config(), tmp_path / "out", client=client)
     assert not (tmp_path / "out").exists()
 
