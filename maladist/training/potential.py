@@ -67,7 +67,8 @@ def potentials(
 def file_stem(snapshot: Snapshot, *how: object) -> str:
     """Name of what is kept of a snapshot, without its ending: another for each way ``how`` and each pseudopotential."""
     pseudopotentials = sorted((e.symbol, e.sha256) for e in snapshot.system.elements.values())
-    made = f"{snapshot.path} {how} {snapshot.energies.origin} {snapshot.zero} {pseudopotentials}"
+    of_data = (snapshot.energies.windows, snapshot.zero, snapshot.system.assume_isolated)
+    made = f"{snapshot.path} {how} {of_data} {pseudopotentials}"
     return f"{snapshot.name}-{hashlib.sha256(made.encode()).hexdigest()[:12]}"
 
 

@@ -216,7 +216,7 @@ def _by_block(chosen: Indices, snapshot: Snapshot) -> dict[int, Indices]:
 
 def _key(snapshot: Snapshot, wanted: Wanted, n: int) -> str:
     # Trainings of other settings may share the folder: what the rows depend on beside the data is in their names.
-    axis = [snapshot.energies.origin, snapshot.zero]
+    axis = [snapshot.energies.windows, snapshot.zero]
     potential = Path(snapshot.potential).name if snapshot.potential else False
     how = [wanted.spec.to_dict(), n, wanted.seed, wanted.shuffled, wanted.fields, potential]
     what = json.dumps([snapshot.path, how, snapshot.chunks, axis], sort_keys=True)
