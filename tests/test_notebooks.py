@@ -11,7 +11,6 @@ from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 SCRIPTS = sorted(FOLDER.glob("[0-9][0-9]_*.py"))
-QUICK = "01_one_block"
 
 
 def names(scripts: list[Path]) -> list[str]:
@@ -33,9 +32,8 @@ def test_the_notebook_is_its_scripts_twin(script: Path) -> None:
     assert not any(c.get("outputs") or c.get("execution_count") for c in twin.cells)
 
 
-@pytest.mark.parametrize(
-    "script", [pytest.param(s, id=s.stem, marks=[] if s.stem == QUICK else [pytest.mark.slow]) for s in SCRIPTS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS, ids=names(SCRIPTS))
 @pytest.mark.timeout(200)
 def test_it_runs_in_an_empty_folder_and_shows_something(
     script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -51,6 +51,7 @@ def test_predict_writes_the_store_the_table_and_every_key_of_the_json(folder: Pa
     assert status == 0 and "total_free_energy_eV" in out
 
 
+@pytest.mark.slow
 def test_plan_says_what_it_takes_and_leaves_nothing(folder: Path, command: Command) -> None:
     before = sorted(folder.iterdir())
     status, out, _ = command("plan", folder / "be.extxyz@0", "--model", folder / "model.maladist", "--workers", 1)

@@ -179,6 +179,7 @@ def test_blocks_go_to_workers_that_declare_a_gpu_and_one_at_a_time(tmp_path: Pat
         assert (mine["start"].values[1:] >= mine["stop"].values[:-1]).all(), "two blocks on one GPU at a time"
 
 
+@pytest.mark.slow
 def test_threads_of_a_worker_share_the_blocks_where_there_is_no_gpu(tmp_path: Path) -> None:
     model = with_accident(tiny_model(), seconds=0.5)
     with cluster({"kind": "local", "preload": "maladist.testing", "threads_per_worker": 2}, workers=1) as client:

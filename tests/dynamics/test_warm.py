@@ -16,6 +16,7 @@ from tests.dynamics.test_md import GRID, assert_same_run
 pytestmark = pytest.mark.filterwarnings("ignore:broadening correction")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [1, 2])
 def test_a_models_run_in_parts_is_the_run_in_one_to_the_bit(every: int, tmp_path: Path) -> None:
     """In this process; the window of the Fermi level is kept once and named by the frames after."""

@@ -57,6 +57,7 @@ def page_faults(after: bool, during: bool, n: int = 2**20) -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
+@pytest.mark.slow
 @glibc
 @pytest.mark.parametrize("kind", ["roomy", "tight"])
 def test_arrays_of_a_batch_do_not_come_from_the_system_each_time_while_a_task_is_at_its_batches(
@@ -100,6 +101,7 @@ print(page_faults(sys.argv[1] == "after", False, 2**16))  # of arrays of half a 
 """
 
 
+@pytest.mark.slow
 @glibc
 def test_a_users_own_process_has_its_memory_as_before() -> None:
     """glibc would no longer find its thresholds by itself: a user's arrays would come from the system each time."""

@@ -36,6 +36,7 @@ def small() -> Iterator[Client]:
         yield client
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_workers_paused_for_good_end_a_run_with_what_they_hold_and_may_hold(
     small: Client, quick: None, caplog: pytest.LogCaptureFixture

@@ -209,6 +209,7 @@ def test_a_block_that_raises_is_named_and_the_run_continues_when_the_cause_is_go
 # -- the client and the scheduler ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_killed_client_is_resumed_to_the_same_bits(
     structure: Path, workers: Client, straight: Prediction, tmp_path: Path
 ) -> None:

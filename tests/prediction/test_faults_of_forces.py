@@ -167,6 +167,7 @@ def test_a_killed_scheduler_ends_the_run_with_one_error_and_another_one_resumes_
 # -- the store -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.disks
 def test_a_full_disk_ends_the_run_with_one_error_and_room_continues_it(
     atoms: Atoms, workers: Client, straight: Prediction, disk: Disk

@@ -48,6 +48,7 @@ def run(client: Client, n: int, seconds: float = 0.0) -> tuple[float, int]:
     return time.perf_counter() - began, peak
 
 
+@pytest.mark.slow
 def test_the_scheduler_holds_no_more_than_a_wave(client: Client) -> None:
     def tasks() -> int:
         return int(client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)))

@@ -44,6 +44,7 @@ def test_the_spread_is_that_of_predictions_one_by_one(
     assert np.abs(together["ewald_eV_std"]).max() < 1e-9  # the same for all
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_evaluate_gives_the_spread_beside_the_error(ensemble: LDOSModel, client: Client, tmp_path: Path) -> None:
     made = predict(be_atoms(), ensemble, grid=GRID, store=tmp_path / "a.zarr", keep=("ldos",), client=client)

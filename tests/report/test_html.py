@@ -46,6 +46,7 @@ def test_holds_every_term_and_who_made_it(result: maladist.Prediction, tmp_path:
     assert f"{result.fermi_energy:.4f} eV".replace("-", "−") in text
 
 
+@pytest.mark.slow
 def test_shows_forces_and_stress_where_there_are_any(
     result: maladist.Prediction, client: Client, tmp_path: Path
 ) -> None:

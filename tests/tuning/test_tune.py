@@ -173,6 +173,7 @@ def test_a_trial_whose_values_do_not_go_together_costs_only_itself(
         tune(nothing, tmp_path / "none", client=client)
 
 
+@pytest.mark.slow
 def test_a_pruner_ends_hopeless_trials_early(small_data_set: Path, tmp_path: Path, client: Client) -> None:
     axes = {"optimiser.lr": {"choices": [1e-2, 1e-8]}}
     pruner = {"name": "MedianPruner", "options": {"n_startup_trials": 1}}

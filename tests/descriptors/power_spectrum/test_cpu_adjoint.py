@@ -77,7 +77,7 @@ def test_the_same_bits_for_any_number_of_threads_whatever_is_far_away(threads: i
     assert not again.gradient[:50].any()
 
 
-@pytest.mark.parametrize("lanes", [2, 16])
+@pytest.mark.parametrize("lanes", [pytest.param(2, marks=pytest.mark.slow), 16])
 def test_every_width_of_vectors_gives_the_same(lanes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on processors with other registers: the order of the sums is another."""
     points, atoms = random_system(SKEWED, 3, 3.5)
