@@ -136,11 +136,11 @@ def _check(snapshot: Snapshot, model: LDOSModel) -> None:
         raise InputError("data", f"{name} without reference energies", "snapshots with a group 'reference' from DFT")
     if snapshot.temperature is None:
         raise InputError("data", f"{name} without a temperature", "snapshots with temperature_K")
-    ours, theirs = model.energy_grid, snapshot.energies
-    # With a zero of energy the model's levels move with the cell, so that only their spacing and width must agree.
     cut, other = (part.assume_isolated or "none" for part in (model, snapshot.system))
     if cut != other:
         raise InputError("data", f"{name} with assume_isolated = {other}", f"{cut}, as the model's training had")
+    ours, theirs = model.energy_grid, snapshot.energies
+    # With a zero of energy the model's levels move with the cell, so that only their spacing and width must agree.
     compared = slice(1, 2) if model.energy_zero else slice(0, 3)
     a, b = (np.array([window[compared] for window in e.windows]) for e in (ours, theirs))
     alike = a.shape == b.shape and np.allclose(a, b, atol=1e-9)

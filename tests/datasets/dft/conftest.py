@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ase import Atoms
@@ -24,3 +25,16 @@ def setup(own_data: Path) -> Espresso:
     return Espresso(
         temperature=1000, pseudopotentials=files, ecutwfc=18, kpoints=(2, 2, 1), energies=energies, broadening=0.5
     )
+
+
+@pytest.fixture
+def values(own_data: Path) -> dict[str, Any]:
+    """Settings that a test changes some of."""
+    return {
+        "temperature": 1000,
+        "pseudopotentials": str(own_data / "pseudopotentials"),
+        "ecutwfc": 18,
+        "kpoints": {2: [2, 2, 1], 4: [1, 2, 1]},
+        "energies": {"origin": -6.0, "spacing": 0.5, "levels": 39},
+        "broadening": 0.5,
+    }

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -18,31 +17,17 @@ from maladist.datasets.check import check
 from maladist.datasets.dft import setup as module
 from maladist.datasets.dft.dft import dft
 from maladist.datasets.dft.espresso import Espresso
-from maladist.datasets.dft.kpoints import Mesh
 from maladist.datasets.dft.programs import ldos_of_pp
 from maladist.datasets.dft.scratch import Scratch
-from maladist.errors import DataFileError, DFTError, InputError
+from maladist.errors import InputError
 from maladist.io.datasets import read_reference, snapshot_path
 from maladist.io.opening import open_dataset
-from maladist.io.qe.run import DFTRun
 from maladist.io.qe.upf import read_pseudopotentials
 from maladist.io.qe.xml import read_qe_xml
 from maladist.io.yaml import yaml_text
 
 ALAS: Final = Path("/usr/share/espresso/pseudo/As.pz-bhs.UPF")
 """Of Debian's quantum-espresso-data: norm-conserving, as that of Al beside it."""
-
-
-@pytest.fixture
-def values(own_data: Path) -> dict[str, Any]:
-    return {
-        "temperature": 1000,
-        "pseudopotentials": str(own_data / "pseudopotentials"),
-        "ecutwfc": 18,
-        "kpoints": {2: [2, 2, 1], 4: [1, 2, 1]},
-        "energies": {"origin": -6.0, "spacing": 0.5, "levels": 39},
-        "broadening": 0.5,
-    }
 
 
 @pytest.mark.parametrize(
@@ -193,38 +178,6 @@ def test_bands_are_those_that_a_proposal_has_told(values: dict[str, Any]) -> Non
     assert settled.n_bands(bulk("Be", "hcp", a=2.29, c=3.58)) == 13  # ten and a tenth more, and two
 
 
-@pytest.mark.parametrize(("mesh", "taken"), [((12, 7, 6), (6, 4, 3)), ((4, 3, 1), (4, 3, 1))], ids=["many", "few"])
-def test_the_stress_at_a_fixed_cutoff_comes_from_two_calculations_on_every_other_point_of_many(
-    mesh: Mesh, taken: Mesh, values: dict[str, Any], be2: Atoms, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    code, asked = Espresso.of({**values, "kpoints": list(mesh)}), list[tuple[object, ...]]()
-    run = DFTRun(tmp_path, be2, stress=np.arange(6.0))
-
-    def calculated(_: Espresso, atoms: Atoms, scratch: Scratch, bands: int, *how: object) -> DFTRun:
-        asked.append((bands, *how))
-        return DFTRun(tmp_path, atoms, terms={"total_free_energy_eV": -10.0 - 0.1 * len(asked)})
-
-    with Scratch("a", str(tmp_path)) as scratch:
-        monkeypatch.setattr(Espresso, "_calculation", calculated)
-        found = code._at_fixed_cutoff(run, scratch, 7)
-        assert asked == [(7, "cutoff0.96", taken, 0.96), (7, "cutoff1.04", taken, 1.04)]
-        pulay = -0.1 / 0.08 * 2 / (3 * be2.get_volume())
-        np.testing.assert_allclose(found.stress_fixed_cutoff, np.arange(6.0) + pulay * np.array([1, 1, 1, 0, 0, 0]))
-        assert found.stress is not None and found.stress.tolist() == [0, 1, 2, 3, 4, 5]  # both are kept
-
-        # The snapshot is good without it.
-        for error in (DFTError("pw.x", "it ended", "a run"), DataFileError("a.xml", "cut off", "XML"), OSError("full")):
-            monkeypatch.setattr(Espresso, "_calculation", Mock(side_effect=error))
-            kept = code._at_fixed_cutoff(run, scratch, 7)
-            assert kept.stress_fixed_cutoff is None and kept.stress is not None
-            assert kept.notes == (f"no stress at a fixed cutoff: {error}",)
-            with monkeypatch.context() as stopped, pytest.raises(type(error)):
-                stopped.setattr("maladist.datasets.dft.espresso.is_wanted", lambda: False)
-                code._at_fixed_cutoff(run, scratch, 7)
-        bare = DFTRun(tmp_path, be2)
-        assert code._at_fixed_cutoff(bare, scratch, 7) is bare
-
-
 # -- with pw.x ---------------------------------------------------------------------------------------------------------
 
 
@@ -287,33 +240,6 @@ def test_a_survey_proposes_energies_that_its_own_snapshot_and_a_strained_one_are
         run, _, ldos = code.calculate(be2, scratch)
     assert run.eigenvalues.max(axis=1).min() >= code.energy_grid.values[-1]
     assert ldos.shape[3] == code.energy_grid.levels
-
-
-@pytest.mark.qe
-@pytest.mark.skipif(shutil.which("pw.x") is None, reason="no pw.x on this machine")
-def test_the_stress_at_a_fixed_cutoff_is_the_slope_of_its_energies(
-    tmp_path: Path, be2: Atoms, values: dict[str, Any]
-) -> None:
-    """A of cells strained by ±1 % against the mean of pw.x's own stress over them: they differ by Pulay's."""
-    code, h, volume = Espresso.of({**values, "kpoints": [6, 6, 4]}), 0.01, be2.get_volume()
-    with Scratch("a", str(tmp_path)) as scratch:
-        bands = 5
-        run, _ = code._scf(be2, scratch, bands)
-        corrected = code._at_fixed_cutoff(run, scratch, bands).stress_fixed_cutoff
-        strained = []
-        for sign in (-1, 1):
-            atoms = be2.copy()
-            atoms.set_cell(be2.cell * (1 + sign * h), scale_atoms=True)
-            strained.append(code._scf(atoms, scratch, bands)[0])
-    smaller, larger = (one.terms["total_free_energy_eV"] for one in strained)
-    slope = (larger - smaller) / (2 * h) / (3 * volume)
-    pressures = [float(one.stress[:3].mean()) for one in (strained[0], run, strained[1]) if one.stress is not None]
-    # Simpson's rule for ∫ σ Ω/(1 + ε) dε, which the energies would follow at a fixed number of plane waves.
-    weights = [(1 - h) ** 2 / 6, 4 / 6, (1 + h) ** 2 / 6]
-    pulay = float(np.dot(weights, pressures)) - slope
-    assert corrected is not None and pulay > 0.02
-    # 0.0336 here; plane waves that enter one by one leave some per cent.
-    assert float((run.stress - corrected)[0]) == pytest.approx(pulay, rel=0.1)
 
 
 @pytest.mark.slow
