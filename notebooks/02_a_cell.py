@@ -71,10 +71,9 @@ print(result)
 # the command `maladist predict --json` writes.
 
 # %%
-figure, axes = plt.subplots(1, 3, figsize=(15, 4.2), width_ratios=(1.3, 1.25, 1), layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(15, 4.2), width_ratios=(1.2, 1.25, 1.1), layout="constrained")
 dos_axes(axes[0], result)
-density_axes(axes[1], result, axis=2)
-density_axes(axes[2], result, axis=1)
+density_axes(axes[1:], result)
 plt.show()
 
 # %% [markdown]

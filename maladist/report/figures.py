@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -130,12 +131,14 @@ def plane_across(field: xr.DataArray, grid: Grid, axis: int, height: float) -> P
     return Plane((1 - share) * np.take(rows, 0, axis) + share * np.take(rows, 1, axis), grid, axis, height)
 
 
-def density_axes(ax: Axes, prediction: Prediction, axis: int = 2, height: float | None = None) -> None:
-    """Draw n(r) in a lattice plane in its true geometry, with the atoms that lie near it."""
-    grid, atoms = prediction.grid, prediction.atoms
-    height = plane_through(grid, atoms.positions, axis) if height is None else height
-    mesh = draw_plane(ax, plane_across(prediction.density, grid, axis, height), atoms)
-    ax.figure.colorbar(mesh, ax=ax, label="1/Å$^3$", shrink=0.85)
+def density_axes(axes: Sequence[Axes], prediction: Prediction, across: Sequence[int] = (2, 1)) -> None:
+    """Draw n(r) in lattice planes through atoms, each across a lattice vector, with one scale of colours for all."""
+    grid, atoms, field = prediction.grid, prediction.atoms, prediction.density
+    planes = [plane_across(field, grid, axis, plane_through(grid, atoms.positions, axis)) for axis in across]
+    limits = (min(float(p.values.min()) for p in planes), max(float(p.values.max()) for p in planes))
+    for ax, plane in zip(axes, planes, strict=True):
+        mesh = draw_plane(ax, plane, atoms, limits)
+    axes[0].figure.colorbar(mesh, ax=list(axes), label="1/Å$^3$", shrink=0.85)
 
 
 def draw_plane(
@@ -217,12 +220,11 @@ def in_plane(plane: Array, u: Array, v: Array, resolution: int = 300) -> tuple[A
 
 
 def overview(prediction: Prediction, path: str | Path) -> Path:
-    """Write one picture: D(ε) and two slices of n(r)."""
+    """Write one picture: D(ε), and n(r) in two planes in one scale of colours."""
     figure = Figure(figsize=(13, 4.2), layout="constrained")
-    axes = figure.subplots(1, 3, width_ratios=(1.3, 1.25, 1))
+    axes = figure.subplots(1, 3, width_ratios=(1.2, 1.25, 1.1), gridspec_kw={"wspace": 0.1})
     dos_axes(axes[0], prediction)
-    density_axes(axes[1], prediction, axis=2)
-    density_axes(axes[2], prediction, axis=1)
+    density_axes(axes[1:], prediction)
     return write_picture(figure, path)
 
 
