@@ -59,6 +59,7 @@ class EnergyGrid:
     further: tuple[tuple[float, float, int], ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "levels", _whole(self.levels))
         within = abs(self.origin) <= FARTHEST_ENERGY and 0 < self.spacing <= FARTHEST_ENERGY
         if not (within and (self.levels == 0 or 2 <= self.levels <= MOST_LEVELS)):
             came = f"origin {self.origin}, spacing {self.spacing}, {self.levels} levels"
@@ -71,7 +72,7 @@ class EnergyGrid:
         if self.kernel in ("gaussian", "fermi-derivative") and not 0 < self.width <= FARTHEST_ENERGY:
             raise GridError("broadening_width_eV", f"{self.width}", f"a positive width in eV for kernel {self.kernel}")
         # A model's file has lists where this has tuples.
-        object.__setattr__(self, "further", tuple((float(at), float(step), int(n)) for at, step, n in self.further))
+        object.__setattr__(self, "further", tuple((float(at), float(step), _whole(n)) for at, step, n in self.further))
         if self.further and min(self.levels - sum(n for *_, n in self.further), *(n for *_, n in self.further)) < 2:
             raise GridError("energy grid", f"parts {self.further} of {self.levels} levels", "2 levels or more in each")
         for below, above in pairwise(self.parts):
@@ -109,8 +110,14 @@ class EnergyGrid:
     def of_parts(
         cls, parts: Iterable[tuple[float, float, int]], kernel: Kernel = "unknown", width: float = 0.0
     ) -> EnergyGrid:
-        """Energy grid of parts, the lowest first: origin and spacing in eV, and number of samples of each."""
-        found = [(float(origin), float(spacing), int(levels)) for origin, spacing, levels in parts]
+        """Energy grid of parts, the lowest first: origin and spacing in eV, and number of samples of each.
+
+        Raises
+        ------
+        GridError
+            No parts, a number of samples that is no whole number, or parts that are not in order or not apart.
+        """
+        found = [(float(origin), float(spacing), _whole(levels)) for origin, spacing, levels in parts]
         if not found:
             raise GridError("energy grid", "no parts", "one part or more")
         (origin, spacing, _), *further = found
@@ -123,12 +130,16 @@ class EnergyGrid:
         """Energy grid from its samples, of which each part must be equidistant to 1e-6 of its spacing.
 
         ``parts`` are the numbers of samples in each; without them there is one part. Samples that are fewer than these
-        are a selection, and one part.
+        are a selection, which must be all of one part: nothing else tells on which side of a gap they lie.
         """
         e = np.asarray(energies, dtype=float)
         if len(parts) > 1 and sum(parts) == e.size:
             found = [cls.from_values(some) for some in np.split(e, np.cumsum(parts)[:-1])]
             return cls.of_parts([(p.origin, p.spacing, p.levels) for p in found], kernel, width)
+        # Two samples are equidistant whatever lies between them.
+        if len(parts) > 1 and (e.size < 3 or e.size not in parts):
+            came, wanted = f"{e.size} of the energies of parts of {parts}", "all energies, or all of one part"
+            raise GridError("energy", came, wanted, "Choose energies after integrating, not before.")
         if e.ndim != 1 or len(e) < 2:
             raise GridError("energy", f"an array of shape {e.shape}", "a vector of at least two energies in eV")
         # From the ends: differences of neighbours carry the rounding of files.
@@ -169,6 +180,15 @@ class EnergyGrid:
         """Largest spacing of all parts, eV."""
         return max(part.spacing for part in self.parts)
 
+    def weights(self, low: float = -np.inf, high: float = np.inf) -> Array:
+        """Weights of the samples in ∫ dε between two energies, (levels,) float64, eV; nothing is counted in gaps.
+
+        The samples stand for the piecewise linear function through them, which falls to zero one spacing outside of
+        each part, as in all integrals here; between infinities the weight of a sample is the spacing of its part.
+        """
+        every = (part.spacing * (_hat_below(part, high) - _hat_below(part, low)) for part in self.parts)
+        return np.concatenate(list(every))
+
     def shifted(self, by: float) -> EnergyGrid:
         """The grid with so many eV added to all energies."""
         further = tuple((origin + by, spacing, levels) for origin, spacing, levels in self.further)
@@ -179,6 +199,19 @@ class EnergyGrid:
         """Variance s² of the broadening kernel in eV²; None where the kernel is unknown."""
         factor = {"gaussian": 0.5, "fermi-derivative": np.pi**2 / 3, "none": 0.0}.get(self.kernel)
         return None if factor is None else factor * self.width**2
+
+
+def _whole(levels: float) -> int:
+    # Truncated, 5.7 levels would be five without a word.
+    if not float(levels).is_integer():
+        raise GridError("energy grid", f"{levels} levels", "a whole number of levels")
+    return int(levels)
+
+
+def _hat_below(energies: EnergyGrid, end: float) -> Array:
+    """∫ Λ(x) dx up to an energy for each sample's hat, whose whole integral is 1."""
+    x = np.clip((end - energies.values) / energies.spacing, -1, 1)
+    return np.where(x < 0, (1 + x) ** 2 / 2, 1 - (1 - x) ** 2 / 2)
 
 
 NO_ENERGIES: Final = EnergyGrid(0.0, 0.1, 0, "none")

@@ -195,8 +195,26 @@ def grid_of(dataset: xr.Dataset, source: str = "data set") -> Grid:
     return Grid(cell.reshape(3, 3).tolist(), (nx, ny, nz))
 
 
-def energy_grid_of(dataset: xr.Dataset | xr.DataArray) -> EnergyGrid:
-    """Energy grid of a data set with its broadening; a kernel that is not stated is 'unknown'."""
+def energy_grid_of(dataset: xr.Dataset | xr.DataArray, *, selected: bool = False) -> EnergyGrid:
+    """Energy grid of a data set with its broadening; a kernel that is not stated is 'unknown'.
+
+    Parameters
+    ----------
+    selected
+        Whether some of its energies will do.
+
+    Raises
+    ------
+    StoreError
+        There are fewer energies than the data set had.
+    GridError
+        Energies that are no axis, or a selection from several parts.
+    """
+    levels, sizes = dataset.attrs.get("energy_levels"), dataset.sizes["energy"]
+    # The Fermi weights are of all levels: of a part of them the integrals would be wrong without a word.
+    if not selected and levels is not None and levels != sizes:
+        came, remedy = f"{sizes} energies of {levels}", "Choose energies after integrating, not before."
+        raise StoreError("ldos", came, "all of them", remedy)
     kernel = dataset.attrs.get("broadening_kernel", "unknown")
     return EnergyGrid.from_values(
         dataset["energy"].values,
@@ -304,20 +322,23 @@ def array_attributes(name: str, units: str) -> dict[str, str]:
     }
 
 
-def field_attributes(dims: Iterable[str], of_store: Mapping[str, object]) -> dict[str, object]:
-    """What a field's accessor needs of its store's attributes, to work where it is taken from there alone.
+def field_attributes(name: str, dims: Iterable[str], of_store: Mapping[str, object]) -> dict[str, object]:
+    """What the accessor of a field or a D(ε) needs of its store's attributes, to work where it has been taken from it.
 
     Parameters
     ----------
+    name
+        Name of the variable.
     dims
-        Dims of the variable; one that is no field needs nothing.
+        Its dims; where they are those of neither, it needs nothing.
     of_store
         Attributes of its store.
     """
-    if not {"x", "y", "z"} <= (found := set(dims)):
-        return {}
+    found = set(dims)
     # Without its cut-off a slab would be taken for a crystal, whose energies and potential are others.
-    needed = ("cell", "grid", "assume_isolated", *(_OF_AN_LDOS if "energy" in found else ()))
+    of_field = ("cell", "grid", "assume_isolated") if {"x", "y", "z"} <= found else ()
+    # Without its parts an axis with gaps would be taken for one.
+    needed = (*of_field, *(_OF_AN_LDOS if "energy" in found and name != "energy" else ()))
     # netCDF has neither true and false nor null.
     return {n: int(v) if isinstance(v, bool) else v for n in needed if (v := of_store.get(n)) is not None}
 

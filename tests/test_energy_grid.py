@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 
 from maladist.energy_grid import EnergyGrid
 from maladist.errors import GridError
@@ -83,5 +84,25 @@ def test_samples_of_parts_need_the_number_of_each() -> None:
         EnergyGrid.from_values(PARTS.values)
     # A selection of one part's levels is an axis by itself; one that reaches over the gap is none.
     assert EnergyGrid.from_values(PARTS.values[20:], parts=[20, 150]).levels == 150
-    with pytest.raises(GridError, match="not equidistant"):
-        EnergyGrid.from_values(PARTS.values[10:], parts=[20, 150])
+    # Of two levels nothing would tell that a gap lies between them.
+    for some in (PARTS.values[10:], PARTS.values[19:21], PARTS.values[30:40]):
+        with pytest.raises(GridError, match="all energies, or all of one part"):
+            EnergyGrid.from_values(some, parts=[20, 150])
+
+
+def test_levels_that_are_no_whole_number_are_refused() -> None:
+    wrong = [lambda: EnergyGrid(0, 0.1, 5.7), lambda: EnergyGrid.of_parts([(-52, 0.2, 20.5), (-6, 0.1, 150)])]  # type: ignore[arg-type]
+    for grid in wrong:
+        with pytest.raises(GridError, match="a whole number of levels"):
+            grid()
+    assert EnergyGrid(0, 0.1, np.float64(5)).levels == 5  # type: ignore[arg-type]
+
+
+def test_weights_count_each_part_by_its_spacing_and_nothing_in_the_gap() -> None:
+    np.testing.assert_allclose(PARTS.weights(), np.repeat([0.2, 0.1], [20, 150]), rtol=1e-12)
+    np.testing.assert_array_equal(PARTS.weights(-47.9, -6.2), 0.0)
+    samples = np.random.default_rng(0).uniform(0, 1, 150)
+    inside = PARTS.parts[1].weights(-1.03, 2.22) @ samples
+    exact = quad(lambda e: np.interp(e, PARTS.values[20:], samples), -1.03, 2.22, points=PARTS.values[70:103])[0]
+    assert inside == pytest.approx(exact, rel=1e-9)
+    np.testing.assert_allclose(PARTS.weights(high=-20.0) + PARTS.weights(low=-20.0), PARTS.weights(), rtol=1e-12)

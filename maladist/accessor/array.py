@@ -13,7 +13,7 @@ import xarray as xr
 from maladist import schema
 from maladist.accessor.plot import FieldPlot
 from maladist.energy_grid import EnergyGrid
-from maladist.errors import StoreError
+from maladist.errors import InputError, StoreError
 from maladist.grid import Grid
 from maladist.io.fields import cube
 from maladist.io.targets import whole
@@ -60,13 +60,7 @@ class FieldAccessor:
     @property
     def energy_grid(self) -> EnergyGrid:
         """Energies of the LDOS with their broadening; refuses a part of them."""
-        array = self._ldos()
-        levels = array.attrs.get("energy_levels", array.sizes["energy"])
-        # The Fermi weights are of all levels: of a part of them the integrals would be wrong without a word.
-        if levels != array.sizes["energy"]:
-            came = f"{array.sizes['energy']} energies of {levels}"
-            raise StoreError("ldos", came, "all of them", "Choose energies after integrating, not before.")
-        return schema.energy_grid_of(array)
+        return schema.energy_grid_of(self._ldos())
 
     def dos(self) -> xr.DataArray:
         """D(ε), (energy), 1/eV: the sum over the points that are there, each with its share of the volume; lazy.
@@ -76,6 +70,33 @@ class FieldAccessor:
         array, volume = self._ldos(), self.grid.voxel_volume
         total = array.sum([d for d in SPACE if d in array.dims], dtype=np.float64, keep_attrs=True) * volume
         return total.rename("dos").assign_attrs({**array.attrs, "units": "1/eV"})
+
+    def integrate(self, *, low: float = -np.inf, high: float = np.inf) -> xr.DataArray:
+        """∫ dε of an LDOS or a D(ε) between two energies, without f(ε): 1/Å³, or a number of states; lazy.
+
+        The sum over its piecewise linear function, exact; gaps between parts of the energies add nothing. xarray's own
+        ``.integrate("energy")`` is another thing: its trapezoids run across such gaps.
+
+        Parameters
+        ----------
+        low, high
+            Energies that it is taken between, eV; all there are where they are not given.
+
+        Raises
+        ------
+        StoreError
+            No energies, or a part of them.
+        InputError
+            ``high`` does not lie above ``low``.
+        """
+        array, energies = self._ldos(), self.energy_grid
+        if not low < high:
+            raise InputError("high", f"{high} eV, and low {low} eV", "energies with low below high")
+        weights = xr.DataArray(energies.weights(low, high), dims="energy")
+        total = xr.dot(array, weights, dim="energy").rename("integral")
+        about = {k: v for k, v in array.attrs.items() if k not in ("units", "long_name")}
+        units = {"1/(eV Å^3)": "1/Å^3", "1/eV": "1"}.get(array.attrs.get("units", ""))
+        return total.drop_attrs().assign_attrs({**about, **({"units": units} if units else {})})
 
     def fermi_energy(self, n_electrons: float | None = None, temperature: float | None = None) -> float:
         """μ, eV; computes the whole LDOS.

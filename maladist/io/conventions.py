@@ -27,10 +27,10 @@ def name_fields(path: Path, group: zarr.Group) -> None:
     beside = " ".join(name for name in COORDINATES if name in names and name not in ("x", "y", "z"))
     for name in names:
         array: Any = group[name]
-        needed = field_attributes(array.metadata.dimension_names or (), group.attrs.asdict())
+        needed = field_attributes(name, array.metadata.dimension_names or (), group.attrs.asdict())
         if needed:
             # CF's word for coordinates that are no dims.
-            array.attrs.update({**needed, "coordinates": beside} if beside else needed)
+            array.attrs.update({**needed, "coordinates": beside} if beside and "cell" in needed else needed)
 
 
 def consolidate(path: Path) -> None:

@@ -60,7 +60,7 @@ def proposed(path: Path) -> dict[str, Any]:
     if not (path / SNAPSHOTS).is_dir():
         return {}
     kept = dict(stores.attributes(path).get("proposed", {}))
-    if "energies" not in kept and (groups := _finished(path)):
+    if "energies" not in kept and (groups := finished(path)):
         dataset = open_dataset(groups[0], need=("energy", "temperature_K"))
         grid = schema.energy_grid_of(dataset)
         kept["energies"] = as_proposed(grid, grid.width, float(dataset.attrs["temperature_K"]))
@@ -82,7 +82,7 @@ def keep_proposed(path: Path, values: Mapping[str, Any]) -> None:
 
 def cells(path: Path) -> Iterator[ase.Atoms]:
     """Atoms of the finished snapshots of a data set, one by one; none where there is no data set."""
-    for group in _finished(path) if (path / SNAPSHOTS).is_dir() else ():
+    for group in finished(path) if (path / SNAPSHOTS).is_dir() else ():
         yield schema.atoms_of(open_dataset(group, need=("position", "number", "cell")))
 
 
@@ -115,13 +115,14 @@ def snapshot_groups(path: Path) -> list[Path]:
         raise StoreError("data", f"{path} is not a zarr store", "a data set or one of its snapshots")
     if not (path / SNAPSHOTS).is_dir():
         return [path]
-    finished = _finished(path)
-    if not finished:
+    groups = finished(path)
+    if not groups:
         raise StoreError("data", f"{path} has no finished snapshot", "a data set with snapshots")
-    return finished
+    return groups
 
 
-def _finished(path: Path) -> list[Path]:
+def finished(path: Path) -> list[Path]:
+    """Finished snapshots of a data set by name; none where there are none."""
     # Hidden ones are snapshots on their way in or out.
     groups = (g for g in (path / SNAPSHOTS).iterdir() if not g.name.startswith("."))
     return sorted(g for g in groups if stores.is_complete(g))

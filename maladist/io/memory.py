@@ -82,7 +82,7 @@ class Memory:
     def dataset(self) -> xr.Dataset:
         """The arrays that are in no group, with the attributes."""
         top = {
-            name: (a.dims, a.values, array_attributes(name, a.units) | field_attributes(a.dims, self.attributes))
+            name: (a.dims, a.values, array_attributes(name, a.units) | field_attributes(name, a.dims, self.attributes))
             for name, a in self.arrays.items()
             if "/" not in name
         }

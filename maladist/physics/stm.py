@@ -60,14 +60,7 @@ def window_weights(energies: EnergyGrid, mu: float, bias: float) -> Array:
             came = f"a window of {low:.3f} to {high:.3f} eV"
             wanted = f"one that does not reach into the gap of the energies, {end:.3f} to {begin:.3f} eV"
             raise EnergyWindowError("bias", came, wanted)
-    every = (part.spacing * (_hat_below(part, high) - _hat_below(part, low)) for part in energies.parts)
-    return np.concatenate(list(every))
-
-
-def _hat_below(energies: EnergyGrid, end: float) -> Array:
-    """∫ Λ(x) dx up to an energy for each sample's hat, whose whole integral is 1."""
-    x = np.clip((end - energies.values) / energies.spacing, -1, 1)
-    return np.where(x < 0, (1 + x) ** 2 / 2, 1 - (1 - x) ** 2 / 2)
+    return energies.weights(low, high)
 
 
 def between(low: Array, high: Array, share: float) -> Array:

@@ -103,14 +103,15 @@ def ldos(
     -------
     xr.DataArray
         (x, y, z, energy), 1/(eV Å³), float32 or float64, over Dask, with the energies as coordinate and the data
-        contract's attributes, so that `observe` takes it as it is.
+        contract's attributes, so that `observe` takes it as it is. Its integral over energies that have gaps
+        between parts is ``.maladist.integrate()``; xarray's ``.integrate("energy")`` runs across them.
 
     Examples
     --------
     >>> ldos = maladist.ldos(be, "be-1000K-2")  # lazy: a block is computed where it is asked for
     >>> dict(ldos.sizes)
     {'x': 14, 'y': 14, 'z': 24, 'energy': 95}
-    >>> float(ldos[0, 0, 0].integrate("energy")) > 0
+    >>> float(ldos[0, 0, 0].maladist.integrate(low=-2.0, high=2.0)) > 0  # ∫ dε d(ε, r), 1/Å³
     True
     """
     # μ is not needed here, so any temperature will do where the model names none.

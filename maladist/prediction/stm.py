@@ -88,7 +88,7 @@ def stm(
         The energies of the LDOS do not reach over the window.
     """
     dataset = open_ldos(ldos)
-    grid, energies = schema.grid_of(dataset), schema.energy_grid_of(dataset)
+    grid, energies = schema.grid_of(dataset), schema.energy_grid_of(dataset, selected=True)
     surface = Surface.of(_atoms(dataset, atoms, grid), axis, side)
     _check(surface, height, current)
     _check_broadening(energies, bias)

@@ -55,6 +55,19 @@ def test_a_region_has_its_part_of_the_dos(field: xr.DataArray, result: maladist.
     assert off(parts[0] + parts[1], result.dos) <= RECUT
 
 
+def test_an_integral_over_energies_is_that_of_the_samples_and_lazy(field: xr.DataArray, computed: list[int]) -> None:
+    point = field.isel(x=3, y=2, z=5)
+    total = point.maladist.integrate()
+    assert computed == [] and total.attrs["units"] == "1/Å^3" and total.name == "integral"
+    energies = field.maladist.energy_grid
+    assert float(total) == pytest.approx(energies.spacing * float(point.sum("energy")), rel=1e-12)
+    low, high = energies.values[[4, 11]]
+    trapezoids = point[4:12].integrate("energy")  # with no gap between, and ends on levels
+    assert float(point.maladist.integrate(low=low, high=high)) == pytest.approx(float(trapezoids), rel=1e-12)
+    with pytest.raises(InputError, match="low below high"):
+        point.maladist.integrate(low=1.0, high=1.0)
+
+
 @pytest.mark.parametrize("at", [None, 1.0])
 def test_a_cube_file_gives_the_field_back(at: float | None, result: maladist.Prediction, tmp_path: Path) -> None:
     of, factor = result.dataset.maladist, BOHR**3

@@ -72,6 +72,7 @@ def test_a_field_taken_from_the_store_knows_what_its_accessor_needs(grid: Grid, 
     dataset = made(tmp_path / "a.zarr", grid)
     assert dataset["density"].maladist.grid == dataset["ldos"].maladist.grid == grid
     assert dataset["density"].attrs["long_name"] == "electron density"
+    assert dataset["dos"].maladist.energy_grid == ENERGIES and "energy_levels" not in dataset["energy"].attrs
     known = made(Memory(), grid)["ldos"]
     for ldos in (dataset["ldos"], known):
         assert ldos.maladist.energy_grid == ENERGIES

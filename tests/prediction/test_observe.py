@@ -66,6 +66,13 @@ def test_the_density_of_the_ldos_is_used_where_it_is_asked_for(temperatures: Pat
         )
 
 
+def test_a_part_of_the_energies_is_refused(temperatures: Path) -> None:
+    """Cut off below, μ would move up until all electrons fit: a result like any other."""
+    data = xr.open_zarr(temperatures / "snapshots" / "sic-300K", consolidated=False)
+    with pytest.raises(InputError, match=r"energies of \d+; wanted all of them"):
+        maladist.observe(data.isel(energy=slice(10, None)))
+
+
 def test_a_temperature_beyond_the_levels_is_refused_and_leaves_nothing(
     temperatures: Path, client: Client, tmp_path: Path
 ) -> None:

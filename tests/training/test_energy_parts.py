@@ -13,7 +13,7 @@ from maladist import evaluate, load_model, predict, schema, train
 from maladist.datasets.check import check
 from maladist.datasets.convert.convert import convert
 from maladist.datasets.convert.source import Source
-from maladist.errors import DataFileError, GridError, InputError
+from maladist.errors import DataFileError, GridError, InputError, StoreError
 from maladist.io import datasets
 from maladist.io.opening import open_dataset
 from maladist.io.qe.run import DFTRun
@@ -65,6 +65,12 @@ def test_a_store_keeps_its_parts_and_holds_against_the_reference(semicore: Path,
     energies = schema.energy_grid_of(data)
     assert energies.gaps == [(pytest.approx(-37.5), pytest.approx(-6.0))]
     np.testing.assert_allclose(data["ldos"].maladist.dos(), data["dos"], rtol=1e-6)
+    # Part by part: xarray's own integral would run across the gap.
+    whole = float(data["dos"].maladist.integrate())
+    assert whole == pytest.approx(0.25 * float(data["dos"][:21].sum()) + 0.3 * float(data["dos"][21:].sum()), rel=1e-9)
+    assert float(data["dos"].maladist.integrate(high=-20.0)) == pytest.approx(4.0, rel=1e-4)
+    with pytest.raises(StoreError, match="2 energies of 87"):
+        data["dos"].isel(energy=[20, 21]).maladist.integrate()
     assert data["ldos"].maladist.fermi_energy() == pytest.approx(7.952, abs=0.05)
     (one,) = check(semicore / "snapshots/train-0", client=client)
     figures = one.figures["on"]
