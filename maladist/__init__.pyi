@@ -27,6 +27,7 @@ from .grid import Grid as Grid
 from .io.model_file import load_model as load_model
 from .io.model_file import save_model as save_model
 from .learning.model import LDOSModel as LDOSModel
+from .parallel.dashboard import DashboardPlugin as DashboardPlugin
 from .physics.energies import Energies as Energies
 from .prediction.charges import charges as charges
 from .prediction.difference import difference as difference

@@ -28,6 +28,7 @@ from maladist.cluster.description import BATCH, describe
 from maladist.cluster.local import LOOPBACK, RevivingCluster, local
 from maladist.cluster.performance import performance_report
 from maladist.errors import BlockError, ClusterError, DependencyError
+from maladist.parallel.dashboard import DashboardPlugin
 
 _CONFIG: Final = {
     # Dask cancels the job of a worker that is not back after 15 s; on a busy machine it takes longer to start again.
@@ -183,6 +184,8 @@ def _started(kind: str, options: dict[str, Any]) -> Iterator[Client]:
         count = adaptive[0]
     with ExitStack() as quiet, _start(kind, options, count) as running, Client(running) as client:
         try:
+            if kind != "kubernetes":  # whose scheduler is in a pod, which may be without maladist
+                client.register_plugin(DashboardPlugin())
             if adaptive:
                 running.adapt(minimum=adaptive[0], maximum=adaptive[1])
             elif kind in BATCH:

@@ -7,4 +7,5 @@ task       what a task needs of its process
 workers    what a plan must know of the workers, what a worker tells of itself
 blocking   how a grid is cut for them
 progress   what a run tells while it goes on
+dashboard  a page of Dask's dashboard, with the tasks by state
 """

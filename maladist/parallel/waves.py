@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sized
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +35,7 @@ from distributed import Client, Future, KilledWorker, Worker, as_completed
 from distributed.client import FutureCancelledError
 
 from maladist.errors import BlockError, ClusterLostError, InputError, OutputError, StoreError
+from maladist.parallel.dashboard import announce
 from maladist.parallel.here import InProcess, Runner
 from maladist.parallel.task import in_a_task
 from maladist.parallel.watch import watched
@@ -79,10 +80,11 @@ def _words(function: Callable[..., object]) -> str:
     return str(funcname(function)).strip("_").replace("_", "-")
 
 
-def _unique(name: str) -> str:
+def _unique(words: str, run_key: str) -> str:
     """A key that no other call has, in any process: the scheduler would answer with the old result."""
-    # The clock tells processes apart, the counter two calls within one tick of the clock.
-    return f"{name}-{time.time_ns():x}-{next(_serial)}"
+    # The clock tells processes apart, the counter two calls within one tick of the clock. The run comes behind them: of
+    # a name before the first number the dashboard has room for fifteen letters.
+    return f"{words}-{time.time_ns():x}-{next(_serial)}-{run_key}"
 
 
 def share(client: Runner, value: object, *, run_key: str) -> object:
@@ -90,7 +92,7 @@ def share(client: Runner, value: object, *, run_key: str) -> object:
     if isinstance(client, InProcess):
         return value
     # A task and not `client.scatter`: scattered data are lost with their worker, a task is computed again.
-    return client.submit(_same, value, key=_unique(f"shared-{run_key}"))
+    return client.submit(_same, value, key=_unique("shared", run_key))
 
 
 def run(
@@ -126,12 +128,13 @@ def in_order(
     resources: dict[str, float] | None = None,
     priority: int = 0,
     finished: Callable[[R], object] = lambda _: None,
+    total: int | None = None,
 ) -> list[R]:
     """Results of `run` in the order of the jobs, whoever was first: the bits of a sum depend on it.
 
-    ``finished`` is told of each as it comes.
+    ``finished`` is told of each as it comes; ``total`` is how many jobs there are, for those that are made as they go.
     """
-    results = dict(_numbered(client, function, jobs, run_key, resources, priority, finished))
+    results = dict(_numbered(client, function, jobs, run_key, resources, priority, finished, total))
     return [results[i] for i in sorted(results)]
 
 
@@ -143,13 +146,18 @@ def _numbered(
     resources: dict[str, float] | None,
     priority: int,
     finished: Callable[[R], object],
+    total: int | None = None,
 ) -> Iterator[tuple[int, R]]:
     """Results as they come, each with the number of its job, after ``finished`` was told of it."""
     if isinstance(client, InProcess):
         yield from _numbered_here(client, function, jobs, finished)
         return
     numbered = enumerate(jobs)
-    call = _unique(f"{_words(function)}-{run_key}")
+    call = _unique(_words(function), run_key)
+    if total is None and isinstance(jobs, Sized):
+        total = len(jobs)
+    with suppress(OSError):  # of a scheduler that is gone the first task tells
+        announce(client, call, _words(function), run_key, total)
     under_way: dict[tuple[str, int, str], tuple[int, Job, int]] = {}
 
     def submit(number: int, job: Job, attempt: int = 1) -> Future:
@@ -231,7 +239,7 @@ def _wait_for_the_end(call: str, client: Client) -> None:
 
 
 def _behind(worker: str, client: Client) -> Future:
-    return client.submit(_same, None, key=_unique("last"), workers=[worker], pure=False)
+    return client.submit(_same, None, key=_unique("last", "of-a-run"), workers=[worker], pure=False)
 
 
 def _at_work(client: Client) -> list[str]:

@@ -157,7 +157,7 @@ def _sums(dataset: xr.Dataset, density: StoredDensity, system: System, method: M
     most = Workers.of(runner).room(8 * levels * math.prod(chunk)) // WINDOW_BYTES
     work = waves.share(runner, _Work(density, system, method, levels, chunk, most), run_key="charges")
     jobs = (waves.NamedJob(str(block.index), work, block) for block in blocks)
-    return added(waves.in_order(runner, _of_block, jobs, run_key="charges"))
+    return added(waves.in_order(runner, _block_charges, jobs, run_key="charges"))
 
 
 def _blocks(grid: Grid, chunk: tuple[int, ...]) -> Blocks:
@@ -167,7 +167,7 @@ def _blocks(grid: Grid, chunk: tuple[int, ...]) -> Blocks:
     return grid.blocks([n * max(1, _SIDE // n) for n in chunk])
 
 
-def _of_block(work: _Work, block: Block) -> Sums:
+def _block_charges(work: _Work, block: Block) -> Sums:
     """What each part of space holds of a block."""
     try:
         partition = work.partition(block)
@@ -176,7 +176,7 @@ def _of_block(work: _Work, block: Block) -> Sums:
         axis = int(np.argmax(block.shape))
         if block.shape[axis] <= _LEAST:
             raise
-        return added([_of_block(work, half) for half in _halves(block, axis)])
+        return added([_block_charges(work, half) for half in _halves(block, axis)])
     start, shape = np.array(block.start), np.array(block.shape)
     n = work.density.box(start, shape, work.system.grid.shape).ravel()
     values = [partition.sums(np.stack([n, np.ones_like(n)], axis=1))]

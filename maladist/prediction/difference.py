@@ -122,9 +122,9 @@ def difference(
             if other is None:
                 ys = slabs.ranges(1, system.grid)
                 stores.add_arrays(made, {_ATOMS: slabs.template((ranges[0][1], ys[0][1]))})
-                slabs.sum(_superpose, [waves.NamedJob(f"atoms{a}", made, system, a, b) for a, b in ys])
+                slabs.sum(_superpose_atoms, [waves.NamedJob(f"atoms{a}", made, system, a, b) for a, b in ys])
             jobs = [waves.NamedJob(f"x{a}", made, density, other, system.grid, a, b) for a, b in ranges]
-            integral, absolute = slabs.sum(_subtract, jobs).tolist()
+            integral, absolute = slabs.sum(_subtract_slab, jobs).tolist()
             atoms: Values = {
                 "position": (("atom", "xyz"), system.positions, "Å"),
                 "number": (("atom",), system.numbers, "1"),
@@ -136,7 +136,7 @@ def difference(
     return open_dataset(path, need=(DIFFERENCE, "position", "number"))
 
 
-def _superpose(store: stores.Where, system: System, a: int, b: int) -> list[float]:
+def _superpose_atoms(store: stores.Where, system: System, a: int, b: int) -> list[float]:
     """A slab of y: coefficients of the free atoms' density, back to real space along x."""
     coefficients = core_charge_of(system, ReciprocalSlab.of_y(system.grid, a, b))
     assert coefficients is not None
@@ -145,7 +145,7 @@ def _superpose(store: stores.Where, system: System, a: int, b: int) -> list[floa
     return []
 
 
-def _subtract(
+def _subtract_slab(
     store: stores.Where, density: StoredDensity, other: StoredDensity | None, grid: Grid, a: int, b: int
 ) -> list[float]:
     """A slab of x: Δn into the store; the shares of its integral and of that of |Δn|."""

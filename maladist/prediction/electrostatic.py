@@ -177,7 +177,7 @@ def _make(dataset: xr.Dataset, system: System, runner: Runner, path: Path, overw
         scheduler = runner if isinstance(runner, Client) else "threads"
         write_lazy(claim, {REFERENCE: density}, scheduler)
         if whole:
-            waves.in_order(runner, _in_one_task, [waves.NamedJob("whole", claim, system)], run_key="potential")
+            waves.in_order(runner, _whole_potential, [waves.NamedJob("whole", claim, system)], run_key="potential")
         else:
             _by_slabs(replace(slabs, path=claim))
         stores.write_values(claim, {"position": (("atom", "xyz"), system.positions, "Å")})
@@ -187,7 +187,7 @@ def _make(dataset: xr.Dataset, system: System, runner: Runner, path: Path, overw
         stores.finish(claim)
 
 
-def _in_one_task(store: stores.Where, system: System) -> list[float]:
+def _whole_potential(store: stores.Where, system: System) -> list[float]:
     found = electrostatic_potential(reference_density_of(store, system), system)
     stores.write_region(store, "potential", (slice(None),) * 3, found.numpy())
     return []
@@ -204,8 +204,8 @@ def _by_slabs(slabs: Slabs) -> None:
     stores.add_arrays(store, {_place(name): template for name in (*_xc_names(system), "total")})
     if system.functional is not None:
         slabs.sum(_xc_sources, [waves.NamedJob(f"xc{a}", store, system, a, b) for a, b in xs])
-    slabs.sum(_together, [waves.NamedJob(f"together{a}", store, system, a, b) for a, b in ys])
-    slabs.sum(_back, [waves.NamedJob(f"potential{a}", store, system, a, b) for a, b in xs])
+    slabs.sum(_potential_g, [waves.NamedJob(f"together{a}", store, system, a, b) for a, b in ys])
+    slabs.sum(_potential_slab, [waves.NamedJob(f"potential{a}", store, system, a, b) for a, b in xs])
 
 
 def _place(name: str) -> str:
@@ -234,7 +234,7 @@ def _xc_sources(store: stores.Where, system: System, a: int, b: int) -> list[flo
     return []
 
 
-def _together(store: stores.Where, system: System, a: int, b: int) -> list[float]:
+def _potential_g(store: stores.Where, system: System, a: int, b: int) -> list[float]:
     """A slab of y: transform along x, the potential's coefficients, half way back."""
     slab = ReciprocalSlab.of_y(system.grid, a, b)
 
@@ -253,7 +253,7 @@ def _together(store: stores.Where, system: System, a: int, b: int) -> list[float
     return []
 
 
-def _back(store: stores.Where, system: System, a: int, b: int) -> list[float]:
+def _potential_slab(store: stores.Where, system: System, a: int, b: int) -> list[float]:
     """A slab of x: the rest of the way back."""
     part = torch.from_numpy(stores.read_region(store, _place("total"), (slice(a, b),)))
     field = torch.fft.irfftn(part, s=system.grid.shape[1:], dim=(1, 2), norm="forward")

@@ -126,11 +126,11 @@ def terms_of_store(
     else:
         # Two tasks: the ions' sum needs no density and runs beside the rest.
         jobs = [waves.NamedJob("ewald", None, system), waves.NamedJob("terms", path, system)]
-        (ewald,), (hartree, xc, xc_potential) = waves.in_order(client, _one_task, jobs, run_key=run_key)
+        (ewald,), (hartree, xc, xc_potential) = waves.in_order(client, _energy_terms, jobs, run_key=run_key)
     return Energies(system.n_atoms, hartree=hartree, xc=xc, xc_potential=xc_potential, ewald=ewald)
 
 
-def _one_task(store: stores.Where | None, system: System) -> Terms:
+def _energy_terms(store: stores.Where | None, system: System) -> Terms:
     if store is None:
         return (ion_energy(system),)
     return density_terms(reference_density_of(store, system), system)
@@ -169,8 +169,8 @@ class Slabs:
         template = self.template((xs[0][1], ys[0][1]))
         # In the group `work`, which goes with the end of the run: a transform is as large as the density itself.
         stores.add_arrays(self.path, {f"work/g_{name}": template for name in ("density", *_fields(system))})
-        self.sum(_forward, [waves.NamedJob(f"fftx{a}", store, system, a, b) for a, b in xs])
-        (hartree,) = self.sum(_reciprocal, [waves.NamedJob(f"ffty{a}", store, system, a, b) for a, b in ys]).tolist()
+        self.sum(_fft_density, [waves.NamedJob(f"fftx{a}", store, system, a, b) for a, b in xs])
+        (hartree,) = self.sum(_hartree_slab, [waves.NamedJob(f"ffty{a}", store, system, a, b) for a, b in ys]).tolist()
         return float(hartree)
 
     def density_terms(self) -> Terms:
@@ -180,7 +180,7 @@ class Slabs:
             return hartree, None, None
         xs = self.ranges(0, self._grid)
         jobs = [waves.NamedJob(f"xc{a}", self.path, self.system, a, b) for a, b in xs]
-        return (hartree, *self.sum(_real, jobs).tolist())
+        return (hartree, *self.sum(_xc_slab, jobs).tolist())
 
     def template(self, thick: tuple[int, int]) -> ArrayTemplate:
         """Coefficients that slabs of x, so thick, write and slabs of y read."""
@@ -206,7 +206,7 @@ def _fields(system: System) -> tuple[XCField, ...]:
     return () if system.functional is None else xc_fields(system.functional, system.has_core)
 
 
-def _forward(store: stores.Where, system: System, a: int, b: int) -> list[float]:
+def _fft_density(store: stores.Where, system: System, a: int, b: int) -> list[float]:
     """Density of a slab of x -> its transform along y and z, and nothing to be summed."""
     density = reference_density_of(store, system, a, b)
     stores.write_region(
@@ -215,7 +215,7 @@ def _forward(store: stores.Where, system: System, a: int, b: int) -> list[float]
     return []
 
 
-def _reciprocal(store: stores.Where, system: System, a: int, b: int) -> list[float]:
+def _hartree_slab(store: stores.Where, system: System, a: int, b: int) -> list[float]:
     """A slab of y: transform along x, Hartree's share, and the fields that XC needs, half way back."""
     slab = ReciprocalSlab.of_y(system.grid, a, b)
     mixed = torch.from_numpy(stores.read_region(store, "work/g_density", (slice(None), slice(a, b))))
@@ -231,7 +231,7 @@ def _reciprocal(store: stores.Where, system: System, a: int, b: int) -> list[flo
     return [hartree]
 
 
-def _real(store: stores.Where, system: System, a: int, b: int) -> list[float]:
+def _xc_slab(store: stores.Where, system: System, a: int, b: int) -> list[float]:
     """A slab of x: the rest of the way back, and XC point by point."""
     assert system.functional is not None
 

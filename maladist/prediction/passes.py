@@ -23,7 +23,7 @@ from maladist.parallel.here import Runner
 from maladist.parallel.progress import Observer, advance
 from maladist.prediction.block import Report
 from maladist.prediction.plan import Plan
-from maladist.prediction.record import damaged, recorded, verify_jobs
+from maladist.prediction.record import find_damaged, recorded, verify_jobs
 from maladist.prediction.setup import Setup
 
 R = TypeVar("R")
@@ -75,6 +75,7 @@ class Run:
             resources=self.plan.resources,
             priority=self.priority,
             finished=partial(advance, self.observer),
+            total=total - done,
         )
 
 
@@ -120,7 +121,7 @@ def _done(run: Run, one: Pass) -> npt.NDArray[np.bool_]:
     done = recorded(run.path, one.record, len(blocks))
     # The record was on the disk before the machine died; what it says of other chunks need not be.
     jobs = verify_jobs(run.path, blocks, done, one.fields)
-    bad = [index for group in waves.run(run.client, damaged, jobs, run_key=run.key) for index in group]
+    bad = [index for group in waves.run(run.client, find_damaged, jobs, run_key=run.key) for index in group]
     if bad:
         run.observer.note(f"{len(bad)} blocks of the earlier run cannot be read and are computed again")
         done[bad] = False

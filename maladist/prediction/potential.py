@@ -48,14 +48,14 @@ def make_potential(run: Run) -> Fields:
         template = ArrayTemplate(system.grid.shape, (bx, by, bz), ("x", "y", "z"))
         stores.add_arrays(run.path, {POTENTIAL: template})
         job = waves.NamedJob("potential", run.path, system)
-        return waves.in_order(run.client, in_one_task, [job], run_key=run.key)[0]
+        return waves.in_order(run.client, u_whole, [job], run_key=run.key)[0]
     slabs = Slabs(run.client, run.key, run.path, system, run.plan.room)
     if not run.plan.distributed_fields:  # else the energies have left them
         slabs.density_terms()
     return by_slabs(slabs, (by, bz))
 
 
-def in_one_task(store: stores.Where, system: System) -> Fields:
+def u_whole(store: stores.Where, system: System) -> Fields:
     """The same on a worker that can hold the fields."""
     density = reference_density_of(store, system)
     found = explicit_terms(density, system)
@@ -79,15 +79,15 @@ def by_slabs(slabs: Slabs, chunk: tuple[int, int]) -> Fields:
     template = slabs.template((xs[0][1], ys[0][1]))
     stores.add_arrays(store, {_place(name): template for name in (*_names(system), "total")})
     stores.add_arrays(store, {POTENTIAL: ArrayTemplate(system.grid.shape, (xs[0][1], *chunk), ("x", "y", "z"))})
-    of_xc = slabs.sum(_sources, [waves.NamedJob(f"source{a}", store, system, a, b) for a, b in xs])
-    together = slabs.sum(_together, [waves.NamedJob(f"together{a}", store, system, a, b) for a, b in ys])
-    (overlap,) = slabs.sum(_back, [waves.NamedJob(f"u{a}", store, system, a, b) for a, b in xs])
+    of_xc = slabs.sum(_u_sources, [waves.NamedJob(f"source{a}", store, system, a, b) for a, b in xs])
+    together = slabs.sum(_u_reciprocal, [waves.NamedJob(f"together{a}", store, system, a, b) for a, b in ys])
+    (overlap,) = slabs.sum(_u_slab, [waves.NamedJob(f"u{a}", store, system, a, b) for a, b in xs])
     # These terms know the atoms only through n₀ and the core charge, and the core's share is a term of its own.
     none = np.zeros((system.n_atoms, 3))
     terms = {"double_counting": Derivatives(none, (of_xc + together[:9]).reshape(3, 3))}
     if system.has_core:
         terms["core"] = _derivatives(together[9:])
-    terms["ewald"] = _derivatives(slabs.of_ions(_ions, "ions", SLAB_REALS))
+    terms["ewald"] = _derivatives(slabs.of_ions(_ewald_forces, "ions", SLAB_REALS))
     return Fields(terms, float(overlap))
 
 
@@ -115,7 +115,7 @@ def _fields_of(sources: Sources, system: System) -> Iterator[Tensor]:
         yield from () if flux is None else flux
 
 
-def _sources(store: stores.Where, system: System, a: int, b: int) -> list[float]:
+def _u_sources(store: stores.Where, system: System, a: int, b: int) -> list[float]:
     """A slab of x: sources, transformed along y and z; the strain's share of XC."""
     assert system.functional is not None
 
@@ -135,7 +135,7 @@ def _sources(store: stores.Where, system: System, a: int, b: int) -> list[float]
     return [float(x) for x in (found.strain * system.grid.voxel_volume).ravel()]
 
 
-def _together(store: stores.Where, system: System, a: int, b: int) -> list[float]:
+def _u_reciprocal(store: stores.Where, system: System, a: int, b: int) -> list[float]:
     """A slab of y: transform along x; u, half way back; shares of Hartree's strain and of the core charge."""
     slab = ReciprocalSlab.of_y(system.grid, a, b)
     sphere, names = slab.sphere(system.sphere), _names(system)
@@ -160,7 +160,7 @@ def _together(store: stores.Where, system: System, a: int, b: int) -> list[float
     return [float(x) for share in shares for x in share]
 
 
-def _back(store: stores.Where, system: System, a: int, b: int) -> list[float]:
+def _u_slab(store: stores.Where, system: System, a: int, b: int) -> list[float]:
     """A slab of x: u(r), and its share of ∫ u n₀."""
     part = torch.from_numpy(stores.read_region(store, _place("total"), (slice(a, b),)))
     u = torch.fft.irfftn(part, s=system.grid.shape[1:], dim=(1, 2), norm="forward")
@@ -168,7 +168,7 @@ def _back(store: stores.Where, system: System, a: int, b: int) -> list[float]:
     return [float((u * reference_density_of(store, system, a, b)).sum()) * system.grid.voxel_volume]
 
 
-def _ions(system: System, share: IonShare) -> list[float]:
+def _ewald_forces(system: System, share: IonShare) -> list[float]:
     """The share of the ions' derivatives of a slab in reciprocal space, or of a part of the pairs."""
     found = share_of_ions(system, share, real_space_derivatives, reciprocal_derivatives_of)
     return [float(x) for part in (found.by_strain, found.by_position) for x in part.ravel()]

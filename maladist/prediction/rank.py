@@ -153,7 +153,7 @@ def rank(
             waves.NamedJob(f"frame {i}", _points(atoms, model, points, seed), blob, how)
             for i, atoms in enumerate(cells)
         )
-        looks = waves.in_order(connected, look_at, jobs, run_key=key, finished=partial(advance, observer))
+        looks = waves.in_order(connected, look_at_cell, jobs, run_key=key, finished=partial(advance, observer))
     return choose(looks, count, committee=isinstance(model.network, EnsembleNetwork))
 
 
@@ -184,7 +184,7 @@ def _points(atoms: ase.Atoms, model: LDOSModel, points: int, seed: int) -> list[
 
 
 @in_batches()
-def look_at(groups: Sequence[tuple[Array, LocalAtoms]], blob: ModelBlob, numerics: Numerics) -> Look:
+def look_at_cell(groups: Sequence[tuple[Array, LocalAtoms]], blob: ModelBlob, numerics: Numerics) -> Look:
     """Look at a cell, in groups of points with the atoms that they see; on a worker."""
     here = numerics.here()
     model = worker_model(blob, here)

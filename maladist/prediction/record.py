@@ -121,13 +121,13 @@ def recorded(path: stores.Where, record: str, n_blocks: int) -> npt.NDArray[np.b
 def verify_jobs(
     path: stores.Where, blocks: Blocks, done: npt.NDArray[np.bool_], fields: Sequence[str]
 ) -> Iterator[NamedJob]:
-    """Tasks of `damaged` for all blocks that the record calls done."""
+    """Tasks of `find_damaged` for all blocks that the record calls done."""
     indices = np.flatnonzero(done)
     for group in np.array_split(indices, -(-len(indices) // _GROUP)) if len(indices) else []:
         yield NamedJob(f"verify{group[0]}", str(path), [blocks[int(i)] for i in group], tuple(fields))
 
 
-def damaged(store: str, blocks: Sequence[Block], fields: Sequence[str]) -> list[int]:
+def find_damaged(store: str, blocks: Sequence[Block], fields: Sequence[str]) -> list[int]:
     """Indices of the blocks whose fields cannot be read or have holes; runs on a worker."""
     return [block.index for block in blocks if not all(_whole(store, name, block) for name in fields)]
 

@@ -17,14 +17,14 @@ from maladist.io.stores import ArrayTemplate
 from maladist.physics.forces import explicit_terms
 from maladist.physics.system import System
 from maladist.prediction.fields import Slabs
-from maladist.prediction.potential import Fields, by_slabs, in_one_task
+from maladist.prediction.potential import Fields, by_slabs, u_whole
 from maladist.prediction.record import POTENTIAL
 from tests.prediction.common import GRID, make_store, make_system
 
 
 def in_one(store: Claim, system: System) -> Fields:
     stores.add_arrays(store, {POTENTIAL: ArrayTemplate(GRID, GRID, ("x", "y", "z"))})
-    return in_one_task(store, system)
+    return u_whole(store, system)
 
 
 def system_at(atoms: Atoms, xc: str, core: bool, t0: float) -> System:

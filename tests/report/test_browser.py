@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,8 +14,8 @@ import pytest
 import maladist
 from maladist.report.html import report
 from maladist.testing import be_atoms, tiny_model
+from tests.browser import BROWSER, QUIET, SOFTWARE
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.chromium,
     pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine"),
@@ -38,9 +37,7 @@ def browse(page: Path, *options: str) -> str:
     """Open a page without a screen; what the browser prints."""
     assert BROWSER is not None
     profile = f"--user-data-dir={page.parent / 'profile'}"
-    quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
-    software = ("--no-sandbox", "--enable-unsafe-swiftshader", "--use-angle=swiftshader", "--hide-scrollbars")
-    arguments = [BROWSER, "--headless", *software, *quiet, profile, *options, page.as_uri()]
+    arguments = [BROWSER, "--headless", *SOFTWARE, *QUIET, profile, *options, page.as_uri()]
     return subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
