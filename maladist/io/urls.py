@@ -23,6 +23,10 @@ _IN_A_PATH: Final = re.compile(r"(?:^|/)([a-z][a-z0-9+]+):/+(.*)$")
 """A URL in a path's text: pathlib has made one slash of the two, and an absolute path begins with the folder."""
 
 
+_FILE: Final = "file://"
+"""Scheme of what lies on a disk of this machine: a path, whatever number of slashes is left of its three."""
+
+
 @dataclass(frozen=True)
 class URL:
     """A store behind a URL, or a part of one, with those of `pathlib.Path`'s methods that readers of stores ask.
@@ -130,6 +134,8 @@ def place(path: str | os.PathLike[str] | URL) -> Place:
     if isinstance(path, URL):
         return path
     url = url_of(path)
+    if url is not None and url.startswith(_FILE):
+        return Path("/" + url.removeprefix(_FILE))
     return Path(path) if url is None else URL(url)
 
 

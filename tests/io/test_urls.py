@@ -55,6 +55,10 @@ def test_a_result_by_url_is_that_on_the_disk(result: Path, memory: fsspec.Abstra
     assert maladist.Prediction.open(MEMORY).to_dict() == maladist.Prediction.open(result).to_dict()
 
 
+def test_a_file_url_is_a_path(result: Path) -> None:
+    xr.testing.assert_identical(open_dataset(result.as_uri()).load(), open_dataset(result).load())
+
+
 def test_verbs_take_a_url(result: Path, memory: fsspec.AbstractFileSystem) -> None:
     del memory
     lazy = open_dataset(MEMORY, chunks={})["density"]
@@ -124,6 +128,8 @@ def test_a_folder_that_is_called_as_a_scheme_stays_one(tmp_path: Path, monkeypat
     assert place("s3:/be.zarr") == Path("s3:/be.zarr")
     assert place("s3://b/be.zarr/") == URL("s3://b/be.zarr") == place(Path("elsewhere/s3:/b/be.zarr"))
     assert place("plain/be.zarr") == Path("plain/be.zarr") and place("C:/be.zarr") == Path("C:/be.zarr")
+    for name in ("file:///there/be.zarr", Path("file:///there/be.zarr"), "file:/there/be.zarr/"):
+        assert place(name) == Path("/there/be.zarr")
     assert pickle.loads(pickle.dumps(URL(MEMORY))) == URL(MEMORY)
 
 
