@@ -124,13 +124,19 @@ class FeedForward(nn.Module):
 
     def head(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Matrix W (width, levels) and offsets b (levels,), float64, with which the outputs are hidden W + b."""
-        unit = torch.eye(self.n_outputs, dtype=torch.float64, device=self.device)
+        matrix, last = self.last(torch.float64).detach(), self.linear[-1]
+        assert isinstance(last, nn.Linear)
+        return matrix, last.bias.detach().double() if self._ends_linear else torch.zeros_like(matrix[0])
+
+    def last(self, dtype: torch.dtype) -> torch.Tensor:
+        """W of `head` in this type, with its graph."""
+        unit = torch.eye(self.n_outputs, dtype=dtype, device=self.device)
         if not self._ends_linear:
-            return unit, torch.zeros_like(unit[0])
+            return unit
         last = self.linear[-1]
         assert isinstance(last, nn.Linear)
-        matrix = last.weight.detach().T.double()
-        return matrix + unit if self._adds(*matrix.shape) else matrix, last.bias.detach().double()
+        matrix = last.weight.T.to(dtype)
+        return matrix + unit if self._adds(*matrix.shape) else matrix
 
     @property
     def _ends_linear(self) -> bool:

@@ -31,7 +31,7 @@ import numpy.typing as npt
 import scipy.signal
 import torch
 from distributed import Client
-from torch import Tensor, nn
+from torch import Tensor
 
 from maladist.arrays import Array
 from maladist.datasets.snapshots import Snapshot
@@ -43,6 +43,7 @@ from maladist.grid import Grid
 from maladist.io import datasets, stores
 from maladist.io.samples import read_rows, write_rows
 from maladist.learning.loss import Sensitivity
+from maladist.learning.network import FeedForward
 from maladist.learning.outputs import Outputs
 from maladist.learning.scaling import Scaler
 from maladist.neighbors import CellList
@@ -219,9 +220,16 @@ class ForceLoss:
         levels = weights.shape[1]
         linear = outputs.ldos.of_differences.inverse(torch.eye(levels).double())
         per_volume = torch.tensor([s.voxel_volume / s.felt.volume_per_atom for s in labels]).double()
-        self.weights = (linear @ weights * per_volume[:, None, None]).float()
+        of_ldos = (linear @ weights * per_volume[:, None, None]).float()  # (snapshots, levels, 3)
+        of_energy, of_electrons = of_ldos[..., 2], of_ldos[..., 0]
+        if outputs.density is not None:
+            voxels = torch.tensor([s.voxel_volume for s in labels])
+            of_energy = torch.cat([of_energy, torch.zeros_like(voxels)[:, None]], dim=1)
+            of_electrons = torch.zeros_like(of_energy)
+            of_electrons[:, -1] = float(outputs.density.scale) * voxels
+        self.felt = torch.stack([of_energy, of_electrons], dim=1)  # (snapshots, 2, outputs)
 
-    def __call__(self, network: nn.Module, snapshot: int) -> Tensor:
+    def __call__(self, network: FeedForward, snapshot: int) -> Tensor:
         """Mean square error of a snapshot, a scalar with a graph, eV²/Å².
 
         Parameters
@@ -234,17 +242,15 @@ class ForceLoss:
         labels, device = self.labels[snapshot], next(network.parameters()).device
         features, along = labels.read("features", device), labels.read("slopes", device)
         potential, targets = labels.read("potential", device)[:, 0], labels.read("targets", device)[:, 0]
-        weights, levels = self.weights[snapshot].to(device), self.weights.shape[1]
+        # [1, u(r)] felt is the derivative of A by the outputs at r, (points, outputs).
+        at = torch.stack([torch.ones_like(potential), potential], dim=1)
+        felt = self.felt[snapshot].to(device)
         with torch.enable_grad():
             x = self.inputs.transform(features).requires_grad_()
-            y = network(x)
-            of_ldos = y[:, :levels] @ weights
-            electrons = of_ldos[:, 0]
-            if self.outputs.density is not None:
-                electrons = y[:, levels] * (float(self.outputs.density.scale) * labels.voxel_volume)
-            total = (of_ldos[:, 2] + potential * electrons).sum()
+            # The last layer is linear, and of its outputs two sums are felt: it needs no pass over the points.
+            by_hidden = at @ (felt @ network.last(x.dtype).T)
             # With its graph: the loss is a function of this gradient, and is differentiated by the weights in turn.
-            (gradient,) = torch.autograd.grad(total, x, create_graph=True)
+            (gradient,) = torch.autograd.grad(network.hidden(x), x, by_hidden, create_graph=True)
         # Scaled are the gradient and not the slopes, which are many times as many; in float64, for whitened directions
         # differ by orders of magnitude.
         scaling = self.inputs.of_differences.transform(torch.eye(x.shape[1], dtype=torch.float64, device=device))
