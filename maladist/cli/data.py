@@ -227,7 +227,7 @@ def export(
     snapshot: Path,
     /,
     *,
-    to: Literal["cube", "xsf", "npy", "h5", "qe", "chgcar"],
+    to: Literal["cube", "xsf", "npy", "h5", "qe", "qe-hdf5", "chgcar"],
     output: Path,
     where: ClusterFlags = LOCAL,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
@@ -240,9 +240,10 @@ def export(
         DATA.zarr/snapshots/NAME, or any store with an LDOS or a density.
     to
         cube and xsf in Quantum ESPRESSO's units, npy and h5 in MALA's; qe: charge-density.dat, for startingpot =
-        'file' in ELECTRONS; chgcar: VASP's, for programs that read it.
+        'file' in ELECTRONS, qe-hdf5: charge-density.hdf5, where pw.x was built with HDF5; chgcar: VASP's, for programs
+        that read it.
     output
-        Folder; made if it is not there. For qe it is OUTDIR/PREFIX.save of the input of pw.x.
+        Folder; made if it is not there. For qe and qe-hdf5 it is OUTDIR/PREFIX.save of the input of pw.x.
     """
     from maladist.datasets.export import export as run_export
 

@@ -25,7 +25,7 @@ from maladist.io import datasets, stores
 from maladist.io.fields import cube, openpmd, raw, xsf
 from maladist.io.mala import data as mala_data
 from maladist.io.opening import open_dataset
-from maladist.io.qe.wavefunctions import DENSITY, write_density
+from maladist.io.qe.wavefunctions import DENSITY, DENSITY_HDF5, write_density
 from maladist.io.targets import check_folder, explained, whole
 from maladist.parallel import waves
 from maladist.parallel.progress import Observer, Silent, advance
@@ -33,15 +33,17 @@ from maladist.physics.reciprocal import largest_cutoff
 from maladist.prediction.place import client_or_here
 from maladist.units import BOHR, LDOS_QE
 
-Format = Literal["cube", "xsf", "npy", "h5", "qe", "chgcar"]
+Format = Literal["cube", "xsf", "npy", "h5", "qe", "qe-hdf5", "chgcar"]
 _FIELDS: Final = {
     "cube": ("ldos", "density"),
     "xsf": ("ldos", "density"),
     "npy": ("ldos", "density", "descriptors"),
     "h5": ("ldos", "density", "descriptors"),
     "qe": ("density",),
+    "qe-hdf5": ("density",),
     "chgcar": ("density",),
 }
+_OF_QE: Final = {"qe": DENSITY, "qe-hdf5": DENSITY_HDF5}
 _SLAB_BYTES = 64 * 2**20
 _LOST_CHARGE: Final = 1e-4
 """Share of the electrons by which the integral of a density may differ before that is said."""
@@ -69,8 +71,9 @@ def export(
     to
         'cube' and 'xsf' in Quantum ESPRESSO's units, one file a level; 'npy' and 'h5' (openPMD) in MALA's, with its
         .info.json; 'qe', the density alone as the file charge-density.dat of a folder PREFIX.save, which pw.x begins
-        with where its input says ``startingpot = 'file'``. Of cell, atoms and their order pw.x must have the same;
-        'chgcar', the density alone as VASP's CHGCAR, for programs that read it: VASP's own densities are of PAW.
+        with where its input says ``startingpot = 'file'``, 'qe-hdf5', as charge-density.hdf5, where pw.x was built with
+        HDF5. Of cell, atoms and their order pw.x must have the same; 'chgcar', the density alone as VASP's CHGCAR, for
+        programs that read it: VASP's own densities are of PAW.
     client
         Client whose workers write; where None this process for small fields, a local cluster for others.
     overwrite
@@ -96,7 +99,7 @@ def export(
     ['result.zarr_density.cube']
     """
     if to not in get_args(Format):
-        raise InputError("to", repr(to), "cube, xsf, npy, h5, qe or chgcar", "For .bp give h5 and then openpmd-pipe.")
+        raise InputError("to", repr(to), ", ".join(get_args(Format)), "For .bp give h5 and then openpmd-pipe.")
     group, folder = Path(group).resolve(), Path(folder).resolve()
     dataset = open_dataset(group)
     fields = [name for name in _FIELDS[to] if name in dataset]
@@ -131,8 +134,8 @@ _Jobs = tuple[Callable[..., object], Sequence[waves.NamedJob]]
 
 def _names(group: str, to: str, fields: Sequence[str], levels: int) -> list[str]:
     """Names of the files, field by field."""
-    if to == "qe":
-        return [DENSITY]  # whatever the snapshot is called: pw.x looks for this name
+    if to in _OF_QE:
+        return [_OF_QE[to]]  # whatever the snapshot is called: pw.x looks for this name
     if to == "chgcar":
         return [f"{group}.CHGCAR"]
     if to in ("npy", "h5"):
@@ -144,7 +147,7 @@ def _names(group: str, to: str, fields: Sequence[str], levels: int) -> list[str]
 
 def _jobs(group: Path, dataset: xr.Dataset, to: str, fields: Sequence[str], files: Sequence[Path]) -> _Jobs:
     """What fills the files, those of .npy and .h5 made with their room on the disk."""
-    if to == "qe":
+    if to in _OF_QE:
         schema.validate(dataset, ("n_electrons",), str(group))
         return write_for_qe, [waves.NamedJob("density", str(group), str(files[0]))]
     if to == "chgcar":

@@ -83,6 +83,9 @@ def test_the_density_that_pw_begins_with_is_that_of_the_snapshot(
     np.testing.assert_allclose(read_density(save, density.shape), density, rtol=0, atol=1e-11)
     with pytest.raises(InputError, match="exists; wanted a folder without"):
         export(snapshot, save, to="qe", client=client)
+    other = tmp_path / "hdf5"
+    assert export(snapshot, other, to="qe-hdf5", client=client) == [other / "charge-density.hdf5"]
+    np.testing.assert_array_equal(read_density(other, density.shape), read_density(save, density.shape))
 
 
 @pytest.mark.slow

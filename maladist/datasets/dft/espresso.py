@@ -35,7 +35,7 @@ from maladist.errors import DFTError, InputError
 from maladist.io.qe.functionals import functional_of
 from maladist.io.qe.input import pw_input
 from maladist.io.qe.run import DFTRun
-from maladist.io.qe.wavefunctions import DENSITY, ldos_of_states, read_density, write_density
+from maladist.io.qe.wavefunctions import DENSITY, DENSITY_HDF5, ldos_of_states, read_density, write_density
 from maladist.io.qe.xml import read_qe_xml
 from maladist.io.refused import refuse
 from maladist.parallel.workers import is_wanted
@@ -173,8 +173,9 @@ class Espresso(PlaneWaves):
         given, save = scratch.folder / "given", scratch.folder / _SAVE
         for folder in (given, save):
             folder.mkdir(parents=True)
-        write_density(given / DENSITY, density, atoms.cell.array, RYDBERG * self._ecutrho, n_electrons)
-        shutil.copy(given / DENSITY, save)  # pw.x writes over it
+        for name in (DENSITY, DENSITY_HDF5):  # pw.x reads the one that it was built for
+            write_density(given / name, density, atoms.cell.array, RYDBERG * self._ecutrho, n_electrons)
+            shutil.copy(given / name, save)  # pw.x writes over it
         run = self._calculation(atoms, scratch, self.n_bands(atoms), "scf", self.mesh(atoms), once=True)
         assert run.shape is not None
         return run, read_density(given, run.shape)

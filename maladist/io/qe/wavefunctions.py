@@ -1,4 +1,4 @@
-"""Density and wavefunctions of Quantum ESPRESSO's own binary files: Fortran records of little-endian numbers.
+"""Density and wavefunctions of Quantum ESPRESSO's own binary files: Fortran records of little-endian numbers, or HDF5.
 
 For norm-conserving pseudopotentials d(ε, r) = Σ_k w_k Σ_n K((ε − ε_nk)/δ)/δ · |ψ_nk(r)|²/Ω, on the FFT grid of the
 density, with any kernel.
@@ -18,17 +18,20 @@ from maladist.arrays import AnyArray, Array, Complex
 from maladist.energy_grid import EnergyGrid
 from maladist.errors import DataFileError
 from maladist.grid import Grid
+from maladist.io.qe import hdf5
+from maladist.io.qe.hdf5 import Miller
 from maladist.io.qe.run import DFTRun
 from maladist.physics.broadening import kernel
 from maladist.units import BOHR, RYDBERG_BOHR2
-
-Miller = npt.NDArray[np.int32]
 
 _GAMMA: Final = 32
 """Where in the first record it stands whether half of the sphere is stored: after k and its numbers."""
 
 DENSITY: Final = "charge-density.dat"
 """File of the density in a folder PREFIX.save, where pw.x was built without HDF5."""
+
+DENSITY_HDF5: Final = "charge-density.hdf5"
+"""The same where it was built with HDF5."""
 
 _SAME_LENGTH: Final = 1e-8
 """Difference of |G|², (2π/|a₁|)², below which pw.x takes two plane waves for equally long."""
@@ -57,7 +60,7 @@ class _Records:
             ) from error
 
     def error(self) -> DataFileError:
-        return DataFileError(str(self.path), "is truncated or of another kind", "a whole file of Quantum ESPRESSO")
+        return _damaged(self.path)
 
     def __iter__(self) -> Iterator[bytes]:
         return self._data
@@ -73,32 +76,40 @@ class _Records:
             raise self.error()
         return values
 
-    def on_grid(self, coefficients: Complex, miller: Miller, shape: tuple[int, int, int], gamma: bool) -> Complex:
-        """Σ_G c_G exp(iG·r) on the grid, (Nx, Ny, Nz)."""
-        if len(coefficients) != len(miller):
-            raise self.error()
-        box = np.zeros(shape, np.complex128)
-        # Negative Miller indices count from the end, as the FFT orders them.
-        box[tuple(miller.T % np.array(shape)[:, None])] = coefficients
-        if gamma:  # half of the sphere is stored: c(−G) = c(G)*
-            box[tuple(-miller.T % np.array(shape)[:, None])] = coefficients.conj()
-        return np.asarray(np.fft.ifftn(box, norm="forward"))
+
+def _damaged(path: Path) -> DataFileError:
+    return DataFileError(str(path), "is truncated or of another kind", "a whole file of Quantum ESPRESSO")
+
+
+def _on_grid(path: Path, coefficients: Complex, miller: Miller, shape: tuple[int, int, int], gamma: bool) -> Complex:
+    """Σ_G c_G exp(iG·r) on the grid, (Nx, Ny, Nz)."""
+    if len(coefficients) != len(miller):
+        raise _damaged(path)
+    box = np.zeros(shape, np.complex128)
+    # Negative Miller indices count from the end, as the FFT orders them.
+    box[tuple(miller.T % np.array(shape)[:, None])] = coefficients
+    if gamma:  # half of the sphere is stored: c(−G) = c(G)*
+        box[tuple(-miller.T % np.array(shape)[:, None])] = coefficients.conj()
+    return np.asarray(np.fft.ifftn(box, norm="forward"))
 
 
 def read_density(save: Path, shape: tuple[int, int, int]) -> Array:
-    """n(r) from charge-density.dat of a folder PREFIX.save, (Nx, Ny, Nz), 1/Å³.
+    """n(r) from charge-density.dat of a folder PREFIX.save, or charge-density.hdf5, (Nx, Ny, Nz), 1/Å³.
 
     Raises
     ------
     DataFileError
         A file that is missing, truncated or of another kind.
     """
+    if not (save / DENSITY).exists() and (path := save / DENSITY_HDF5).exists():
+        coefficients, miller, gamma = hdf5.read_coefficients(path)
+        return _on_grid(path, coefficients, miller, shape, gamma).real / BOHR**3
     records = _Records(save / DENSITY)
     gamma = bool(records.take("<i4")[0])
     # Each record must be taken, whether it is of use or not.
     records.take("<f8")  # reciprocal lattice
     miller = records.take("<i4", (-1, 3))
-    return records.on_grid(records.take("<c16"), miller, shape, gamma).real / BOHR**3
+    return _on_grid(records.path, records.take("<c16"), miller, shape, gamma).real / BOHR**3
 
 
 def write_density(path: Path, density: Array, cell: Array, cutoff: float, n_electrons: float) -> None:
@@ -110,7 +121,7 @@ def write_density(path: Path, density: Array, cell: Array, cutoff: float, n_elec
     Parameters
     ----------
     path
-        File to write: `DENSITY` in the folder PREFIX.save.
+        File to write: `DENSITY` in the folder PREFIX.save, or `DENSITY_HDF5`, as its name says.
     density
         n(r) on the grid of the cell, (Nx, Ny, Nz), 1/Å³.
     cell
@@ -128,6 +139,9 @@ def write_density(path: Path, density: Array, cell: Array, cutoff: float, n_elec
     coefficients[told] = box[tuple(miller[told].T % np.array(density.shape)[:, None])]
     # The first wave is G = 0, whose coefficient is the mean.
     coefficients *= n_electrons / (coefficients[0].real * abs(np.linalg.det(cell)))
+    if path.suffix == ".hdf5":
+        hdf5.write_coefficients(path, coefficients * BOHR**3, miller, np.asarray(reciprocal * BOHR, np.float64))
+        return
     whole_sphere, components = 0, 1
     with path.open("wb") as stream:
         _write_record(stream, np.array([whole_sphere, len(miller), components], "<i4"))
@@ -175,6 +189,10 @@ def read_states(path: Path, shape: tuple[int, int, int]) -> Iterator[Array]:
     DataFileError
         A file that is missing, truncated or of another kind.
     """
+    if path.suffix == ".hdf5":
+        for components, indices, half in hdf5.read_bands(path):
+            yield _square(path, components, indices, shape, half)
+        return
     records = _Records(path)
     gamma = bool(records.take("<i4", start=_GAMMA)[0])
     counts = records.take("<i4")
@@ -188,8 +206,12 @@ def read_states(path: Path, shape: tuple[int, int, int]) -> Iterator[Array]:
             parts = np.frombuffer(data, "<c16").reshape(counts[2], -1)
         except ValueError:
             raise records.error() from None
-        # Of spinors the densities of both components, which have no phase between them.
-        yield sum(np.abs(records.on_grid(c, miller, shape, gamma)) ** 2 for c in parts)  # type: ignore[misc]
+        yield _square(path, parts, miller, shape, gamma)
+
+
+def _square(path: Path, components: Complex, miller: Miller, shape: tuple[int, int, int], gamma: bool) -> Array:
+    # Of spinors the densities of both components, which have no phase between them.
+    return sum(np.abs(_on_grid(path, c, miller, shape, gamma)) ** 2 for c in components)  # type: ignore[return-value]
 
 
 def ldos_of_states(save: Path, run: DFTRun, energies: EnergyGrid) -> npt.NDArray[np.float32]:
@@ -198,7 +220,8 @@ def ldos_of_states(save: Path, run: DFTRun, energies: EnergyGrid) -> npt.NDArray
     Parameters
     ----------
     save
-        Folder PREFIX.save with wfc*.dat of every k-point; the run must have been made without symmetry (nosym).
+        Folder PREFIX.save with wfc*.dat, or wfc*.hdf5, of every k-point; the run must have been made without symmetry
+        (nosym).
     run
         Its data-file-schema.xml.
     energies
@@ -209,7 +232,9 @@ def ldos_of_states(save: Path, run: DFTRun, energies: EnergyGrid) -> npt.NDArray
     DataFileError
         Files that are missing or truncated.
     """
-    return sum_of_states((_states_of(save / f"wfc{k}.dat", run) for k in range(1, len(run.weights) + 1)), run, energies)
+    end = "hdf5" if (save / "wfc1.hdf5").exists() and not (save / "wfc1.dat").exists() else "dat"
+    paths = (save / f"wfc{k}.{end}" for k in range(1, len(run.weights) + 1))
+    return sum_of_states((_states_of(path, run) for path in paths), run, energies)
 
 
 def _states_of(path: Path, run: DFTRun) -> Array:
