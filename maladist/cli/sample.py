@@ -60,7 +60,16 @@ def crystal(
 
 
 @app.command(help_epilogue=example("sample trajectory"))
-def trajectory(frames: str, /, *, output: Output, count: int | None = None, cutoff: float = 6.0) -> None:
+def trajectory(
+    frames: str,
+    /,
+    *,
+    output: Output,
+    count: int | None = None,
+    cutoff: float = 6.0,
+    ion_temperature: float | None = None,
+    temperature_tolerance: float | None = None,
+) -> None:
     """Take uncorrelated configurations of a trajectory's equilibrated part.
 
     Parameters
@@ -71,10 +80,14 @@ def trajectory(frames: str, /, *, output: Output, count: int | None = None, cuto
         Number of configurations. Default: all that are uncorrelated.
     cutoff
         Largest distance of the radial distribution functions that are compared, Å.
+    ion_temperature
+        Temperature of the ions, K, that configurations are held to. Default: the equilibrated part's mean.
+    temperature_tolerance
+        Share of it by which a configuration's own may differ, 0.05 for 5 %. Default: any temperature will do.
     """
     from maladist.io.structures import read_frames
 
-    _choose(read_frames(frames), output, count, cutoff)
+    _choose(read_frames(frames), output, count, cutoff, ion_temperature, temperature_tolerance)
 
 
 @app.command(help_epilogue=example("sample md"))
@@ -115,15 +128,25 @@ def md(
     _choose(frames, output, count, cutoff)
 
 
-def _choose(frames: Sequence[ase.Atoms], output: Path, count: int | None, cutoff: float) -> None:
+def _choose(
+    frames: Sequence[ase.Atoms],
+    output: Path,
+    count: int | None,
+    cutoff: float,
+    ion_temperature: float | None = None,
+    tolerance: float | None = None,
+) -> None:
     from maladist.io.structures import check_writable
     from maladist.sampling.trajectory import uncorrelated
 
     check_writable(output)
-    chosen = uncorrelated(frames, count, cutoff=cutoff)
+    chosen = uncorrelated(
+        frames, count, cutoff=cutoff, ion_temperature=ion_temperature, temperature_tolerance=tolerance
+    )
+    held = "" if chosen.ion_temperature is None else f", ions within {tolerance:.3g} of {chosen.ion_temperature:.5g} K"
     say(
         f"equilibrated from frame {chosen.start} of {len(frames)}, g = {chosen.inefficiency:.1f} frames,"
-        f" cosine distance above {chosen.threshold:.2g}"
+        f" cosine distance above {chosen.threshold:.2g}{held}"
     )
     _write([frames[i] for i in chosen.indices], output)
 

@@ -16,7 +16,7 @@ import ase
 import numpy as np
 from scipy.spatial import cKDTree
 
-from maladist.arrays import Array
+from maladist.arrays import Array, Indices
 from maladist.errors import InputError
 from maladist.neighbors import CellList
 
@@ -43,6 +43,8 @@ class Uncorrelated:
         Smallest cosine distance between one taken frame and the next.
     distances
         Cosine distance of every frame to the trajectory's end, (n_frames,).
+    ion_temperature
+        Temperature of the ions, K, that taken frames are held to; None where none is.
     """
 
     indices: tuple[int, ...]
@@ -50,9 +52,17 @@ class Uncorrelated:
     inefficiency: float
     threshold: float
     distances: Array
+    ion_temperature: float | None = None
 
 
-def uncorrelated(frames: Sequence[ase.Atoms], count: int | None = None, *, cutoff: float = 6.0) -> Uncorrelated:
+def uncorrelated(
+    frames: Sequence[ase.Atoms],
+    count: int | None = None,
+    *,
+    cutoff: float = 6.0,
+    ion_temperature: float | None = None,
+    temperature_tolerance: float | None = None,
+) -> Uncorrelated:
     """Choose uncorrelated configurations of the equilibrated part of a trajectory.
 
     A frame is taken where it is at least g frames after the one before, and farther from it than all but a tenth
@@ -66,12 +76,17 @@ def uncorrelated(frames: Sequence[ase.Atoms], count: int | None = None, *, cutof
         Number of configurations, spread evenly over all that would do; every one where None.
     cutoff
         Largest distance of the radial distribution functions, Å.
+    ion_temperature
+        Temperature of the ions, K, that frames are held to; the mean of the equilibrated part where None.
+    temperature_tolerance
+        Share of it by which a taken frame's own temperature may differ; any where None, as is right for an ensemble: in
+        one of N atoms the temperature fluctuates by √(2/3N).
 
     Raises
     ------
     InputError
         Fewer than 20 frames, frames of other atoms, a trajectory that is not in equilibrium by its middle, fewer
-        uncorrelated configurations than wanted.
+        uncorrelated configurations than wanted; frames without momenta where their temperature counts.
     """
     if count is not None and count < 1:
         raise InputError("count", str(count), "one configuration or more")
@@ -89,16 +104,41 @@ def uncorrelated(frames: Sequence[ase.Atoms], count: int | None = None, *, cutof
         raise InputError("trajectory", came, "equilibrium in its first half", "Run it longer.")
     # Frames that are g apart may still be alike by chance: both conditions must hold.
     threshold = _threshold(functions[start:], g)
-    step, taken = int(np.ceil(g)), [start]
-    for i in range(start + 1, n):
+    held, near = _near_temperature(frames, start, ion_temperature, temperature_tolerance)
+    step, taken = int(np.ceil(g)), [int(near[0])]
+    for i in near[1:].tolist():
         if i - taken[-1] >= step and cosine_distance(functions[i], functions[taken[-1]]) > threshold:
             taken.append(i)
     if count is not None:
         if len(taken) < count:
-            came = f"{count} of {len(taken)} uncorrelated configurations ({n - start} frames, g = {g:.1f})"
+            came = f"{count} of {len(taken)} uncorrelated configurations ({len(near)} frames, g = {g:.1f})"
             raise InputError("count", came, f"{len(taken)} or fewer", "Or run the trajectory longer.")
         taken = [taken[i] for i in np.round(np.linspace(0, len(taken) - 1, count)).astype(int)]
-    return Uncorrelated(tuple(taken), start, g, threshold, distances)
+    return Uncorrelated(tuple(taken), start, g, threshold, distances, held)
+
+
+def _near_temperature(
+    frames: Sequence[ase.Atoms], start: int, target: float | None, tolerance: float | None
+) -> tuple[float | None, Indices]:
+    """Temperature that frames are held to, K, and the equilibrated frames that are near enough to it."""
+    if tolerance is None:
+        if target is not None:
+            remedy = "Give temperature_tolerance, the share by which frames may differ from it."
+            raise InputError("ion_temperature", f"{target} K without a tolerance", "both, or neither", remedy)
+        return None, np.arange(start, len(frames))
+    if not tolerance > 0 or (target is not None and not target > 0):
+        came = f"{tolerance} of {'the mean' if target is None else f'{target} K'}"
+        raise InputError("temperature_tolerance", came, "a positive share of a positive temperature")
+    for i, frame in enumerate(frames[start:], start):
+        if not frame.has("momenta"):
+            raise InputError("trajectory", f"frame {i} without momenta", "momenta, which tell the ions' temperature")
+    own = np.array([frame.get_temperature() for frame in frames[start:]])
+    held = float(own.mean()) if target is None else target
+    near = start + np.flatnonzero(np.abs(own - held) <= tolerance * held)
+    if not near.size:
+        came = f"ions at {own.min():.4g} to {own.max():.4g} K"
+        raise InputError("trajectory", came, f"some within {tolerance:.3g} of {held:.4g} K", "Take a larger tolerance.")
+    return held, near
 
 
 def _energies(frames: Sequence[ase.Atoms]) -> list[Array]:

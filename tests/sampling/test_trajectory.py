@@ -114,6 +114,31 @@ def test_energies_count_where_frames_have_them() -> None:
     assert without < 30 < uncorrelated(frames).start
 
 
+def test_frames_of_another_temperature_are_left_out() -> None:
+    frames, random = wandering(200, 0.5, 1e-3), np.random.default_rng(0)
+    for frame, temperature in zip(frames, random.uniform(900, 1100, 200), strict=True):
+        frame.set_momenta(random.standard_normal((len(frame), 3)))
+        frame.set_momenta(frame.get_momenta() * np.sqrt(temperature / frame.get_temperature()))
+    every = uncorrelated(frames)
+    at_mean, near = (
+        uncorrelated(frames, temperature_tolerance=0.05),
+        [f.get_temperature() for f in frames[every.start :]],
+    )
+    assert every.ion_temperature is None and at_mean.ion_temperature == pytest.approx(np.mean(near))
+    hot = uncorrelated(frames, ion_temperature=1080.0, temperature_tolerance=0.02)
+    assert hot.start == every.start and 2 < len(hot.indices) < len(at_mean.indices) < len(every.indices)
+    assert all(abs(frames[i].get_temperature() - 1080.0) <= 0.02 * 1080.0 for i in hot.indices)
+    refused = [
+        (r"some within 0\.01 of 300 K", frames, {"ion_temperature": 300.0, "temperature_tolerance": 0.01}),
+        ("without a tolerance", frames, {"ion_temperature": 300.0}),
+        ("a positive share", frames, {"temperature_tolerance": -0.1}),
+        ("without momenta", wandering(60, 0.5, 1e-3), {"temperature_tolerance": 0.1}),
+    ]
+    for why, some, options in refused:
+        with pytest.raises(InputError, match=why):
+            uncorrelated(some, **options)
+
+
 def test_what_cannot_be_chosen_from_is_refused() -> None:
     frames = wandering(60, 0.5, 1.0)
     with pytest.raises(InputError, match="20 or more"):
