@@ -27,7 +27,7 @@ class Browser:
 
     def __init__(self, folder: Path, size: tuple[int, int] = (1400, 1000)) -> None:
         self.profile, self._size = folder / "profile", size
-        self._numbers, self._loop = count(), asyncio.new_event_loop()
+        self._numbers, self._loop, self._session = count(), asyncio.new_event_loop(), ""
 
     def __enter__(self) -> Browser:
         assert BROWSER is not None
@@ -35,9 +35,6 @@ class Browser:
         here = (f"--user-data-dir={self.profile}", "--remote-debugging-port=0", size, "about:blank")
         self._process = subprocess.Popen([BROWSER, "--headless", *SOFTWARE, *QUIET, *here], stderr=subprocess.DEVNULL)
         self._socket = self._loop.run_until_complete(self._connect())
-        target = self("Target.getTargets")["targetInfos"]
-        (page,) = (t["targetId"] for t in target if t["type"] == "page")
-        self._session = self("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -47,7 +44,7 @@ class Browser:
         self._process.wait()
 
     async def _connect(self) -> WebSocketClientConnection:
-        told, until = self.profile / "DevToolsActivePort", time.monotonic() + 30
+        told, until = self.profile / "DevToolsActivePort", time.monotonic() + 120
         while not told.exists() or len(told.read_text().split()) < 2:
             assert time.monotonic() < until, "Chromium does not start"
             await asyncio.sleep(0.05)
@@ -75,15 +72,17 @@ class Browser:
         raise AssertionError("Chromium is gone")
 
     def open(self, url: str) -> None:
-        """Open a page in place of the one that is there."""
-        self("Page.navigate", url=url)
+        """Open a page in a tab of its own, which all that follows is about."""
+        page = self("Target.createTarget", url=url)["targetId"]
+        self._session = self("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
+        self("Emulation.setFocusEmulationEnabled", enabled=True)  # else no part of a page ever is the current one
 
     def run(self, script: str) -> Any:
         """Value of an expression in the page."""
         found = self("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         return found["result"].get("value")
 
-    def wait(self, script: str, seconds: float = 30.0) -> Any:
+    def wait(self, script: str, seconds: float = 120.0) -> Any:
         """Value of an expression as soon as it is true."""
         until = time.monotonic() + seconds
         while not (value := self.run(script)):
