@@ -141,6 +141,9 @@ class TuneConfig(Configuration):
         Number of trials of 'optuna'; the other methods have as many as there are combinations.
     sampler, pruner
         Classes of optuna.samplers and optuna.pruners. The pruner sees the objective after every validation.
+    repeats
+        Number of trainings of a trial, by seeds that follow one another, on the same points; the objective is their
+        mean, and ``spread`` in trials.csv its standard deviation over them. The pruner sees the first.
     parallel
         Number of trials at a time; none for as many as there are workers.
     attempts
@@ -161,6 +164,7 @@ class TuneConfig(Configuration):
     trials: int = Field(default=20, ge=1)
     sampler: Named = Named(name="TPESampler")
     pruner: Named = Named(name="NopPruner")
+    repeats: int = Field(default=1, ge=1, le=100)
     parallel: int | None = Field(default=None, ge=1)
     attempts: int = Field(default=2, ge=1)
     storage: Literal["sqlite", "journal"] = "sqlite"
@@ -180,6 +184,9 @@ class TuneConfig(Configuration):
         if first.members > 1:
             why = "Tune one network, then train several."
             raise InputError(f"{source}: train.members", f"{first.members}", "1", why)
+        if self.repeats > 1 and self.objective not in TRAINED:
+            came = f"{self.repeats}, for the objective {self.objective}, which trains nothing"
+            raise InputError(f"{source}: repeats", came, "1, or an objective of a training")
         section = FEELS.get(self.objective)
         for key in self.search:
             if section is not None and key.split(".")[0] != section:

@@ -48,7 +48,8 @@ class Outcome:
     stopped
         Whether the pruner, or the user, ended it.
     errors
-        Mean errors on the validation snapshots, as `Validated.to_dict`; empty where nothing was trained.
+        Mean errors on the validation snapshots, as `Validated.to_dict`, and of several trainings the objective's
+        standard deviation, ``spread``; empty where nothing was trained.
     """
 
     value: float | None
@@ -63,7 +64,14 @@ class _StoppedError(Exception):
 
 
 def run_trial(
-    config: TrainConfig, prepared: Prepared, objective: str, folder: Claim, topic: str, points: int, seed: int
+    config: TrainConfig,
+    prepared: Prepared,
+    objective: str,
+    folder: Claim,
+    topic: str,
+    points: int,
+    seed: int,
+    repeats: int = 1,
 ) -> Outcome:
     """Run a trial; what is wrong with its values becomes part of the outcome.
 
@@ -75,6 +83,8 @@ def run_trial(
         Name under which validations are told, and of the `Event` that stops the trial.
     points, seed
         Number of points and seed of a measure without training.
+    repeats
+        Number of trainings whose mean is taken.
     """
     with _one_at_a_time:
         # One trial at a time has all threads of its worker.
@@ -85,8 +95,7 @@ def run_trial(
             if objective in MEASURES:
                 value = measure(config, prepared, objective, points, seed)
             else:
-                found = _trained(config, prepared, objective, folder, topic)
-                value, errors = found.metric(objective), found.to_dict()
+                value, errors = _repeated(config, prepared, objective, folder, topic, repeats)
         except _StoppedError:
             return Outcome(None, time.perf_counter() - began, stopped=True)
         except (OutputError, StoreError):  # a full disk says nothing of the trial's values
@@ -103,7 +112,30 @@ def run_trial(
         return Outcome(value, seconds, errors=errors)
 
 
-def _trained(config: TrainConfig, prepared: Prepared, objective: str, folder: Claim, topic: str) -> Validated:
+def _repeated(
+    config: TrainConfig, prepared: Prepared, objective: str, folder: Claim, topic: str, repeats: int
+) -> tuple[float, Mapping[str, float]]:
+    """Mean of the objective and of the errors over trainings of different seeds, and the objective's spread."""
+    folders = [folder, *(folder.below(f"repeat-{i}") for i in range(1, repeats))]
+    found = [
+        # A pruner compares trials epoch by epoch: it hears of one training of each.
+        _trained(config.model_copy(update={"seed": config.seed + i}), prepared, objective, at, topic, tells=i == 0)
+        for i, at in enumerate(folders)
+    ]
+    # Nothing goes on from a finished trial, and checkpoints are the largest files of a search.
+    for at in folders:
+        (Path(at) / CHECKPOINT).unlink(missing_ok=True)
+    values, errors = [one.metric(objective) for one in found], [one.to_dict() for one in found]
+    means = {
+        name: float(np.mean([one[name] for one in errors])) for name in errors[0] if all(name in e for e in errors)
+    }
+    spread = {"spread": float(np.std(values, ddof=1))} if repeats > 1 and np.isfinite(values).all() else {}
+    return float(np.mean(values)), {**means, **spread}
+
+
+def _trained(
+    config: TrainConfig, prepared: Prepared, objective: str, folder: Claim, topic: str, *, tells: bool
+) -> Validated:
     """Train, and validate the network that the training keeps."""
     worker, stop = get_worker(), Event(topic)
 
@@ -111,7 +143,7 @@ def _trained(config: TrainConfig, prepared: Prepared, objective: str, folder: Cl
         """Tells the client of validations; ends the trial when the client asks for it."""
 
         def advance(self, task: Finished) -> None:
-            if isinstance(task, EpochReport) and task.validation is not None:
+            if tells and isinstance(task, EpochReport) and task.validation is not None:
                 worker.log_event(topic, {"epoch": task.epoch, "value": task.validation.metric(objective)})
             # After the report, so that what this epoch has shown is not lost with the trial.
             if stop.is_set():
@@ -123,10 +155,7 @@ def _trained(config: TrainConfig, prepared: Prepared, objective: str, folder: Cl
     # The training may keep another network than that of its last epoch: its best weights, or their average.
     validation = prepared.checked_on(config)
     assert validation is not None
-    found = validation(model)
-    # Nothing goes on from a finished trial, and checkpoints are the largest files of a search.
-    (Path(folder) / CHECKPOINT).unlink(missing_ok=True)
-    return found
+    return validation(model)
 
 
 def measure(config: TrainConfig, prepared: Prepared, objective: str, points: int, seed: int) -> float:

@@ -65,7 +65,7 @@ class Trial(Finished):
         Why it failed; empty where it did not.
     errors
         Mean errors on the validation snapshots, as `Validated.to_dict`: against the energies that the DFT printed, and
-        against those that the data's own LDOS gives.
+        against those that the data's own LDOS gives; of several trainings the objective's ``spread`` too.
     """
 
     number: int
@@ -81,6 +81,7 @@ class Trial(Finished):
         del bar
         values = ", ".join(f"{key} {value}" for key, value in self.values.items())
         outcome = self.state if self.value is None else f"{self.state} {self.value:.5g}"
+        outcome += f" ± {self.errors['spread']:.2g}" if "spread" in self.errors else ""
         said = f"trial {self.number}: {outcome} ({values}; {self.seconds:.1f} s)"
         said = f"{said}; {told(self.errors)}" if self.errors else said
         return f"{said}: {self.reason}" if self.reason else said
@@ -248,7 +249,7 @@ class _Search:
             self.client.subscribe_topic(topic, lambda event: self.heard.put((topic, event[1])))
         folder = self.folder.below(f"trial-{self.study.folder(trial)}")
         c = self.config
-        arguments = (config, prepared, c.objective, folder, topic, c.points, c.seed)
+        arguments = (config, prepared, c.objective, folder, topic, c.points, c.seed, c.repeats)
         return self.client.submit(run_trial, *arguments, key=key, pure=False)
 
     def _end(self, future: Future, flying: as_completed) -> None:

@@ -32,6 +32,11 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"train": TRAIN, "search": {"epochs": 3}}, "search.epochs", "a valid dictionary"),
     ({"train": TRAIN, "search": LR, "objective": "dos"}, "objective", "band_energy"),
     ({"train": TRAIN, "search": LR, "objective": "naswot"}, "search.optimiser.lr", "keys of network"),
+    (
+        {"train": TRAIN, "search": {"network.hidden": [[1], [2]]}, "objective": "naswot", "repeats": 2},
+        "repeats",
+        "trains",
+    ),
     ({"train": {"data": {"train": "a"}}, "search": LR}, "train.data.validation", "for the objective loss"),
     ({"train": {**TRAIN, "members": 3}, "search": LR}, "train.members", "Tune one network"),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import threading
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from distributed import Client
 
@@ -97,6 +99,28 @@ def test_a_search_prefers_a_rate_that_learns_and_writes_what_train_takes(
     table = (tmp_path / "out" / TRIALS).read_text().splitlines()
     assert len(table) == 5 and "band_energy_from_data_meV_per_atom" in table[0]
     assert found.best.errors["validation_loss"] == found.best.value
+
+
+def test_repeated_trainings_are_averaged_and_their_spread_is_told(
+    small_data_set: Path, tmp_path: Path, client: Client
+) -> None:
+    told, output = Listener(), tmp_path / "out"
+    config = search(small_data_set, {"optimiser.lr": [1e-3, 1e-2]}, {"epochs": 1}, method="grid", repeats=2)
+    found = tune(config, output, client=client, observer=told)
+    for trial in found.trials:
+        assert trial.value == trial.errors["validation_loss"] and trial.errors["spread"] > 0
+        each = [validation_loss(path) for path in sorted(output.glob(f"trial-{trial.number}/**/metrics.csv"))]
+        assert len(each) == 2 and each[0] != each[1]
+        assert trial.value == pytest.approx(np.mean(each), rel=1e-4)
+        assert trial.errors["spread"] == pytest.approx(np.std(each, ddof=1), rel=1e-3)
+    assert "spread" in (output / TRIALS).read_text().splitlines()[0]
+    assert not list(output.glob("**/checkpoint*"))
+    assert " ± " in found.best.line(bar=False)
+
+
+def validation_loss(metrics: Path) -> float:
+    (row,) = csv.DictReader(metrics.read_text().splitlines())
+    return float(row["validation_loss"])
 
 
 @pytest.mark.parametrize("storage", ["sqlite", "journal"])
