@@ -62,7 +62,8 @@ class Study:
         told = json.loads(config.model_dump_json(exclude=set(_FREE)))
         # A client that died between making the file and writing into it has left an empty study.
         if begun and "config" in self.study.user_attrs:
-            _check_same(told, self.study.user_attrs["config"])
+            # Searches that were begun before there were repeats go on.
+            _check_same(told, {"repeats": 1, **self.study.user_attrs["config"]})
             self._begin_again()
         else:
             self.study.set_user_attr("config", told)
