@@ -12,7 +12,7 @@ from maladist.grid import Grid
 from maladist.io import stores
 from maladist.io.ownership import Claim
 from maladist.io.stores import ArrayTemplate
-from maladist.prediction.record import BASIS, TALLY, check_record, damaged, kept, read_basis, recorded, verify_jobs
+from maladist.prediction.record import BASIS, TALLY, check_record, find_damaged, kept, read_basis, recorded, verify_jobs
 
 N = 11
 
@@ -78,5 +78,5 @@ def test_blocks_that_the_record_calls_done_are_looked_at_once_each(store: Claim)
         stores.write_region(store, "density", blocks[i].slices, np.ones((1, 2, 2)))
     jobs = list(verify_jobs(store, blocks, flags, ("density",)))
     assert [b.index for job in jobs for b in job.arguments[1]] == [0, 3, 10]
-    assert [i for job in jobs for i in damaged(*job.arguments)] == [3]  # never written: it reads as NaN
+    assert [i for job in jobs for i in find_damaged(*job.arguments)] == [3]  # never written: it reads as NaN
     assert list(verify_jobs(store, blocks, np.zeros(N, bool), ("density",))) == []
