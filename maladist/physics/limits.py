@@ -96,6 +96,18 @@ def _of_gaps(dos: torch.Tensor, energies: EnergyGrid, state: FermiState, system:
     return notes
 
 
+def check_bottom(dos: torch.Tensor, energies: EnergyGrid, state: FermiState, system: System) -> list[str]:
+    """A line where D(ε) has not fallen to zero at the lowest energy, as of an LDOS that was cut off there."""
+    reach = max(energies.spacing, energies.width)
+    lost = abs(float(dos[0])) * reach / system.n_atoms
+    if lost <= LOST or energies.origin > state.fermi_energy:
+        return []
+    return [
+        f"D(ε) does not vanish at the lowest energy, {energies.origin:.2f} eV ({lost:.2g} electrons an atom within "
+        f"{reach:.2g} eV): states below it are lost, and μ and all energies are off"
+    ]
+
+
 def above(dos: torch.Tensor, energies: EnergyGrid, state: FermiState) -> tuple[float, float]:
     """Energy at which the levels end, eV, and ΔA of what would follow, eV for the cell (negative).
 

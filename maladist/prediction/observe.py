@@ -28,7 +28,7 @@ from maladist.io.stores import field_template
 from maladist.parallel.workers import Workers
 from maladist.parallel.write import write_lazy
 from maladist.physics.fermi import FermiState, fermi_states, number_rows, use_correction
-from maladist.physics.limits import check_limits
+from maladist.physics.limits import check_bottom, check_limits
 from maladist.physics.system import System, common_functional, complete
 from maladist.prediction.fields import in_slabs, one_task_bytes, reference_density, terms_of_store
 from maladist.prediction.options import ObserveOptions, check_names
@@ -193,7 +193,10 @@ def _observe(dataset: xr.Dataset, system: System, client: Client, path: Path, ov
         * system.grid.voxel_volume
     )
     states = fermi_states(torch.as_tensor(dos), energies, system)
-    system = replace(system, notes=(*system.notes, *check_limits(torch.as_tensor(dos), energies, states, system)))
+    held = torch.as_tensor(dos), energies
+    # A model's energies are its data's, which `check` has seen; an LDOS of any origin may begin within a band.
+    limits = *check_limits(*held, states, system), *check_bottom(*held, states[0], system)
+    system = replace(system, notes=(*system.notes, *limits))
 
     several = len(system.temperatures) if len(system.temperatures) > 1 else 0
     block = tuple(max(c) for c in field.chunks[:3])

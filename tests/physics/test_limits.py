@@ -11,7 +11,7 @@ from maladist.energy_grid import EnergyGrid
 from maladist.errors import EnergyWindowError
 from maladist.grid import Grid
 from maladist.physics.fermi import FermiState, fermi_weights
-from maladist.physics.limits import REFUSED, SAID, above, check_limits
+from maladist.physics.limits import REFUSED, SAID, above, check_bottom, check_limits
 from maladist.physics.system import System
 from maladist.units import BOLTZMANN
 
@@ -67,6 +67,16 @@ def test_a_band_that_goes_on_in_a_gap_of_the_energies_is_said() -> None:
     assert "gap of the energies from -26.20 to -5.00 eV (0.02 electrons an atom within 0.2 eV): states" in note
     # Above the Fermi level nothing is occupied.
     assert check_limits(dos, energies, [state_of(300.0, -10.0, energies)], SYSTEM) == []
+
+
+def test_a_window_that_begins_within_a_band_is_said() -> None:
+    energies = EnergyGrid(-5.0, 0.1, 101)
+    dos = torch.ones(101, dtype=torch.float64)
+    state = state_of(300.0, 0.0, energies)
+    (note,) = check_bottom(dos, energies, state, SYSTEM)
+    assert "lowest energy, -5.00 eV (0.1 electrons an atom within 0.1 eV)" in note
+    dos[:10] = 0.0
+    assert check_bottom(dos, energies, state, SYSTEM) == []
 
 
 def test_an_entropy_of_the_wrong_sign_is_told_to_mean_zero() -> None:

@@ -11,7 +11,7 @@ from ase import Atoms
 from distributed import Client
 
 import maladist
-from maladist import LDOSModel
+from maladist import LDOSModel, schema
 from maladist.errors import EnergyWindowError, InputError, StoreError
 from maladist.testing import sic_elements
 
@@ -66,11 +66,18 @@ def test_the_density_of_the_ldos_is_used_where_it_is_asked_for(temperatures: Pat
         )
 
 
-def test_a_part_of_the_energies_is_refused(temperatures: Path) -> None:
+def test_a_part_of_the_energies_is_refused(temperatures: Path, client: Client) -> None:
     """Cut off below, μ would move up until all electrons fit: a result like any other."""
     data = xr.open_zarr(temperatures / "snapshots" / "sic-300K", consolidated=False)
     with pytest.raises(InputError, match=r"energies of \d+; wanted all of them"):
         maladist.observe(data.isel(energy=slice(10, None)))
+    # Of an array that does not tell how many there were, what is lost below is said.
+    bare = data["ldos"].isel(energy=slice(30, None)).drop_attrs().load()
+    known = {n: data.attrs[n] for n in ("cell", "n_electrons", "temperature_K")}
+    found = maladist.observe(bare.assign_attrs(known), schema.atoms_of(data), client=client)
+    assert any("does not vanish at the lowest energy" in note for note in found.dataset.attrs["notes"])
+    whole = maladist.observe(data, client=client)
+    assert not any("lowest energy" in note for note in whole.dataset.attrs["notes"])
 
 
 def test_a_temperature_beyond_the_levels_is_refused_and_leaves_nothing(
