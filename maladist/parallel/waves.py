@@ -156,8 +156,9 @@ def _numbered(
     call = _unique(_words(function), run_key)
     if total is None and isinstance(jobs, Sized):
         total = len(jobs)
-    with suppress(OSError):  # of a scheduler that is gone the first task tells
-        announce(client, call, _words(function), run_key, total)
+    if client.status == "running":  # of a scheduler that is gone the first task tells
+        with suppress(OSError):
+            announce(client, call, _words(function), run_key, total)
     under_way: dict[tuple[str, int, str], tuple[int, Job, int]] = {}
 
     def submit(number: int, job: Job, attempt: int = 1) -> Future:
