@@ -77,4 +77,4 @@ def prepare(atoms: ase.Atoms, model: LDOSModel | str | Path, options: Options, *
 
 def _about_stress(model: LDOSModel) -> tuple[str, ...]:
     cards = [m.card.stress for m in shipped_models().values() if load_model(m.file).content_hash == model.content_hash]
-    return (UNLEARNT, *(f"the stress of this model is {card}" for card in cards if card))
+    return (UNLEARNT, *(f"of this model's stress its card says: {card}" for card in cards if card))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from maladist.dynamics.folder import TRAJECTORY, read_table
 from maladist.dynamics.step import Step
 from maladist.errors import StoreError
 from maladist.io.trajectory import last_frame
+
+_TELLING: Final = 100.0  # fs, of which a straight line can be told from a few vibrations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +65,9 @@ class MDSummary:
         if self.fermi_energy_eV is not None:
             lines.append(f"μ = {self.fermi_energy_eV:.4f} ± {self.fermi_energy_std_eV:.4f} eV")
         if self.conserved_std_meV_per_atom is not None:
-            lines.append(
-                f"conserved energy: std {self.conserved_std_meV_per_atom:.4f} meV/atom,"
-                f" drift {self.conserved_drift_meV_per_atom_per_ps:+.4f} meV/atom/ps"
-            )
+            drift = f"drift {self.conserved_drift_meV_per_atom_per_ps:+.4f} meV/atom/ps"
+            told = drift if self.time_fs >= _TELLING else f"too short for a drift (less than {_TELLING:g} fs)"
+            lines.append(f"conserved energy: std {self.conserved_std_meV_per_atom:.4f} meV/atom, {told}")
         if self.largest_novelty is not None:
             lines.append(f"largest novelty {self.largest_novelty:.3g}")
         return "\n".join(lines)

@@ -36,9 +36,16 @@ def describe(path: str | Path) -> list[tuple[str, str]]:
     if str(path) in models and not path.exists():
         return _model_rows(load_model(path), path)
     if path.is_dir():
+        if frames := _frames(path):
+            return [("folder of results", f"{len(frames)}, of a frame each: {frames[0]} to {frames[-1]}")]
         return _data_set_rows(path) if (path / datasets.SNAPSHOTS).is_dir() else _store_rows(path)
     wanted = f"a model file, a store, or {', '.join(models)}"
     return _model_rows(load_model(plain_file(path, wanted, "file", InputError)), path)
+
+
+def _frames(path: Path) -> list[str]:
+    """Names of the stores in the folder of `predict_many`; none of another folder."""
+    return [] if (path / "zarr.json").exists() else sorted(p.parent.name for p in path.glob("*.zarr/zarr.json"))
 
 
 def card(model: str | Path) -> str:

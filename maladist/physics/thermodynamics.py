@@ -59,7 +59,8 @@ def cold_notes(energy_grid: EnergyGrid, temperatures: Sequence[float], *, correc
     if correction and BOLTZMANN * lowest < RIPPLES * spacing:
         return [
             f"below {RIPPLES * spacing / BOLTZMANN:.0f} K, where k_BT is {RIPPLES:g} of the spacing of the energies, "
-            "the correction for the broadening ripples: S and C_v may be off by percents there"
+            "the correction for the broadening ripples: S and C_v may be off by percents there, and by tens of "
+            "percent where D(ε) changes within an eV of μ by as much as itself"
         ]
     if not correction:
         return ["S and C_v are those of the broadened D(ε), not corrected: off by percents where k_BT is below δ"]

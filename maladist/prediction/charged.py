@@ -111,7 +111,8 @@ def _notes(system: System, atoms: Array, others: Array, owners: _Owners) -> list
         held, total = float(others[:, 0].sum()), float(atoms[:, 0].sum() + others[:, 0].sum())
         near = f"the nearest is {owners.distance[~owners.own].min():.2f} Å from one (radius)"
         notes.append(
-            f"maxima of {of} that belong to no atom: {len(others)}, with {held:.4f} of {total:.4f} electrons; {near}"
+            f"maxima of {of} that belong to no atom: {len(others)}, with {held:.4f} of {total:.4f} electrons, "
+            f"which the atoms' charges lack; {near}"
         )
     if missing := system.n_atoms - len(np.unique(owners.atom[owners.own])):
         none = f"{missing} of {system.n_atoms} atoms have no maximum of {of}, and so no electrons"

@@ -73,9 +73,9 @@ def check_record(path: Path, fingerprint: Mapping[str, Any], unfinished: bool = 
         remedy = "Give --overwrite to begin anew."
         raise StoreError("resume", f"{path}: {error.came}", "a store that a run left unfinished", remedy) from error
     record = attributes.get("work")
-    if record is None or (unfinished and attributes.get("complete") is not False):
-        came = f"{path} is finished" if attributes.get("complete") else f"{path} is not a run's store"
-        raise StoreError("resume", came, "a store that a run left unfinished", "Read it with maladist info.")
+    left = ("a store that a run left unfinished", "Read it with maladist info.")
+    if record is None or (unfinished and "complete" not in attributes):
+        raise StoreError("resume", f"{path} is not a run's store", *left)
     for name, value in fingerprint.items():
         if record.get(name) != value:
             # Hashes tell a reader nothing.
@@ -86,6 +86,9 @@ def check_record(path: Path, fingerprint: Mapping[str, Any], unfinished: bool = 
                 f"the same {name}",
                 "Start a new store, or give --overwrite.",
             )
+    # Last: a finished store of another temperature is not the one that was asked for.
+    if unfinished and attributes["complete"] is not False:
+        raise StoreError("resume", f"{path} is finished", *left)
     return dict(record)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from maladist.atoms import AtomsLike, ase_atoms, check_atoms
 from maladist.descriptors import told_apart
 from maladist.elements import Element
-from maladist.errors import GridError, InputError, ModelError
+from maladist.errors import AccuracyWarning, GridError, InputError, ModelError
 from maladist.grid import Grid, fft_friendly
 from maladist.io.model_file import load_model
 from maladist.io.qe.upf import elements_of
@@ -266,6 +266,6 @@ def announce(notes: Sequence[str], observer: Observer | None) -> None:
     """Tell an observer what the user should know; warn of it in a library call that has none."""
     for note in notes:
         if observer is None:
-            warnings.warn(note, UserWarning, stacklevel=3)
+            warnings.warn(note, AccuracyWarning, stacklevel=3)
         else:
             observer.note(note)

@@ -190,6 +190,10 @@ def _at_height(integral: xr.DataArray, surface: Surface, height: float, runner: 
     plane = surface.coordinate(height) / surface.length * n
     low = math.floor(plane)
     two = _computed(integral[..., [low % n, (low + 1) % n]].data, runner)
+    if none := int((two <= 0).any(axis=-1).sum()):
+        said = f"the LDOS' integral is not positive at {none} of {two[..., 0].size} points of the plane"
+        why = "there is no image there: so far out a model's LDOS may be nothing but its error"
+        warnings.warn(f"{said}; {why}", AccuracyWarning, stacklevel=3)
     return between(two[..., 0], two[..., 1], plane - low)
 
 

@@ -22,6 +22,7 @@ from maladist.neighbors import CellList
 
 TOO_NEAR: Final = 0.1
 """Quantile of the distances of independent configurations below which two count as correlated."""
+_IMAGES: Final = 3e7  # of atoms, for which a radial distribution takes a few GB
 END: Final = 0.25
 """Share of a trajectory, its last, whose mean the frames' distances are measured to."""
 
@@ -176,9 +177,15 @@ def radial_distributions(frames: Sequence[ase.Atoms], *, cutoff: float = 6.0, wi
 
 
 def _radial_distribution(atoms: ase.Atoms, edges: Array) -> Array:
+    density, largest = len(atoms) / atoms.get_volume(), float(edges[-1])
+    # Their bytes are some hundred each. The cell's edges may be oblique: this is a bound, not their number.
+    images = density * float(np.prod(atoms.cell.lengths() + 2 * largest))
+    if images > _IMAGES:
+        wanted = f"less, as for {_IMAGES:.0e} images"
+        raise InputError("cutoff", f"{largest:g} Å: {images:.0e} images of the atoms within it", wanted, "It is in Å.")
     cells = CellList(atoms.cell.array, atoms.positions, atoms.numbers.astype(np.int16), float(edges[-1]))
     # All images within the cutoff of any point of the cell, so that distances beyond half of the cell are counted too.
-    images = cells.around(np.zeros(3), np.ones(3))
+    near = cells.around(np.zeros(3), np.ones(3))
     wrapped = atoms.get_positions(wrap=True)
     elements = np.unique(atoms.numbers)
     shells = 4 / 3 * np.pi * np.diff(edges**3)
@@ -186,7 +193,7 @@ def _radial_distribution(atoms: ase.Atoms, edges: Array) -> Array:
     for i, a in enumerate(elements):
         here = cKDTree(wrapped[atoms.numbers == a])
         for b in elements[i:]:
-            there = cKDTree(images.positions[images.numbers == b])
+            there = cKDTree(near.positions[near.numbers == b])
             within = here.count_neighbors(there, edges)  # an atom itself is in all of these, so in no difference
             # Pairs per shell over those of an ideal gas of the same density: 1 where nothing is ordered.
             parts.append(np.diff(within) * atoms.get_volume() / (here.n * np.sum(atoms.numbers == b) * shells))

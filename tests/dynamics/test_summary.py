@@ -26,7 +26,9 @@ def test_the_figures_are_those_of_the_table(tmp_path: Path) -> None:
     assert (summary.n_atoms, summary.steps, summary.time_fs, summary.n_frames) == (8, 30, 90, 6)
     assert summary.ion_temperature_K == pytest.approx(np.mean([s.ion_temperature_K for s in steps]))
     assert summary.fermi_energy_eV is None
-    assert summarise(tmp_path / "a") == summary and "drift" in str(summary)
+    assert summarise(tmp_path / "a") == summary and "too short for a drift" in str(summary)
+    longer = propagate(crystal(), Wells(), tmp_path / "a", MDSettings(steps=34, timestep=3.0, every=7))
+    assert "meV/atom/ps" in str(longer)
 
 
 def test_no_md_is_refused(tmp_path: Path) -> None:

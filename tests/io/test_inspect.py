@@ -52,3 +52,10 @@ def test_what_is_neither(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=words) as caught:
             describe(tmp_path / name)
         assert "\n" not in str(caught.value)
+
+
+def test_a_folder_of_frames_is_told_by_their_names(tmp_path: Path) -> None:
+    for name in ("000000.zarr", "000001.zarr"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "zarr.json").write_text("{}")
+    assert describe(tmp_path) == [("folder of results", "2, of a frame each: 000000.zarr to 000001.zarr")]

@@ -58,6 +58,9 @@ def test_only_what_was_computed_with_the_same_is_gone_on_with(store: Claim) -> N
     stores.finish(store)
     with pytest.raises(StoreError, match="is finished"):
         check_record(path, {}, unfinished=True)
+    # Who asks for another temperature is not sent to read this one.
+    with pytest.raises(StoreError, match="was made with another grid"):
+        check_record(path, {"grid": [5, 4, 4]}, unfinished=True)
     with pytest.raises(StoreError, match="Give --overwrite"):
         check_record(path / "nowhere", {})
 

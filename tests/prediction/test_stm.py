@@ -73,6 +73,13 @@ def exact(bias: float, height: float) -> Any:
     return window * (1 + np.cos(2 * np.pi * np.arange(12) / 12) / 3) * np.exp(-DECAY * height)
 
 
+def test_an_ldos_that_is_nothing_but_error_out_there_is_told() -> None:
+    field = decaying(2).compute()
+    field[3, 4, 25:35] = -1e-9  # about 3 Å above the outermost atoms
+    with pytest.warns(AccuracyWarning, match=r"not positive at 1 of 120 points of the plane"):
+        stm(field.chunk(), slab(2), bias=0.5, height=3.0, mu=0.15)
+
+
 @pytest.mark.parametrize(("axis", "side"), [(0, "top"), (1, "bottom"), (2, "top")])
 def test_both_images_are_those_of_the_closed_form(axis: int, side: Any) -> None:
     field, atoms = decaying(axis, side), slab(axis)

@@ -64,3 +64,8 @@ def test_what_is_no_frame_or_no_length_is_refused() -> None:
         maladist.structure(atoms, cutoff=-1.0)
     with pytest.raises(InputError, match="frame 1"):
         maladist.structure([atoms, bulk("Be")])
+
+
+def test_a_cutoff_that_would_fill_the_memory_is_refused() -> None:
+    with pytest.raises(InputError, match=r"800 Å: \S+ images of the atoms .* It is in Å"):
+        maladist.structure(bulk("Be", "hcp", a=2.29, c=3.58), cutoff=800.0)
