@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from collections.abc import Hashable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 from distributed import Client, Future, as_completed
 
@@ -31,22 +33,47 @@ class _Trouble(NamedTuple):
     patience: float
 
 
-def watched(flying: as_completed, client: Client) -> Iterator[Future]:
-    """Futures as they are completed.
+@dataclass(frozen=True)
+class Failed:
+    """What came of a task in place of a result."""
+
+    error: Exception
+
+
+def answers(flying: as_completed, client: Client, most: int) -> list[tuple[Hashable, Any]]:
+    """Keys and results of the futures that are completed, of one at least and of so many at most; or how each Failed.
+
+    No reference to a future is left, which would keep its result on the worker.
 
     Raises
     ------
     ClusterLostError
         For too long there was no worker that could complete any: none at all, or only such as Dask has paused.
     """
-    last = time.monotonic()  # when there was a result, or a worker for one
+    _wait_for_one(flying, client)
+    futures: list[Future] = []
+    while flying.has_ready() and len(futures) < most:
+        futures.append(next(flying))
+    there = [future for future in futures if future.status == "finished"]
+    results: dict[Hashable, Any] = {}
+    # Together: each question goes by the scheduler to the workers and back, and the caller would do nothing else.
+    with suppress(Exception):  # of a result that was lost since; asked for alone, each tells of itself
+        results = {future.key: result for future, result in zip(there, client.gather(there), strict=True)}
+    return [(future.key, results[future.key] if future.key in results else _alone(future)) for future in futures]
+
+
+def _alone(future: Future) -> Any:
+    try:
+        return future.result()
+    except Exception as error:
+        return Failed(error)
+
+
+def _wait_for_one(flying: as_completed, client: Client) -> None:
+    """Wait until a future is completed, for as long as there is somebody who can."""
+    last = time.monotonic()  # when there was a worker for one
     look, said = last + _LOOK, ""
-    while not flying.is_empty():
-        if flying.has_ready():
-            yield next(flying)
-            last = time.monotonic()
-            look = last + _LOOK
-            continue
+    while not flying.has_ready():
         # `next` would wait without end; on its condition, with a timeout, there is time to look
         # whether workers are left.
         with flying.thread_condition:

@@ -1,7 +1,8 @@
 """Any number of tasks through a Dask client with a bounded number of them in the scheduler at a time.
 
 A hundred thousand blocks put into the scheduler at once would cost it hundreds of megabytes; in waves its memory is
-flat. A task whose worker dies is given to another by Dask, and after `allowed-failures` deaths (3 of Dask's) once more
+flat. A message costs it more than a task, so that many go by one, and so do results on their way back. A task whose
+worker dies is given to another by Dask, and after `allowed-failures` deaths (3 of Dask's) once more
 by us: where workers come and go, some task is always unlucky. One whose workers keep dying, or that raises, ends the
 run with the block's name, and everything that was finished stays in the store. The error leaves `run` when the run's
 other tasks have come to their end, so that whoever cleans up after it is alone with the files. Not so an error of the
@@ -30,6 +31,7 @@ from itertools import count, islice
 from types import TracebackType
 from typing import Final, Protocol, TypeVar
 
+import dask
 from dask.utils import funcname
 from distributed import Client, Future, KilledWorker, Worker, as_completed
 from distributed.client import FutureCancelledError
@@ -38,12 +40,18 @@ from maladist.errors import BlockError, ClusterLostError, InputError, OutputErro
 from maladist.parallel.dashboard import announce
 from maladist.parallel.here import InProcess, Runner
 from maladist.parallel.task import in_a_task
-from maladist.parallel.watch import watched
+from maladist.parallel.watch import Failed, answers
 
 R = TypeVar("R")
 
 ATTEMPTS: Final = 2
 """How often a task whose workers died is put into the scheduler."""
+
+TOGETHER: Final = 32
+"""How many tasks go into the scheduler, and at most how many results come back, by one message.
+
+Each message costs it more than a task. The fewest that are in flight are twice as many, so that there is always work.
+"""
 
 LAST_TASKS: Final = 30.0
 """Seconds for which a run that failed waits for its other tasks; Dask cannot stop one that runs."""
@@ -159,38 +167,47 @@ def _numbered(
     if client.status == "running":  # of a scheduler that is gone the first task tells
         with suppress(OSError):
             announce(client, call, _words(function), run_key, total)
-    under_way: dict[tuple[str, int, str], tuple[int, Job, int]] = {}
+    under_way: dict[Hashable, tuple[int, Job, int]] = {}
 
-    def submit(number: int, job: Job, attempt: int = 1) -> Future:
-        key = (call, attempt, job.name)  # one group: Dask then queues the tasks, and a death touches those that run
-        under_way[key] = number, job, attempt
-        how = {"pure": False, "resources": resources, "priority": priority}
-        return client.submit(_attempt, function, *job.arguments, key=key, **how)
+    def submit(some: Iterable[tuple[int, Job]], attempt: int = 1) -> list[Future]:
+        # One group: Dask then queues the tasks, and a death touches those that run.
+        new: dict[Hashable, tuple[int, Job, int]] = {(call, attempt, job.name): (n, job, attempt) for n, job in some}
+        under_way.update(new)
+        calls = [(function, *job.arguments) for _, job, _ in new.values()]
+        # First come, first served: of what comes within a tenth of a second Dask would else begin everything at once.
+        how = {"pure": False, "resources": resources, "priority": priority, "fifo_timeout": 0}
+        # Each is small, and Dask's warning is for one that is not.
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GB"}):
+            return client.map(_call, calls, key=list(new), **how)
 
-    limit = in_flight(client)
     # `raise_errors=False`: a future that failed comes like any other, and its own attempt decides
     # what is done about it.
-    flying = as_completed([submit(*job) for job in islice(numbered, limit)], loop=client.loop, raise_errors=False)
+    flying = as_completed([], loop=client.loop, raise_errors=False)
+    done, limit = 0, in_flight(client)
+    # The first are more than two a thread, by which Dask knows a group that it should queue: a smaller one it gives to
+    # the few workers that hold what the tasks share, and the others would have to steal it.
+    most = max(TOGETHER, limit // 6)
     try:
-        for n, future in enumerate(watched(flying, client), start=1):
-            number, job, attempt = under_way.pop(future.key)
-            try:
-                answer = future.result()
-            except Exception as error:
-                if not (isinstance(error, KilledWorker) and attempt < ATTEMPTS):
-                    raise _failure(job.name, error, client) from error
-                # The attempt is part of the key: under the old one the scheduler may still hold the failure.
-                flying.add(submit(number, job, attempt + 1))
-            else:
-                # While this generator waits for its caller, a reference to the future would keep
-                # the result on the worker.
-                del future
-                result = _result(job.name, answer)
+        while True:
+            if done >= limit:
+                done, limit = 0, in_flight(client)  # workers join and leave
+            while limit - len(under_way) >= TOGETHER and (some := list(islice(numbered, most))):
+                flying.update(submit(some))
+                most = TOGETHER
+            if not under_way:
+                return
+            for key, answer in answers(flying, client, TOGETHER):
+                number, job, attempt = under_way.pop(key)
+                done += 1
+                if isinstance(answer, Failed):
+                    if not (isinstance(answer.error, KilledWorker) and attempt < ATTEMPTS):
+                        raise _failure(job.name, answer.error, client) from answer.error
+                    # The attempt is part of the key: under the old one the scheduler may still hold the failure.
+                    flying.update(submit([(number, job)], attempt + 1))
+                    continue
+                result: R = _result(job.name, answer)
                 finished(result)
                 yield number, result
-            if n % limit == 0:
-                limit = in_flight(client)  # workers join and leave
-            flying.update([submit(*job) for job in islice(numbered, max(0, limit - len(under_way)))])
     except BaseException as error:
         _let_go(flying, list(under_way), client)
         # Not after Ctrl-C, nor where the caller only stops early: these should be quick.
@@ -265,6 +282,11 @@ class _Refused:
 
     error: InputError | OSError
     where: TracebackType | None
+
+
+def _call(call: tuple[Callable[..., R], *tuple[object, ...]]) -> R | _Refused:
+    """What `map` gives a task, for which it takes one argument."""
+    return _attempt(*call)
 
 
 def _attempt(function: Callable[..., R], *arguments: object) -> R | _Refused:

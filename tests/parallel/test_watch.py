@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from distributed import Client
+from distributed import Client, as_completed
 
 import maladist
 from maladist.errors import ClusterError
@@ -22,6 +22,26 @@ def hold(megabytes: int) -> int:
 
     builtins.kept = b"x" * (megabytes * 10**6)  # type: ignore[attr-defined]
     return megabytes
+
+
+def divide(by: int) -> float:
+    return 1 / by
+
+
+def test_what_has_come_is_fetched_together_and_what_failed_is_told_as_such(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flying = as_completed(client.map(divide, [1, 2, 0, 4], pure=False), loop=client.loop, raise_errors=False)
+    while flying.queue.qsize() < 4:
+        time.sleep(0.01)
+    asked: list[int] = []
+    real = client.gather
+    monkeypatch.setattr(client, "gather", lambda futures: asked.append(len(futures)) or real(futures))
+    got = [answer for _, answer in watch.answers(flying, client, 8)]
+    assert asked == [3]
+    (failed,) = [answer for answer in got if isinstance(answer, watch.Failed)]
+    assert isinstance(failed.error, ZeroDivisionError)
+    assert sorted(answer for answer in got if answer is not failed) == [0.25, 0.5, 1.0]
 
 
 @pytest.fixture

@@ -42,6 +42,17 @@ def test_results_are_in_the_order_of_the_jobs_whoever_was_first(client: Client) 
     assert sorted(came) == list(range(8)) and came[0] != 0
 
 
+def test_tasks_go_into_the_scheduler_together(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One at a time they cost it, and the client, twice as much and more."""
+    sizes: list[int] = []
+    real = client.map
+    monkeypatch.setattr(client, "map", lambda call, some, **how: sizes.append(len(some)) or real(call, some, **how))
+    assert waves.in_order(client, same, [waves.NamedJob(f"t{i}", i) for i in range(100)], run_key="x") == list(
+        range(100)
+    )
+    assert sizes == [waves.TOGETHER] * 3 + [4]
+
+
 def test_a_task_begins_with_torch_on_one_thread(client: Client) -> None:
     client.run(torch.set_num_threads, 2)
     assert list(waves.run(client, torch.get_num_threads, [waves.NamedJob("ask")], run_key="threads")) == [1]
