@@ -73,14 +73,21 @@ SHIPPED := maladist/data/$(subst -,_,$(MODEL))
 BASELINE := train-08-*
 # Snapshots that the model's σ is calibrated on.
 CALIBRATE := valid-* train-32-*
+# Epochs in which one network learns to stand for all (maladist distil); none where empty.
+DISTIL :=
+TRAINED := model-data/training/$(MODEL)
 SNAPSHOTS := model-data/$(firstword $(subst -, ,$(MODEL))).zarr/snapshots
 
 model-data: setup
 	$(BIN)/python notebooks/model_data.py $(MODEL)
 
 model: setup
-	$(BIN)/maladist train $(SHIPPED)/train.yaml --output model-data/training/$(MODEL) --resume
-	cp model-data/training/$(MODEL)/model.maladist $(SHIPPED)/$(MODEL).maladist
+	$(BIN)/maladist train $(SHIPPED)/train.yaml --output $(TRAINED) --resume
+ifneq ($(DISTIL),)
+	$(BIN)/python notebooks/model_data.py $(MODEL) --distil $(TRAINED)/cells.extxyz
+	$(BIN)/maladist distil $(TRAINED)/model.maladist $(TRAINED)/cells.extxyz --output $(TRAINED)-distilled --epochs $(DISTIL) --resume
+endif
+	cp $(TRAINED)$(if $(DISTIL),-distilled)/model.maladist $(SHIPPED)/$(MODEL).maladist
 	$(BIN)/maladist evaluate $(SHIPPED)/$(MODEL).maladist $(CALIBRATE:%='$(SNAPSHOTS)/%') --spread --calibrate
 	$(BIN)/maladist evaluate $(SHIPPED)/$(MODEL).maladist '$(SNAPSHOTS)/test-*' --spread --card \
 		--train '$(SNAPSHOTS)/$(BASELINE)' --json model-data/$(MODEL).json --plots model-data/$(MODEL)-plots

@@ -13,7 +13,7 @@ from typing import Final
 import aluminium
 from ase import Atoms
 from ase.build import bulk
-from ase.io import read
+from ase.io import read, write
 
 import maladist
 from maladist.cli.console import TerminalObserver
@@ -51,6 +51,13 @@ def with_thermal() -> dict[str, Atoms]:
     return snapshots() | dict(zip(names, read(DATA / "be_1000K_2" / "thermal.extxyz", ":"), strict=True))
 
 
+def to_distil(every: dict[str, Atoms]) -> list[Atoms]:
+    """Cells without DFT for `maladist distil`: those of the training, each with four more near it."""
+    trained = [atoms for name, atoms in every.items() if name.startswith("train")]
+    near = [displaced(atoms, 4, displacement=0.05, strain=0.005, seed=i) for i, atoms in enumerate(trained)]
+    return [one for atoms, others in zip(trained, near, strict=True) for one in (atoms, *others)]
+
+
 RECIPES: Final = {"be-1000K": snapshots, "be-1000K-2": with_thermal, "al-933K": aluminium.snapshots}
 DENSE: Final[dict[str, dict[int, Mesh]]] = {
     "be-1000K": {8: (6, 6, 8)},
@@ -61,12 +68,16 @@ DENSE: Final[dict[str, dict[int, Mesh]]] = {
 
 
 def main() -> None:
-    """Run what is missing."""
+    """Run what is missing, or write the cells of a distillation."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", nargs="?", choices=RECIPES, default="be-1000K")
     parser.add_argument("--output", type=Path, default=Path("model-data"))
+    parser.add_argument("--distil", type=Path, help="only write the cells of maladist distil to this file")
     parser.add_argument("--workers", type=int, default=None)
     options = parser.parse_args()
+    if options.distil is not None:
+        write(options.distil, to_distil(RECIPES[options.model]()))
+        return
     options.output.mkdir(exist_ok=True)
     setup = Espresso.read(DATA / options.model.replace("-", "_") / "dft.yaml")
     everything, store = RECIPES[options.model](), options.model.split("-")[0]

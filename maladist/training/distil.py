@@ -17,6 +17,9 @@ meV/atom for the ensemble, 2.2 for the member and 2.1 for the student (1.3, 2.4 
 ensemble has 1.4, 1.7 and 4.0), |ΔE_b| 2.2, 2.4 and 1.8; with a vacancy, where the mean of three is worth most, 9.8, 7.5
 and 15 (four cells). Higher rates, more epochs and a third of cells with vacancies made A of the crystals worse by half
 a meV/atom. Most of what a student gives is its price.
+
+Of al-933K's three networks (430 cells, 8 epochs) the student is off by 0.9 meV/atom in E_b; its errors against the DFT
+of 22 held-out cells are those of the three within 0.1 meV/atom (0.3 by size): |ΔA| 6.2 for 6.1.
 """
 
 from __future__ import annotations
