@@ -110,7 +110,9 @@ def _first_error(error: ValidationError, source: str, top: type[Section], values
     by_key: dict[str, list[ErrorDetails]] = {}
     for one in error.errors(include_url=False):
         by_key.setdefault(_key(one, values), []).append(one)
-    first = next(iter(by_key))
+    # A key that nobody knows first: what is missing may be what it was meant for.
+    unknown = (k for k, errors in by_key.items() if errors[0]["type"] == "extra_forbidden")
+    first = next(unknown, next(iter(by_key)))
     # A union's parts complain each at its own depth: these are one mistake.
     same = [k for k in by_key if f"{k}.".startswith(f"{first}.") or f"{first}.".startswith(f"{k}.")]
     key = max(same, key=len)  # of a union's parts the one that went deepest was meant
@@ -122,7 +124,7 @@ def _first_error(error: ValidationError, source: str, top: type[Section], values
         key = ".".join(dict.fromkeys([k for k in (key, *inner.argument.split()) if k]))
     came, wanted = said[0][0], " or ".join(dict.fromkeys(wanted for _, wanted in said))
     others = len(by_key) - len(same)
-    more = f"{others} more keys are wrong." if others else ""
+    more = f"{others} more {'key is' if others == 1 else 'keys are'} wrong." if others else ""
     return top.error(f"{source}: {key}" if key else source, came, wanted, f"{remedy} {more}".strip())
 
 

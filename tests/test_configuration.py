@@ -56,6 +56,14 @@ def test_of_several_wrong_keys_the_others_are_counted() -> None:
         Outer.of({"inner": {"size": 0}, "flagg": True, "scalee": 2})
 
 
+def test_a_key_that_nobody_knows_is_named_before_the_one_it_was_meant_for() -> None:
+    class Needing(Section):
+        size: int
+
+    with pytest.raises(InputError, match=r"sise: is not a key; wanted one of size\. 1 more key is wrong"):
+        Needing.of({"sise": 3})
+
+
 def test_the_class_of_the_error_is_the_sections() -> None:
     class Mine(Section):
         error = ClusterError

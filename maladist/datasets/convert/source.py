@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import isclose
 from pathlib import Path
 from typing import Final
 
@@ -113,8 +114,13 @@ def prepare(source: Source) -> CheckedSource:
     run.check_converged()
     _check_pseudopotentials(source, run)
     if source.temperature is not None:
+        check_temperature(source.temperature)
+        # What a run prints is rounded, by up to a percent; the exact figure may be given.
+        if run.temperature is not None and not isclose(source.temperature, run.temperature, rel_tol=0.02):
+            came = f"{source.temperature:g} K for a calculation at {run.temperature:g} K"
+            raise InputError("temperature", came, "none, or that of the calculation")
         run = replace(run, temperature=source.temperature)
-    if run.temperature is not None:
+    elif run.temperature is not None:
         check_temperature(run.temperature)
     if not source.ldos:
         raise DataFileError("ldos", "no file", "cube or xsf files, one .npy or one .h5 file")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -158,6 +159,13 @@ def test_a_copy_and_a_file_named_twice_are_read_once(tmp_path: Path, crystal: At
     ready = prepare(Source(run_of(crystal), [*paths, tmp_path / "again.cube", paths[1]]))
     assert len(ready.levels) == 4
     assert any("2 levels came twice" in note for note in ready.notes)
+
+
+def test_another_temperature_than_the_calculations_is_refused(tmp_path: Path, crystal: Atoms, ldos: np.ndarray) -> None:
+    paths, run = write_text(tmp_path, crystal, ldos, "cube"), replace(run_of(crystal), temperature=1000.0)
+    assert prepare(Source(run, paths, temperature=1007.9)).run.temperature == 1007.9  # the exact one of a rounded
+    with pytest.raises(InputError, match="300 K for a calculation at 1000 K"):
+        prepare(Source(run, paths, temperature=300.0))
 
 
 @pytest.mark.parametrize("temperature", [0.0, -1.0, 1e-300, 1e300, float("nan"), float("inf")])
