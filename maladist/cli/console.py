@@ -97,6 +97,7 @@ class TerminalObserver:
         """Begin a stage."""
         self._stage, self._total, self._done = name, total, done
         self._began = self._said = time.monotonic()
+        self._first: tuple[int, float] | None = None
         if self._progress is not None:
             self._task = self._progress.add_task(name, total=total, completed=done, detail="")
         elif done:
@@ -113,14 +114,19 @@ class TerminalObserver:
             self._progress.update(self._task, advance=1, detail=self._detail())
             return
         now = time.monotonic()
+        self._first = self._first or (self._done, now)
         # Plain lines at intervals: a log of a hundred thousand blocks must stay readable.
         if now - self._said > _EVERY or self._done == self._total:
             self._said = now
-            seconds = now - self._began
-            left = seconds / max(1, self._done) * (self._total - self._done)
-            tail = f", {left:.0f} s left" if self._done < self._total else f" in {seconds:.1f} s"
+            tail = self._left(now) if self._done < self._total else f" in {now - self._began:.1f} s"
             detail = self._detail()
             self._say(f"{self._stage}: {self._done} of {self._total}{tail}{', ' + detail if detail else ''}")
+
+    def _left(self, now: float) -> str:
+        """How long it will take, from the first task on: that one waits for workers and their imports."""
+        assert self._first is not None
+        done, then = self._done - self._first[0], now - self._first[1]
+        return f", {then / done * (self._total - self._done):.0f} s left" if done else ""
 
     def note(self, text: str) -> None:
         """Say one thing."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
+import inspect
 import logging
+import re
 import signal
 import threading
 from collections.abc import Mapping
@@ -107,7 +110,12 @@ def _job(kind: str, options: Mapping[str, Any]) -> Job:
     except (TypeError, ValueError) as error:
         what = str(error).splitlines()[0]
         wanted = f"options of dask_jobqueue.{made.__name__}"
-        raise ClusterError("cluster", f"{made.__name__}: {what}", wanted) from error
+        if (unknown := re.search(r"unexpected keyword argument '(\w+)'", what)) is None:
+            raise ClusterError("cluster", f"{made.__name__}: {what}", wanted) from error
+        known = {name for one in made.job_cls.__mro__[:-1] for name in inspect.signature(one.__init__).parameters}
+        near = difflib.get_close_matches(unknown[1], sorted(known), n=1)
+        remedy = f"Did you mean {near[0]}?" if near else ""
+        raise ClusterError("cluster", f"{unknown[1]} is none of {kind}'s keys", wanted, remedy) from error
 
 
 def _closed_dashboards(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,6 +146,8 @@ def submit_jobs(kind: str, running: Cluster, count: int | None) -> None:
         for job in running._created:  # closing the cluster asserts that every job was begun
             job.status = Status.failed
         what = " ".join(str(error).split())
-        raise ClusterError("cluster", f"{kind} refused the job: {what}", "a job that it accepts") from error
+        raise ClusterError(
+            "cluster", f"{kind} did not take the job: {what}", f"a {kind} that answers, and a job that it accepts"
+        ) from error
     finally:
         said_by_us.setLevel(level)

@@ -6,6 +6,7 @@ constant factor, and the kernel that was used is the one whose D(ε) fits.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -35,6 +36,7 @@ UNIT_FACTORS: Final = {
     "1/Å³ taken for 1/bohr³": 1 / BOHR**3,
     "one spin in place of both": 0.5,
 }
+_OF_A_DENSITY: Final = ("1/bohr³ taken for 1/Å³", "1/Å³ taken for 1/bohr³", "one spin in place of both")
 
 
 class Fit(NamedTuple):
@@ -55,9 +57,9 @@ class Fit(NamedTuple):
     shape: float
 
 
-def likely_unit(ratio: float) -> str:
-    """Which confusions of units a factor betrays, in words; empty where none is within 3 %."""
-    return ", or ".join(name for name, factor in UNIT_FACTORS.items() if abs(ratio / factor - 1) < 0.03)
+def likely_unit(ratio: float, among: Collection[str] = UNIT_FACTORS) -> str:
+    """Which confusions of units a factor betrays, in words; empty where none of these is within 3 %."""
+    return ", or ".join(name for name in among if abs(ratio / UNIT_FACTORS[name] - 1) < 0.03)
 
 
 def fit_kernel(dos: Array, eigenvalues: Array, weights: Array, energies: EnergyGrid) -> dict[Kernel, Fit]:
@@ -162,6 +164,6 @@ def verify_density(run: DFTRun, electrons: float, path: str | Path) -> None:
     """
     if run.n_electrons is None or abs(electrons / run.n_electrons - 1) < 5e-3:
         return
-    unit = likely_unit(electrons / run.n_electrons)
-    remedy = f"That is the factor of {unit}: give --density-units." if unit else "Is it of another calculation?"
+    unit = likely_unit(electrons / run.n_electrons, _OF_A_DENSITY)
+    remedy = f"That is the factor of {unit}: give other --density-units." if unit else "Is it of another calculation?"
     raise DataFileError(str(path), f"a density of {electrons:.5g} electrons", f"{run.n_electrons:g}", remedy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 from distributed import Client
@@ -38,6 +39,19 @@ def test_a_file_gets_plain_lines_and_no_bar(client: Client) -> None:
     assert "epoch 2 of 2: loss 0.25, 0.50 s; validation loss 0.125" in text
     assert "note: one thing" in text
     assert "\x1b" not in text and "━" not in text
+
+
+def test_what_is_left_is_reckoned_without_the_first_task_which_waited_for_workers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("maladist.cli.console.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    stream = StringIO()
+    with TerminalObserver(Console(file=stream, width=120)) as observer:
+        observer.stage("levels", 12)
+        for clock[0] in (30.0, 60.0):
+            observer.advance(Finished())
+    assert stream.getvalue() == "levels: 1 of 12\nlevels: 2 of 12, 300 s left\n"
 
 
 def test_a_terminal_gets_a_bar_for_every_stage(client: Client) -> None:

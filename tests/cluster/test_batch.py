@@ -59,8 +59,10 @@ def test_dashboards_of_batch_jobs_stay_on_loopback() -> None:
 
 
 def test_options_that_a_batch_system_does_not_take_are_named() -> None:
-    with pytest.raises(ClusterError, match=r"SLURMCluster.*partitoin"):
-        batch("slurm", cores=1, memory="1GB", interface="lo", partitoin="x")
+    with pytest.raises(ClusterError, match=r"job_nam is none of slurm's keys; .*SLURMCluster.*Did you mean job_name"):
+        batch("slurm", cores=1, memory="1GB", interface="lo", job_nam="x")
+    with pytest.raises(ClusterError, match=r"quue is none of slurm's keys; .*Did you mean queue"):
+        batch("slurm", cores=1, memory="1GB", interface="lo", quue="x")
     with pytest.raises(ClusterError, match="how much cores and memory"):
         batch("slurm", interface="lo")
     with pytest.raises(ClusterError, match=r"interface: ib7, which this machine does not have; wanted one of .*lo"):

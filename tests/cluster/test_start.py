@@ -264,7 +264,7 @@ def test_a_refused_job_is_reported_with_what_the_batch_system_said(
 ) -> None:
     fake_sbatch(tmp_path, "echo 'sbatch: error: invalid partition specified: nowhere' >&2; exit 1", monkeypatch)
     with (
-        pytest.raises(ClusterError, match=r"slurm refused the job: .*invalid partition specified: nowhere"),
+        pytest.raises(ClusterError, match=r"slurm did not take the job: .*invalid partition specified: nowhere"),
         cluster({**BATCH, "kind": "slurm", "queue": "nowhere"}),
     ):
         pass

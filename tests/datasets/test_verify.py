@@ -80,6 +80,8 @@ def test_a_density_must_hold_the_electrons() -> None:
     verify_density(run_of(), 6.02, "n.cube")
     with pytest.raises(DataFileError, match=r"a density of 6\.1 electrons; wanted 6"):
         verify_density(run_of(), 6.1, "n.cube")
+    with pytest.raises(DataFileError, match=r"factor of 1/bohr³ taken for 1/Å³: give other"):
+        verify_density(run_of(), 6 * 0.529177**3, "n.cube")
     verify_density(run_of(n_electrons=None), 99.0, "n.cube")
 
 

@@ -134,6 +134,8 @@ class _Conversion:
     def _fill(self) -> tuple[str, ...]:
         ready, run = self.ready, self.ready.run
         self._write_atoms()
+        if ready.source.density is not None:
+            self._check_density(Path(ready.source.density))  # first: it costs nothing, and the LDOS a while
         dos = self._ldos()
         # Only the whole LDOS shows whether units and kernel are those of the calculation; nothing is finished before.
         energies, notes = verify_ldos(run, dos, ready.energies, kernel_given=ready.source.kernel is not None)
@@ -194,13 +196,15 @@ class _Conversion:
         jobs = [waves.NamedJob(f"block{b.index}", b, store, path, ready.factor) for b in self.blocks]
         return np.sum(self._run("blocks", assemble_block, jobs), axis=0) * ready.grid.voxel_volume
 
-    def _density(self, path: Path) -> float:
-        usual = "1/bohr3" if path.suffix in TEXT else "1/A3"
-        factor = unit_factor(self.ready.source.density_units, DENSITY_UNITS, usual)
+    def _check_density(self, path: Path) -> None:
         if path.suffix in TEXT:
             check_belongs(field_format(path).read_header(path), self.ready.run.atoms, self.ready.grid)
         elif array_shape(path)[:3] != self.ready.grid.shape:
             raise DataFileError(str(path), f"a grid of {array_shape(path)[:3]}", f"{self.ready.grid.shape}")
+
+    def _density(self, path: Path) -> float:
+        usual = "1/bohr3" if path.suffix in TEXT else "1/A3"
+        factor = unit_factor(self.ready.source.density_units, DENSITY_UNITS, usual)
         # One task: a text file cannot be read from its middle.
         job = waves.NamedJob("density", str(path), self.store, self.blocks, factor)
         return float(self._run("density", store_density, [job])[0]) * self.ready.grid.voxel_volume

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from maladist.io.fields import openpmd
 from maladist.io.opening import open_dataset
 from maladist.io.qe.run import DFTRun
 from maladist.parallel.workers import peak_memory
+from maladist.testing import Listener
 from tests.conftest import Disk
 from tests.datasets.convert.conftest import GRID, own_source, run_of, write_text
 
@@ -121,6 +123,10 @@ def test_own_dft_data_pass_and_wrong_units_do_not(tmp_path: Path, own_data: Path
     bad = own_source(own_data, tmp_path, density_units="1/bohr3")
     with pytest.raises(DataFileError, match=r"a density of 26.* --density-units"):
         convert(bad, tmp_path / "d.zarr", name="t", client=client)
+    told, bad = Listener(), replace(bad, density=tmp_path / "absent.cube")
+    with pytest.raises(DataFileError, match="absent"):  # before the LDOS is read
+        convert(bad, tmp_path / "d.zarr", name="t", client=client, observer=told)
+    assert not told.tasks
 
 
 def test_the_cubes_of_the_reference_data(tmp_path: Path, shared_data: Path, client: Client) -> None:
