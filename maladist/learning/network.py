@@ -124,9 +124,11 @@ class FeedForward(nn.Module):
 
     def head(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Matrix W (width, levels) and offsets b (levels,), float64, with which the outputs are hidden W + b."""
-        matrix, last = self.last(torch.float64).detach(), self.linear[-1]
+        last = self.linear[-1]
         assert isinstance(last, nn.Linear)
-        return matrix, last.bias.detach().double() if self._ends_linear else torch.zeros_like(matrix[0])
+        with torch.no_grad():
+            matrix = self.last(torch.float64)
+            return matrix, last.bias.double() if self._ends_linear else torch.zeros_like(matrix[0])
 
     def last(self, dtype: torch.dtype) -> torch.Tensor:
         """W of `head` in this type, with its graph."""
