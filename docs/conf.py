@@ -43,7 +43,7 @@ python_use_unqualified_type_names = True
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "amsmath", "attrs_block"]
 myst_heading_anchors = 4
 myst_links_external_new_tab = False
-nb_execution_mode = "off"  # `make test-slow` runs the notebooks
+nb_execution_mode = "off"  # `make test-slow` runs the notebooks, and so does `make docs OUTPUTS=1`
 nb_ipywidgets_js = {}  # from a CDN, and no notebook here has widgets
 
 html_theme = "furo"
