@@ -227,6 +227,7 @@ def _align(s: _Snapshot, output: Path, energies: Array, reference: str, whole: b
         s.group.name, shift, s.reference - shift, (max(0, int(begin + 1e-6)), max(0, s.energies.levels - levels.stop))
     )
     attributes = dict(s.dataset.attrs) | {
+        "energy_levels": len(energies),
         "energy_shift_eV": float(s.dataset.attrs.get("energy_shift_eV", 0.0)) + shift,
         "energy_reference": reference,
         "energy_reference_remainder_eV": result.remainder,

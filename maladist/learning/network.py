@@ -124,21 +124,26 @@ class FeedForward(nn.Module):
 
     def head(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Matrix W (width, levels) and offsets b (levels,), float64, with which the outputs are hidden W + b."""
-        last = self.linear[-1]
-        assert isinstance(last, nn.Linear)
-        with torch.no_grad():
-            matrix = self.last(torch.float64)
-            return matrix, last.bias.double() if self._ends_linear else torch.zeros_like(matrix[0])
+        last = self._last
+        matrix = self._matrix(last.weight.detach().double())
+        return matrix, last.bias.detach().double() if self._ends_linear else torch.zeros_like(matrix[0])
 
     def last(self, dtype: torch.dtype) -> torch.Tensor:
         """W of `head` in this type, with its graph."""
-        unit = torch.eye(self.n_outputs, dtype=dtype, device=self.device)
+        return self._matrix(self._last.weight.to(dtype))
+
+    def _matrix(self, weight: torch.Tensor) -> torch.Tensor:
+        """W of `head`, from the weight of the last layer."""
+        unit = torch.eye(self.n_outputs, dtype=weight.dtype, device=weight.device)
         if not self._ends_linear:
             return unit
+        return weight.T + unit if self._adds(*weight.T.shape) else weight.T
+
+    @property
+    def _last(self) -> nn.Linear:
         last = self.linear[-1]
         assert isinstance(last, nn.Linear)
-        matrix = last.weight.T.to(dtype)
-        return matrix + unit if self._adds(*matrix.shape) else matrix
+        return last
 
     @property
     def _ends_linear(self) -> bool:

@@ -39,6 +39,7 @@ def apart(small_data_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         dims, facts = old.metadata.dimension_names, dict(old.attrs)
         chunks = (*old.chunks[:-1], values.shape[-1])
         group.create_array(name, data=values, chunks=chunks, dimension_names=dims, attributes=facts, overwrite=True)
+    group.attrs["energy_levels"] = group["energy"].shape[0]
     for name, moved in {"eigenvalue": OFFSET, "fermi_energy_eV": OFFSET}.items():
         group[f"reference/{name}"][...] = np.asarray(group[f"reference/{name}"][...]) + moved
     for name in ("band_energy_eV", "total_free_energy_eV"):
