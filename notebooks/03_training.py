@@ -148,7 +148,7 @@ for name in snapshots:
     group = data / "snapshots" / name
     dataset = xr.open_zarr(group, consolidated=False)
     dft = xr.open_zarr(group, group="reference", consolidated=False)
-    atoms = maladist.schema.atoms_of(dataset)
+    atoms = maladist.metadata.atoms_of(dataset)
     result = maladist.predict(atoms, model, grid=dataset["density"].shape)
     terms = {n: 1000 * (v - float(dft[n])) / len(atoms) for n, v in result.energies if v is not None and n in dft}
     off = np.abs(result.density.values - dataset["density"].values).mean() / float(dataset["density"].mean())

@@ -32,14 +32,14 @@ import matplotlib.pyplot as plt
 import xarray as xr
 
 import maladist
-from maladist import examples, schema
+from maladist import examples, metadata
 
 SMALL = os.environ.get("MALADIST_NOTEBOOK_SIZE") == "small"  # seconds for each page: the tests' size
 scratch = Path(tempfile.mkdtemp(prefix="maladist-notebook-", dir=os.environ.get("MALADIST_SCRATCH")))
 snapshots = examples.small_data_set(scratch) / "snapshots"
 dataset = xr.open_zarr(snapshots / "valid-0", consolidated=False)
 dft = xr.open_zarr(snapshots / "valid-0", group="reference", consolidated=False)
-atoms = schema.atoms_of(dataset)
+atoms = metadata.atoms_of(dataset)
 dataset
 
 # %% [markdown]

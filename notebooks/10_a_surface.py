@@ -34,12 +34,12 @@ import numpy as np
 import xarray as xr
 
 import maladist
-from maladist import examples, schema
+from maladist import examples, metadata
 
 scratch = Path(tempfile.mkdtemp(prefix="maladist-notebook-", dir=os.environ.get("MALADIST_SCRATCH")))
 store = examples.slab(scratch)
 slab = xr.open_zarr(store, consolidated=False)
-atoms, mu = schema.atoms_of(slab), slab.attrs["fermi_energy_eV"]
+atoms, mu = metadata.atoms_of(slab), slab.attrs["fermi_energy_eV"]
 slab
 
 # %% [markdown]

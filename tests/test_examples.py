@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 from ase import Atoms
 
-from maladist import examples, schema
+from maladist import examples, metadata
 from maladist.errors import InputError, ModelError, OutputError
 from maladist.io.qe.upf import read_pseudopotentials
 from maladist.io.shipped import DATA, shipped_models
@@ -59,10 +59,10 @@ def test_the_data_set_is_unpacked_once_and_whole(tmp_path: Path) -> None:
 
 def test_the_slab_tells_what_images_of_it_need(tmp_path: Path) -> None:
     found = xr.open_zarr(examples.slab(tmp_path), consolidated=False)
-    atoms, energies = schema.atoms_of(found), schema.energy_grid_of(found)
+    atoms, energies = metadata.atoms_of(found), metadata.energy_grid_of(found)
     np.testing.assert_allclose(energies.values, found.energy, atol=1e-9)
-    assert schema.grid_of(found).shape == found.density.shape == found.ldos.shape[:3]
-    electrons = float(found.density.sum()) * schema.grid_of(found).voxel_volume
+    assert metadata.grid_of(found).shape == found.density.shape == found.ldos.shape[:3]
+    electrons = float(found.density.sum()) * metadata.grid_of(found).voxel_volume
     assert electrons == pytest.approx(2 * len(atoms), abs=1e-6)
     # Both sides are alike: another order of the axes, or other atoms, would not be.
     mu = found.attrs["fermi_energy_eV"]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from maladist import schema
+from maladist import metadata
 from maladist.accessor.plot import FieldPlot
 from maladist.energy_grid import EnergyGrid
 from maladist.errors import InputError, StoreError
@@ -60,7 +60,7 @@ class FieldAccessor:
     @property
     def energy_grid(self) -> EnergyGrid:
         """Energies of the LDOS with their broadening; refuses a part of them."""
-        return schema.energy_grid_of(self._ldos())
+        return metadata.energy_grid_of(self._ldos())
 
     def dos(self) -> xr.DataArray:
         """D(ε), (energy), 1/eV: the sum over the points that are there, each with its share of the volume; lazy.

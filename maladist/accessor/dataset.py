@@ -10,7 +10,7 @@ import ase
 import numpy as np
 import xarray as xr
 
-from maladist import schema
+from maladist import metadata, schema
 from maladist.accessor.array import FieldAccessor
 from maladist.accessor.plot import FieldPlot
 from maladist.elements import Element
@@ -36,7 +36,7 @@ class DatasetAccessor:
     def atoms(self) -> ase.Atoms:
         """The atoms."""
         schema.validate(self._dataset, ("cell", "position", "number"))
-        return schema.atoms_of(self._dataset)
+        return metadata.atoms_of(self._dataset)
 
     def field(self, name: str) -> FieldAccessor:
         """A variable with what the data set knows of it: its grid and the atoms."""

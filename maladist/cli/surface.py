@@ -60,7 +60,7 @@ def stm(
     plot
         Draw the image into this picture.
     """
-    from maladist import schema
+    from maladist import metadata
     from maladist.io.netcdf import write_netcdf
     from maladist.io.opening import open_dataset
     from maladist.io.structures import read_atoms
@@ -98,7 +98,7 @@ def stm(
     if plot is not None:
         from maladist.report.stm import write_plot
 
-        write_plot(image, plot, schema.atoms_of(open_dataset(source)) if slab is None else slab)
+        write_plot(image, plot, metadata.atoms_of(open_dataset(source)) if slab is None else slab)
         say(f"picture: {plot}")
 
 

@@ -17,7 +17,7 @@ import xarray as xr
 from distributed import Client
 from scipy.interpolate import CubicSpline
 
-from maladist import schema
+from maladist import metadata, schema
 from maladist.arrays import AnyArray, Array
 from maladist.cluster import client_or_local
 from maladist.energy_grid import EnergyGrid
@@ -146,7 +146,7 @@ def align(
 def _open(group: Path, reference: Reference, threshold: float) -> _Snapshot:
     dataset = open_dataset(group)
     schema.validate(dataset, ("ldos", "dos", "energy"), str(group))
-    energies = schema.energy_grid_of(dataset)
+    energies = metadata.energy_grid_of(dataset)
     if energies.further:
         came = f"{group.name} with energies in {len(energies.parts)} parts"
         raise InputError("data", came, "one equidistant axis", "Energies in parts cannot be aligned.")
@@ -232,7 +232,7 @@ def _align(s: _Snapshot, output: Path, energies: Array, reference: str, whole: b
         "energy_reference": reference,
         "energy_reference_remainder_eV": result.remainder,
     }
-    grid = schema.grid_of(s.dataset)
+    grid = metadata.grid_of(s.dataset)
     fields = [n for n in ("ldos", "density", "descriptors") if n in s.dataset]
     chunks = s.dataset["ldos"].encoding["chunks"][:3]
     # Chunks stay those of the source, so that a block of one is a block of the other.

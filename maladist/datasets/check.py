@@ -12,7 +12,7 @@ import torch
 import xarray as xr
 from distributed import Client
 
-from maladist import schema
+from maladist import metadata
 from maladist.arrays import Array
 from maladist.cluster import client_or_local
 from maladist.datasets.other_physics import signs_of_other_physics
@@ -183,7 +183,7 @@ def _check_or_say_why(
 
 def _check(group: Path, elements: Mapping[str, Element] | None, tolerances: Tolerances, client: Client) -> Checked:
     dataset, reference = open_dataset(group), datasets.read_reference(group)
-    energies, terms = schema.energy_grid_of(dataset), datasets.reference_terms(reference)
+    energies, terms = metadata.energy_grid_of(dataset), datasets.reference_terms(reference)
     # Both where the kernel is known: the table shows what the correction is worth.
     modes = ["off"] if energies.variance is None else ["off", "on"]
     figures, lost, named = {}, "", False
@@ -228,7 +228,7 @@ def _figures(
     mu, electrons, shift = terms.get("fermi_energy_eV"), None, None
     if mu is not None:
         weights = number_weights(
-            schema.energy_grid_of(dataset), mu, float(dataset.attrs["temperature_K"]), correction=correction
+            metadata.energy_grid_of(dataset), mu, float(dataset.attrs["temperature_K"]), correction=correction
         )
         electrons = float(weights @ torch.as_tensor(found.dos.values.copy()))
         shift = 1e3 * (found.fermi_energy - mu)

@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 from distributed import Client
 
-from maladist import schema
+from maladist import metadata, schema
 from maladist.arrays import AnyArray
 from maladist.errors import InputError, StoreError
 from maladist.grid import Block, Grid
@@ -154,7 +154,7 @@ def _jobs(group: Path, dataset: xr.Dataset, to: str, fields: Sequence[str], file
         return write_chgcar, [waves.NamedJob("density", str(group), str(files[0]))]
     if to not in ("npy", "h5"):
         return write_text, _text_jobs(group, dataset, to, fields, [str(p) for p in files])
-    grid, jobs = schema.grid_of(dataset), []
+    grid, jobs = metadata.grid_of(dataset), []
     widths = {"ldos": dataset.sizes.get("energy", 0), "density": 1, "descriptors": dataset.sizes.get("feature", 0) + 3}
     for field, path in zip(fields, files, strict=False):
         x, y, z = grid.shape
@@ -189,9 +189,9 @@ def _text_jobs(
 
 
 def _write_info(path: Path, group: Path, dataset: xr.Dataset) -> None:
-    grid = schema.grid_of(dataset)
+    grid = metadata.grid_of(dataset)
     terms = datasets.reference_terms(datasets.read_reference(group))
-    mala_data.write_info(path, schema.atoms_of(dataset), grid, dict(dataset.attrs), terms)
+    mala_data.write_info(path, metadata.atoms_of(dataset), grid, dict(dataset.attrs), terms)
 
 
 # -- on a worker -----------------------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ def write_block(
 def write_for_qe(group: str, path: str) -> str:
     """Write the density as pw.x reads it, scaled to the electrons of the cell; what is to be said of that."""
     dataset = open_dataset(group)
-    grid, n_electrons = schema.grid_of(dataset), float(dataset.attrs["n_electrons"])
+    grid, n_electrons = metadata.grid_of(dataset), float(dataset.attrs["n_electrons"])
     density = stores.read_region(group, "density", tuple(slice(0, n) for n in grid.shape))
     # Without the sphere of the data, all that the grid tells.
     cutoff = float(dataset.attrs.get("density_cutoff_eV", largest_cutoff(grid)))
@@ -235,7 +235,7 @@ def write_chgcar(group: str, path: str) -> None:
 
     dataset = open_dataset(group)
     charge = VaspChargeDensity(None)
-    charge.atoms = [schema.atoms_of(dataset)]
+    charge.atoms = [metadata.atoms_of(dataset)]
     charge.chg = [np.asarray(dataset["density"].transpose("x", "y", "z").values)]
     with explained(Path(path).parent.parent, "folder"):
         charge.write(path, format="chgcar")
@@ -253,13 +253,13 @@ def write_text(group: str, field: str, paths: Sequence[str], first: int, to: str
     """Write consecutive levels of the LDOS, or the density, to cube or xsf files, reading each slab once."""
     # Opened on the worker: a dataset of many levels is more to send than its path.
     dataset = open_dataset(group)
-    grid, atoms = schema.grid_of(dataset), schema.atoms_of(dataset)
+    grid, atoms = metadata.grid_of(dataset), metadata.atoms_of(dataset)
     module = cube if to == "cube" else xsf
     axis = 0 if to == "cube" else 2
     array = stores.open_array(group, field, "r")
     titles, factor = ["density, 1/bohr^3"], BOHR**3
     if field == "ldos":
-        energies = schema.energy_grid_of(dataset)
+        energies = metadata.energy_grid_of(dataset)
         titles = [cube.level_title(e, energies.width) for e in energies.values[first : first + len(paths)]]
         # Programs that read cubes expect Quantum ESPRESSO's units, not ours.
         factor = 1 / LDOS_QE

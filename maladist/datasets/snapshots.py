@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 import xarray as xr
 
-from maladist import schema
+from maladist import metadata, schema
 from maladist.arrays import Array
 from maladist.descriptors import Spec, spec_from_dict
 from maladist.energy_grid import NO_ENERGIES, EnergyGrid
@@ -165,8 +165,8 @@ class Snapshot:
         spec, reference = dataset.attrs.get("descriptor_spec"), datasets.read_reference(group)
         return cls(
             path=str(group),
-            system=schema.read_system(dataset, {}, source=str(group)),
-            energies=schema.energy_grid_of(dataset),
+            system=metadata.read_system(dataset, {}, source=str(group)),
+            energies=metadata.energy_grid_of(dataset),
             zero=0.0,
             resampling=None,
             chunks=_chunks(dataset),

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from distributed import Client
 
-from maladist import schema
+from maladist import metadata
 from maladist.arrays import Array, Indices
 from maladist.datasets.snapshots import Snapshot
 from maladist.grid import Block
@@ -44,7 +44,7 @@ def _weights(snapshot: Snapshot, predicted: Prediction) -> Array | None:
     if not snapshot.has_density or snapshot.temperature is None:
         return None
     energies, corrected = (
-        schema.energy_grid_of(predicted.dataset),
+        metadata.energy_grid_of(predicted.dataset),
         bool(predicted.dataset.attrs["broadening_correction"]),
     )
     w = number_weights(energies, predicted.fermi_energy, snapshot.temperature, correction=corrected)

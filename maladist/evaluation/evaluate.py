@@ -19,7 +19,7 @@ import torch
 import xarray as xr
 from distributed import Client
 
-from maladist import schema
+from maladist import metadata, schema
 from maladist.arrays import Array
 from maladist.cluster import client_or_local
 from maladist.datasets.snapshots import Snapshot, find_snapshots
@@ -277,7 +277,7 @@ def _electrons(snapshot: Snapshot, predicted: Prediction) -> float | None:
     mu, t = snapshot.terms.get("fermi_energy_eV"), snapshot.temperature
     if mu is None or t is None:
         return None
-    energies, attrs = schema.energy_grid_of(predicted.dataset), predicted.dataset.attrs
+    energies, attrs = metadata.energy_grid_of(predicted.dataset), predicted.dataset.attrs
     w = number_weights(energies, mu, t, correction=bool(attrs["broadening_correction"]))
     return float(w @ torch.as_tensor(predicted.dos.values.copy())) - float(attrs["n_electrons"])
 

@@ -15,7 +15,8 @@ import zarr
 from maladist.io.chunks import WORK
 from maladist.io.digests import DIGESTS, arrays_of
 from maladist.io.targets import write_whole
-from maladist.schema import COORDINATES, LONG_NAMES, field_attributes
+from maladist.metadata import field_attributes
+from maladist.schema import COORDINATES, LONG_NAMES
 
 _ORDER: Final = [*COORDINATES, *LONG_NAMES]
 

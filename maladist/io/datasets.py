@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from maladist import schema
+from maladist import metadata, schema
 from maladist.arrays import AnyArray, Array
 from maladist.energy_grid import EnergyGrid
 from maladist.errors import StoreError
@@ -62,7 +62,7 @@ def proposed(path: Path) -> dict[str, Any]:
     kept = dict(stores.attributes(path).get("proposed", {}))
     if "energies" not in kept and (groups := finished(path)):
         dataset = open_dataset(groups[0], need=("energy", "temperature_K"))
-        grid = schema.energy_grid_of(dataset)
+        grid = metadata.energy_grid_of(dataset)
         kept["energies"] = as_proposed(grid, grid.width, float(dataset.attrs["temperature_K"]))
     return kept
 
@@ -83,7 +83,7 @@ def keep_proposed(path: Path, values: Mapping[str, Any]) -> None:
 def cells(path: Path) -> Iterator[ase.Atoms]:
     """Atoms of the finished snapshots of a data set, one by one; none where there is no data set."""
     for group in finished(path) if (path / SNAPSHOTS).is_dir() else ():
-        yield schema.atoms_of(open_dataset(group, need=("position", "number", "cell")))
+        yield metadata.atoms_of(open_dataset(group, need=("position", "number", "cell")))
 
 
 def snapshot_path(path: Path, name: str) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from maladist import schema
+from maladist import metadata
 from maladist.errors import InputError
 from maladist.io import datasets
 from maladist.io.chunks import refuse_format_2
@@ -90,7 +90,7 @@ def _of_snapshot(dataset: xr.Dataset) -> dict[str, str]:
     known = {k: v.get("file") or "unknown" for k, v in attrs.get("pseudopotentials", {}).items()}
     temperature, cutoff = attrs.get("temperature_K"), attrs.get("density_cutoff_eV")
     return {
-        "atoms": str(schema.atoms_of(dataset).symbols) if {"number", "position"} <= set(dataset) else "not told",
+        "atoms": str(metadata.atoms_of(dataset).symbols) if {"number", "position"} <= set(dataset) else "not told",
         "energies": _energies(dataset),
         "temperature": "not told" if temperature is None else f"{np.mean(temperature):.6g} K",
         "assume_isolated": _isolated(dataset),
@@ -103,7 +103,7 @@ def _of_snapshot(dataset: xr.Dataset) -> dict[str, str]:
 def _energies(dataset: xr.Dataset) -> str:
     if "energy" not in dataset.variables:
         return "none"
-    grid = schema.energy_grid_of(dataset)
+    grid = metadata.energy_grid_of(dataset)
     return f"{grid}; broadening {grid.kernel}{f' {grid.width:g} eV' if grid.width else ''}"
 
 

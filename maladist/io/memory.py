@@ -16,7 +16,8 @@ import xarray as xr
 
 from maladist.arrays import AnyArray
 from maladist.errors import StoreError
-from maladist.schema import COORDINATES, array_attributes, field_attributes
+from maladist.metadata import field_attributes
+from maladist.schema import COORDINATES, array_attributes
 
 
 @dataclass(frozen=True)

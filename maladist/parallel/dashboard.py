@@ -28,7 +28,7 @@ _STAGES: Final = 12  # newest ones, which a page has room for
 _PAGE: Final = "blocks"
 
 
-def announce(client: Client, stage: str, name: str, run: str, total: int | None) -> None:
+def announce_stage(client: Client, stage: str, name: str, run: str, total: int | None) -> None:
     """Tell the scheduler that tasks of a stage will come, whose keys begin with ``stage``."""
     client.log_event(TOPIC, {"stage": stage, "name": name, "run": run, "total": total})
 

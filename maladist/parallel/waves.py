@@ -37,7 +37,7 @@ from distributed import Client, Future, KilledWorker, Worker, as_completed
 from distributed.client import FutureCancelledError
 
 from maladist.errors import BlockError, ClusterLostError, InputError, OutputError, StoreError
-from maladist.parallel.dashboard import announce
+from maladist.parallel.dashboard import announce_stage
 from maladist.parallel.here import InProcess, Runner
 from maladist.parallel.task import in_a_task
 from maladist.parallel.watch import Failed, answers
@@ -166,7 +166,7 @@ def _numbered(
         total = len(jobs)
     if client.status == "running":  # of a scheduler that is gone the first task tells
         with suppress(OSError):
-            announce(client, call, _words(function), run_key, total)
+            announce_stage(client, call, _words(function), run_key, total)
     under_way: dict[Hashable, tuple[int, Job, int]] = {}
 
     def submit(some: Iterable[tuple[int, Job]], attempt: int = 1) -> list[Future]:

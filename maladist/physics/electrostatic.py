@@ -17,7 +17,6 @@ slab without a dipole is at zero.
 from __future__ import annotations
 
 from functools import partial
-from importlib.resources import files
 from typing import Final
 
 import numpy as np
@@ -38,8 +37,6 @@ from maladist.physics.system import System
 from maladist.physics.xc import xc_potential
 from maladist.units import BOHR, COULOMB, RYDBERG_BOHR2
 
-SHIPPED: Final = files("maladist") / "data" / "pseudopotentials"
-"""Folder of the UPF files that come with the package."""
 _SMOOTH: Final = BOHR
 """a, Å. The result does not depend on it, but for what Simpson's rule makes of the mesh."""
 
@@ -55,10 +52,7 @@ def local_form_factor(element: Element, g: npt.ArrayLike) -> Array:
     r, rab, v, z = element.local_radii, element.local_rab, element.local_potential, element.valence
     if r is None or rab is None or v is None or z is None:
         came = f"no local potential (PP_LOCAL) for {element.symbol}"
-        remedy = (
-            "Model files made before maladist kept it have none: give the folder of the UPF files; "
-            f"those of the models that come with maladist are in {SHIPPED}."
-        )
+        remedy = "Model files made before maladist kept it have none: give the folder of the UPF files."
         raise PseudopotentialError("pseudopotentials", came, "UPF files that have it", remedy)
     there = np.where(r > 0, r, 1.0)
     of_tail = np.where(r > 0, erf(there / _SMOOTH) / there, 2 / (np.sqrt(np.pi) * _SMOOTH))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 from ase.data import covalent_radii
 
-from maladist import schema
+from maladist import metadata, schema
 from maladist.arrays import AnyArray, Array, Indices
 from maladist.elements import Element
 from maladist.grid import Grid
@@ -98,8 +98,8 @@ def by_atom(dataset: xr.Dataset, system: System, method: Method, sums: Sums, rad
             columns["vacuum_dos"] = (("energy",), vacuum[2:])
     variables = {n: (dims, values, schema.array_attributes(n, _unit(n))) for n, (dims, values) in columns.items()}
     coordinates = {"atom": np.arange(system.n_atoms), **({"energy": dataset["energy"]} if "ldos" in dataset else {})}
-    about = {**schema.grid_attributes(system.grid), "method": method, "notes": notes}
-    about |= schema.energy_attributes(schema.energy_grid_of(dataset)) if "ldos" in dataset else {}
+    about = {**metadata.grid_attributes(system.grid), "method": method, "notes": notes}
+    about |= metadata.energy_attributes(metadata.energy_grid_of(dataset)) if "ldos" in dataset else {}
     return xr.Dataset(variables, coordinates, about)
 
 
@@ -141,7 +141,7 @@ def _unit(name: str) -> str:
 
 def charged_atoms(found: xr.Dataset) -> ase.Atoms:
     """The atoms with their ``electrons``, ``volume``, ``net_charge`` and ``dos`` as arrays; the rest in their info."""
-    atoms = schema.atoms_of(found)
+    atoms = metadata.atoms_of(found)
     for name in ("electrons", "volume", "net_charge"):
         if name in found:
             atoms.set_array(name, found[name].values)

@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 from distributed import Client
 
-from maladist import schema
+from maladist import metadata
 from maladist.arrays import Array, Indices
 from maladist.elements import Element, check_same_files
 from maladist.errors import InputError, PseudopotentialError, WorkerTooSmallError
@@ -117,7 +117,7 @@ def charges(
         raise InputError("radius", came, "a positive distance in Å, for bader")
     dataset, density = stored_density(source, temperature, "source")
     elements = {} if pseudopotentials is None else _checked(elements_of(pseudopotentials), dataset)
-    system = schema.read_system(dataset, elements, source="source")
+    system = metadata.read_system(dataset, elements, source="source")
     with client_or_here(client, are_few(system.grid.n_points, "auto")) as runner:
         sums = _sums(dataset, density, system, method, runner)
     return by_atom(dataset, system, method, sums, radius)
@@ -209,7 +209,7 @@ def _halves(block: Block, axis: int) -> list[Block]:
 
 def _checked(elements: Mapping[str, Element], dataset: xr.Dataset) -> Mapping[str, Element]:
     """The elements of the cell, held against what the density's data tell of them."""
-    for symbol in sorted(set(schema.atoms_of(dataset).symbols)):
+    for symbol in sorted(set(metadata.atoms_of(dataset).symbols)):
         if symbol not in elements or elements[symbol].valence is None:
             raise PseudopotentialError("pseudopotentials", f"none for {symbol}", "one for each element")
     check_same_files(elements, dataset.attrs.get("pseudopotentials", {}))

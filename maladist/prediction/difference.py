@@ -20,7 +20,7 @@ import torch
 import xarray as xr
 from distributed import Client
 
-from maladist import schema
+from maladist import metadata
 from maladist.elements import Element, check_same_files
 from maladist.errors import InputError, StoreError
 from maladist.grid import Grid
@@ -97,14 +97,14 @@ def difference(
             "reference", f"{came} a store and pseudopotentials", "one of them", "Leave one out, or give it."
         )
     dataset, density = stored_density(source, temperature, "source")
-    system = schema.read_system(dataset, {}, source="source")
+    system = metadata.read_system(dataset, {}, source="source")
     path = temporary_store() if store is None else check_target(Path(store).resolve(), overwrite)
     if path in {Path(density.path).resolve(), *Path(density.path).resolve().parents}:
         raise StoreError("output", f"{path} holds the density that is read", "another path")
     other, notes = None, list[str]()
     if reference is not None:
         compared, other = stored_density(reference, temperature, "reference")
-        _check_grid(system.grid, schema.grid_of(compared, "reference"))
+        _check_grid(system.grid, metadata.grid_of(compared, "reference"))
         what = str(Path(other.path).name)
     else:
         assert pseudopotentials is not None
@@ -116,7 +116,7 @@ def difference(
         slabs = Slabs(runner, "difference", path, system, room)
         ranges = slabs.ranges(0, system.grid)
         template = stores.field_template(DIFFERENCE, system.grid.shape, (ranges[0][1], *system.grid.shape[1:]))
-        about = {**schema.grid_attributes(system.grid), "source": f"maladist {version('maladist')} difference"}
+        about = {**metadata.grid_attributes(system.grid), "source": f"maladist {version('maladist')} difference"}
         with stores.making(path, {DIFFERENCE: template}, about, overwrite) as made:
             slabs = replace(slabs, path=made)
             if other is None:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import xarray as xr
 
-from maladist import schema
+from maladist import metadata, schema
 from maladist.arrays import Array
 from maladist.errors import StoreError
 from maladist.io.opening import open_dataset
@@ -67,7 +67,7 @@ def diffraction(
     schema.validate(dataset, ("density", "number", "cell"), "source")
     if "temperature" in dataset["density"].dims:
         raise StoreError("source", "a density at several temperatures", "one", "Choose with .sel(temperature=...).")
-    grid = schema.grid_of(dataset, "source")
+    grid = metadata.grid_of(dataset, "source")
     found = structure_factors_of(_slabs(dataset["density"].transpose("x", "y", "z")), grid, largest)
     lines = powder(found, wavelength)
     strongest = lines.intensity.max(initial=0.0) or 1.0
@@ -82,7 +82,7 @@ def diffraction(
     }
     return xr.Dataset(
         variables,
-        attrs={"wavelength_A": wavelength, "notes": [_valence_note(dataset)], **schema.grid_attributes(grid)},
+        attrs={"wavelength_A": wavelength, "notes": [_valence_note(dataset)], **metadata.grid_attributes(grid)},
     )
 
 

@@ -18,7 +18,7 @@ import torch
 import xarray as xr
 from distributed import Client
 
-from maladist import schema
+from maladist import metadata, schema
 from maladist.atoms import AtomsLike, ase_atoms, check_atoms
 from maladist.elements import Element, check_same_files
 from maladist.errors import AccuracyWarning, InputError, StoreError
@@ -130,9 +130,9 @@ def _system(
     """The cell and its pseudopotentials, held against what the density's data tell of them."""
     if given is None and ("position" not in dataset or "number" not in dataset):
         raise StoreError("density", "no atoms", "variables position and number", "Give the atoms (--atoms).")
-    atoms = schema.atoms_of(dataset) if given is None else ase_atoms(given)
+    atoms = metadata.atoms_of(dataset) if given is None else ase_atoms(given)
     check_atoms(atoms)
-    known = schema.read_system(dataset, elements, atoms)
+    known = metadata.read_system(dataset, elements, atoms)
     if not np.allclose(atoms.cell.array, known.grid.cell_array, atol=1e-3):
         came = "a cell that is not that of the density"
         raise InputError("atoms", came, f"the cell {known.grid.cell_array.round(4).tolist()}")
@@ -158,7 +158,7 @@ def _make(dataset: xr.Dataset, system: System, runner: Runner, path: Path, overw
     bx, by, bz = (max(c) for c in density.chunks)
     room, shape = Workers.of(runner).room(0), system.grid.shape
     attributes = {
-        **schema.system_attributes(system),
+        **metadata.system_attributes(system),
         "temperature_K": dataset.attrs.get("temperature_K"),
         "source": f"maladist {version('maladist')} potential",
         "includes": "V_H + V_loc" if system.xc is None else "V_H + V_loc + V_xc",

@@ -12,7 +12,7 @@ import dask.array as da
 import numpy as np
 import xarray as xr
 
-from maladist import schema
+from maladist import metadata, schema
 from maladist.arrays import Floats
 from maladist.atoms import AtomsLike, ase_atoms, check_atoms
 from maladist.descriptors import Spec, evaluate, told_apart
@@ -79,7 +79,7 @@ def describe(
     how = Numerics(**numerics)
     data = _map(_descriptor_block, blocks, (spec.n_features, how.precision), (cell_list, spec, how))
     dims, coords = ("x", "y", "z", "feature"), schema.coordinates_of(grid)
-    return xr.DataArray(data, coords, dims, name="descriptors", attrs=schema.grid_attributes(grid))
+    return xr.DataArray(data, coords, dims, name="descriptors", attrs=metadata.grid_attributes(grid))
 
 
 def ldos(
@@ -122,8 +122,8 @@ def ldos(
     shared = (ready.cell_list, ready.blob, ready.numerics)
     data = _map(_ldos_block, _blocks(system.grid, chunks), (known.energy_grid.levels, ready.numerics.precision), shared)
     attrs = {
-        **schema.system_attributes(system),
-        **schema.energy_attributes(known.energy_grid),
+        **metadata.system_attributes(system),
+        **metadata.energy_attributes(known.energy_grid),
         "model_hash": ready.model_hash,
         "units": "1/(eV Å^3)",
         "source": "maladist ldos",

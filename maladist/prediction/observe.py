@@ -15,7 +15,7 @@ import torch
 import xarray as xr
 from distributed import Client
 
-from maladist import schema
+from maladist import metadata, schema
 from maladist.arrays import AnyArray, Array
 from maladist.atoms import AtomsLike, ase_atoms, check_atoms
 from maladist.cluster import client_or_local
@@ -139,11 +139,11 @@ def _known(dataset: xr.Dataset, given: AtomsLike | None, options: ObserveOptions
     """What the data tell, with the atoms, pseudopotentials, functional and cutoff that are given."""
     if given is None and ("position" not in dataset or "number" not in dataset):
         raise StoreError("ldos", "no atoms", "variables position and number", "Give the atoms (--atoms).")
-    atoms = schema.atoms_of(dataset) if given is None else ase_atoms(given)
+    atoms = metadata.atoms_of(dataset) if given is None else ase_atoms(given)
     check_atoms(atoms)
     pseudopotentials = options.get("pseudopotentials")
     elements = {} if pseudopotentials is None else elements_of(pseudopotentials)
-    known = schema.read_system(dataset, elements, atoms)
+    known = metadata.read_system(dataset, elements, atoms)
     if not np.allclose(atoms.cell.array, known.grid.cell_array, atol=1e-3):
         cell = known.grid.cell_array.round(4).tolist()
         raise InputError("atoms", "a cell that is not that of the LDOS", f"the cell {cell}")
@@ -166,13 +166,13 @@ def _system(dataset: xr.Dataset, known: System, options: ObserveOptions) -> Syst
         raise InputError("double_counting", came, wanted)
     # The DFT's own density where the data hold it: −E_H + E_xc − ∫ v_xc n is of first order in its error.
     convention = known.double_counting if double_counting == "auto" else double_counting
-    if convention != "ldos" and schema.reference_density(dataset) is None:
+    if convention != "ldos" and metadata.reference_density(dataset) is None:
         came = (
             f"{convention!r}, whose density at {known.reference_temperature:g} K the store of other temperatures lacks"
         )
         raise InputError("double_counting", came, "ldos, or a run at that temperature")
     corrected, not_corrected = use_correction(
-        options.get("broadening_correction", "auto"), schema.energy_grid_of(dataset)
+        options.get("broadening_correction", "auto"), metadata.energy_grid_of(dataset)
     )
     system = replace(
         known,
@@ -186,7 +186,7 @@ def _system(dataset: xr.Dataset, known: System, options: ObserveOptions) -> Syst
 
 def _observe(dataset: xr.Dataset, system: System, client: Client, path: Path, overwrite: bool, began: float) -> None:
     # D(ε) first, in a pass of its own: the density needs μ.
-    field, energies = dataset["ldos"].transpose("x", "y", "z", "energy"), schema.energy_grid_of(dataset)
+    field, energies = dataset["ldos"].transpose("x", "y", "z", "energy"), metadata.energy_grid_of(dataset)
     clock = time.perf_counter()
     dos = (
         np.asarray(client.compute(field.data.sum(axis=(0, 1, 2), dtype=np.float64), sync=True))
@@ -201,8 +201,8 @@ def _observe(dataset: xr.Dataset, system: System, client: Client, path: Path, ov
     several = len(system.temperatures) if len(system.temperatures) > 1 else 0
     block = tuple(max(c) for c in field.chunks[:3])
     attributes = {
-        **schema.system_attributes(system),
-        **schema.energy_attributes(energies),
+        **metadata.system_attributes(system),
+        **metadata.energy_attributes(energies),
         "source": f"maladist {version('maladist')} observe",
         "of": str(dataset.attrs.get("source", "an LDOS")),
     }
@@ -240,7 +240,7 @@ def _observe(dataset: xr.Dataset, system: System, client: Client, path: Path, ov
 
 def _reference(dataset: xr.Dataset, system: System, block: tuple[int, ...]) -> da.Array | None:
     """n₀ where the data hold it and it is asked for, (x, y, z); None where it is to come from the LDOS."""
-    held = None if system.double_counting == "ldos" else schema.reference_density(dataset)
+    held = None if system.double_counting == "ldos" else metadata.reference_density(dataset)
     return None if held is None else da.asarray(held.data).astype(np.float64).rechunk(block)
 
 

@@ -12,7 +12,7 @@ import ase
 import numpy as np
 import xarray as xr
 
-from maladist import schema
+from maladist import metadata, schema
 from maladist.arrays import Array
 from maladist.errors import InputError
 from maladist.grid import Grid
@@ -127,17 +127,17 @@ class Prediction:
     @property
     def atoms(self) -> ase.Atoms:
         """The atoms."""
-        return schema.atoms_of(self.dataset)
+        return metadata.atoms_of(self.dataset)
 
     @property
     def grid(self) -> Grid:
         """The grid of the density."""
-        return schema.grid_of(self.dataset)
+        return metadata.grid_of(self.dataset)
 
     @property
     def density(self) -> xr.DataArray:
         """n(r), 1/Å³, with the attributes that name its grid."""
-        return self.dataset["density"].assign_attrs(schema.grid_attributes(self.grid))
+        return self.dataset["density"].assign_attrs(metadata.grid_attributes(self.grid))
 
     @property
     def dos(self) -> xr.DataArray:

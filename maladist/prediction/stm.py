@@ -17,7 +17,7 @@ import torch
 import xarray as xr
 from distributed import Client
 
-from maladist import schema
+from maladist import metadata
 from maladist.arrays import Array
 from maladist.atoms import AtomsLike, ase_atoms, check_atoms
 from maladist.energy_grid import EnergyGrid
@@ -88,7 +88,7 @@ def stm(
         The energies of the LDOS do not reach over the window.
     """
     dataset = open_ldos(ldos)
-    grid, energies = schema.grid_of(dataset), schema.energy_grid_of(dataset, selected=True)
+    grid, energies = metadata.grid_of(dataset), metadata.energy_grid_of(dataset, selected=True)
     surface = Surface.of(_atoms(dataset, atoms, grid), axis, side)
     _check(surface, height, current)
     _check_broadening(energies, bias)
@@ -105,7 +105,7 @@ def stm(
     attributes = {
         "units": "1/Å^3" if current is None else "Å",
         "long_name": "integral of the LDOS over the bias' window" if current is None else "height of constant current",
-        **schema.grid_attributes(grid),
+        **metadata.grid_attributes(grid),
         "bias_V": bias,
         "fermi_energy_eV": mu,
         **constant,
@@ -121,7 +121,7 @@ def _atoms(dataset: xr.Dataset, given: AtomsLike | None, grid: Grid) -> ase.Atom
     if given is None:
         if "position" not in dataset or "number" not in dataset:
             raise StoreError("ldos", "no atoms", "variables position and number", "Give the atoms (--atoms).")
-        return schema.atoms_of(dataset)
+        return metadata.atoms_of(dataset)
     atoms = ase_atoms(given)
     check_atoms(atoms)
     if not np.allclose(atoms.cell.array, grid.cell_array, atol=1e-3):

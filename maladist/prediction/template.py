@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from maladist import schema
+from maladist import metadata
 from maladist.arrays import Array
 from maladist.io import stores
 from maladist.io.memory import Memory
@@ -31,8 +31,8 @@ def make_store(run: Run, basis: Array, overwrite: bool) -> Claim | Memory:
         if name in setup.keep:
             arrays[name] = field_template(name, (*shape, width), (*chunks, width))
     attributes = {
-        **schema.system_attributes(system),
-        **(schema.energy_attributes(model.energy_grid) if model.has_ldos else {}),
+        **metadata.system_attributes(system),
+        **(metadata.energy_attributes(model.energy_grid) if model.has_ldos else {}),
         # By how much the levels here lie above those that the model's file tells.
         **({"energy_zero_eV": setup.zero} if setup.zero and model.has_ldos else {}),
         "descriptors": model.descriptor.to_dict(),

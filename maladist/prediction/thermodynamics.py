@@ -11,7 +11,7 @@ import torch
 import xarray as xr
 from distributed import Client
 
-from maladist import schema
+from maladist import metadata, schema
 from maladist.atoms import AtomsLike
 from maladist.energy_grid import EnergyGrid
 from maladist.errors import InputError
@@ -89,8 +89,8 @@ def thermodynamics(
     with result_of(source, model, client=client, atoms=atoms, **options) as result:
         first = result.isel(temperature=0) if "temperature" in result.dims else result
         # T₀ only says where the double counting is: at it nothing needs to be solved here.
-        system = replace(schema.read_system(first, {}), temperatures=temperatures, reference_temperature=None)
-        return _of_dos(first, schema.energy_grid_of(first), system)
+        system = replace(metadata.read_system(first, {}), temperatures=temperatures, reference_temperature=None)
+        return _of_dos(first, metadata.energy_grid_of(first), system)
 
 
 def _of_dos(result: xr.Dataset, energies: EnergyGrid, system: System) -> xr.Dataset:
@@ -110,10 +110,10 @@ def _of_dos(result: xr.Dataset, energies: EnergyGrid, system: System) -> xr.Data
         for name in values[0]
     }
     of = {"temperature": ("temperature", list(system.temperatures), schema.array_attributes("temperature", "K"))}
-    about = schema.system_attributes(replace(system, notes=tuple(notes)))
+    about = metadata.system_attributes(replace(system, notes=tuple(notes)))
     del about["temperature_K"]  # the coordinate
     about["reference_temperature_K"] = result.attrs.get("reference_temperature_K")
-    return xr.Dataset(columns, of, {**about, **schema.energy_attributes(energies), "n_atoms": system.n_atoms})
+    return xr.Dataset(columns, of, {**about, **metadata.energy_attributes(energies), "n_atoms": system.n_atoms})
 
 
 def _row(

@@ -10,8 +10,8 @@ from ase.data import chemical_symbols
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from maladist.metadata import energy_grid_of
 from maladist.report.figures import with_gaps, write_picture
-from maladist.schema import energy_grid_of
 
 _COLOURS = ("#08306b", "#d94801", "#4a7ba6", "#7f2704", "#9ecae1", "#525252")
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import xarray as xr
 from matplotlib.figure import Figure
 
-from maladist import schema
+from maladist import metadata
 from maladist.report.figures import draw_plane, plane_across, plane_through, write_picture
 
 
 def write_plot(found: xr.Dataset, path: str | Path) -> Path:
     """Write the picture, with one scale for all planes, symmetric about zero; the file's ending tells its format."""
-    grid, atoms = schema.grid_of(found), schema.atoms_of(found)
+    grid, atoms = metadata.grid_of(found), metadata.atoms_of(found)
     field = found["density_difference"]
     planes = [plane_across(field, grid, k, plane_through(grid, atoms.positions, k)) for k in (2, 1, 0)]
     wide, high = zip(*(p.size for p in planes), strict=True)

@@ -19,8 +19,8 @@ from maladist.arrays import Array
 from maladist.energy_grid import EnergyGrid
 from maladist.grid import Grid
 from maladist.io.targets import whole
+from maladist.metadata import energy_grid_of
 from maladist.prediction.result import Prediction
-from maladist.schema import energy_grid_of
 from maladist.units import BOLTZMANN
 
 # Colours that differ in lightness too, so that they are told apart without colour vision and in print.

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
-from maladist import schema
+from maladist import metadata
 from maladist.grid import Grid
 from maladist.prediction.difference import DIFFERENCE
 from maladist.prediction.novelty import NOVELTY
@@ -71,7 +71,7 @@ def draw_density(first: Prediction) -> list[Picture]:
 
 def draw_difference(found: xr.Dataset) -> list[Picture]:
     """What `maladist.difference` gives, in planes through atoms, red where electrons are gained."""
-    grid, atoms = schema.grid_of(found), schema.atoms_of(found)
+    grid, atoms = metadata.grid_of(found), metadata.atoms_of(found)
     heights = [plane_through(grid, atoms.positions, axis) for axis in range(3)]
     return _slices(found[DIFFERENCE], grid, atoms, heights, "1/Å$^3$", "$\\Delta n(r)$", signed=True)
 

@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from maladist import schema
+from maladist import metadata
 from maladist.physics.planar import macroscopic_average
 from maladist.physics.surface import axis_index
 from maladist.report.figures import write_picture
@@ -19,7 +19,7 @@ def planar_axes(
     ax: Axes, found: xr.Dataset, axis: str = "c", period: float | None = None, mu: float | None = None
 ) -> None:
     """Draw the planar average of what `maladist.potential` gives, its macroscopic one, atoms as ticks, and μ."""
-    grid, k = schema.grid_of(found), axis_index(axis)
+    grid, k = metadata.grid_of(found), axis_index(axis)
     length = grid.volume / float(np.linalg.norm(np.cross(*np.delete(grid.cell_array, k, axis=0))))
     across = [d for i, d in enumerate("xyz") if i != k]
     planar = np.asarray(found["potential"].mean(across).values)
@@ -36,7 +36,7 @@ def planar_axes(
     mu = float(found["fermi_energy_eV"]) if mu is None and "fermi_energy_eV" in found else mu
     if mu is not None:
         ax.axhline(mu, color="#d94801", ls="--", lw=1.2, label=f"$\\mu$ = {mu:.3f} eV")
-    heights = schema.atoms_of(found).get_scaled_positions(wrap=True)[:, k] * length
+    heights = metadata.atoms_of(found).get_scaled_positions(wrap=True)[:, k] * length
     ax.plot(heights, np.full(len(heights), planar.min()), ls="", marker="|", ms=9, color="0.3", label="atoms")
     ax.set(xlabel=f"along {axis} (Å)", ylabel="$V_H + V_{loc}$ (eV)", xlim=(0, length))
     ax.legend(frameon=True, facecolor="white", edgecolor="none", framealpha=0.85)

@@ -22,9 +22,9 @@ from maladist.neighbors import CellList
 
 TOO_NEAR: Final = 0.1
 """Quantile of the distances of independent configurations below which two count as correlated."""
-_IMAGES: Final = 3e7  # of atoms, for which a radial distribution takes a few GB
 END: Final = 0.25
 """Share of a trajectory, its last, whose mean the frames' distances are measured to."""
+_IMAGES: Final = 3e7  # of atoms, for which a radial distribution takes a few GB
 
 
 @dataclass(frozen=True)

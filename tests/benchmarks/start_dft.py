@@ -19,7 +19,7 @@ import ase
 import numpy as np
 
 import maladist
-from maladist import schema
+from maladist import metadata
 from maladist.datasets.dft.espresso import Espresso
 from maladist.datasets.dft.programs import run_program
 from maladist.datasets.dft.scratch import Scratch
@@ -54,8 +54,8 @@ def main(model: str, setup: str, *snapshots: str) -> None:
     with tempfile.TemporaryDirectory() as folder, maladist.cluster("local", 1):
         for path in map(Path, snapshots):
             data = open_dataset(path)
-            atoms, store = schema.atoms_of(data), Path(folder) / f"{path.name}.zarr"
-            maladist.predict(atoms, model, store=store, grid=schema.grid_of(data).shape)
+            atoms, store = metadata.atoms_of(data), Path(folder) / f"{path.name}.zarr"
+            maladist.predict(atoms, model, store=store, grid=metadata.grid_of(data).shape)
             predicted, true = open_dataset(store)["density"].values, data["density"].values
             print(f"{path.name}: density off by {np.abs(predicted - true).mean() / true.mean():.2%}")
             for name, mixing in MIXING.items():

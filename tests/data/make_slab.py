@@ -15,7 +15,7 @@ from ase.build import hcp0001
 from make_small import rounded
 
 import maladist
-from maladist import examples, schema
+from maladist import examples, metadata
 from maladist.datasets.dft.espresso import Espresso
 from maladist.io.datasets import read_reference
 from maladist.io.shipped import DATA
@@ -49,12 +49,12 @@ def main() -> None:
         energies = maladist.EnergyGrid(
             float(kept.energy[0]), ENERGIES["spacing"], kept.sizes["energy"], "gaussian", setup.broadening
         )
-        grid = schema.grid_of(full)
-        attributes = {**schema.grid_attributes(grid), **schema.energy_attributes(energies)}
+        grid = metadata.grid_of(full)
+        attributes = {**metadata.grid_attributes(grid), **metadata.energy_attributes(energies)}
         packed = xr.Dataset(
             {
                 "ldos": kept.ldos.copy(data=rounded(kept.ldos.values)).assign_attrs(attributes),
-                "density": full.density.assign_attrs(schema.grid_attributes(grid)),
+                "density": full.density.assign_attrs(metadata.grid_attributes(grid)),
                 "position": full.position,
                 "number": full.number,
             },

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from maladist import schema
+from maladist import metadata
 from maladist.active.config import LearnConfig
 from maladist.cluster.description import describe
 from maladist.datasets.dft.espresso import Espresso
@@ -141,7 +141,7 @@ def _snapshot(folder: Path) -> Path:
     """A finished snapshot of two atoms, with all that `convert` writes."""
     random, atoms, energies = np.random.default_rng(1), crystal(), EnergyGrid(-5.0, 0.5, 6, "gaussian", 0.2)
     attributes = {
-        **schema.grid_attributes(GRID), **schema.energy_attributes(energies), "temperature_K": 1000.0,
+        **metadata.grid_attributes(GRID), **metadata.energy_attributes(energies), "temperature_K": 1000.0,
         "n_electrons": 4.0, "xc": "pbe", "density_cutoff_eV": 400.0, "source": "made up",
     }  # fmt: skip
     chunks = (2, *GRID.shape[1:])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from maladist import schema
+from maladist import metadata
 from maladist.energy_grid import EnergyGrid
 from maladist.errors import StoreError
 from maladist.grid import Grid
@@ -29,7 +29,7 @@ def made(path: stores.Where, grid: Grid) -> xr.Dataset:
     ldos = stores.ArrayTemplate((*shape, 4), (3, 4, 5, 4), ("x", "y", "z", "energy"), "float32", "1/(eV Å^3)")
     work = stores.ArrayTemplate((4,), (1,), ("block",))
     arrays = {"ldos": ldos, "work/x": work, "density": field_template("density", shape, shape)}
-    store = stores.create(path, arrays, schema.grid_attributes(grid))
+    store = stores.create(path, arrays, metadata.grid_attributes(grid))
     stores.write_region(store, "ldos", (), np.ones((*shape, 4), np.float32))
     stores.write_region(store, "density", (), np.ones(shape))
     values: dict[str, tuple[tuple[str, ...], np.ndarray, str]] = {
@@ -43,7 +43,7 @@ def made(path: stores.Where, grid: Grid) -> xr.Dataset:
     stores.write_values(store, values)
     # As `convert` learns the broadening: after the arrays have been made.
     more = {"broadening_correction": True, "n_electrons": 4.0, "temperature_K": 1000.0, "xc": None}
-    stores.set_attributes(store, {**schema.energy_attributes(ENERGIES), **more})
+    stores.set_attributes(store, {**metadata.energy_attributes(ENERGIES), **more})
     stores.finish(store)
     return store.dataset() if isinstance(store, Memory) else xr.open_zarr(path)
 
@@ -109,4 +109,4 @@ def test_a_store_of_an_earlier_version_has_none_of_it_and_opens(tmp_path: Path) 
         stores.remove(tmp_path / "a.zarr" / name)
     stores.seal(tmp_path / "a.zarr")
     dataset = open_dataset(tmp_path / "a.zarr")
-    assert set(dataset.coords) == {"energy"} and schema.grid_of(dataset) == ALONG
+    assert set(dataset.coords) == {"energy"} and metadata.grid_of(dataset) == ALONG

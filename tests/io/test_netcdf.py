@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
-from maladist import schema
+from maladist import metadata
 from maladist.errors import OutputError
 from tests.io.test_conventions import ALONG, made
 
@@ -20,6 +20,6 @@ def test_what_open_zarr_gives_is_written_whole(tmp_path: Path) -> None:
         assert back.attrs["seconds"] == '{"wall": 1.5}' and "model" not in back.attrs
         assert back["density"].maladist.grid == ALONG
         # The data set too is read as it is: its cell is numbers, no text.
-        assert schema.grid_of(back) == ALONG
+        assert metadata.grid_of(back) == ALONG
     with pytest.raises(OutputError, match="exists"):
         dataset.maladist.to_netcdf(tmp_path / "a.nc")

@@ -8,6 +8,7 @@ import pytest
 
 from maladist.errors import ModelError
 from maladist.io import shipped
+from maladist.io.model_file import load_model
 from maladist.io.shipped import ShippedModel, shipped_models
 
 HEAD = "---\nsummary: liquid tin\nelements: [Sn]\ntemperature: 600\n---\n# tin\n"
@@ -41,3 +42,9 @@ def test_a_folder_with_a_model_file_and_a_card_is_a_model(tmp_path: Path, monkey
 def test_a_card_that_says_nothing_is_refused_by_its_path(tmp_path: Path, card: str, words: str) -> None:
     with pytest.raises(ModelError, match=f"README.md.*{words}"):
         _ = ShippedModel(folder(tmp_path / "a", card)).card
+
+
+def test_the_models_of_the_package_know_their_local_potentials() -> None:
+    """So that `potential` asks nobody for UPF files that lie in the package."""
+    for name, found in shipped_models().items():
+        assert all(e.local_potential is not None for e in load_model(found.file).elements.values()), name

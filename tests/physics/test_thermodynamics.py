@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from maladist import schema
+from maladist import metadata
 from maladist.energy_grid import EnergyGrid
 from maladist.errors import EnergyWindowError
 from maladist.io import datasets
@@ -66,10 +66,10 @@ def case(temperatures: Path, own_data: Path) -> Callable[[str], Case]:
         group = temperatures / "snapshots" / name
         dataset = open_dataset(group).load()
         elements = sic_elements() if name.startswith("sic") else read_pseudopotentials(own_data / "pseudopotentials")
-        system = complete(replace(schema.read_system(dataset, elements), correction=True))
+        system = complete(replace(metadata.read_system(dataset, elements), correction=True))
         fields = (torch.from_numpy(dataset[n].values).double() for n in ("ldos", "density"))
         terms = datasets.reference_terms(datasets.read_reference(group))
-        return Case(system, schema.energy_grid_of(dataset), *fields, terms)
+        return Case(system, metadata.energy_grid_of(dataset), *fields, terms)
 
     return read
 

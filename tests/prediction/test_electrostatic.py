@@ -13,7 +13,7 @@ import torch
 import xarray as xr
 
 import maladist
-from maladist import schema
+from maladist import metadata
 from maladist.arrays import Array
 from maladist.datasets.dft.programs import run_program
 from maladist.datasets.dft.scratch import Scratch
@@ -41,7 +41,7 @@ def test_slabs_give_what_one_task_gives(
     files = own_data / "pseudopotentials"
     found = potential(snapshot, pseudopotentials=files, xc=xc)
     dataset = open_dataset(snapshot)
-    system = schema.read_system(dataset, read_pseudopotentials(files))
+    system = metadata.read_system(dataset, read_pseudopotentials(files))
     assert system.functional == "pbe" and system.has_core
     system = system if xc else replace(system, xc=None)
     exact = electrostatic_potential(torch.from_numpy(dataset["density"].values), system)
@@ -105,7 +105,7 @@ def test_potential_and_work_function_are_those_of_pp_x(own_data: Path) -> None:
         done = code.calculate(atoms, scratch)
         exact, total = of_pp(11, scratch), of_pp(1, scratch)
     grid = Grid(atoms.cell.array.tolist(), exact.shape)
-    attrs = {**schema.grid_attributes(grid), "density_cutoff_eV": done.run.density_cutoff}
+    attrs = {**metadata.grid_attributes(grid), "density_cutoff_eV": done.run.density_cutoff}
     density = xr.DataArray(done.density, dims=("x", "y", "z"), attrs=attrs)
     found = maladist.potential(density, atoms, pseudopotentials=own_data / "pseudopotentials")
     np.testing.assert_allclose(found["potential"], exact, rtol=0, atol=1e-3)

@@ -12,7 +12,7 @@ from ase import Atoms
 from distributed import Client
 
 import maladist
-from maladist import LDOSModel, schema
+from maladist import LDOSModel, metadata
 from maladist.calculator import Maladist
 from maladist.errors import InputError, ModelError, PhysicsError
 from maladist.io.model_file import load_model, save_model
@@ -127,4 +127,6 @@ def test_a_field_taken_from_a_slab_s_store_keeps_its_cut_off(slab: Atoms, flat: 
     for name in ("ldos", "density"):
         assert stored[name].attrs["assume_isolated"] == "2D"
     # Of a DataArray nothing but its attributes tells.
-    assert schema.read_system(stored["ldos"].to_dataset().assign_attrs(stored["ldos"].attrs), {}, slab).assume_isolated
+    assert metadata.read_system(
+        stored["ldos"].to_dataset().assign_attrs(stored["ldos"].attrs), {}, slab
+    ).assume_isolated

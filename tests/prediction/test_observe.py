@@ -11,7 +11,7 @@ from ase import Atoms
 from distributed import Client
 
 import maladist
-from maladist import LDOSModel, schema
+from maladist import LDOSModel, metadata
 from maladist.errors import EnergyWindowError, InputError, StoreError
 from maladist.testing import sic_elements
 
@@ -74,7 +74,7 @@ def test_a_part_of_the_energies_is_refused(temperatures: Path, client: Client) -
     # Of an array that does not tell how many there were, what is lost below is said.
     bare = data["ldos"].isel(energy=slice(30, None)).drop_attrs().load()
     known = {n: data.attrs[n] for n in ("cell", "n_electrons", "temperature_K")}
-    found = maladist.observe(bare.assign_attrs(known), schema.atoms_of(data), client=client)
+    found = maladist.observe(bare.assign_attrs(known), metadata.atoms_of(data), client=client)
     assert any("does not vanish at the lowest energy" in note for note in found.dataset.attrs["notes"])
     whole = maladist.observe(data, client=client)
     assert not any("lowest energy" in note for note in whole.dataset.attrs["notes"])

@@ -16,7 +16,7 @@ import xarray as xr
 from ase import Atoms
 from distributed import Client
 
-from maladist import schema
+from maladist import metadata
 from maladist.datasets.dft.programs import run_program
 from maladist.datasets.dft.scratch import Scratch
 from maladist.energy_grid import EnergyGrid
@@ -54,7 +54,7 @@ def decaying(axis: int, side: str = "top", chunks: tuple[int, ...] = (5, 6, 7, 3
     )
     values = np.moveaxis(field, (0, 1, 2), tuple((i + axis) % 3 for i in range(3)))
     grid = Grid(cell.tolist(), tuple(int(n) for n in shape))
-    attrs = {**schema.grid_attributes(grid), **schema.energy_attributes(ENERGIES)}
+    attrs = {**metadata.grid_attributes(grid), **metadata.energy_attributes(ENERGIES)}
     return xr.DataArray(
         da.from_array(values, chunks), {"energy": ENERGIES.values}, ("x", "y", "z", "energy"), "ldos", attrs
     )
@@ -188,7 +188,7 @@ def test_images_are_those_of_pp_x(own_data: Path) -> None:
             slabs = [slab for _, slab in cube.read_slabs(scratch.folder / "stm.cube", 3)]
             of_pp[bias] = np.concatenate(slabs) / BOHR**3
     grid = Grid(atoms.cell.array.tolist(), values.shape[:3])
-    attrs = {**schema.grid_attributes(grid), **schema.energy_attributes(narrow)}
+    attrs = {**metadata.grid_attributes(grid), **metadata.energy_attributes(narrow)}
     field = xr.DataArray(values, {"energy": narrow.values}, ("x", "y", "z", "energy"), "ldos", attrs)
     for bias, exact in of_pp.items():
         # Five decimals of the cube file, float32 of the LDOS.

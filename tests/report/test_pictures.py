@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from maladist import Prediction, schema
+from maladist import Prediction, metadata
 from maladist.energy_grid import EnergyGrid
 from maladist.physics.system import System
 from maladist.prediction.novelty import NOVELTY
@@ -48,7 +48,7 @@ def whole() -> Prediction:
         "position": (("atom", "xyz"), system.positions),
         "number": ("atom", system.numbers),
     }
-    attributes: dict[str, Any] = {**schema.system_attributes(system), **schema.energy_attributes(ENERGIES)}
+    attributes: dict[str, Any] = {**metadata.system_attributes(system), **metadata.energy_attributes(ENERGIES)}
     largest = (np.array(FARTHEST) @ atoms.cell.array).tolist()
     attributes["outside"] = {"largest_at_A": largest}
     return Prediction(xr.Dataset(variables, attrs=attributes), Path("a.zarr"))

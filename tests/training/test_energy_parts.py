@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from distributed import Client
 
-from maladist import evaluate, load_model, predict, schema, train
+from maladist import evaluate, load_model, metadata, predict, train
 from maladist.datasets.check import check
 from maladist.datasets.convert.convert import convert
 from maladist.datasets.convert.source import Source
@@ -40,7 +40,7 @@ def with_semicore(group: Path, folder: Path) -> Source:
     electrons = data.attrs["n_electrons"] + more
     run = DFTRun(
         Path("made-up"),
-        schema.atoms_of(data),
+        metadata.atoms_of(data),
         n.shape,
         data.attrs["temperature_K"],
         electrons,
@@ -62,7 +62,7 @@ def semicore(small_data_set: Path, tmp_path_factory: pytest.TempPathFactory, cli
 def test_a_store_keeps_its_parts_and_holds_against_the_reference(semicore: Path, client: Client) -> None:
     data = open_dataset(semicore / "snapshots/train-0")
     assert data.attrs["energy_parts"] == [21, 66] and data.attrs["energy_levels"] == 87
-    energies = schema.energy_grid_of(data)
+    energies = metadata.energy_grid_of(data)
     assert energies.gaps == [(pytest.approx(-37.5), pytest.approx(-6.0))]
     np.testing.assert_allclose(data["ldos"].maladist.dos(), data["dos"], rtol=1e-6)
     # Part by part: xarray's own integral would run across the gap.
@@ -101,11 +101,11 @@ def test_a_model_learns_and_predicts_all_parts(semicore: Path, tmp_path: Path, c
     assert [part.levels for part in model.energy_grid.parts] == [21, 66]
     assert "21 levels from -42.5 eV by 0.25 eV and 66 levels" in dict(model_rows(model, ""))["energies"]
     data = open_dataset(semicore / "snapshots/valid-0")
-    cell, grid, told = schema.atoms_of(data), schema.grid_of(data).shape, Listener()
+    cell, grid, told = metadata.atoms_of(data), metadata.grid_of(data).shape, Listener()
     found = predict(cell, model, client=client, grid=grid, store=tmp_path / "p.zarr", observer=told)
     assert not any("gap" in note for note in told.notes)
     stored = open_dataset(tmp_path / "p.zarr")
-    assert schema.energy_grid_of(stored) == model.energy_grid
+    assert metadata.energy_grid_of(stored) == model.energy_grid
     dos = found.dos.values
     assert 0.25 * dos[:21].sum() == pytest.approx(4.0, rel=0.05)
     reference = datasets.reference_terms(datasets.read_reference(semicore / "snapshots/valid-0"))

@@ -80,7 +80,7 @@ def test_what_validation_says_is_what_predict_gives(small_data_set: Path, tmp_pa
     model = train(config, tmp_path / "out", client=client, observer=told)
     (errors,) = told.tasks[-1].validation.snapshots
     (snapshot,) = find_snapshots([str(small_data_set / "snapshots/valid-0")], "data")
-    atoms = maladist.schema.atoms_of(open_dataset(snapshot.path))
+    atoms = maladist.metadata.atoms_of(open_dataset(snapshot.path))
     found = maladist.predict(atoms, model, grid=snapshot.system.grid.shape, client=client)
     n, terms = len(atoms), snapshot.terms
     # Float32 networks in other batches, descriptors in other blocks: 1e-5 of energies of tens of eV.

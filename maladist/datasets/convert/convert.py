@@ -17,7 +17,7 @@ from typing import Final, TypeVar
 import numpy as np
 from distributed import Client
 
-from maladist import schema
+from maladist import metadata
 from maladist.arrays import Array
 from maladist.cluster import client_or_local
 from maladist.datasets.convert.source import (
@@ -40,10 +40,9 @@ from maladist.datasets.convert.tasks import (
 )
 from maladist.datasets.verify import spacing_notes, verify_density, verify_ldos
 from maladist.descriptors.spec import Spec
-from maladist.errors import DataFileError, StoreError, WorkerTooSmallError
+from maladist.errors import StoreError, WorkerTooSmallError
 from maladist.grid import Blocks, Grid
 from maladist.io import datasets, stores
-from maladist.io.fields.formats import check_belongs, field_format
 from maladist.io.mala import data as mala_data
 from maladist.io.ownership import Claim
 from maladist.io.stores import ArrayTemplate, field_template
@@ -134,8 +133,6 @@ class _Conversion:
     def _fill(self) -> tuple[str, ...]:
         ready, run = self.ready, self.ready.run
         self._write_atoms()
-        if ready.source.density is not None:
-            self._check_density(Path(ready.source.density))  # first: it costs nothing, and the LDOS a while
         dos = self._ldos()
         # Only the whole LDOS shows whether units and kernel are those of the calculation; nothing is finished before.
         energies, notes = verify_ldos(run, dos, ready.energies, kernel_given=ready.source.kernel is not None)
@@ -147,7 +144,7 @@ class _Conversion:
         stores.write_values(self.store, {"dos": (("energy",), dos, "1/eV")})
         datasets.write_reference(self.store, run, read_dos(ready))
         notes = (*ready.notes, *notes, *spacing_notes(energies))
-        stores.set_attributes(self.store, {**schema.energy_attributes(energies), "notes": list(notes)})
+        stores.set_attributes(self.store, {**metadata.energy_attributes(energies), "notes": list(notes)})
         stores.finish(self.store)
         return notes
 
@@ -196,12 +193,6 @@ class _Conversion:
         jobs = [waves.NamedJob(f"block{b.index}", b, store, path, ready.factor) for b in self.blocks]
         return np.sum(self._run("blocks", assemble_block, jobs), axis=0) * ready.grid.voxel_volume
 
-    def _check_density(self, path: Path) -> None:
-        if path.suffix in TEXT:
-            check_belongs(field_format(path).read_header(path), self.ready.run.atoms, self.ready.grid)
-        elif array_shape(path)[:3] != self.ready.grid.shape:
-            raise DataFileError(str(path), f"a grid of {array_shape(path)[:3]}", f"{self.ready.grid.shape}")
-
     def _density(self, path: Path) -> float:
         usual = "1/bohr3" if path.suffix in TEXT else "1/A3"
         factor = unit_factor(self.ready.source.density_units, DENSITY_UNITS, usual)
@@ -215,8 +206,6 @@ class _Conversion:
         if path is not None:
             path = Path(path)
             shape = array_shape(path)
-            if shape[:3] != self.ready.grid.shape:
-                raise DataFileError(str(path), f"a grid of {shape[:3]}", f"{self.ready.grid.shape}")
             extra = mala_data.split_positions(shape, spec.n_features, path)
             if extra and path.suffix == ".npy":
                 mala_data.check_positions(mala_data.open_field(path), self.ready.grid, path)

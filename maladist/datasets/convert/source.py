@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import isclose
@@ -11,9 +10,10 @@ from typing import Final
 
 import numpy as np
 
-from maladist import schema
+from maladist import metadata
 from maladist.arrays import AnyArray
 from maladist.atoms import check_atoms
+from maladist.datasets.convert.levels import check_told, in_order
 from maladist.datasets.convert.tasks import TEXT, Level
 from maladist.datasets.traps import states_in_gaps
 from maladist.descriptors.spec import Spec
@@ -106,6 +106,22 @@ def prepare(source: Source) -> CheckedSource:
     InputError
         For the reasons of `convert`.
     """
+    run = _checked_run(source)
+    if not source.ldos:
+        raise DataFileError("ldos", "no file", "cube or xsf files, one .npy or one .h5 file")
+    paths = [Path(p) for p in source.ldos]
+    if source.energies is not None and source.parts:
+        raise InputError("energies", "given beside parts", "one of the two")
+    missing = [p for p in paths if not p.is_file() and not p.suffix.startswith(".bp")]  # which may be a folder
+    if missing:
+        raise DataFileError("ldos", f"{missing[0]} is not a file", "files that exist")
+    ready = (_prepare_text if paths[0].suffix in TEXT else _prepare_array)(source, run, paths)
+    _check_beside(ready)
+    return ready
+
+
+def _checked_run(source: Source) -> DFTRun:
+    """The calculation, with what the user has told of it."""
     run = source.run if isinstance(source.run, DFTRun) else read_dft_run(source.run)
     check_atoms(run.atoms)
     if source.assume_isolated is not None:
@@ -122,16 +138,23 @@ def prepare(source: Source) -> CheckedSource:
         run = replace(run, temperature=source.temperature)
     elif run.temperature is not None:
         check_temperature(run.temperature)
-    if not source.ldos:
-        raise DataFileError("ldos", "no file", "cube or xsf files, one .npy or one .h5 file")
-    paths = [Path(p) for p in source.ldos]
-    if source.energies is not None and source.parts:
-        raise InputError("energies", "given beside parts", "one of the two")
-    missing = [p for p in paths if not p.is_file() and not p.suffix.startswith(".bp")]  # which may be a folder
-    if missing:
-        raise DataFileError("ldos", f"{missing[0]} is not a file", "files that exist")
-    if paths[0].suffix in TEXT:
-        return _prepare_text(source, run, paths)
+    return run
+
+
+def _check_beside(ready: CheckedSource) -> None:
+    """Refuse a density, descriptors or a DOS of something else than the LDOS."""
+    source, grid = ready.source, ready.grid
+    arrays = [Path(given) for given in (source.density, source.descriptors) if given is not None]
+    if source.density is not None and arrays[0].suffix in TEXT:
+        density = arrays.pop(0)
+        check_belongs(field_format(density).read_header(density), ready.run.atoms, grid)
+    for path in arrays:
+        if (shape := array_shape(path)[:3]) != grid.shape:
+            raise DataFileError(str(path), f"a grid of {shape}", f"{grid.shape}")
+    read_dos(ready)
+
+
+def _prepare_array(source: Source, run: DFTRun, paths: list[Path]) -> CheckedSource:
     if len(paths) > 1:
         raise DataFileError("ldos", f"{len(paths)} files, the first {paths[0].name}", "one .npy or .h5 file")
     shape = array_shape(paths[0])
@@ -162,11 +185,11 @@ def _prepare_text(source: Source, run: DFTRun, paths: list[Path]) -> CheckedSour
     grid = _grid(run, headers[0].shape, paths[0])
     for header in headers:
         check_belongs(header, run.atoms, grid)
-    headers, notes = _in_order(headers, source)
+    headers, notes = in_order(headers, energies=source.energies is not None, parts=bool(source.parts))
     width = source.width or headers[0].broadening
     energies, more = _energy_grid(source, run, _windows(headers, source), len(headers), width)
     if source.energies is not None or source.parts:
-        _check_told(headers, energies)
+        check_told(headers, energies)
     levels = tuple(Level(str(h.path), i) for i, h in enumerate(headers))
     factor = unit_factor(source.ldos_units, LDOS_UNITS, "1/(Ry bohr3)")
     return CheckedSource(source, run, grid, energies, levels, factor, (*run.notes, *notes, *more))
@@ -181,85 +204,6 @@ def _windows(headers: list[FieldHeader], source: Source) -> Sequence[tuple[float
     first, last = headers[0].energy, headers[-1].energy
     assert first is not None and last is not None, "files without energies are not taken without --energies"
     return [(first, (last - first) / max(1, len(headers) - 1), len(headers))]
-
-
-def _check_told(headers: list[FieldHeader], energies: EnergyGrid) -> None:
-    """Refuse energies that were given and that a file, which tells its own, does not have."""
-    for i, (header, wanted) in enumerate(zip(headers, energies.values, strict=True)):
-        if header.energy is not None and not abs(header.energy - wanted) <= 1e-3:
-            came = f"an energy of {header.energy} eV for level {i}"
-            by = "--part" if energies.further else "--energies"
-            raise DataFileError(str(header.path), came, f"{wanted:.4f} eV, by {by}")
-
-
-def _in_order(headers: list[FieldHeader], source: Source) -> tuple[list[FieldHeader], tuple[str, ...]]:
-    """Levels by their energy, or by the numbers in their names where the files do not tell all energies."""
-    widths = {h.broadening for h in headers if h.broadening is not None}
-    if len(widths) > 1:
-        raise DataFileError("ldos", f"levels broadened by {sorted(widths)} eV", "one broadening")
-    if any(h.energy is None for h in headers):
-        return _by_name(headers, told=bool(source.energies or source.parts))
-    by_energy: dict[float, FieldHeader] = {}
-    again: list[FieldHeader] = []
-    for header in headers:
-        assert header.energy is not None
-        # pp.x run in parts writes the level at which two parts meet twice.
-        first = by_energy.setdefault(header.energy, header)
-        if first is not header and header.path.resolve() != first.path.resolve():
-            _check_same(first, header)
-            again.append(header)
-    if len(again) >= len(by_energy):
-        raise DataFileError("ldos", f"each of {len(by_energy)} levels twice", *_ONE_SPIN)
-    energies = np.array(sorted(by_energy))
-    # Of parts that were given each file's energy is held against them.
-    if len(energies) > 1 and not source.parts:
-        steps = np.diff(energies)
-        step = float(np.median(steps))
-        # A missing file is a gap of two steps; the energies themselves are printed with few digits.
-        gaps = np.flatnonzero(np.abs(steps - step) > max(2e-4, 1e-3 * step))
-        if len(gaps):
-            e = energies[gaps[0]]
-            came = f"no level between {e:.4f} and {energies[gaps[0] + 1]:.4f} eV, where others are {step:.4f} eV apart"
-            remedy = "Is a file missing? Or give --part ORIGIN SPACING LEVELS of each part."
-            raise DataFileError("ldos", came, "equidistant levels without a gap", remedy)
-    twice = len(headers) - len(by_energy)
-    notes = (f"{twice} levels came twice (overlapping parts) and were read once",) if twice else ()
-    return [by_energy[e] for e in energies], notes
-
-
-_ONE_SPIN: Final = (
-    "one file a level, of both spins together",
-    "Are they spin up and spin down? Spin-polarised calculations are not supported.",
-)
-
-
-def _check_same(one: FieldHeader, other: FieldHeader) -> None:
-    """Two files of one energy hold the same numbers where parts overlap, and others where they are two spins."""
-    pairs = zip(*(field_format(h.path).read_slabs(h.path, 8) for h in (one, other)), strict=True)
-    if not all(np.allclose(u, v, rtol=1e-3, atol=1e-6 * float(np.abs(u).max())) for (_, u), (_, v) in pairs):
-        raise DataFileError("ldos", f"{one.path} and {other.path}, two fields of {one.energy} eV", *_ONE_SPIN)
-
-
-def _by_name(headers: list[FieldHeader], *, told: bool) -> tuple[list[FieldHeader], tuple[str, ...]]:
-    """Levels by the one number in which their names differ."""
-    silent = [h.path for h in headers if h.energy is None]
-    if not told:
-        came = f"no energy that can be read in the header of {len(silent)} of {len(headers)} files"
-        remedy = "Give --energies ORIGIN SPACING (eV) of the files in the order of their names."
-        raise DataFileError(str(silent[0]), came, "the energies of the levels", remedy)
-    names = [_natural(h.path.name) for h in headers]
-    parts = list(zip(*names, strict=True)) if len({len(n) for n in names}) == 1 else []
-    differing = [set(map(type, part)) for part in parts if len(set(part)) > 1]
-    # More than one number differs, or none: which one is the level's cannot be told.
-    if len(headers) > 1 and differing != [{int}]:
-        came = f"files such as {headers[0].path.name} and {headers[-1].path.name}"
-        raise DataFileError("ldos", came, "names that differ in one number only, that of the level")
-    ordered = [h for _, h in sorted(zip(names, headers, strict=True), key=lambda pair: pair[0])]
-    return ordered, ("levels taken in the order of their names",)
-
-
-def _natural(name: str) -> list[str | int]:
-    return [int(w) if w.isdigit() else w for w in re.split(r"(\d+)", name)]
 
 
 def array_shape(path: Path) -> tuple[int, ...]:
@@ -327,8 +271,8 @@ def snapshot_attributes(ready: CheckedSource, spec: Spec | None) -> dict[str, ob
         "descriptor_spec": spec.to_dict() if spec else None,
     }
     return {
-        **schema.grid_attributes(ready.grid),
-        **schema.energy_attributes(ready.energies),
+        **metadata.grid_attributes(ready.grid),
+        **metadata.energy_attributes(ready.energies),
         **{k: v for k, v in values.items() if v is not None},
     }
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from maladist import schema
+from maladist import metadata
 from maladist.arrays import Array
 from maladist.atoms import check_atoms
 from maladist.datasets.dft.espresso import Espresso
@@ -121,7 +121,7 @@ def oneshot(store: str | Path, code: Espresso, *, scratch: str | Path | None = N
         pw.x failed.
     """
     dataset = open_dataset(store, need=("density", "position", "number", "cell", "n_electrons", "temperature_K"))
-    atoms = schema.atoms_of(dataset)
+    atoms = metadata.atoms_of(dataset)
     check_atoms(atoms, code.elements)
     _check_belongs(dataset, code, str(store))
     code = _settled(dataset, code)
@@ -132,7 +132,7 @@ def oneshot(store: str | Path, code: Espresso, *, scratch: str | Path | None = N
     if run.fermi_energy is None:
         raise DFTError("pw.x", "no Fermi energy in its XML", "a metal's calculation with smearing")
     stored, stored_fermi = _stored(dataset, Path(store))
-    grid = schema.energy_grid_of(dataset) if {"energy", "dos"} <= set(dataset.variables) else None
+    grid = metadata.energy_grid_of(dataset) if {"energy", "dos"} <= set(dataset.variables) else None
     # A DOS of unknown broadening has nothing to be compared with.
     grid = grid if grid is not None and grid.variance else None
     levels = torch.from_numpy(run.eigenvalues), torch.from_numpy(run.weights)
@@ -167,9 +167,9 @@ def _check_belongs(dataset: xr.Dataset, code: Espresso, store: str) -> None:
 def _settled(dataset: xr.Dataset, code: Espresso) -> Espresso:
     """The settings with what they leave open: the store's energies, and k-points for its cell."""
     if code.needs_survey and "energy" in dataset:
-        grid = schema.energy_grid_of(dataset)
+        grid = metadata.energy_grid_of(dataset)
         code = code.settled({"energies": datasets.as_proposed(grid, code.broadening, code.temperature)})
-    atoms = schema.atoms_of(dataset)
+    atoms = metadata.atoms_of(dataset)
     code = code.settled(code.propose([atoms], ())[0])
     code.check(atoms)
     return code
