@@ -23,13 +23,17 @@ MOST_LEVELS: Final = 10**6
 FARTHEST_ENERGY: Final = 1e6
 """Largest energy, eV: ten times that of the innermost electron of any element."""
 
+OVERLAP: Final = 6.0
+"""Least overlap of two parts, in the wider of their spacings; see `EnergyGrid.shares`."""
+
 
 @dataclass(frozen=True)
 class EnergyGrid:
     """Energies ε_i = origin + i·spacing of an LDOS, or several such parts, with the broadening of its samples.
 
-    Parts lie apart, as those of semicore and valence states do; in the gaps between them nothing is known, and every
-    integral takes D(ε) for zero there. `of_parts` makes them.
+    Parts lie apart, as those of semicore and valence states do, or overlap, as a fine one around the Fermi level and a
+    coarse one below it. In gaps nothing is known, and every integral takes D(ε) for zero there; in an overlap both
+    sample the same D(ε), and integrals go over from the one to the other (`shares`). `of_parts` makes them.
 
     Attributes
     ----------
@@ -48,7 +52,8 @@ class EnergyGrid:
     Raises
     ------
     GridError
-        Numbers that no axis has; parts that are not in order, or nearer to one another than the sum of their spacings.
+        Numbers that no axis has; parts that are not in order, or that neither lie apart by the sum of their spacings
+        nor overlap by six of the wider, or three that overlap.
     """
 
     origin: float
@@ -76,12 +81,11 @@ class EnergyGrid:
         if self.further and min(self.levels - sum(n for *_, n in self.further), *(n for *_, n in self.further)) < 2:
             raise GridError("energy grid", f"parts {self.further} of {self.levels} levels", "2 levels or more in each")
         for below, above in pairwise(self.parts):
-            end, least = float(below.values[-1]), below.spacing + above.spacing
-            # The hats of the two would overlap: what lies between would be counted twice, or in part.
-            if not above.origin - end >= least * (1 - 1e-6):
-                came = f"a part that ends at {end:g} eV and one that begins at {above.origin:g} eV"
-                remedy = "Parts that adjoin or overlap are not supported: leave a gap without states, or take one part."
-                raise GridError("energies", came, f"parts in order, {least:g} eV or more apart", remedy)
+            _check_neighbours(below, above)
+        for below, above in zip(self.parts, self.parts[2:], strict=False):
+            if above.origin < below.values[-1]:
+                came = f"three parts at {above.origin:g} eV"
+                raise GridError("energies", came, "parts of which no more than two overlap")
 
     def __repr__(self) -> str:
         known = {"unknown": "broadening unknown", "none": "not broadened"}
@@ -173,7 +177,26 @@ class EnergyGrid:
     @property
     def gaps(self) -> list[tuple[float, float]]:
         """Last energy below and first above each gap between parts, eV."""
-        return [(float(below.values[-1]), above.origin) for below, above in pairwise(self.parts)]
+        ends = [(float(below.values[-1]), above.origin) for below, above in pairwise(self.parts)]
+        return [(end, begin) for end, begin in ends if end < begin]
+
+    @cached_property
+    def shares(self) -> Array:
+        r"""Share of each sample in integrals, (levels,) float64: 1, but less where another part has the same energies.
+
+        Over an overlap from a to b the upper part's share χ rises as t⁴ (35 − 84t + 70t² − 20t³), t = (ε−a)/(b−a),
+        three of whose derivatives have no jump, and the lower part's falls by as much: ∫ g D = ∫ g (1−χ) D + ∫ g χ D.
+        Both integrands end smoothly, so that their sums over samples are nearly as good as those without parts: of a
+        Gaussian at spacings δ and δ/2, a level's weight is off by 3e-4 at most where six of the wider spacings overlap,
+        by 1.3e-3 where four do, and by 3e-2 where the two samplings meet at one energy.
+        """
+        shares = [np.ones(part.levels) for part in self.parts]
+        for i, (below, above) in enumerate(pairwise(self.parts)):
+            a, b = above.origin, float(below.values[-1])
+            if a < b:
+                shares[i] *= 1 - _rise((below.values - a) / (b - a))
+                shares[i + 1] *= _rise((above.values - a) / (b - a))
+        return np.concatenate(shares)
 
     @property
     def coarsest(self) -> float:
@@ -184,10 +207,11 @@ class EnergyGrid:
         """Weights of the samples in ∫ dε between two energies, (levels,) float64, eV; nothing is counted in gaps.
 
         The samples stand for the piecewise linear function through them, which falls to zero one spacing outside of
-        each part, as in all integrals here; between infinities the weight of a sample is the spacing of its part.
+        each part, as in all integrals here; between infinities the weight of a sample is the spacing of its part, times
+        its share where parts overlap.
         """
         every = (part.spacing * (_hat_below(part, high) - _hat_below(part, low)) for part in self.parts)
-        return np.concatenate(list(every))
+        return self.shares * np.concatenate(list(every))
 
     def shifted(self, by: float) -> EnergyGrid:
         """The grid with so many eV added to all energies."""
@@ -199,6 +223,26 @@ class EnergyGrid:
         """Variance s² of the broadening kernel in eV²; None where the kernel is unknown."""
         factor = {"gaussian": 0.5, "fermi-derivative": np.pi**2 / 3, "none": 0.0}.get(self.kernel)
         return None if factor is None else factor * self.width**2
+
+
+def _check_neighbours(below: EnergyGrid, above: EnergyGrid) -> None:
+    """Refuse parts that are not in order, or that neither lie apart nor overlap enough."""
+    end, top = float(below.values[-1]), float(above.values[-1])
+    apart, overlap = below.spacing + above.spacing, OVERLAP * max(below.spacing, above.spacing)
+    between = above.origin - end
+    # Nearer, the hats of the two would overlap: what lies between would be counted twice, or in part.
+    if between >= apart * (1 - 1e-6) or (
+        -between >= overlap * (1 - 1e-6) and below.origin < above.origin and end < top
+    ):
+        return
+    came = f"a part from {below.origin:g} to {end:g} eV and one from {above.origin:g} to {top:g} eV"
+    wanted = f"parts in order, {apart:g} eV or more apart, or overlapping by {overlap:g} eV or more"
+    raise GridError("energies", came, wanted, "Let them overlap, leave a gap without states, or take one part.")
+
+
+def _rise(t: Array) -> Array:
+    t = np.clip(t, 0.0, 1.0)
+    return t**4 * (35 - 84 * t + 70 * t**2 - 20 * t**3)
 
 
 def _whole(levels: float) -> int:

@@ -67,13 +67,17 @@ def test_one_part_is_the_equidistant_axis() -> None:
     "windows",
     [
         [(-6.0, 0.1, 150), (-52.0, 0.2, 20)],  # out of order
-        [(-10.0, 0.1, 101), (-5.0, 0.1, 100)],  # overlapping
         [(-10.0, 0.1, 101), (0.1, 0.2, 100)],  # adjoining
+        [(-10.0, 0.1, 101), (-0.3, 0.05, 100)],  # overlapping by three spacings of six
+        [(-10.0, 0.1, 101), (-5.0, 0.1, 40)],  # one in the other
+        [(-10.0, 0.1, 101), (-5.0, 0.1, 100), (-2.0, 0.1, 100)],  # three at one energy
         [(-10.0, 0.1, 1), (5.0, 0.1, 100)],
     ],
 )
-def test_parts_that_are_not_apart_are_refused(windows: list[tuple[float, float, int]]) -> None:
-    with pytest.raises(GridError, match=r"eV or more apart|2 levels or more"):
+def test_parts_that_neither_lie_apart_nor_overlap_enough_are_refused(windows: list[tuple[float, float, int]]) -> None:
+    with pytest.raises(
+        GridError, match=r"eV or more apart, or overlapping by|2 levels or more|no more than two overlap"
+    ):
         EnergyGrid.of_parts(windows)
 
 
@@ -106,3 +110,30 @@ def test_weights_count_each_part_by_its_spacing_and_nothing_in_the_gap() -> None
     exact = quad(lambda e: np.interp(e, PARTS.values[20:], samples), -1.03, 2.22, points=PARTS.values[70:103])[0]
     assert inside == pytest.approx(exact, rel=1e-9)
     np.testing.assert_allclose(PARTS.weights(high=-20.0) + PARTS.weights(low=-20.0), PARTS.weights(), rtol=1e-12)
+
+
+OVERLAPPING = EnergyGrid.of_parts([(-9.03, 0.25, 43), (-1.0, 0.1, 130)], "gaussian", 0.25)
+"""A coarse part up to 1.47 eV, and a fine one from −1 eV on."""
+
+
+def test_shares_of_an_overlap_sum_to_one_at_every_energy() -> None:
+    assert OVERLAPPING.gaps == [] and np.all(PARTS.shares == 1)
+    below, above = np.split(OVERLAPPING.shares, [43])
+    low, high = (part.values for part in OVERLAPPING.parts)
+    assert np.all(below[low < -1] == 1) and np.all(above[high > 1.48] == 1) and above[0] == 0 and below[-1] == 0
+    dense = EnergyGrid.of_parts([(-9.03, 0.0005, 19501), (-1.0, 0.0005, 13000)])
+    low, high = (part.values for part in dense.parts)
+    below, above = np.split(dense.shares, [19501])
+    np.testing.assert_allclose(below[low > -1] + np.interp(low[low > -1], high, above), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize(("spacing", "error"), [(0.25, 4e-4), (0.125, 1e-5)])
+def test_a_level_counts_once_wherever_it_lies_in_an_overlap(spacing: float, error: float) -> None:
+    """δ is 0.25 eV; 6 spacings of 0.25 eV overlap, the least that is taken."""
+    grid = EnergyGrid.of_parts([(-9.0, spacing, round(9.5 / spacing) + 1), (-1.0, 0.1, 130)], "gaussian", 0.25)
+    at = np.linspace(-3, 3, 601)
+    d = np.exp(-(((grid.values[:, None] - at) / 0.25) ** 2)) / (np.sqrt(np.pi) * 0.25)
+    np.testing.assert_allclose(grid.weights() @ d, 1, atol=error)
+    assert (grid.weights() @ d).mean() == pytest.approx(1, abs=error / 20)
+    halves = grid.weights(high=-0.4) + grid.weights(low=-0.4)
+    np.testing.assert_allclose(halves, grid.weights(), rtol=1e-12, atol=1e-15)

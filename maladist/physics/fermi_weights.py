@@ -2,7 +2,8 @@ r"""Weights that integrate a sampled function of the energy against the Fermi fu
 
 Samples D(ε_i) on an equidistant grid stand for the piecewise linear function through them, D(ε) = Σ_i D_i Λ((ε−ε_i)/Δ)
 with the hat Λ (so the first and last sample fall to zero one spacing outside). An axis in parts is integrated part by
-part, and its gaps, where all hats are zero, add nothing. An integral with g(ε) is then a dot
+part: its gaps, where all hats are zero, add nothing, and where two overlap each counts with its share
+(`EnergyGrid.shares`). An integral with g(ε) is then a dot
 product Σ_i w_i D_i with w_i = ∫ g Λ_i, and integrating by parts twice, a second difference (Ellis et al., Phys. Rev. B
 104, 035120 (2021), Eqs. 32-33, in another form):
 
@@ -162,7 +163,9 @@ def _by_parts(
         steps = torch.arange(-1, part.levels + 1, dtype=torch.float64, device=mu.device)
         e = part.origin + part.spacing * steps - mu
         found.append([_weights(integral, e, tau, part.spacing, c) for integral in integrals])
-    return [torch.cat(weights, dim=-1) for weights in zip(*found, strict=True)]
+    every = [torch.cat(weights, dim=-1) for weights in zip(*found, strict=True)]
+    # Of one part no shares are less than 1: its weights keep their bits.
+    return [weights * torch.as_tensor(grid.shares, device=mu.device) for weights in every] if grid.further else every
 
 
 class _Integral(NamedTuple):

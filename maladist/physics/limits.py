@@ -84,6 +84,8 @@ def _of_gaps(dos: torch.Tensor, energies: EnergyGrid, state: FermiState, system:
     notes, at = [], 0
     for below, above in pairwise(energies.parts):
         at += below.levels
+        if e[at] < e[at - 1]:  # an overlap
+            continue
         # Those above μ, and what is empty, are no electrons.
         edges = [(i, part.spacing) for i, part in ((at - 1, below), (at, above)) if e[i] < state.fermi_energy]
         lost = sum(abs(float(d[i])) * max(spacing, energies.width) for i, spacing in edges) / system.n_atoms

@@ -70,10 +70,11 @@ def two_dos_axes(ax: Axes, a: Prediction, b: Prediction) -> None:
 
 
 def with_gaps(energies: EnergyGrid, dos: Array) -> tuple[Array, Array]:
-    """Energies and D(ε) to be drawn as a line, which is broken in the gaps between parts of the energies."""
-    breaks = np.cumsum([part.levels for part in energies.parts])[:-1]
-    middles = [(end + begin) / 2 for end, begin in energies.gaps]
-    return np.insert(energies.values, breaks, middles), np.insert(dos.astype(float), breaks, np.nan)
+    """Energies and D(ε) to be drawn as a line: broken in gaps between parts, of either part half of an overlap."""
+    kept, middles = energies.shares >= 0.5, [(end + begin) / 2 for end, begin in energies.gaps]
+    values = energies.values[kept]
+    breaks = np.searchsorted(values, middles)
+    return np.insert(values, breaks, middles), np.insert(dos[kept].astype(float), breaks, np.nan)
 
 
 def plane_through(grid: Grid, positions: Array, axis: int) -> float:

@@ -9,6 +9,7 @@ from mpmath import mp, mpf
 
 from maladist.energy_grid import EnergyGrid
 from maladist.errors import GridError, InputError
+from maladist.physics.broadening import broadened_dos, occupation_sums
 from maladist.physics.fermi_weights import (
     FermiWeights,
     fermi_weights,
@@ -216,3 +217,20 @@ def test_the_weights_of_a_part_are_those_of_an_axis_of_its_own_to_the_bit(correc
         own = [weights(part, mu, 1000.0, correction=correction) for part in halves]
         for found, *parts in zip(both, *own, strict=True):
             assert torch.equal(found, torch.cat(parts))
+
+
+@pytest.mark.parametrize("temperature", [1000.0, 1e4])
+@pytest.mark.parametrize("mu", [-3.1, 0.4, 4.3])
+def test_overlapping_parts_integrate_as_one_axis_does(temperature: float, mu: float) -> None:
+    """A band of levels that runs through the overlap, with μ below, in and above it; corrected, the sum over levels."""
+    levels = torch.linspace(-5.0, 7.0, 97, dtype=torch.float64)[None]
+    parts = EnergyGrid.of_parts([(-8.0, 0.2, 47), (0.0, 0.1, 100)], "gaussian", 0.2)
+    one = EnergyGrid(-8.0, 0.1, 180, "gaussian", 0.2)
+    weight = torch.tensor([2.0], dtype=torch.float64)
+    exact = occupation_sums(levels, weight, mu, BOLTZMANN * temperature)
+    found, wanted = (
+        [float(w @ broadened_dos(levels, weight, grid)) for w in fermi_weights(grid, mu, temperature, correction=True)]
+        for grid in (parts, one)
+    )
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=6e-3)  # of some hundred eV
+    np.testing.assert_allclose(found, exact, rtol=0, atol=2e-2)

@@ -68,3 +68,11 @@ def test_a_line_of_the_dos_is_broken_in_a_gap_of_the_energies() -> None:
     energies, dos = with_gaps(EnergyGrid.of_parts([(-9.0, 1.0, 2), (0.0, 0.5, 3)]), np.array([1, 2, 3, 4, 5]))
     np.testing.assert_array_equal(energies, [-9.0, -8.0, -4.0, 0.0, 0.5, 1.0])
     np.testing.assert_array_equal(dos, [1, 2, np.nan, 3, 4, 5])
+
+
+def test_a_line_of_the_dos_goes_over_from_part_to_part_where_they_overlap() -> None:
+    parts = EnergyGrid.of_parts([(-9.0, 1.0, 12), (-4.3, 0.5, 30)])
+    energies, dos = with_gaps(parts, parts.values**2)
+    assert np.all(np.diff(energies) > 0) and energies[0] == -9 and energies[-1] == pytest.approx(10.2)
+    assert np.diff(energies).max() < 1.5
+    np.testing.assert_array_equal(dos, energies**2)

@@ -87,8 +87,35 @@ def test_parts_that_are_not_those_of_the_files_are_refused(
         convert(replace(source, parts=[(-42.5, 0.25, 20), PARTS[1]]), tmp_path / "d.zarr", name="a", client=client)
     with pytest.raises(InputError, match="given beside parts"):
         convert(replace(source, energies=(-6.0, 0.3)), tmp_path / "d.zarr", name="a", client=client)
-    with pytest.raises(GridError, match=r"parts in order, 0\.55 eV or more apart"):
+    with pytest.raises(GridError, match=r"parts in order, 0\.55 eV or more apart, or overlapping"):
         convert(replace(source, parts=[(-11.1, 0.25, 21), PARTS[1]]), tmp_path / "d.zarr", name="a", client=client)
+
+
+def test_parts_that_overlap_give_what_one_axis_gives(small_data_set: Path, tmp_path: Path, client: Client) -> None:
+    """Of equal spacing the samples of both parts are the same ones, and their shares sum to one."""
+    group = small_data_set / "snapshots/valid-0"
+    data, terms = open_dataset(group), datasets.reference_terms(datasets.read_reference(group))
+    energies = metadata.energy_grid_of(data)
+    (at, step, n), more = energies.windows[0], {"kernel": energies.kernel, "width": energies.width}
+    np.save(tmp_path / "n.npy", data["density"].values)
+    about = data.attrs["temperature_K"], data.attrs["n_electrons"], "pbe"
+    run = DFTRun(Path("made-up"), metadata.atoms_of(data), data["density"].shape, *about, terms=terms)
+    found = []
+    for levels, parts in (
+        ([*range(n)], []),
+        ([*range(40), *range(30, n)], [(at, step, 40), (at + 30 * step, step, n - 30)]),
+    ):
+        np.save(tmp_path / "d.npy", data["ldos"].values[..., levels])
+        told = {"parts": parts} if parts else {"energies": (at, step)}
+        source = Source(run, [tmp_path / "d.npy"], density=tmp_path / "n.npy", **told, **more)
+        store = tmp_path / f"{len(levels)}.zarr"
+        convert(source, store, name="a", client=client)
+        (checked,) = check(store, client=client)
+        ldos = open_dataset(store / "snapshots/a")["ldos"].maladist
+        level, below = ldos.fermi_energy(), float(ldos.dos().maladist.integrate(high=3.0))
+        found.append([*checked.figures["on"].terms.values(), level, below, *ldos.density().values.ravel()])
+    assert metadata.energy_grid_of(open_dataset(store / "snapshots/a")).gaps == []
+    np.testing.assert_allclose(*found, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.slow

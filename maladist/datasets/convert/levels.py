@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
+from maladist.arrays import Array
 from maladist.energy_grid import EnergyGrid
 from maladist.errors import DataFileError
 from maladist.io.fields.formats import field_format
@@ -27,15 +29,19 @@ def check_told(headers: list[FieldHeader], energies: EnergyGrid) -> None:
             raise DataFileError(str(header.path), came, f"{wanted:.4f} eV, by {by}")
 
 
-def in_order(headers: list[FieldHeader], *, energies: bool, parts: bool) -> tuple[list[FieldHeader], tuple[str, ...]]:
+def in_order(
+    headers: list[FieldHeader], *, energies: bool, parts: Sequence[tuple[float, float, int]] = ()
+) -> tuple[list[FieldHeader], tuple[str, ...]]:
     """Levels by their energy, or by the numbers in their names where the files do not tell all energies; and notes.
 
     Parameters
     ----------
     headers
         Headers of the files, in any order.
-    energies, parts
-        Whether the user has told the energies, as one axis or in parts.
+    energies
+        Whether the user has told the energies as one axis.
+    parts
+        Origin, spacing (eV) and number of levels of each part, if the user has told the energies in parts.
 
     Raises
     ------
@@ -46,7 +52,7 @@ def in_order(headers: list[FieldHeader], *, energies: bool, parts: bool) -> tupl
     if len(widths) > 1:
         raise DataFileError("ldos", f"levels broadened by {sorted(widths)} eV", "one broadening")
     if any(h.energy is None for h in headers):
-        return _by_name(headers, told=energies or parts)
+        return _by_name(headers, told=energies or bool(parts))
     by_energy: dict[float, FieldHeader] = {}
     again: list[FieldHeader] = []
     for header in headers:
@@ -72,7 +78,19 @@ def in_order(headers: list[FieldHeader], *, energies: bool, parts: bool) -> tupl
             raise DataFileError("ldos", came, "equidistant levels without a gap", remedy)
     twice = len(headers) - len(by_energy)
     notes = (f"{twice} levels came twice (overlapping parts) and were read once",) if twice else ()
-    return [by_energy[e] for e in found], notes
+    return [by_energy[e] for e in _of_parts(found, parts)], notes
+
+
+def _of_parts(found: Array, parts: Sequence[tuple[float, float, int]]) -> Array:
+    """Energies of files by part: as they ascend, but where parts overlap, in which one file may be a level of both."""
+    values = EnergyGrid.of_parts(parts).values if parts else found
+    if np.all(np.diff(values) > 0):
+        return found
+    apart = np.abs(found[:, None] - values)
+    if (strange := apart.min(axis=1) > 1e-3).any():
+        came = f"a level at {found[strange][0]:.4f} eV, which is in none of the parts"
+        raise DataFileError("ldos", came, "levels of the parts", "Give --part ORIGIN SPACING LEVELS of each part.")
+    return found[apart.argmin(axis=0)]
 
 
 def _check_same(one: FieldHeader, other: FieldHeader) -> None:

@@ -185,7 +185,7 @@ def _prepare_text(source: Source, run: DFTRun, paths: list[Path]) -> CheckedSour
     grid = _grid(run, headers[0].shape, paths[0])
     for header in headers:
         check_belongs(header, run.atoms, grid)
-    headers, notes = in_order(headers, energies=source.energies is not None, parts=bool(source.parts))
+    headers, notes = in_order(headers, energies=source.energies is not None, parts=source.parts or ())
     width = source.width or headers[0].broadening
     energies, more = _energy_grid(source, run, _windows(headers, source), len(headers), width)
     if source.energies is not None or source.parts:

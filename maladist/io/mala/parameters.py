@@ -18,7 +18,7 @@ import numpy as np
 from maladist.arrays import Array
 from maladist.descriptors import BispectrumSpec, GaussianSpec, Spec
 from maladist.energy_grid import EnergyGrid
-from maladist.errors import DataFileError, InputError, ModelError
+from maladist.errors import DataFileError, GridError, InputError, ModelError
 from maladist.io.mala.zip import read_members
 from maladist.io.paths import plain_file
 
@@ -60,6 +60,8 @@ def read_energy_grid(path: Path, parameters: Parameters) -> EnergyGrid:
     remedy = "Give --energies ORIGIN SPACING (eV)."
     try:
         return energy_grid_of(parameters["targets"])
+    except GridError as error:
+        raise DataFileError(str(path), error.came, error.wanted, error.remedy or remedy) from None
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         came = error.came if isinstance(error, InputError) else f"parameters that cannot be read ({error!r:.120})"
         raise DataFileError(str(path), came, wanted, remedy) from None

@@ -46,6 +46,21 @@ def test_parts_that_overlap_are_read_once(tmp_path: Path, crystal: Atoms, ldos: 
     assert "1 levels came twice" in ready.notes[0]
 
 
+def test_levels_of_parts_that_overlap_are_in_the_order_of_the_parts(
+    tmp_path: Path, crystal: Atoms, ldos: np.ndarray
+) -> None:
+    """A fine part and a coarse one, of which some files are levels of both."""
+    paths = write_text(tmp_path, crystal, np.concatenate([ldos] * 5, axis=-1), "cube")  # from −1 eV by 0.5 eV, 20
+    some = [path for i, path in enumerate(paths) if i != 1]
+    parts = [(-1.0, 1.0, 8), (0.0, 0.5, 18)]
+    ready = prepare(Source(run_of(crystal), some[::-1], parts=parts))
+    assert [Path(level.path) for level in ready.levels] == [*paths[:15:2], *paths[2:]]
+    with pytest.raises(DataFileError, match=r"a level at -0\.5000 eV, which is in none of the parts"):
+        prepare(Source(run_of(crystal), paths, parts=parts))
+    with pytest.raises(DataFileError, match=r"wanted 3\.5000 eV, by --part"):
+        prepare(Source(run_of(crystal), [path for path in some if path != paths[9]], parts=parts))
+
+
 def test_energies_that_do_not_fit_their_place_are_asked_for(tmp_path: Path, crystal: Atoms, ldos: np.ndarray) -> None:
     paths = write_text(tmp_path, crystal, ldos, "cube")
     titled(paths[0], ASTERISKS)

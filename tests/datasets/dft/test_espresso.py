@@ -248,7 +248,7 @@ def test_a_survey_proposes_energies_that_its_own_snapshot_and_a_strained_one_are
 def test_states_far_below_in_a_part_of_their_own_give_the_energies_of_one_window(
     tmp_path: Path, values: dict[str, Any], client: Client
 ) -> None:
-    """AlAs: the band of As 4s, 4.8 eV without a state, and all others, in parts of different spacing."""
+    """AlAs: the band of As 4s, 4.8 eV without a state, and all others; and parts that overlap among the valence's."""
     files = tmp_path / "pp"
     files.mkdir()
     for name in ("Al.pz-vbc.UPF", ALAS.name):
@@ -258,19 +258,21 @@ def test_states_far_below_in_a_part_of_their_own_give_the_energies_of_one_window
     rest = {"pseudopotentials": str(files), "ecutwfc": 16, "kpoints": [3, 3, 3], "bands": 7}
     rest |= {"broadening": 0.2, "pulay": False}
     below, above = ({"origin": at, "spacing": by, "levels": n} for at, by, n in [(-8.0, 0.12, 33), (-1.3, 0.15, 70)])
+    overlapping = [{"origin": -8.0, "spacing": 0.15, "levels": 69}, {"origin": 1.2, "spacing": 0.1, "levels": 80}]
     found = []
-    for energies in ({"origin": -8.0, "spacing": 0.15, "levels": 115}, [below, above]):
+    for energies in ({"origin": -8.0, "spacing": 0.15, "levels": 115}, [below, above], overlapping):
         setup, store = Espresso.of({**values, **rest, "energies": energies}), tmp_path / f"{len(found)}.zarr"
         (done,) = dft([atoms], setup, store, names=["a"], client=client)
         assert done.reason == ""
         (checked,) = check(store, pseudopotentials=files, client=client)
         assert checked.good
         found.append(checked.figures["on"])
-    one, two = found
-    # meV/atom: what the broadening does is in both, and the parts cost nothing.
+    one, two, three = found
+    # meV/atom: what the broadening does is in all, and the parts cost nothing.
     for name in ("band_energy", "entropy_contribution", "total_free_energy"):
         assert two.terms[name] == pytest.approx(one.terms[name], abs=0.01), name
-    assert two.electrons == pytest.approx(8.0, abs=1e-3)
+        assert three.terms[name] == pytest.approx(one.terms[name], abs=0.2), name
+    assert two.electrons == pytest.approx(8.0, abs=1e-3) and three.electrons == pytest.approx(8.0, abs=1e-3)
     # A part that ends within 4 δ of its states loses some of them: refused before it is written.
     setup = Espresso.of({**values, **rest, "energies": [{**below, "levels": 27}, above]})
     (lost,) = dft([atoms], setup, tmp_path / "lost.zarr", names=["a"], client=client)
