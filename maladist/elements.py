@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from maladist.arrays import Array
+from maladist.choices import Functional
 from maladist.errors import PseudopotentialError
-
-Functional = Literal["pbe", "pw92", "pz"]
-"""The exchange-correlation functionals that this program has."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Ctrl-C while the command still imports: one line, as later on. It takes seconds, and its user may think again.
+"""Ctrl-C while the command still imports: one line, as later on.
 
 `maladist/__init__.py` imports this before all else, for torch and Dask come with it. Programs that import maladist keep
 their own handling of Ctrl-C, and so do Dask's workers, whose parent tells them when to end.

@@ -13,11 +13,12 @@ import numpy as np
 import xarray as xr
 
 from maladist.attributes import Attributes
+from maladist.choices import DoubleCounting
 from maladist.elements import Element
 from maladist.energy_grid import EnergyGrid
 from maladist.errors import StoreError
 from maladist.grid import Grid
-from maladist.physics.system import DoubleCounting, System, wrapped
+from maladist.physics.system import System, wrapped
 from maladist.schema import SCHEMA_VERSION
 
 _OF_AN_LDOS: Final = (

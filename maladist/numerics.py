@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from typing import Final, Literal, get_args
+from typing import Final, get_args
 
 import numpy as np
 import torch
 
+from maladist.choices import Precision
 from maladist.errors import InputError
-
-Precision = Literal["float32", "float64"]
 
 
 def choose_device(device: str) -> str:

@@ -71,7 +71,11 @@ def main(arguments: list[str] | None = None) -> int:
         # What a task has refused of its input is that input's fault, though it is a block that failed of it.
         reason = error.__cause__ if isinstance(error.__cause__, InputError) else error
         status = FAILED if isinstance(reason, BlockError | ClusterLostError | SnapshotsError) else REFUSED
-    except KeyboardInterrupt as stopped:
+    except (KeyboardInterrupt, ImportError) as error:
+        # An extension module that Ctrl-C meets while it is imported makes an ImportError of it.
+        stopped = error.__cause__ if isinstance(error, ImportError) else error
+        if not isinstance(stopped, KeyboardInterrupt):
+            raise
         said, status = what_is_kept(stopped, tokens[0] if tokens else "", _output(tokens))
         say(f"maladist: {said}", err)
     else:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-import xarray as xr
 from ase.data import chemical_symbols
 from rich.table import Table
 
 import maladist
 from maladist.arrays import Array
+from maladist.choices import Partitioning
 from maladist.cli.options import LOCAL, ClusterFlags, ModelHelp
 from maladist.cli.output import Json, check_files, write_json
 from maladist.cli.streams import err, out, say
 from maladist.errors import InputError
-from maladist.physics.bader import VACUUM
-from maladist.prediction.charged import Method, charged_atoms
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 _FEW = 24  # atoms that are printed one by one
 
@@ -26,7 +27,7 @@ def charges(
     store: Path,
     /,
     *,
-    method: Method = "bader",
+    method: Partitioning = "bader",
     pseudopotentials: Path | None = None,
     model: Annotated[Path | None, ModelHelp] = None,
     radius: float | None = None,
@@ -59,6 +60,8 @@ def charges(
         Draw electrons by atom, and D(ε) by element, into this picture.
     """
     from maladist.io.structures import check_extxyz, write_arrays
+    from maladist.physics.bader import VACUUM
+    from maladist.prediction.charged import charged_atoms
 
     check_files(json=json, plot=plot)
     if output is not None:

@@ -14,10 +14,7 @@ from maladist.cli.console import TerminalObserver
 from maladist.cli.options import ModelFlags
 from maladist.cli.output import Json, check_files, write_json
 from maladist.cli.streams import say
-from maladist.dynamics.folder import TRAJECTORY
-from maladist.dynamics.relax import RELAXED
 from maladist.dynamics.settings import RELAX, MDSettings, RelaxSettings
-from maladist.dynamics.summary import summarise
 from maladist.errors import DomainError
 
 
@@ -43,6 +40,8 @@ def md(
 
     check_files(json=json)
     start = read_atoms(atoms)
+    from maladist.dynamics.folder import TRAJECTORY
+
     with TerminalObserver() as observer, _stopped(output, json):
         summary = maladist.md(
             start, options.model, output, settings, client=options.client, observer=observer, **options.options()
@@ -74,6 +73,8 @@ def relax(
 
     check_files(json=json)
     start = read_atoms(atoms)
+    from maladist.dynamics.relax import RELAXED
+
     with TerminalObserver() as observer:
         relaxed = maladist.relax(
             start, options.model, output, settings, client=options.client, observer=observer, **options.options()
@@ -86,6 +87,9 @@ def relax(
 @contextmanager
 def _stopped(output: Path, json: Path | None) -> Iterator[None]:
     """Figures are written of an MD that left the model's training, too."""
+    from maladist.dynamics.folder import TRAJECTORY
+    from maladist.dynamics.summary import summarise
+
     try:
         yield
     except DomainError as stopped:

@@ -12,7 +12,6 @@ from rich.table import Table
 from maladist.cli.options import LOCAL, ClusterFlags, ModelHelp
 from maladist.cli.streams import out, say
 from maladist.errors import StoreError
-from maladist.io.chunks import REMEDY
 from maladist.io.targets import check_file
 from maladist.reprs import size
 
@@ -162,6 +161,7 @@ def info(
 
 def _verify(path: Path, where: ClusterFlags) -> None:
     from maladist.datasets.integrity import verify
+    from maladist.io.chunks import REMEDY
 
     verified = verify(path, where.client)
     table = Table(show_header=False, box=None)

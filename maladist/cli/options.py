@@ -1,4 +1,7 @@
-"""Options that several commands share, and those derived from them: cyclopts finds the types in this file only."""
+"""Options that several commands share, and those derived from them: cyclopts finds the types in this file only.
+
+What takes long to import (torch, Dask, xarray) is imported where a command computes, after its words have been read.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from cyclopts import Parameter
 
-from maladist.cluster import Later
-from maladist.elements import Functional
+from maladist.choices import CorrectionMode, DoubleCountingChoice, Functional, Precision
 from maladist.io.shipped import shipped_models
-from maladist.numerics import Precision
-from maladist.physics.fermi import CorrectionMode
-from maladist.prediction.options import DoubleCountingChoice, NumericsOptions, Options, SourceOptions
 
 if TYPE_CHECKING:
     import ase
+
+    from maladist.cluster import Later
+    from maladist.prediction.options import NumericsOptions, Options, SourceOptions
 
 Backend = Literal["auto", "cpu", "torch", "lammps"]
 Temperature = Annotated[
@@ -76,10 +78,14 @@ class ClusterFlags:
         """The cluster that was asked for, begun by what computes; None where none was, and what computes may choose."""
         if self.cluster is None and self.workers is None:
             return None
+        from maladist.cluster import Later
+
         return Later("local" if self.cluster is None else self.cluster, self.workers)
 
     def reporting(self, file: Path) -> Later:
         """The same with a performance report, for which a cluster is needed."""
+        from maladist.cluster import Later
+
         return (self.client or Later("local"))._replace(report=file)
 
 
@@ -229,7 +235,7 @@ class SourceFlags:
 
     def keywords(self) -> SourceOptions:
         """Keywords that were given: the function refuses those that its source does not take."""
-        return cast(SourceOptions, {name: value for name, value in vars(self).items() if value is not None})
+        return cast("SourceOptions", {name: value for name, value in vars(self).items() if value is not None})
 
     @staticmethod
     def source(name: str, model: Path | None) -> str | ase.Atoms:

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import ase
 from cyclopts import Parameter
 from rich.table import Table
 
 import maladist
+from maladist.choices import CorrectionMode, DoubleCountingChoice, Functional
 from maladist.cli import report as cli_report
 from maladist.cli.console import TerminalObserver
 from maladist.cli.options import LOCAL, ClusterFlags, RunOptions, Temperature
 from maladist.cli.output import Json, check_files, write_json
 from maladist.cli.streams import err, out, say
-from maladist.cluster import Later
-from maladist.elements import Functional
 from maladist.errors import InputError
-from maladist.io.appearing import check_target
 from maladist.io.targets import check_folder
-from maladist.parallel.progress import Observer
-from maladist.physics.fermi import CorrectionMode
-from maladist.prediction.options import DoubleCountingChoice, ObserveOptions
-from maladist.prediction.result import Prediction
-from maladist.prediction.run import Target
+
+if TYPE_CHECKING:
+    import ase
+
+    from maladist.cluster import Later
+    from maladist.parallel.progress import Observer
+    from maladist.prediction.options import ObserveOptions
+    from maladist.prediction.result import Prediction
 
 
 def predict(
@@ -75,11 +76,12 @@ def predict(
             raise InputError("spread", "many frames", "one frame", "Predict them one by one, as FILE@0, FILE@1, ...")
         frames = read_frames(atoms)
         with TerminalObserver(lines=out) as observer:
-            _predict_frames(frames, options, client, Target(output, resume, overwrite), observer, json)
+            _predict_frames(frames, output, options, client, observer, json, resume=resume, overwrite=overwrite)
         return
+    cell = read_atoms(atoms)
     with TerminalObserver() as observer:
         prediction = maladist.predict(
-            read_atoms(atoms),
+            cell,
             options.model,
             client=client,
             store=output,
@@ -117,9 +119,12 @@ def plan(
     from maladist.io.structures import read_atoms
 
     check_files(json=json)
+    cell = read_atoms(atoms)
     if output is not None:
+        from maladist.io.appearing import check_target
+
         check_target(output, overwrite or resume)
-    planned = maladist.plan(read_atoms(atoms), options.model, client=options.client, **options.run())
+    planned = maladist.plan(cell, options.model, client=options.client, **options.run())
     table = Table(show_header=False, box=None)
     for what, much in planned.rows():
         table.add_row(what, much)
@@ -189,9 +194,10 @@ def observe(
     from maladist.io.structures import read_atoms
 
     check_files(json=json)
+    cell = None if atoms is None else read_atoms(atoms)
     prediction = maladist.observe(
         ldos,
-        None if atoms is None else read_atoms(atoms),
+        cell,
         client=where.client,
         store=output,
         overwrite=overwrite,
@@ -205,14 +211,17 @@ def observe(
 
 def _predict_frames(
     frames: list[ase.Atoms],
+    output: Path,
     options: RunOptions,
     client: Later | None,
-    target: Target,
     observer: Observer,
     json: Path | None,
+    *,
+    resume: bool,
+    overwrite: bool,
 ) -> None:
     """One store a frame in a folder, a line for each as it is finished."""
-    folder = check_folder(target.path)
+    folder = check_folder(output)
     folder.mkdir(exist_ok=True)
     paths = [folder / f"{i:06d}.zarr" for i in range(len(frames))]
 
@@ -221,8 +230,8 @@ def _predict_frames(
         options.model,
         paths,
         client=client,
-        resume=target.resume,
-        overwrite=target.overwrite,
+        resume=resume,
+        overwrite=overwrite,
         observer=observer,
         **options.run(),
     )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import ase
 from cyclopts import App, Parameter
 
 from maladist.cli.help import VERBS, example
 from maladist.cli.streams import say
-from maladist.sampling.dynamics import Dynamics
+from maladist.sampling.settings import Dynamics
+
+if TYPE_CHECKING:
+    import ase
 
 app = App(name="sample", help=VERBS["sample"].line)
 

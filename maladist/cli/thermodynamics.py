@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from cyclopts import Parameter
@@ -15,8 +15,10 @@ from maladist.cli.options import LOCAL, SOURCE, ClusterFlags, ModelHelp, SourceF
 from maladist.cli.output import Json, check_files, write_json
 from maladist.cli.streams import err, out, say
 from maladist.errors import InputError
-from maladist.prediction.options import SourceOptions
 from maladist.units import BOLTZMANN
+
+if TYPE_CHECKING:
+    from maladist.prediction.options import SourceOptions
 
 
 @Parameter(name="*")

@@ -14,6 +14,7 @@ from distributed import Client
 
 from maladist import metadata
 from maladist.arrays import Array
+from maladist.choices import CorrectionMode
 from maladist.cluster import client_or_local
 from maladist.datasets.other_physics import signs_of_other_physics
 from maladist.datasets.sizes import note_of_sizes
@@ -33,7 +34,7 @@ from maladist.io.opening import open_dataset
 from maladist.io.qe.upf import elements_of
 from maladist.parallel.progress import Finished, Observer, Silent
 from maladist.physics.broadening import wide_note
-from maladist.physics.fermi import CorrectionMode, number_weights, use_correction
+from maladist.physics.fermi import number_weights, use_correction
 from maladist.prediction.observe import observe
 from maladist.prediction.result import Prediction
 from maladist.units import BOLTZMANN

@@ -46,10 +46,11 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
+from maladist.choices import CorrectionMode
 from maladist.configuration import Section
 from maladist.energy_grid import EnergyGrid
 from maladist.learning.outputs import Outputs
-from maladist.physics.fermi import CorrectionMode, fermi_weights
+from maladist.physics.fermi import fermi_weights
 
 TERMS: Final = ("ldos", "channel", "density", "band", "mean_density", "mean_band", "mean_total")
 """Terms of the loss by the keys of their weights."""

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from maladist.choices import Functional
 from maladist.descriptors import Spec
-from maladist.elements import Element, Functional
+from maladist.elements import Element
 from maladist.energy_grid import EnergyGrid
 from maladist.errors import ModelError
 from maladist.learning.domain import Domain

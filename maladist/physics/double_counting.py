@@ -22,9 +22,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from maladist.choices import Functional
 from maladist.errors import InputError
 from maladist.physics.core import core_charge_of
-from maladist.physics.functionals import Functional, needs_gradient, response
+from maladist.physics.functionals import needs_gradient, response
 from maladist.physics.hartree import coulomb_kernel, hartree_strain_of
 from maladist.physics.reciprocal import ReciprocalSlab, to_real, to_reciprocal
 from maladist.physics.system import System

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from scipy.optimize import brentq
 from torch import Tensor
 
 from maladist.arrays import Array
+from maladist.choices import CorrectionMode
 from maladist.energy_grid import EnergyGrid
 from maladist.errors import AccuracyWarning, EnergyWindowError, InputError
 from maladist.physics.fermi_weights import (
@@ -29,7 +30,6 @@ from maladist.physics.fermi_weights import (
 from maladist.physics.system import System
 
 __all__ = [
-    "CorrectionMode",
     "FermiState",
     "FermiWeights",
     "fermi_level",
@@ -41,8 +41,6 @@ __all__ = [
     "use_correction",
     "window_modes",
 ]
-
-CorrectionMode = Literal["auto", "on", "off"]
 
 LARGEST_BROADENING = 0.3
 """Largest standard deviation of a broadening, eV, at which the correction is taken without being asked for."""

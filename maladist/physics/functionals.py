@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from maladist.elements import Functional as Functional
+from maladist.choices import Functional
 from maladist.errors import InputError
 from maladist.units import BOHR, HARTREE
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal, get_args
+from typing import Final, get_args
 
 import ase
 import numpy as np
 
 from maladist.arrays import Array, Numbers
+from maladist.choices import DoubleCounting, Functional
 from maladist.elements import Element
 from maladist.errors import GridError, InputError, PhysicsError
 from maladist.grid import Grid
-from maladist.physics.functionals import Functional
 from maladist.physics.isolated import Isolated, check_isolated
 from maladist.physics.reciprocal import largest_cutoff
 
@@ -22,9 +22,6 @@ COLDEST: Final = 1.0
 """Lowest temperature, K: k_BT is 86 µeV, below what an LDOS resolves. What depends on μ is sampled in steps of it."""
 HOTTEST: Final = 1e9
 """Highest temperature, K: k_BT is 86 keV, about the binding energy of the innermost electrons of lead."""
-
-DoubleCounting = Literal["dft", "channel", "ldos"]
-"""Where the density of the double counting comes from: the DFT, the model's density channel, or the LDOS."""
 
 
 @dataclass(frozen=True, eq=False)

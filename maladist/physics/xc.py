@@ -12,8 +12,9 @@ from typing import Final, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from maladist.choices import Functional
 from maladist.grid import Grid
-from maladist.physics.functionals import Functional, derivatives, energy_density, integrate, needs_gradient
+from maladist.physics.functionals import derivatives, energy_density, integrate, needs_gradient
 from maladist.physics.reciprocal import ReciprocalSlab, to_real, to_reciprocal
 from maladist.units import BOHR
 

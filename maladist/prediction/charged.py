@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import ase
 import numpy as np
@@ -13,13 +13,12 @@ from ase.data import covalent_radii
 
 from maladist import metadata, schema
 from maladist.arrays import AnyArray, Array, Indices
+from maladist.choices import Partitioning
 from maladist.elements import Element
 from maladist.grid import Grid
 from maladist.physics.bader import IN_VACUUM
 from maladist.physics.system import System
 from maladist.physics.voronoi import nearest_atoms
-
-Method = Literal["bader", "voronoi"]
 
 
 class Sums(NamedTuple):
@@ -50,7 +49,7 @@ class _Owners(NamedTuple):
     own: npt.NDArray[np.bool_]
 
 
-def _owners(labels: Indices, system: System, method: Method, radius: float | None) -> _Owners:
+def _owners(labels: Indices, system: System, method: Partitioning, radius: float | None) -> _Owners:
     if method == "voronoi":
         return _Owners(labels, np.zeros(len(labels)), np.ones(len(labels), bool))
     grid, diagonals = system.grid, np.array([[1, 1, 1], [1, 1, -1], [1, -1, 1], [-1, 1, 1]])
@@ -65,7 +64,7 @@ def _owners(labels: Indices, system: System, method: Method, radius: float | Non
     return _Owners(atom, distance, distance <= np.maximum(covalent_radii[system.numbers[atom]] / 2, diagonal))
 
 
-def by_atom(dataset: xr.Dataset, system: System, method: Method, sums: Sums, radius: float | None) -> xr.Dataset:
+def by_atom(dataset: xr.Dataset, system: System, method: Partitioning, sums: Sums, radius: float | None) -> xr.Dataset:
     """Arrays of the atoms, and of the maxima that are none's; numbers of the vacuum."""
     vacuum = sums.values[sums.labels == IN_VACUUM].sum(axis=0)
     sums = Sums(sums.labels[sums.labels != IN_VACUUM], sums.values[sums.labels != IN_VACUUM])

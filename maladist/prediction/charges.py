@@ -21,6 +21,7 @@ from distributed import Client
 
 from maladist import metadata
 from maladist.arrays import Array, Indices
+from maladist.choices import Partitioning
 from maladist.elements import Element, check_same_files
 from maladist.errors import InputError, PseudopotentialError, WorkerTooSmallError
 from maladist.grid import Block, Blocks, Grid
@@ -34,7 +35,7 @@ from maladist.physics.core_points import core_charge_at
 from maladist.physics.partition import Partition
 from maladist.physics.system import System
 from maladist.physics.voronoi import voronoi
-from maladist.prediction.charged import Method, Sums, added, by_atom
+from maladist.prediction.charged import Sums, added, by_atom
 from maladist.prediction.place import are_few, client_or_here
 from maladist.prediction.result import Prediction
 from maladist.prediction.stored import StoredDensity, stored_density
@@ -52,7 +53,7 @@ _LEAST: Final = 8
 def charges(
     source: Prediction | str | Path,
     *,
-    method: Method = "bader",
+    method: Partitioning = "bader",
     pseudopotentials: str | Path | Mapping[str, Element] | None = None,
     radius: float | None = None,
     temperature: float | None = None,
@@ -110,8 +111,8 @@ def charges(
     >>> round(float(found.electrons.sum()), 6)
     4.0
     """
-    if method not in get_args(Method):
-        raise InputError("method", repr(method), " or ".join(get_args(Method)))
+    if method not in get_args(Partitioning):
+        raise InputError("method", repr(method), " or ".join(get_args(Partitioning)))
     if radius is not None and (method != "bader" or not 0 < radius < np.inf):
         came = f"{radius} Å" if method == "bader" else f"given with {method}"
         raise InputError("radius", came, "a positive distance in Å, for bader")
@@ -129,7 +130,7 @@ class _Work:
 
     density: StoredDensity
     system: System
-    method: Method
+    method: Partitioning
     levels: int
     chunk: tuple[int, ...]
     most_points: int
@@ -147,7 +148,7 @@ class _Work:
         return core + self.density.box(first, size, system.grid.shape)
 
 
-def _sums(dataset: xr.Dataset, density: StoredDensity, system: System, method: Method, runner: Runner) -> Sums:
+def _sums(dataset: xr.Dataset, density: StoredDensity, system: System, method: Partitioning, runner: Runner) -> Sums:
     """Sums over all blocks, by label."""
     levels: int = 0
     chunk: tuple[int, ...] = (1, 1, 1)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import TypedDict
 
-from maladist.elements import Element, Functional
+from maladist.choices import CorrectionMode, DoubleCountingChoice, Functional, Precision
+from maladist.elements import Element
 from maladist.errors import GridError
 from maladist.grid import Grid
-from maladist.numerics import Numerics, Precision
-from maladist.physics.fermi import CorrectionMode
+from maladist.numerics import Numerics
 from maladist.physics.surface import Side
-from maladist.physics.system import DoubleCounting
 
 Chunks = str | Sequence[int]
 """Points of a block along the lattice vectors; 'auto' fits them to the workers."""
@@ -44,10 +43,6 @@ class Options(CellOptions, total=False):
     keep: Sequence[str]
     forces: bool
     stress: bool
-
-
-DoubleCountingChoice = DoubleCounting | Literal["auto"]
-"""Density of the double counting; 'auto' is the DFT's where it is there."""
 
 
 class ObserveOptions(TypedDict, total=False):

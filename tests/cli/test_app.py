@@ -27,7 +27,7 @@ def test_debug_shows_the_traceback(folder: Path) -> None:
         main(["--debug", "info", str(folder / "nowhere")])
 
 
-def caused(error: Exception, by: Exception) -> Exception:
+def caused(error: Exception, by: BaseException) -> Exception:
     error.__cause__ = by
     return error
 
@@ -121,6 +121,17 @@ def test_a_signal_ends_every_verb_with_its_status(
     assert capsys.readouterr().err.startswith("maladist: stopped")
     assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)] == before
     assert logging.getLogger("distributed").isEnabledFor(logging.CRITICAL)
+
+
+def test_ctrl_c_that_an_extension_module_has_made_an_import_error_of_is_still_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise caused(ImportError("initialization failed"), KeyboardInterrupt())
+
+    monkeypatch.setattr("cyclopts.App.__call__", fail)
+    assert main(["check", "x.zarr"]) == 130
+    assert capsys.readouterr().err == "maladist: stopped\n"
 
 
 @pytest.mark.parametrize(("there", "words"), [(False, "was not begun yet"), (True, "finished blocks are kept")])

@@ -47,6 +47,23 @@ def test_the_list_of_verbs_imports_none_of_them() -> None:
     assert "predict" in done.stdout and done.stderr == "[]\n"
 
 
+def test_the_words_of_a_verb_are_read_before_anything_large_is_imported() -> None:
+    """Help and a mistyped option cost a quarter of a second, not three."""
+    large = ("torch", "numba", "scipy", "pandas", "xarray", "zarr", "dask", "distributed", "matplotlib")
+    code = (
+        "import sys; from maladist.cli.app import main; from maladist.cli.help import EXAMPLES\n"
+        "for words in EXAMPLES:\n"
+        "    for option in ('--help', '--modle'):\n"
+        "        status = main([*words.split(), option])\n"
+        f"        print(words, option, status, [m for m in {large} if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    said = [line for line in done.stderr.splitlines() if not line.startswith("maladist: ")]
+    of_each = [f"{words} {option}" for words in EXAMPLES for option in ("--help 0 []", "--modle 2 []")]
+    assert said == of_each
+    assert done.stderr.count("Unknown option: --modle") == len(EXAMPLES)
+
+
 @pytest.mark.parametrize("words", sorted(EXAMPLES))
 def test_examples_are_parsed_as_they_stand(words: str) -> None:
     program, *tokens = shlex.split(EXAMPLES[words])

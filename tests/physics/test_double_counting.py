@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from maladist.choices import Functional
 from maladist.grid import Grid
 from maladist.physics.core import core_derivatives_of
 from maladist.physics.double_counting import double_counting_potential, potentials
 from maladist.physics.energies import density_terms
-from maladist.physics.functionals import Functional
 from maladist.physics.hartree import hartree_potential
 from maladist.physics.reciprocal import ReciprocalSlab
 from maladist.physics.system import System

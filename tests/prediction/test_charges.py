@@ -11,6 +11,7 @@ from ase import Atoms
 from distributed import Client
 
 import maladist
+from maladist.choices import Partitioning
 from maladist.elements import Element
 from maladist.errors import BlockError, InputError
 from maladist.grid import Block, Blocks, Grid
@@ -49,7 +50,7 @@ def salt(path: Path, **more: object) -> Path:
 
 
 @pytest.mark.parametrize("method", ["bader", "voronoi"])
-def test_separate_atoms_have_their_own_electrons(method: module.Method, tmp_path: Path) -> None:
+def test_separate_atoms_have_their_own_electrons(method: Partitioning, tmp_path: Path) -> None:
     elements = {"Cl": Element("Cl", 7.0), "Na": Element("Na", 1.0)}
     found = maladist.charges(salt(tmp_path / "n.zarr"), method=method, pseudopotentials=elements)
     # Of the tails some 1e-5 is beyond the surface: 2 Å, five widths.
@@ -63,7 +64,7 @@ def test_separate_atoms_have_their_own_electrons(method: module.Method, tmp_path
 
 @pytest.mark.parametrize("method", ["bader", "voronoi"])
 def test_atoms_and_other_maxima_hold_all_electrons_and_all_levels_in_any_blocks(
-    method: module.Method, snapshot: Path, own_data: Path, monkeypatch: pytest.MonkeyPatch
+    method: Partitioning, snapshot: Path, own_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cut(grid: Grid, _: object) -> Blocks:
         return grid.blocks((7, 5, 11))  # no whole chunks: each is read more than once

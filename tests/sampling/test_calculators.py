@@ -11,7 +11,8 @@ from ase.calculators.lj import LennardJones
 
 from maladist.errors import InputError
 from maladist.sampling.calculators import calculator_of, pair_commands
-from maladist.sampling.dynamics import Dynamics, molecular_dynamics
+from maladist.sampling.dynamics import molecular_dynamics
+from maladist.sampling.settings import Dynamics
 
 ALUMINIUM = bulk("Al", cubic=True) * (2, 2, 2)
 

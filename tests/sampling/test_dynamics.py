@@ -16,7 +16,8 @@ from ase.io.trajectory import TrajectoryWriter
 from maladist.errors import AtomsError, InputError, OutputError
 from maladist.io.structures import read_frames
 from maladist.sampling.calculators import calculator_of
-from maladist.sampling.dynamics import Dynamics, molecular_dynamics, thermal_momenta
+from maladist.sampling.dynamics import molecular_dynamics, thermal_momenta
+from maladist.sampling.settings import Dynamics
 
 ALUMINIUM = bulk("Al", cubic=True) * (2, 2, 2)
 
@@ -90,17 +91,3 @@ def test_thermal_momenta_have_the_variance_of_their_temperature() -> None:
     momenta = thermal_momenta(many, 500.0, np.random.default_rng(1))
     # 20,736 numbers: their variance is within 1 % by one standard deviation.
     assert np.var(momenta) == pytest.approx(units.kB * 500 * many.get_masses()[0], rel=0.04)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"temperature": -1}, "temperature"),
-        ({"steps": 5}, "steps"),
-        ({"timestep": 0}, "timestep"),
-        ({"seed": -1}, "seed"),
-    ],
-)
-def test_a_wrong_argument_is_named(change: dict[str, float], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        Dynamics(**{"temperature": 300, "steps": 20, **change})  # type: ignore[arg-type]

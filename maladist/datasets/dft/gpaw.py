@@ -18,11 +18,11 @@ import torch
 from pydantic import model_validator
 from scipy.fft import next_fast_len
 
+from maladist.choices import Functional
 from maladist.datasets.dft import gpaw_program
 from maladist.datasets.dft.code import Calculated
 from maladist.datasets.dft.plane_waves import PlaneWaves
 from maladist.datasets.dft.scratch import Scratch, ending
-from maladist.elements import Functional
 from maladist.errors import DFTError, InputError
 from maladist.io.qe.projectors import read_projectors
 from maladist.io.qe.run import DFTRun

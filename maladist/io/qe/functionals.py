@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from maladist.choices import Functional
 from maladist.errors import PhysicsError
-from maladist.physics.functionals import Functional
 
 NAMES: Final[dict[str, Functional]] = {
     **dict.fromkeys(("PBE", "SLA PW PBX PBC", "SLA PW PBE PBE"), "pbe"),

@@ -12,7 +12,7 @@ import ase
 import numpy as np
 
 from maladist.arrays import Array
-from maladist.elements import Functional
+from maladist.choices import Functional
 from maladist.errors import DFTError, PhysicsError
 from maladist.physics.isolated import Isolated
 from maladist.units import BOLTZMANN

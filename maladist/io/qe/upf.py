@@ -17,12 +17,12 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from maladist.arrays import Array
+from maladist.choices import Functional
 from maladist.elements import Element
 from maladist.errors import PseudopotentialError
 from maladist.io.fields.numbers import fortran_numbers
 from maladist.io.qe.functionals import functional_of
 from maladist.io.refused import refuse
-from maladist.physics.functionals import Functional
 from maladist.units import BOHR, RYDBERG
 
 _WANTED = "a complete UPF file, version 1 or 2"
