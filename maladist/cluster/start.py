@@ -37,6 +37,8 @@ _CONFIG: Final = {
     "distributed.admin.tick.interval": "500ms",
     "distributed.admin.system-monitor.interval": "2s",
     "distributed.worker.profile.interval": "100ms",
+    # Also by the nannies, which live in the client of a local cluster.
+    "distributed.worker.memory.monitor-interval": "500ms",
 }
 _ANSWER: Final = 5.0  # seconds for a scheduler's machine to accept a connection; Dask would try for thirty
 
