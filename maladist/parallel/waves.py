@@ -5,9 +5,7 @@ flat. A message costs it more than a task, so that many go by one, and so do res
 worker dies is given to another by Dask, and after `allowed-failures` deaths (3 of Dask's) once more
 by us: where workers come and go, some task is always unlucky. One whose workers keep dying, or that raises, ends the
 run with the block's name, and everything that was finished stays in the store. The error leaves `run` when the run's
-other tasks have come to their end, so that whoever cleans up after it is alone with the files. Not so an error of the
-caller's own loop over the results, which `run` never sees: its tasks are cancelled, and those that run go on to their
-end while the error is on its way.
+other tasks have come to their end (:mod:`maladist.parallel.ending`).
 
 What a task refuses (`InputError`, `OSError`) comes back as its answer: it is told once, where the run was called, and
 Dask's workers, who print the traceback of every task that raises, have nothing to print.
@@ -21,9 +19,8 @@ errors; whether a run is worth a cluster is the caller's to say.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sized
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -33,11 +30,12 @@ from typing import Final, Protocol, TypeVar
 
 import dask
 from dask.utils import funcname
-from distributed import Client, Future, KilledWorker, Worker, as_completed
+from distributed import Client, Future, KilledWorker, as_completed
 from distributed.client import FutureCancelledError
 
 from maladist.errors import BlockError, ClusterLostError, InputError, OutputError, StoreError
 from maladist.parallel.dashboard import announce_stage
+from maladist.parallel.ending import let_go, wait_for_the_end
 from maladist.parallel.here import InProcess, Runner
 from maladist.parallel.task import in_a_task
 from maladist.parallel.watch import Failed, answers
@@ -52,9 +50,6 @@ TOGETHER: Final = 32
 
 Each message costs it more than a task. The fewest that are in flight are twice as many, so that there is always work.
 """
-
-LAST_TASKS: Final = 30.0
-"""Seconds for which a run that failed waits for its other tasks; Dask cannot stop one that runs."""
 
 _serial = count()
 
@@ -209,10 +204,10 @@ def _numbered(
                 finished(result)
                 yield number, result
     except BaseException as error:
-        _let_go(flying, list(under_way), client)
+        let_go(flying, list(under_way), client)
         # Not after Ctrl-C, nor where the caller only stops early: these should be quick.
         if isinstance(error, Exception):
-            _wait_for_the_end(call, client)
+            wait_for_the_end(call, client)
         raise
 
 
@@ -229,51 +224,6 @@ def _numbered_here(
             result = _result(job.name, answer)
             finished(result)
             yield number, result
-
-
-def _let_go(flying: as_completed, keys: list[object], client: Client) -> None:
-    """Take the tasks of a run that ended out of the scheduler; those that run go on to their end.
-
-    Also where the caller stops early or raises: tasks that nobody waits for would keep the workers from the next run.
-    A client that has lost its scheduler has nobody to tell.
-    """
-    flying.clear()
-    if keys and client.status == "running":
-        client.cancel([Future(key, client) for key in keys], reason="maladist: run ended")
-
-
-def _wait_for_the_end(call: str, client: Client) -> None:
-    """Wait until no worker is at a task of a run that failed: it would write on while its files are removed."""
-    if client.status != "running":
-        return
-    ask = client._run  # what Client.run calls; that has no limit of time, and a worker may hang
-    with suppress(TimeoutError, OSError):
-        # Tasks and their cancellation go through the scheduler, and a question to the workers overtakes them: it would
-        # find one at rest to which a task is still on its way. A task of no matter comes behind all of them; it only
-        # has to arrive, for it may have to wait until a task of somebody else's run is done.
-        behind = {worker: _behind(worker, client) for worker in _at_work(client)}
-        keys = {worker: future.key for worker, future in behind.items()}
-        client.sync(ask, _last_task, call, keys, on_error="ignore", callback_timeout=LAST_TASKS)
-
-
-def _behind(worker: str, client: Client) -> Future:
-    return client.submit(_same, None, key=_unique("last", "of-a-run"), workers=[worker], pure=False)
-
-
-def _at_work(client: Client) -> list[str]:
-    """Workers that begin tasks: not those that are paused for want of memory."""
-    workers = client.scheduler_info(n_workers=-1)["workers"]
-    return [address for address, worker in workers.items() if worker["status"] == "running"]
-
-
-async def _last_task(call: str, behind: Mapping[str, Hashable], dask_worker: Worker | None = None) -> None:
-    """Return when this worker is at no task of a run, and the task that comes behind them has arrived."""
-    assert dask_worker is not None  # which Dask hands over by the parameter's name
-    last = behind.get(dask_worker.address)
-    while last is not None and last not in dask_worker.state.tasks:
-        await asyncio.sleep(0.02)
-    while any(isinstance(t.key, tuple) and t.key[0] == call for t in dask_worker.state.all_running_tasks):
-        await asyncio.sleep(0.02)
 
 
 @dataclass(frozen=True)
