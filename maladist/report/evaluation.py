@@ -58,8 +58,8 @@ def write_plots(
         folder.mkdir(exist_ok=True)
     # Only what every snapshot has: a picture of some of them would pass for all.
     names = [n for n in (TOTAL, BAND) if all(n in one.predicted for one in evaluated)]
-    figure = Figure(figsize=(5.2 * len(names), 4.8), layout="constrained")
-    for ax, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
+    figure, panels = _panels(len(names))
+    for ax, name in zip(panels, names, strict=True):
         parity_axes(ax, evaluated, name)
     pictures = [write_picture(figure, folder / "parity.png", "plots")]
 
@@ -70,14 +70,14 @@ def write_plots(
     density_error_axes(axes[-1], evaluated)
     pictures.append(write_picture(figure, folder / "errors.png", "plots"))
     if any(one.forces for one in evaluated):
-        figure = Figure(figsize=(5.2, 4.8), layout="constrained")
-        force_axes(figure.subplots(), evaluated)
+        figure, (ax,) = _panels(1)
+        force_axes(ax, evaluated)
         pictures.append(write_picture(figure, folder / "forces.png", "plots"))
     if spread:
         pictures.append(_write_spread(evaluated, folder / "spread.png"))
     if worth := coverage(evaluated).get("all"):
-        figure = Figure(figsize=(4.6 * len(worth), 4.4), layout="constrained")
-        for ax, name in zip(np.atleast_1d(figure.subplots(1, len(worth))), worth, strict=True):
+        figure, panels = _panels(len(worth))
+        for ax, name in zip(panels, worth, strict=True):
             calibration_axes(ax, evaluated, name)
         pictures.append(write_picture(figure, folder / "calibration.png", "plots"))
     return pictures
@@ -98,7 +98,7 @@ def parity_axes(ax: Axes, evaluated: Sequence[Evaluated], name: str) -> None:
     label = _LABELS[name]
     title = f"{label}: mean |Δ| = {mean:.1f} meV/atom"
     ax.set(xlim=ends, ylim=ends, aspect="equal", xlabel=f"{label} of DFT (eV/atom)", ylabel=f"{label} of the model")
-    ax.set_title(title)
+    ax.set_title(title, fontsize="medium")
     ax.locator_params(nbins=5)
     ax.legend(frameon=False)
 
@@ -163,7 +163,7 @@ def spread_axes(ax: Axes, evaluated: Sequence[Evaluated], name: str) -> None:
         ax.plot([0, end], [0, k * end], style, color="0.6", lw=1, zorder=0, label="|error| = σ" if k == 1 else "2 σ")
     label = _LABELS[name]
     ax.set(xlim=(0, end), ylim=(0, None), xlabel=f"σ of {label} ({unit})", ylabel=f"|error| of {label} ({unit})")
-    ax.set_title(f"{label}: Spearman {said.spearman:.2f}, error/σ = {said.ratio:.1f}")
+    ax.set_title(f"{label}: Spearman {said.spearman:.2f}, error/σ = {said.ratio:.1f}", fontsize="medium")
     ax.legend(frameon=False)
 
 
@@ -185,17 +185,26 @@ def calibration_axes(ax: Axes, evaluated: Sequence[Evaluated], name: str) -> Non
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_minor_formatter(NullFormatter())
-    ax.set_title(f"{label}: rms error/σ = {worth.ratio:.2f}, {worth.within:.0%} within {WIDTH:.3g} σ")
-    ax.legend(frameon=False)
+    ax.set_title(
+        f"{label}: rms error/σ = {worth.ratio:.2f}, {worth.within:.0%} within {WIDTH:.3g} σ", fontsize="medium"
+    )
+    ax.legend(fontsize="small", facecolor="0.93", edgecolor="none", framealpha=0.5)  # its marks are no points
 
 
 def _write_spread(evaluated: Sequence[Evaluated], path: Path) -> Path:
     said = calibration(evaluated)
     names = [n for n in (TOTAL, BAND, "density") if n in said]
-    figure = Figure(figsize=(4.6 * len(names), 4.4), layout="constrained")
-    for ax, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
+    figure, panels = _panels(len(names))
+    for ax, name in zip(panels, names, strict=True):
         spread_axes(ax, evaluated, name)
     return write_picture(figure, path, "plots")
+
+
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
+    """Square panels, at most two abreast: as wide as a page's column, with letters that can be read there."""
+    columns, rows = min(count, 2), -(-count // 2)
+    figure = Figure(figsize=(4.4 * columns, 4.1 * rows), layout="constrained")
+    return figure, [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
 
 
 def _sizes(evaluated: Sequence[Evaluated]) -> list[tuple[int, str, str]]:

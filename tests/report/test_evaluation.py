@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 
 from maladist.errors import OutputError
 from maladist.evaluation.baselines import Baselines
@@ -112,6 +113,14 @@ def test_pictures_are_those_that_every_snapshot_has_something_for(tmp_path: Path
     assert [p.name for p in pictures] == ["parity.png", "errors.png", "forces.png"]
     assert all(p.read_bytes().startswith(PNG) for p in pictures)
     assert not [p for p in (tmp_path / "p").iterdir() if p.suffix != ".png"]
+
+
+def test_panels_are_two_abreast_and_fit_a_pages_column(tmp_path: Path) -> None:
+    of_all = {TOTAL: 1.0, BAND: 1.0, "density": 0.01}
+    some = [evaluated(f"{i}", 8, float(i), spread=of_all) for i in range(3)]
+    write_plots(some, tmp_path / "p", spread=True)
+    height, width, _ = imread(tmp_path / "p" / "spread.png").shape
+    assert width < 1200 and height > 0.8 * width
 
 
 def test_an_energy_that_some_snapshot_lacks_has_no_picture(
