@@ -28,6 +28,9 @@ def learn(
     output
         Folder for the rounds and the data set of their cells. Default: the file's name without its ending.
     """
+    from maladist.io.yaml import read_yaml
+
+    read_yaml(config)  # before what takes seconds to import: a name or a line may be mistyped
     checked = maladist.LearnConfig.read(config)
     folder = Path(config.stem) if output is None else output
     with TerminalObserver() as observer:

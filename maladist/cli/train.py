@@ -38,6 +38,9 @@ def train(
     resume
         Go on where an earlier run was interrupted.
     """
+    from maladist.io.yaml import read_yaml
+
+    read_yaml(config)  # before what takes seconds to import: a name or a line may be mistyped
     from maladist.parallel.progress import Finished
     from maladist.training.data import find_data
     from maladist.training.metrics import EpochReport

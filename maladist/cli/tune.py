@@ -35,6 +35,9 @@ def tune(
     resume
         Go on where an earlier run was interrupted, or with more trials.
     """
+    from maladist.io.yaml import read_yaml
+
+    read_yaml(config)  # before what takes seconds to import: a name or a line may be mistyped
     from maladist.training.data import check_known, find_data
     from maladist.tuning.config import TRAINED
     from maladist.tuning.study import check_output
