@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psutil
 from distributed import Client
@@ -106,6 +106,10 @@ def separate_cluster(folder: Path, *first: str) -> Iterator[tuple[subprocess.Pop
                     child.kill()
             process.kill()
             process.wait()
+
+
+IMPATIENT: Final = {"distributed.comm.timeouts.connect": "4s"}
+"""Dask's configuration of a client that looks for a scheduler that went away: 30 s is the default."""
 
 
 def done(store: Path, record: str = TALLY) -> int:

@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import psutil
 import pytest
@@ -38,6 +39,7 @@ from tests.conftest import Disk
 from tests.prediction.faults import (
     BLOCKS,
     CUT,
+    IMPATIENT,
     PRELOAD,
     Watch,
     cut,
@@ -244,7 +246,12 @@ def test_a_killed_scheduler_ends_the_run_with_one_error_and_another_one_resumes_
     store, model = tmp_path / "run.zarr", with_accident(tiny_model(), seconds=0.3)
     said = r"scheduler at tcp.* went away .* \d+ of 32 blocks are kept .*--resume"
     first = separate_cluster(tmp_path / "first")
-    with first as (scheduler, file), pytest.raises(ClusterError, match=said), maladist.cluster(file) as client:
+    with (
+        dask.config.set(IMPATIENT),
+        first as (scheduler, file),
+        pytest.raises(ClusterError, match=said),
+        maladist.cluster(file) as client,
+    ):
         killed = Watch(5, scheduler.kill)
         maladist.predict(atoms, model, client=client, **CUT, store=store, observer=killed)
     kept = done(store)

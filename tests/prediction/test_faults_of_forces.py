@@ -13,6 +13,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+import dask
 import numpy as np
 import pytest
 from ase import Atoms
@@ -31,6 +32,7 @@ from tests.conftest import Disk
 from tests.prediction.faults import (
     BLOCKS,
     CUT,
+    IMPATIENT,
     PRELOAD,
     Watch,
     cut,
@@ -154,7 +156,12 @@ def test_a_killed_scheduler_ends_the_run_with_one_error_and_another_one_resumes_
     store, model = tmp_path / "run.zarr", slow(0.3)
     said = r"scheduler at tcp.* went away .* 32 of 32 blocks, and forces of \d+, are kept .*--resume"
     first = separate_cluster(tmp_path / "first")
-    with first as (scheduler, file), pytest.raises(ClusterError, match=said), maladist.cluster(file) as client:
+    with (
+        dask.config.set(IMPATIENT),
+        first as (scheduler, file),
+        pytest.raises(ClusterError, match=said),
+        maladist.cluster(file) as client,
+    ):
         killed = Watch(5, scheduler.kill, stage=PASS)
         maladist.predict(atoms, model, client=client, **FORCES, store=store, observer=killed)
     kept = done(store, DERIVATIVES)
