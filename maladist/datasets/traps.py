@@ -8,18 +8,14 @@ belong to its density.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 import numpy as np
 import xarray as xr
 
-from maladist.datasets.verify import FITS, fit_kernel, likely_unit, spacing_notes
+from maladist.datasets.verify import FITS, fit_kernel, likely_unit, loose_notes, spacing_notes
 from maladist.energy_grid import EnergyGrid
 from maladist.physics.fermi import use_correction
 from maladist.units import BOLTZMANN
-
-LOOSE: Final = 1e-6
-"""Threshold of the self-consistency, Ry per atom, above which band and density terms do not belong together."""
 
 
 def likely_reasons(
@@ -43,9 +39,7 @@ def likely_reasons(
         reasons.append("the kernel of the broadening is not known, so it cannot be corrected for")
     elif not use_correction("auto", energies)[0]:
         reasons.append(f"the broadening correction does not hold: {use_correction('auto', energies)[1]}")
-    if facts.get("threshold_Ry_per_atom", 0.0) > LOOSE:
-        loose = facts["threshold_Ry_per_atom"]
-        reasons.append(f"the DFT is loosely converged ({loose:.1g} Ry/atom): its eigenvalues do not fit its density")
+    reasons += loose_notes(facts.get("threshold_Ry_per_atom"))
     if "density_cutoff_eV" not in dataset.attrs:
         reasons.append("the density cutoff (ecutrho) is not known: XC is uncertain by meV/atom")
     return tuple(reasons)

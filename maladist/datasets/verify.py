@@ -26,6 +26,9 @@ KERNELS: Final[tuple[Kernel, ...]] = ("gaussian", "fermi-derivative")
 FITS: Final = 0.02
 """Largest relative difference of D(ε) from the broadened eigenvalues at which a kernel counts as recognised."""
 
+LOOSE: Final = 1e-6
+"""Threshold of the self-consistency, Ry per atom, above which band and density terms do not belong together."""
+
 UNIT_FACTORS: Final = {
     "1/(Ry bohr³) taken for 1/(eV Å³)": 1 / LDOS_QE,
     "1/(eV Å³) taken for 1/(Ry bohr³)": LDOS_QE,
@@ -152,6 +155,13 @@ def spacing_notes(energies: EnergyGrid) -> tuple[str, ...]:
         f"the energies are too far apart: {energies.coarsest:g} eV for a broadening of {energies.width:g} eV"
         f" ({energies.kernel}); with more than {coarsest_spacing(energies):.3g} eV the sums over them miss levels",
     )
+
+
+def loose_notes(threshold: float | None) -> tuple[str, ...]:
+    """The line that says that a self-consistency's threshold, Ry per atom, is loose; none where it is not, or None."""
+    if threshold is None or threshold <= LOOSE:
+        return ()
+    return (f"the DFT is loosely converged ({threshold:.1g} Ry/atom): its eigenvalues do not fit its density",)
 
 
 def verify_density(run: DFTRun, electrons: float, path: str | Path) -> None:

@@ -38,7 +38,7 @@ from maladist.datasets.convert.tasks import (
     stage_level,
     store_density,
 )
-from maladist.datasets.verify import spacing_notes, verify_density, verify_ldos
+from maladist.datasets.verify import loose_notes, spacing_notes, verify_density, verify_ldos
 from maladist.descriptors.spec import Spec
 from maladist.errors import StoreError, WorkerTooSmallError
 from maladist.grid import Blocks, Grid
@@ -143,7 +143,7 @@ class _Conversion:
             self._descriptors(self.spec)
         stores.write_values(self.store, {"dos": (("energy",), dos, "1/eV")})
         datasets.write_reference(self.store, run, read_dos(ready))
-        notes = (*ready.notes, *notes, *spacing_notes(energies))
+        notes = (*ready.notes, *notes, *spacing_notes(energies), *loose_notes(run.threshold))
         stores.set_attributes(self.store, {**metadata.energy_attributes(energies), "notes": list(notes)})
         stores.finish(self.store)
         return notes

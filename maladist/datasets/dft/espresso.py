@@ -103,6 +103,9 @@ class Espresso(PlaneWaves):
             functional_of(str(entries.get("input_dft", "")), f"{name}.input_dft")
             if twice := sorted(_OURS & entries.keys()):
                 raise InputError(f"{name}.{twice[0]}", "is given", "nothing: it follows from the other settings")
+            if entries.get("scf_must_converge", True) is not True:
+                remedy = "pw.x would stop anywhere and call it converged: give a larger electron_maxstep."
+                raise InputError(f"{name}.scf_must_converge", "is false", "calculations that converge", remedy)
         if "input_dft" not in self.system:
             self._check_one_functional()
         return self

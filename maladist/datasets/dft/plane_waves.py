@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import ase
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from maladist.datasets.dft.kpoints import AUTO, Mesh, of_size, proposed
 from maladist.datasets.dft.scratch import Scratch
 from maladist.datasets.dft.setup import MARGIN, DFTSetup, Energies, Positive, check_covers, check_gaps
+from maladist.datasets.verify import LOOSE
 from maladist.errors import DFTError, InputError
 from maladist.io.qe.run import DFTRun
 from maladist.units import RYDBERG_BOHR2
@@ -33,14 +34,14 @@ class PlaneWaves(DFTSetup):
     bands
         Number of bands an atom, or 'auto': as many as the window of the LDOS needs.
     convergence
-        Threshold of self-consistency, Ry an atom.
+        Threshold of self-consistency, Ry an atom; at most 1e-6, above which eigenvalues do not fit the density.
     """
 
     ecutwfc: Positive
     kpoints: Mesh | dict[int, Mesh] | Positive | Literal["auto"]
     ecutrho: Positive | None = None
     bands: Literal["auto"] | Positive = "auto"
-    convergence: Positive = 1e-9
+    convergence: Annotated[Positive, Field(le=LOOSE)] = 1e-9
 
     @field_validator("kpoints", mode="before")
     @classmethod

@@ -37,13 +37,16 @@ def with_scf(run: DFTRun) -> DFTRun:
     if run.calculation == "bands":
         remedy = "Run calculation = 'nscf' with a mesh of k-points."
         raise DFTError(str(run.path), "bands along a path (calculation = 'bands')", "an scf or nscf run", remedy)
-    fitting = [scf for scf in _beside(run) if _fits(scf, run)]
+    same = [scf for scf in _beside(run) if _fits(scf, run)]
+    fitting = [scf for scf in same if scf.converged]
     # The LDOS is as good without: only what the scf alone can tell is left out, and said to be.
     if not fitting:
         note = (
             f"{run.path.name} is of a non-self-consistent run (nscf): the terms of the total energy are not in it;"
             " put the scf's pw.out or XML beside it to have them compared"
         )
+        if same:
+            note = f"{run.path.name} is of an nscf, and the scf beside it, {same[0].path.name}, did not converge"
         return replace(run, notes=(*run.notes, note))
     # All digits before four of them, and the latest of several that would do.
     scf = max(fitting, key=lambda s: (s.full_precision, s.path.stat().st_mtime))
@@ -76,7 +79,7 @@ def _beside(run: DFTRun) -> Iterator[DFTRun]:
 
 
 def _fits(scf: DFTRun, run: DFTRun) -> bool:
-    """Whether a run is a converged scf of the same atoms, density and temperature."""
+    """Whether a run is an scf of the same atoms, density and temperature."""
     same_atoms = (
         len(scf.atoms) == len(run.atoms)
         and bool((scf.atoms.numbers == run.atoms.numbers).all())
@@ -86,8 +89,7 @@ def _fits(scf: DFTRun, run: DFTRun) -> bool:
     return (
         same_atoms
         and scf.calculation not in NOT_SELF_CONSISTENT
-        and scf.converged
-        and "total_free_energy_eV" in scf.terms
+        and (not scf.converged or "total_free_energy_eV" in scf.terms)
         and scf.assume_isolated == run.assume_isolated
         and (scf.xc, scf.shape, dict(scf.pseudopotentials)) == (run.xc, run.shape, dict(run.pseudopotentials))
         and scf.temperature is not None

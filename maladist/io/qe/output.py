@@ -27,7 +27,7 @@ from maladist.io.qe.printed import (
     reals,
     temperature_printed,
 )
-from maladist.io.qe.run import DFTRun, check_at_rest, symbol_of, without_dispersion
+from maladist.io.qe.run import DFTRun, check_at_rest, symbol_of, within_threshold, without_dispersion
 from maladist.io.refused import refuse_output
 from maladist.physics.broadening import occupation_sums
 from maladist.physics.system import check_neutral
@@ -103,8 +103,11 @@ def _last_step(text: str, path: Path) -> _Step:
         if ends[i][1] == "band structure":
             return _Step(text[: ends[i].start()], after, "", self_consistent=False, converged=True)
         if verdict := re.search(r"convergence (has been achieved|NOT achieved)", after):
-            converged = verdict[1] != "NOT achieved"
             before, terms, slopes = text[: ends[i].start()], after[: verdict.start()], after[verdict.end() :]
+            error, threshold = last_real(terms, r"estimated scf accuracy\s*<\s*" + REAL), _threshold(before)
+            # With scf_must_converge = .false. pw.x prints "achieved" after its last step, however far it came.
+            within = error is None or threshold is None or within_threshold(error, threshold)
+            converged = within and verdict[1] != "NOT achieved"
             return _Step(before, terms, slopes, self_consistent=True, converged=converged)
     raise DataFileError(str(path), "no total energy: it breaks off before", "the output of a calculation that ended")
 
@@ -131,7 +134,7 @@ def _run(text: str, path: Path, n_runs: int) -> DFTRun:
     kinds = re.findall(r"Pseudo is\s+(.*)", step.before)
     functional = re.findall(r"Exchange-correlation\s*=\s*([^(\n]+)", step.before)
     cutoff = last_real(step.before, r"charge density cutoff\s*=\s*" + REAL)
-    threshold = last_real(step.before, r"convergence threshold\s*=\s*" + REAL)
+    threshold = _threshold(step.before)
     pools = last_real(step.before, r"K-points division:\s*npool\s*=\s*(\d+)")
     return DFTRun(
         path=path,
@@ -156,6 +159,11 @@ def _run(text: str, path: Path, n_runs: int) -> DFTRun:
         notes=(*notes, *said, *omitted, *about_terms),
         assume_isolated="2D" if "code is running with the 2D cutoff" in text else None,
     )
+
+
+def _threshold(text: str) -> float | None:
+    """Threshold of the self-consistency, Ry of the cell."""
+    return last_real(text, r"convergence threshold\s*=\s*" + REAL)
 
 
 def _check_charge(text: str, atoms: ase.Atoms, n_electrons: float | None, path: Path) -> None:

@@ -115,6 +115,14 @@ class DFTRun:
             raise DFTError(str(self.path), "the self-consistency did not converge", "a converged calculation", remedy)
 
 
+def within_threshold(error: float, threshold: float) -> bool:
+    """Whether the error of the self-consistency is within its threshold, of the same unit, as far as digits tell.
+
+    pw.x prints both with two digits, or eight decimals: rounding makes at most 1.5 times of it.
+    """
+    return error <= 1.5 * threshold
+
+
 def temperature_of(degauss_eV: float, smearing: str) -> float | None:
     """Temperature of a smearing, K: k_BT = degauss for Fermi-Dirac; None for every other kind, which has none."""
     known = ("fermi-dirac", "fermi_dirac", "f-d", "fd")

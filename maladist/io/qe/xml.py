@@ -20,6 +20,7 @@ from maladist.io.qe.run import (
     check_at_rest,
     symbol_of,
     temperature_of,
+    within_threshold,
     without_dispersion,
 )
 from maladist.io.refused import refuse
@@ -139,14 +140,14 @@ def _run(path: Path, root: ET.Element, out: ET.Element) -> DFTRun:
 
 def _converged(root: ET.Element, out: ET.Element) -> bool:
     reached = out.find("convergence_info/scf_conv/convergence_achieved")
-    if reached is not None:
-        return (reached.text or "").strip() == "true"
-    # Versions before 6.5 say only how far they came.
+    if reached is not None and (reached.text or "").strip() != "true":
+        return False
+    # Versions before 6.5 say only how far they came; with scf_must_converge = .false. later ones say "achieved" anyway.
     left, threshold = (
         out.findtext("convergence_info/scf_conv/scf_error"),
         root.findtext("input/electron_control/conv_thr"),
     )
-    return left is None or threshold is None or _real(left) <= _real(threshold)
+    return left is None or threshold is None or within_threshold(_real(left), _real(threshold))
 
 
 def _atoms(out: ET.Element) -> ase.Atoms:

@@ -117,6 +117,12 @@ def test_an_existing_snapshot_is_kept(tmp_path: Path, crystal: Atoms, ldos: np.n
 def test_own_dft_data_pass_and_wrong_units_do_not(tmp_path: Path, own_data: Path, client: Client) -> None:
     data = open_dataset(convert(own_source(own_data, tmp_path), tmp_path / "d.zarr", name="s", client=client))
     assert data.attrs["broadening_kernel"] == "gaussian"
+    assert not [note for note in data.attrs["notes"] if "loosely" in note]
+    loose = own_source(own_data, tmp_path)
+    assert isinstance(loose.run, DFTRun)
+    loose = replace(loose, run=replace(loose.run, threshold=1e-3))
+    data = open_dataset(convert(loose, tmp_path / "d.zarr", name="loose", client=client))
+    assert "loosely converged (0.001 Ry/atom)" in data.attrs["notes"][-1]
     bad = own_source(own_data, tmp_path, ldos_units="1/(Ry bohr3)")
     with pytest.raises(DataFileError, match=r"0.49.* times .*\n?.*--ldos-units"):
         convert(bad, tmp_path / "d.zarr", name="t", client=client)

@@ -60,6 +60,8 @@ ALAS: Final = Path("/usr/share/espresso/pseudo/As.pz-bhs.UPF")
         ),
         ({"system": {"ecutwfc": 30}}, r"system\.ecutwfc: is given; wanted nothing"),
         ({"system": {"Degauss": 0.01}}, r"system\.degauss: is given"),
+        ({"electrons": {"scf_must_converge": False}}, r"electrons\.scf_must_converge: is false; .* converge"),
+        ({"convergence": 0.5}, r"convergence: 0\.5"),
     ],
 )
 def test_a_bad_setup_names_its_key(

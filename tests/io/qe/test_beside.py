@@ -56,7 +56,9 @@ def test_what_is_not_its_scf_is_not_taken(name: str, kind: str, qe_file: FileOf)
     """Another functional, other positions, not converged, other physics."""
     qe_file(name, kind)
     qe_file("plain", "out", ("Program PWSCF", "Some program"), to="notes.txt")
-    assert not set(OF_DENSITY) & set(read_dft_run(qe_file("nscf", "xml")).terms)
+    run = read_dft_run(qe_file("nscf", "xml"))
+    assert not set(OF_DENSITY) & set(run.terms)
+    assert ("did not converge" in run.notes[-1]) == (name == "not-converged")
 
 
 @pytest.mark.parametrize("kind", ["xml", "out"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,17 @@ def test_forces_are_whole_or_refused(qe_file: FileOf) -> None:
 def test_a_run_that_did_not_converge_is_told_as_such(qe_file: FileOf) -> None:
     with pytest.raises(DFTError, match=r"not-converged\.out: the self-consistency did not converge"):
         read_dft_run(qe_file("not-converged", "out")).check_converged()
+
+
+def test_an_accuracy_above_the_threshold_is_not_converged_whatever_it_is_called(qe_file: FileOf) -> None:
+    """With scf_must_converge = .false. pw.x 6.7 prints "convergence has been achieved in 2 iterations"."""
+    path = qe_file("plain", "out")
+    text = path.read_text()
+    threshold = re.findall(r"convergence threshold =.*", text)[-1]
+    path.write_text(text.replace(threshold, "convergence threshold =      1.0E-16"))
+    assert not read_qe_output(path).converged
+    path.write_text(re.sub(r"estimated scf accuracy .*", "", path.read_text()))  # a file that does not tell
+    assert read_qe_output(path).converged
 
 
 def test_a_relaxation_that_converged_after_one_step_that_did_not_is_converged(qe_file: FileOf) -> None:

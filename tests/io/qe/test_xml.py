@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maladist.errors import DataFileError, PhysicsError
+from maladist.errors import DataFileError, DFTError, PhysicsError
 from maladist.io.qe.xml import read_qe_xml
 from tests.io.conftest import FileOf
 
@@ -70,6 +70,15 @@ def test_convergence(qe_file: FileOf) -> None:
     assert read_qe_xml(old).converged
     loose = qe_file("not-converged", "xml", (achieved.replace("true", "false"), ""), to="old-loose.xml")
     assert not read_qe_xml(loose).converged
+
+
+def test_an_error_above_the_threshold_is_not_converged_whatever_it_is_called(qe_file: FileOf) -> None:
+    """With scf_must_converge = .false. pw.x 6.7 writes convergence_achieved = true after two steps."""
+    no, yes = (f"<convergence_achieved>{told}</convergence_achieved>" for told in ("false", "true"))
+    run = read_qe_xml(qe_file("not-converged", "xml", (no, yes)))
+    assert not run.converged
+    with pytest.raises(DFTError, match="did not converge"):
+        run.check_converged()
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.7, 0.999])
