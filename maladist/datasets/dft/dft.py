@@ -5,12 +5,14 @@ What fails is named with its reason and the rest is kept; a second call does wha
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import ase
 import numpy as np
@@ -34,14 +36,17 @@ from maladist.parallel.progress import Finished, Observer, Silent
 from maladist.parallel.workers import wait_for_worker
 from maladist.physics.broadening import wide_note
 
+_NAMED: Final = 3  # snapshots that are named beside a note; of more, their number is told
+
 
 @dataclass(frozen=True)
 class Outcome(Finished):
-    """How a snapshot ended: an empty reason means that it is in the data set."""
+    """How a snapshot ended: an empty reason means that it is in the data set; notes are what the user should know."""
 
     name: str
     reason: str
     seconds: float
+    notes: tuple[str, ...] = ()
 
     def line(self, *, bar: bool) -> str:
         """How it ended."""
@@ -146,7 +151,24 @@ def dft(
                 jobs.append(waves.NamedJob(name, name, atoms, code, group, where))
         for outcome in waves.run(connected, run_snapshot, jobs, run_key=f"dft-{time.time_ns():x}"):
             ended(outcome)
-    return sorted(outcomes, key=lambda o: o.name)
+    outcomes.sort(key=lambda o: o.name)
+    for line in together(outcomes):
+        observer.note(line)
+    return outcomes
+
+
+def together(outcomes: Iterable[Outcome]) -> list[str]:
+    """Notes of snapshots, each once with whose it is; those that differ in their numbers only are one."""
+    whose: dict[str, list[tuple[str, str]]] = {}
+    for one in outcomes:
+        for note in one.notes:
+            whose.setdefault(re.sub(r"[-+]?\d[\d.e+-]*", "#", note), []).append((one.name, note))
+    lines = []
+    for found in whose.values():
+        names = [name for name, _ in found]
+        who = ", ".join(names) if len(names) <= _NAMED else f"{len(names)} snapshots, such as {names[0]}"
+        lines.append(f"{who}: {found[0][1]}")
+    return lines
 
 
 def _surveyed(client: Client, code: DFTCode, name: str, atoms: ase.Atoms, output: Path, where: str | None) -> DFTCode:
@@ -183,17 +205,23 @@ def run_snapshot(name: str, atoms: ase.Atoms, code: DFTCode, group: Claim, scrat
     try:
         with Scratch(name, scratch, code.threads) as kept:
             calculated = code.calculate(atoms, kept)
-        write_snapshot(group, calculated, code)
+        notes = write_snapshot(group, calculated, code)
     # A calculation that fails is one snapshot's outcome: the others go on.
     except (InputError, OSError) as error:
         with suppress(OutputError):
             remove(group)
         return Outcome(name, str(error), time.perf_counter() - start)
-    return Outcome(name, "", time.perf_counter() - start)
+    return Outcome(name, "", time.perf_counter() - start, notes)
 
 
-def write_snapshot(group: Claim, calculated: Calculated, code: DFTCode) -> None:
-    """Hold the fields against the calculation and write the snapshot; complete when its last attribute is written."""
+def write_snapshot(group: Claim, calculated: Calculated, code: DFTCode) -> tuple[str, ...]:
+    """Hold the fields against the calculation and write the snapshot; complete when its last attribute is written.
+
+    Returns
+    -------
+    tuple of str
+        Notes of the calculation, which the snapshot has too.
+    """
     run, density, ldos = calculated
     grid, energies = Grid(run.atoms.cell.array.tolist(), density.shape), code.energy_grid
     dos = ldos.reshape(-1, energies.levels).sum(axis=0, dtype=np.float64) * grid.voxel_volume
@@ -206,7 +234,8 @@ def write_snapshot(group: Claim, calculated: Calculated, code: DFTCode) -> None:
         "ldos": field_template("ldos", ldos.shape, (*block, energies.levels)),
         "density": field_template("density", grid.shape, block),
     }
-    stores.set_attributes(group, {**snapshot_attributes(ready, None), "source": code.program})
+    about = {**snapshot_attributes(ready, None), "source": code.program}
+    stores.set_attributes(group, {**about, "notes": list(told)} if told else about)
     stores.add_arrays(group, arrays)
     stores.open_array(group, "ldos")[...] = ldos
     stores.open_array(group, "density")[...] = density
@@ -223,3 +252,4 @@ def write_snapshot(group: Claim, calculated: Calculated, code: DFTCode) -> None:
     )
     datasets.write_reference(group, run)
     stores.finish(group)
+    return told

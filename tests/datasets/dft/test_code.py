@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,25 @@ class MadeUp(DFTSetup):
         ldos = np.broadcast_to(dos / atoms.get_volume(), (*shape, len(dos))).astype(np.float32)
         density = np.full(shape, 4.0 / atoms.get_volume())
         run = DFTRun(Path("made-up"), atoms, shape, 1000.0, 4.0, "pbe", eigenvalues=eigenvalues, weights=weights)
+        run = replace(run, notes=tuple(atoms.info.get("notes", ())))
         return Calculated(run, density, ldos)
+
+
+def test_what_a_calculation_notes_reaches_the_user_and_the_store(
+    tmp_path: Path, be2: Atoms, setup: Espresso, client: Client
+) -> None:
+    """A total that is not the sum of its terms, no stress at a fixed cutoff: nobody was told."""
+    cells, told, output = [be2.copy() for _ in range(5)], Listener(), tmp_path / "d.zarr"
+    for i, cell in enumerate(cells[1:]):
+        cell.info["notes"] = [f"the total differs by {0.5 + i:.4g} eV"]
+    cells[2].info["notes"].append("no stress at a fixed cutoff")
+    dft(cells, MadeUp.of(of_every_code(setup)), output, client=client, scratch=tmp_path, observer=told)
+    assert told.notes[-2:] == [
+        "4 snapshots, such as s0001: the total differs by 0.5 eV",
+        "s0002: no stress at a fixed cutoff",
+    ]
+    kept = open_dataset(snapshot_path(output, "s0002")).attrs["notes"]
+    assert kept == ["the total differs by 1.5 eV", "no stress at a fixed cutoff"]
 
 
 def test_any_code_will_do(tmp_path: Path, be2: Atoms, setup: Espresso, client: Client) -> None:
