@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Unpack
 
 import ase
+import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 from distributed import Client
 
@@ -69,6 +70,10 @@ class Maladist(Calculator):
         **options: Unpack[Options],
     ) -> None:
         check_names(options)
+        temperature = options.get("temperature")
+        if isinstance(temperature, Sequence | np.ndarray) and len(temperature) > 1:
+            came = f"{temperature} K"
+            raise InputError("temperature", came, "one temperature", "A calculator has one A: make one for each.")
         super().__init__()
         self.model = model if isinstance(model, LDOSModel) else load_model(model)  # read once, not at every step
         self.options = options

@@ -237,6 +237,8 @@ def _check_neighbours(below: EnergyGrid, above: EnergyGrid) -> None:
         return
     came = f"a part from {below.origin:g} to {end:g} eV and one from {above.origin:g} to {top:g} eV"
     wanted = f"parts in order, {apart:g} eV or more apart, or overlapping by {overlap:g} eV or more"
+    if below.origin < above.origin and top <= end:
+        wanted = "parts of which each reaches beyond the one below, none inside of another"
     raise GridError("energies", came, wanted, "Let them overlap, leave a gap without states, or take one part.")
 
 

@@ -81,3 +81,8 @@ def test_a_calculator_warns_once_and_not_at_every_step(recwarn: pytest.WarningsR
             atoms.get_potential_energy()
     said = [str(w.message).partition(":")[0] for w in recwarn]
     assert said and len(set(said)) == len(said)
+
+
+def test_a_calculator_at_several_temperatures_is_refused_before_anything_is_computed() -> None:
+    with pytest.raises(InputError, match=r"temperature: \[300, 1000\] K; wanted one temperature"):
+        Maladist(tiny_model(), temperature=[300, 1000])

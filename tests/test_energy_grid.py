@@ -76,7 +76,7 @@ def test_one_part_is_the_equidistant_axis() -> None:
 )
 def test_parts_that_neither_lie_apart_nor_overlap_enough_are_refused(windows: list[tuple[float, float, int]]) -> None:
     with pytest.raises(
-        GridError, match=r"eV or more apart, or overlapping by|2 levels or more|no more than two overlap"
+        GridError, match=r"eV or more apart, or overlapping by|2 levels or more|no more than two overlap|none inside"
     ):
         EnergyGrid.of_parts(windows)
 

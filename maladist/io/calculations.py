@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from maladist.errors import DataFileError
@@ -38,4 +39,13 @@ def read_dft_run(path: str | Path) -> DFTRun:
     # By its content: nobody agrees on what an output is called.
     if is_qe_output(path):
         return with_scf(read_qe_output(path))
+    if _is_qe_input(path):
+        # ASE reads its atoms; temperature, functional and electrons would be lost without a word.
+        remedy = "They lie in PREFIX.save and where pw.x's standard output went."
+        raise DataFileError(str(path), "an input of pw.x", "data-file-schema.xml or the output of the run", remedy)
     return DFTRun(path, read_atoms(str(path)))
+
+
+def _is_qe_input(path: Path) -> bool:
+    with path.open("rb") as file:
+        return re.search(rb"^\s*&(control|system)\b", file.read(65536), re.IGNORECASE | re.MULTILINE) is not None

@@ -89,9 +89,10 @@ def fermi_level(
 ) -> float:
     """Fermi level at which a DOS holds the given number of electrons.
 
-    The uncorrected N(μ) is monotone. In a gap at low temperature it is flat; the middle of the flat part is taken. The
-    corrected N(μ) need not be monotone: its root nearest to the uncorrected one is taken, or the uncorrected one, with
-    an AccuracyWarning, where none is within 10 k_BT + δ.
+    The uncorrected N(μ) is monotone. In a gap of many k_BT it is flat, and what D(ε) holds below is N to its rounding
+    only: the middle of the flat part is taken, which is the intrinsic level, and not where the last millionth of an
+    electron would be found, at an edge. The corrected N(μ) need not be monotone: its root nearest to the uncorrected
+    one is taken, or the uncorrected one, with an AccuracyWarning, where none is within 10 k_BT + δ.
 
     Parameters
     ----------
@@ -120,7 +121,14 @@ def fermi_level(
     d = dos.detach().to("cpu", torch.float64)
     if d.shape != (energy_grid.levels,) or not bool(torch.isfinite(d).all()):
         raise InputError("dos", f"shape {tuple(d.shape)}", f"{energy_grid.levels} finite values, one for each energy")
-    plain = _monotone_root(d, energy_grid, n_electrons, temperature)
+    first, last = _flat_part(d, energy_grid, n_electrons, temperature, _ROUNDING)
+    middle = (first + last) / 2
+    if last - first >= _GAP * thermal_energy(temperature):
+        number = float(number_weights(energy_grid, middle, temperature, correction=correction) @ d)
+        if abs(number - n_electrons) <= _ROUNDING * n_electrons:
+            return middle
+    first, last = _flat_part(d, energy_grid, n_electrons, temperature, _FLAT)
+    plain = (first + last) / 2
     if not correction:
         return plain
     reach = 10 * thermal_energy(temperature) + energy_grid.width
@@ -238,18 +246,21 @@ def window_modes(
 
 
 _FLAT = 1e-12  # relative difference of electrons within which N(μ) counts as flat
+_ROUNDING = 3e-5  # the same with what D(ε) of a DFT has of single precision and of the sum over its levels
+_GAP = 6.0  # k_BT: where N(μ) is flat to its rounding over as much, it does not tell μ
 
 
-def _monotone_root(d: Tensor, grid: EnergyGrid, n_electrons: float, temperature: float) -> float:
-    """Root of the uncorrected N(μ): the middle of where it is flat."""
+def _flat_part(
+    d: Tensor, grid: EnergyGrid, n_electrons: float, temperature: float, within: float
+) -> tuple[float, float]:
+    """Roots of the uncorrected N(μ) at N·(1 ∓ within): ends of the part in which it is as flat as that."""
 
     def excess(mu: float, wanted: float) -> float:
         return float(number_weights(grid, mu, temperature, correction=False) @ d) - wanted
 
     low, high = grid.origin - 60 * thermal_energy(temperature), float(grid.values[-1])
-    # Just below and just above: where N(μ) is flat, as in a gap, these are the two ends of the flat part.
-    few, many = n_electrons * (1 - _FLAT), n_electrons * (1 + _FLAT)
-    if not (n_electrons > 0 and excess(low, few) < 0 <= excess(high, few)):
+    few, many = n_electrons * (1 - within), n_electrons * (1 + within)
+    if not (n_electrons > 0 and excess(low, few) < 0 <= excess(high, n_electrons * (1 - _FLAT))):
         came = (
             f"{grid.values[0]:.3f} to {high:.3f} eV, which hold {excess(high, 0):.6g} electrons at {temperature:g} K "
             f"with the Fermi level at the upper end"
@@ -258,7 +269,7 @@ def _monotone_root(d: Tensor, grid: EnergyGrid, n_electrons: float, temperature:
         raise EnergyWindowError("energy grid", came, f"a window that brackets {n_electrons:g} electrons", remedy)
     first = brentq(excess, low, high, args=(few,), xtol=1e-13, rtol=1e-15)
     last = brentq(excess, low, high, args=(many,), xtol=1e-13, rtol=1e-15) if excess(high, many) > 0 else high
-    return float(first + last) / 2
+    return float(first), float(last)
 
 
 def _nearest_root(

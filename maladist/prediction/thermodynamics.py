@@ -20,7 +20,7 @@ from maladist.physics.energies import TERMS, Energies
 from maladist.physics.fermi import FermiState, fermi_states
 from maladist.physics.limits import check_limits
 from maladist.physics.system import System, check_temperature
-from maladist.physics.thermodynamics import cold_notes, entropy, heat_capacity
+from maladist.physics.thermodynamics import cold_notes, entropy, filled_notes, heat_capacity
 from maladist.prediction.options import SourceOptions
 from maladist.prediction.source import Source, result_of
 
@@ -103,6 +103,7 @@ def _of_dos(result: xr.Dataset, energies: EnergyGrid, system: System) -> xr.Data
         *(str(note) for note in result.attrs.get("notes", [])),
         *check_limits(dos, energies, ends, system),
         *cold_notes(energies, system.temperatures, correction=system.correction),
+        *filled_notes(dos, energies, states, system.n_atoms),
     ]
     values = [_row(state, result, dos, energies, system) for state in states]
     columns = {

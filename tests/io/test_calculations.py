@@ -32,3 +32,9 @@ def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
     for path in (tmp_path / "none", tmp_path):
         with pytest.raises(DataFileError, match="is not a file"):
             read_dft_run(path)
+
+
+def test_an_input_of_pw_x_is_no_calculation(tmp_path: Path) -> None:
+    ase.io.write(tmp_path / "a.in", bulk("Be"), format="espresso-in", pseudopotentials={"Be": "Be.UPF"})
+    with pytest.raises(DataFileError, match=r"an input of pw\.x; wanted data-file-schema\.xml or the output"):
+        read_dft_run(tmp_path / "a.in")

@@ -8,6 +8,7 @@ import torch
 
 from maladist.energy_grid import EnergyGrid
 from maladist.errors import AccuracyWarning, EnergyWindowError, GridError, InputError
+from maladist.physics.broadening import broadened_dos
 from maladist.physics.fermi import fermi_level, fermi_weights, number_weights, use_correction, window_modes
 from maladist.units import BOLTZMANN
 
@@ -70,6 +71,24 @@ def test_in_a_gap_the_fermi_level_is_in_its_middle(temperature: float, correctio
     assert float(weights.number @ dos) == pytest.approx(n_electrons, rel=1e-12)
     assert float(weights.band @ dos) == pytest.approx(float((E * dos)[E < 4].sum()) * GRID.spacing, rel=1e-11)
     assert abs(float(weights.entropy @ dos)) < 1e-10
+
+
+@pytest.mark.parametrize("correction", [False, True])
+@pytest.mark.parametrize("rounding", [-5e-6, 2e-7, 5e-6])
+def test_in_a_gap_rounding_of_the_dos_does_not_move_the_fermi_level_to_an_edge(
+    rounding: float, correction: bool
+) -> None:
+    """A D(ε) of single precision holds N to 1e-7 below the gap, and with coarse levels to 1e-6."""
+    levels = torch.tensor([[-3.0, -1.0, 0.0, 4.6, 6.0, 7.0]], dtype=torch.float64)
+    grid = EnergyGrid(-5.0, 0.15, 120, "gaussian", 0.2)
+    dos = broadened_dos(levels, torch.tensor([2.0], dtype=torch.float64), grid) * (1 + rounding)
+    for temperature in (300.0, 1000.0, 2000.0):
+        mu = fermi_level(dos, grid, 6.0, temperature, correction=correction)
+        assert mu == pytest.approx(2.3, abs=0.05)
+        weights = fermi_weights(grid, mu, temperature, correction=correction)
+        assert float(weights.number @ dos) == pytest.approx(6.0, rel=1e-5)
+        assert float(weights.band @ dos) + mu * (6 - float(weights.number @ dos)) == pytest.approx(-8.0, abs=4e-4)
+        assert abs(float(weights.entropy @ dos)) < 1e-4
 
 
 def test_a_window_that_ends_in_the_gap_still_holds_all_its_electrons() -> None:

@@ -22,12 +22,12 @@ from maladist.io import datasets
 from maladist.io.opening import open_dataset
 from maladist.io.qe.upf import read_pseudopotentials
 from maladist.physics import ldos
-from maladist.physics.broadening import kernel
+from maladist.physics.broadening import broadened_dos, kernel
 from maladist.physics.energies import Energies, total_free_energy
 from maladist.physics.fermi import FermiState, fermi_level, fermi_states, fermi_weights
 from maladist.physics.limits import above, check_limits
 from maladist.physics.system import System, complete
-from maladist.physics.thermodynamics import RIPPLES, cold_notes, entropy, heat_capacity
+from maladist.physics.thermodynamics import RIPPLES, cold_notes, entropy, filled_notes, heat_capacity
 from maladist.testing import sic_elements
 from maladist.units import BOLTZMANN
 
@@ -254,3 +254,18 @@ def test_temperatures_at_which_the_broadening_shows_are_said() -> None:
     assert cold_notes(grid, [930.0, 1000.0], correction=True) == []
     assert "below 928 K" in cold_notes(grid, [1000.0, 920.0], correction=True)[0]
     assert "not corrected" in cold_notes(grid, [1000.0], correction=False)[0]
+
+
+def test_entropy_that_the_broadening_makes_in_a_gap_is_said_and_a_metals_is_none() -> None:
+    grid = EnergyGrid(-4.0, 0.15, 80, "gaussian", 0.2)
+    # Bands of 40 levels, with a gap of 1 eV, of 5 eV, and of none.
+    for gap, said in ((1.0, True), (5.0, False), (0.05, False)):
+        levels = torch.cat([torch.linspace(-2, 0, 41), torch.linspace(gap, gap + 2, 41)]).double()[None]
+        dos = broadened_dos(levels, torch.tensor([2.0], dtype=torch.float64), grid)
+        states = []
+        for temperature in (300.0, 700.0):
+            mu = fermi_level(dos, grid, 82.0, temperature, correction=True)
+            states.append(FermiState(temperature, mu, fermi_weights(grid, mu, temperature, correction=True)))
+        notes = filled_notes(dos, grid, states, 2)
+        assert [note.split(":")[0] for note in notes] == (["300 to 700 K"] if said else [])
+    assert filled_notes(dos, replace(grid, kernel="unknown", width=0.0), states, 2) == []

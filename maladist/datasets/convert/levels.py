@@ -90,6 +90,9 @@ def _of_parts(found: Array, parts: Sequence[tuple[float, float, int]]) -> Array:
     if (strange := apart.min(axis=1) > 1e-3).any():
         came = f"a level at {found[strange][0]:.4f} eV, which is in none of the parts"
         raise DataFileError("ldos", came, "levels of the parts", "Give --part ORIGIN SPACING LEVELS of each part.")
+    if (missing := apart.min(axis=0) > 1e-3).any():
+        lost = ", ".join(f"{e:.4f}" for e in values[missing][:3])
+        raise DataFileError("ldos", f"no file of {missing.sum()} levels, first of {lost} eV", "one of each level")
     return found[apart.argmin(axis=0)]
 
 
