@@ -155,3 +155,8 @@ def convert(
             say(f"snapshots: {', '.join(g.name for g in convert_folder(source, output, **how))}")
         else:
             say(f"snapshot: {convert_one(source, output, name=name, **how)}")
+        # A density of another functional holds as many electrons: only the energies and n(r) tell it apart.
+        upf = files.pseudopotentials or "UPF_FOLDER"
+        observer.note(
+            f"whether LDOS, density and calculation belong together: maladist check {output} --pseudopotentials {upf}"
+        )

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 import xarray as xr
 
-from maladist.datasets.verify import FITS, fit_kernel, likely_unit, loose_notes, spacing_notes
+from maladist.datasets.verify import FITS, OTHERWISE, fit_kernel, likely_unit, loose_notes, spacing_notes
 from maladist.energy_grid import EnergyGrid
 from maladist.physics.fermi import use_correction
 from maladist.units import BOLTZMANN
@@ -104,6 +104,4 @@ def _of_the_kernel(
         return []
     if facts.get("ultrasoft") and int(str(facts.get("pools") or 1)) > 1:
         return ["pp.x with pools of k-points and an ultrasoft pseudopotential gives a wrong LDOS: use one pool"]
-    return [
-        f"D(ε) of the LDOS differs from the eigenvalues' by {fit.difference:.1%}: another k-mesh, width or snapshot?"
-    ]
+    return [f"D(ε) of the LDOS differs from the eigenvalues' by {fit.difference:.1%}: {OTHERWISE}"]

@@ -26,6 +26,9 @@ KERNELS: Final[tuple[Kernel, ...]] = ("gaussian", "fermi-derivative")
 FITS: Final = 0.02
 """Largest relative difference of D(ε) from the broadened eigenvalues at which a kernel counts as recognised."""
 
+OTHERWISE: Final = "is the LDOS of another k-mesh, functional, width or snapshot?"
+"""What explains an LDOS whose D(ε) fits the eigenvalues with no kernel."""
+
 LOOSE: Final = 1e-6
 """Threshold of the self-consistency, Ry per atom, above which band and density terms do not belong together."""
 
@@ -115,8 +118,7 @@ def verify_ldos(
             how = f"D(ε) within {fits[best].difference:.1%} of the eigenvalues'"
             text = f"broadening recognised: {best}, {energies.width:g} eV ({how})"
             return replace(energies, kernel=best), (text,)
-        text = f"broadening unknown: D(ε) differs from the eigenvalues' by {fits[best].difference:.1%} at best ({best})"
-        return energies, (text,)
+        return energies, (f"broadening unknown: {_unlike(fits, best)}",)
     if run.fermi_energy is not None and run.n_electrons and run.temperature:
         _refuse_units(electrons_at(dos, energies, run.fermi_energy, run.temperature) / run.n_electrons)
     return energies, ()
@@ -144,7 +146,13 @@ def _kernel_note(fits: dict[Kernel, Fit], best: Kernel, energies: EnergyGrid) ->
             f"{fits[energies.kernel].difference:.1%}): with smearing fermi-dirac, pp.x broadens"
             " with the Fermi derivative",
         )
+    if energies.kernel in fits and fits[best].difference >= FITS:
+        return (_unlike(fits, best),)
     return ()
+
+
+def _unlike(fits: dict[Kernel, Fit], best: Kernel) -> str:
+    return f"D(ε) differs from the eigenvalues' by {fits[best].difference:.1%} at best ({best}): {OTHERWISE}"
 
 
 def spacing_notes(energies: EnergyGrid) -> tuple[str, ...]:

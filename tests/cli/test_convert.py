@@ -67,8 +67,9 @@ def test_every_option_reaches_its_place(run: Path, stand_in: StandIn, command: C
     facts = {"kernel": "gaussian", "ldos_units": "1/(eV A3)", "density_units": "1/A3", "width": 0.2, "temperature": 300}
     words = [w for k, v in {**given, **facts}.items() for w in (f"--{k.replace('_', '-')}", v)]
     words += ["--ldos", run / "a.cube", "--energies", -5, 0.1, "--twojmax", 4, "--cutoff", 3, "--overwrite"]
-    status, out, _ = command("convert", run / "pw.xml", "--output", run / "d.zarr", "--name", "a", *words)
+    status, out, err = command("convert", run / "pw.xml", "--output", run / "d.zarr", "--name", "a", *words)
     assert status == 0 and out.startswith("snapshot: ")
+    assert f"belong together: maladist check {run / 'd.zarr'} --pseudopotentials upf" in err
     (((source, output), named),) = calls
     paths = {k: v if k == "descriptors" else Path(v) for k, v in given.items()}
     wanted = Source(run / "pw.xml", [str(run / "a.cube")], energies=(-5.0, 0.1), **paths, **facts)  # type: ignore[arg-type]

@@ -57,6 +57,16 @@ def test_a_kernel_that_was_given_wrongly_is_told_and_stays() -> None:
     assert energies.kernel == "gaussian" and "fits fermi-derivative" in note
 
 
+@pytest.mark.parametrize("given", [True, False])
+def test_an_ldos_of_another_calculation_is_not_taken_for_an_unknown_kernel(given: bool) -> None:
+    """Of another k-mesh: "broadening unknown" was all that was said, and nothing where the kernel was given."""
+    energies = replace(ENERGIES, kernel="gaussian" if given else "unknown")
+    run = run_of(eigenvalues=EIGENVALUES + 0.7)
+    kept, (note,) = verify_ldos(run, dos_of("gaussian"), energies, kernel_given=given)
+    assert kept == energies and "at best" in note and "another k-mesh, functional, width or snapshot" in note
+    assert verify_ldos(run_of(), dos_of("gaussian"), ENERGIES, kernel_given=True) == (ENERGIES, ())
+
+
 @pytest.mark.parametrize("factor", [f for f in UNIT_FACTORS.values() if not 0.6 < f < 1.6])
 def test_wrong_units_are_refused_and_named_by_their_factor(factor: float) -> None:
     with pytest.raises(DataFileError, match="That is the factor of"):
