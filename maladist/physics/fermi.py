@@ -45,6 +45,9 @@ __all__ = [
 LARGEST_BROADENING = 0.3
 """Largest standard deviation of a broadening, eV, at which the correction is taken without being asked for."""
 
+ROUNDING = 3e-5
+"""Share of N by which N(μ) is off in a gap: D(ε) of a DFT is rounded to single precision, and a sum over its levels."""
+
 
 def use_correction(mode: CorrectionMode, energy_grid: EnergyGrid) -> tuple[bool, str]:
     """Decide whether to correct for the broadening that the samples carry.
@@ -121,11 +124,11 @@ def fermi_level(
     d = dos.detach().to("cpu", torch.float64)
     if d.shape != (energy_grid.levels,) or not bool(torch.isfinite(d).all()):
         raise InputError("dos", f"shape {tuple(d.shape)}", f"{energy_grid.levels} finite values, one for each energy")
-    first, last = _flat_part(d, energy_grid, n_electrons, temperature, _ROUNDING)
+    first, last = _flat_part(d, energy_grid, n_electrons, temperature, ROUNDING)
     middle = (first + last) / 2
     if last - first >= _GAP * thermal_energy(temperature):
         number = float(number_weights(energy_grid, middle, temperature, correction=correction) @ d)
-        if abs(number - n_electrons) <= _ROUNDING * n_electrons:
+        if abs(number - n_electrons) <= ROUNDING * n_electrons:
             return middle
     first, last = _flat_part(d, energy_grid, n_electrons, temperature, _FLAT)
     plain = (first + last) / 2
@@ -246,7 +249,6 @@ def window_modes(
 
 
 _FLAT = 1e-12  # relative difference of electrons within which N(μ) counts as flat
-_ROUNDING = 3e-5  # the same with what D(ε) of a DFT has of single precision and of the sum over its levels
 _GAP = 6.0  # k_BT: where N(μ) is flat to its rounding over as much, it does not tell μ
 
 

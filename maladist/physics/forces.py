@@ -33,11 +33,10 @@ from maladist.errors import PhysicsError
 from maladist.physics.core import core_derivatives_of
 from maladist.physics.double_counting import potentials
 from maladist.physics.ewald import ewald_derivatives
-from maladist.physics.fermi import FermiState, number_slopes
+from maladist.physics.fermi import ROUNDING, FermiState, number_slopes
 from maladist.physics.reciprocal import ReciprocalSlab
 from maladist.physics.system import System
 
-_BALANCE: Final = 1e-8  # share of the electrons by which N(μ) may be off: a root is met to 1e-13 eV
 _GAP: Final = 1e-6  # ∫ d_F in electrons/eV per electron below which μ has no hold on N
 
 FORCE_TERMS: Final = ("descriptors", "volume", "double_counting", "core", "ewald")
@@ -133,7 +132,7 @@ def check_known(system: System) -> Array:
 
 
 def check_stationary(states: Sequence[FermiState], dos: Tensor, n_electrons: float) -> None:
-    """Refuse derivatives where A is not stationary in μ.
+    """Refuse derivatives where A is not stationary in μ; in a gap it is, to the rounding of N(μ).
 
     Raises
     ------
@@ -142,7 +141,7 @@ def check_stationary(states: Sequence[FermiState], dos: Tensor, n_electrons: flo
     """
     for state in states:
         held = float(state.weights.number @ dos)
-        if abs(held - n_electrons) > _BALANCE * n_electrons:
+        if abs(held - n_electrons) > ROUNDING * n_electrons:
             came = f"{held:.6f} electrons at the Fermi level of {state.temperature:g} K, where no root holds all"
             remedy = "Switch the broadening correction off (--broadening-correction off), or take a higher temperature."
             raise PhysicsError("forces", came, f"{n_electrons:g} electrons", remedy)
@@ -155,6 +154,11 @@ def density_slopes(states: Sequence[FermiState], energies: EnergyGrid, system: S
     return np.asarray(slopes.numpy())
 
 
+def has_hold(slope: float, n_electrons: float) -> bool:
+    """Whether μ has a hold on N, by ∂N/∂μ in 1/eV: in a gap it has none."""
+    return slope > _GAP * n_electrons
+
+
 def check_slope(slope: float, n_electrons: float) -> None:
     """Refuse derivatives where μ does not decide on N: ∫ d_F, electrons/eV, is zero or negative.
 
@@ -163,7 +167,7 @@ def check_slope(slope: float, n_electrons: float) -> None:
     PhysicsError
         The number of electrons does not grow with the Fermi level.
     """
-    if not slope > _GAP * n_electrons:
+    if not has_hold(slope, n_electrons):
         came = f"an LDOS whose number of electrons changes by {slope:.2g} per eV of the Fermi level: a gap"
         wanted = "one that grows with the Fermi level, or a model with a density channel"
         raise PhysicsError("forces", came, wanted, "Take a higher temperature.")

@@ -20,6 +20,7 @@ from maladist.learning.loss import Sensitivity
 from maladist.parallel import waves
 from maladist.physics.double_counting import double_counting_potential
 from maladist.physics.fermi import number_slopes
+from maladist.physics.forces import has_hold
 
 
 def potentials(
@@ -121,6 +122,9 @@ def centred(
 ) -> torch.Tensor:
     """u(r) less the constant that makes its first-order effect right, (Nx, Ny, Nz); see `potentials`."""
     weight = density if channel else density_by_fermi_level(snapshot, felt, correction)
+    # In a gap μ has no hold on n: N is what its levels hold, and only the scale of the density is left to fix.
+    if not channel and not has_hold(float(weight.mean()), float(density.mean())):
+        weight = density
     return potential - (potential * weight).sum() / weight.sum()
 
 

@@ -54,6 +54,19 @@ def test_what_the_number_of_electrons_fixes_has_no_part_in_the_potential(
     assert u.std() > 0.1  # eV
 
 
+def test_in_a_gap_only_the_scale_of_the_density_is_fixed(
+    snapshot: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """∂n/∂μ is noise of both signs there, and a mean with it anything."""
+    felt = snapshot.sensitivity(correction=False)
+    assert felt is not None
+    noise = 1e-12 * torch.randn(snapshot.system.grid.shape, dtype=torch.float64)
+    monkeypatch.setattr("maladist.training.potential.density_by_fermi_level", lambda *_: noise)
+    write_potential(snapshot, str(tmp_path / "gap.npy"), felt, False, False)
+    write_potential(snapshot, str(tmp_path / "channel.npy"), felt, False, True)
+    np.testing.assert_array_equal(np.load(tmp_path / "gap.npy"), np.load(tmp_path / "channel.npy"))
+
+
 def test_a_snapshot_that_lacks_what_u_needs_is_named(snapshot: Snapshot, tmp_path: Path) -> None:
     bare = replace(snapshot, has_density=False)
     with pytest.raises(InputError, match=r"loss\.mean_total: train-0 without a density, pseudopotentials"):
