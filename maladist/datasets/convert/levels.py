@@ -91,8 +91,9 @@ def _of_parts(found: Array, parts: Sequence[tuple[float, float, int]]) -> Array:
         came = f"a level at {found[strange][0]:.4f} eV, which is in none of the parts"
         raise DataFileError("ldos", came, "levels of the parts", "Give --part ORIGIN SPACING LEVELS of each part.")
     if (missing := apart.min(axis=0) > 1e-3).any():
-        lost = ", ".join(f"{e:.4f}" for e in values[missing][:3])
-        raise DataFileError("ldos", f"no file of {missing.sum()} levels, first of {lost} eV", "one of each level")
+        lost = values[missing]
+        came = f"no file of the level at {lost[0]:.4f} eV, and of {len(lost) - 1} others"
+        raise DataFileError("ldos", came, "one of each level of the parts")
     return found[apart.argmin(axis=0)]
 
 

@@ -57,7 +57,7 @@ def test_levels_of_parts_that_overlap_are_in_the_order_of_the_parts(
     assert [Path(level.path) for level in ready.levels] == [*paths[:15:2], *paths[2:]]
     with pytest.raises(DataFileError, match=r"a level at -0\.5000 eV, which is in none of the parts"):
         prepare(Source(run_of(crystal), paths, parts=parts))
-    with pytest.raises(DataFileError, match=r"no file of 1 levels, first of 3\.5000 eV"):
+    with pytest.raises(DataFileError, match=r"no file of the level at 3\.5000 eV, and of 0 others"):
         prepare(Source(run_of(crystal), [path for path in some if path != paths[9]], parts=parts))
 
 
