@@ -18,6 +18,8 @@ def dask_setup(_worker: object) -> None:
     """Called by Dask when a worker starts: what is registered later than this, by tasks, comes before it at the end."""
     atexit.register(_leave)
     logging.getLogger("distributed.worker").addFilter(_is_news)
+    # That a message met a closed connection, INFO with a traceback: Dask's silence ends a little before a worker does.
+    logging.getLogger("distributed.batched").setLevel(logging.WARNING)
     logging.getLogger("distributed.sizeof").setLevel(logging.ERROR)  # of deep profiles: a guess does
     for name in ("SIGINT", "SIGHUP"):  # a terminal sends them to all; the client hears them and closes its workers
         if hasattr(signal, name):

@@ -109,6 +109,8 @@ def local(workers: int | None = None, **options: Any) -> RevivingCluster:
     if getattr(current_process(), "_inheriting", False):
         raise SystemExit(1)
     _start_tracker()
+    # That a message met a closed connection, INFO with a traceback: the cluster's own silence ends a little before it.
+    logging.getLogger("distributed.batched").setLevel(logging.WARNING)
     try:
         return RevivingCluster(**{**defaults, **options})
     except RuntimeError as error:  # that of Dask tells nothing but for its cause

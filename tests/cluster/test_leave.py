@@ -33,7 +33,9 @@ import logging, sys
 sys.path.insert(0, sys.argv[1])
 import leave
 logging.basicConfig(format="%(message)s")
+logging.getLogger("distributed").setLevel(logging.INFO)
 leave.dask_setup(None)
+logging.getLogger("distributed.batched").info("Batched Comm Closed", exc_info=True)
 log = logging.getLogger("distributed.worker")
 try:
     raise OSError("closed")

@@ -53,6 +53,26 @@ def load_much() -> int:
     return os.getpid()
 
 
+LATE = """
+import logging
+from maladist.cluster import cluster
+if __name__ == "__main__":
+    with cluster("local", workers=1):
+        pass
+    for name in ("distributed.batched", "distributed.core"):
+        logging.getLogger(name).info("late")
+"""
+
+
+def test_after_a_cluster_has_closed_dask_tells_no_traceback_of_its_last_messages(tmp_path: Path) -> None:
+    """Its handlers say all again from the close on, and a message to a worker may be under way for longer."""
+    script = tmp_path / "late.py"
+    script.write_text(LATE)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=True)
+    assert "distributed.core - INFO - late" in done.stderr  # else this test could not fail
+    assert "distributed.batched" not in done.stderr
+
+
 @pytest.mark.slow
 def test_a_worker_with_everything_imported_leaves_at_once_and_without_a_word(said: list[str]) -> None:
     with cluster("local", workers=1) as client:
