@@ -18,7 +18,8 @@ import maladist
 from maladist import LDOSModel
 from maladist.descriptors import evaluate
 from maladist.grid import Grid
-from maladist.learning.domain import MARGIN, TAIL, CellRange, fit_domain
+from maladist.learning.cell_range import CellRange
+from maladist.learning.domain import MARGIN, TAIL, fit_domain
 from maladist.neighbors import CellList
 from maladist.physics.system import System, wrapped
 from maladist.sampling.crystal import displaced

@@ -13,7 +13,7 @@ from maladist.cli.options import LOCAL, ClusterFlags
 from maladist.cli.streams import out, say
 
 if TYPE_CHECKING:
-    from maladist.tuning.tune import Tuned
+    from maladist.tuning.result import Tuned
 
 
 def tune(

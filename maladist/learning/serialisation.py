@@ -12,7 +12,8 @@ import torch
 from maladist.descriptors import spec_from_dict
 from maladist.elements import Element
 from maladist.energy_grid import EnergyGrid
-from maladist.learning.domain import CellRange, Domain
+from maladist.learning.cell_range import CellRange
+from maladist.learning.domain import Domain
 from maladist.learning.ensemble import network_from_config
 from maladist.learning.parts import ModelParts
 from maladist.learning.scaling import Scaler

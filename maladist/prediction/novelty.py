@@ -8,7 +8,8 @@ import numpy as np
 
 from maladist.attributes import OutsideAttributes
 from maladist.errors import DomainError
-from maladist.learning.domain import CellRange, Outside
+from maladist.learning.cell_range import CellRange
+from maladist.learning.domain import Outside
 from maladist.learning.model import LDOSModel
 from maladist.physics.system import System
 

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from maladist.datasets.snapshots import Snapshot
-from maladist.learning.domain import CellRange, Domain, fit_domain
+from maladist.learning.cell_range import CellRange
+from maladist.learning.domain import Domain, fit_domain
 from maladist.learning.scaling import Scaler
 from maladist.parallel.progress import Observer
 from maladist.training.samples import Chunk

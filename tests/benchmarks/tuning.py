@@ -20,7 +20,7 @@ from distributed import Client
 from scipy.stats import kendalltau
 
 from maladist import TuneConfig, cluster, examples, tune
-from maladist.tuning.tune import Tuned
+from maladist.tuning.result import Tuned
 
 NETWORKS = {
     "network.hidden": {

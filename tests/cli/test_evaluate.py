@@ -12,7 +12,8 @@ from distributed import Client
 
 from maladist import LDOSModel, load_model, predict, save_model
 from maladist.cli.evaluate import _LABELS
-from maladist.learning.domain import CellRange, Domain
+from maladist.learning.cell_range import CellRange
+from maladist.learning.domain import Domain
 from maladist.testing import be_atoms
 from tests.cli.conftest import Command
 from tests.evaluation.common import as_snapshot

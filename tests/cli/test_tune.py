@@ -10,7 +10,7 @@ from distributed import Client
 from rich.console import Console
 
 from maladist.cli.tune import _table
-from maladist.tuning.tune import Trial, Tuned
+from maladist.tuning.result import Trial, Tuned
 from tests.cli.conftest import Command
 from tests.tuning.common import training
 

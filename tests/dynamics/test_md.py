@@ -23,7 +23,8 @@ from maladist.dynamics.md import propagate
 from maladist.dynamics.step import Step
 from maladist.errors import AtomsError, DomainError, InputError, PhysicsError, StoreError
 from maladist.io.trajectory import whole_frames
-from maladist.learning.domain import CellRange, Domain
+from maladist.learning.cell_range import CellRange
+from maladist.learning.domain import Domain
 from maladist.prediction.setup import setup
 from maladist.testing import Listener, be_atoms, tiny_model
 from tests.dynamics.wells import Wells, crystal

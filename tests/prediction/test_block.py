@@ -15,7 +15,8 @@ from maladist import LDOSModel
 from maladist.arrays import Array
 from maladist.io import stores
 from maladist.io.ownership import Claim
-from maladist.learning.domain import CellRange, Domain
+from maladist.learning.cell_range import CellRange
+from maladist.learning.domain import Domain
 from maladist.prediction import block as module
 from maladist.prediction.block import (
     Clock,

@@ -16,7 +16,8 @@ import maladist
 from maladist import LDOSModel
 from maladist.errors import DomainError
 from maladist.io import stores
-from maladist.learning.domain import CellRange, Domain, Outside
+from maladist.learning.cell_range import CellRange
+from maladist.learning.domain import Domain, Outside
 from maladist.parallel.workers import Workers
 from maladist.prediction.novelty import UNKNOWN
 from maladist.prediction.plan import make_plan

@@ -17,7 +17,8 @@ from maladist import LDOSModel
 from maladist.descriptors import evaluate
 from maladist.errors import AtomsError, InputError
 from maladist.io.shipped import shipped_models
-from maladist.learning.domain import CellRange, Outside, fit_domain
+from maladist.learning.cell_range import CellRange
+from maladist.learning.domain import Outside, fit_domain
 from maladist.neighbors import CellList
 from maladist.prediction.rank import Look, choose, farthest_points
 from maladist.testing import be_atoms, tiny_model

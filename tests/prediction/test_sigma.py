@@ -12,7 +12,8 @@ import torch
 import maladist
 from maladist import LDOSModel, Prediction
 from maladist.errors import ModelError
-from maladist.learning.domain import CellRange, Domain
+from maladist.learning.cell_range import CellRange
+from maladist.learning.domain import Domain
 from maladist.learning.uncertainty import Scale, Uncertainty
 from maladist.prediction.setup import setup
 from maladist.report.html import report

@@ -15,7 +15,8 @@ from maladist import LDOSModel
 from maladist.arrays import Array
 from maladist.errors import StoreError
 from maladist.io import stores
-from maladist.learning.domain import CellRange, Domain
+from maladist.learning.cell_range import CellRange
+from maladist.learning.domain import Domain
 from maladist.prediction.novelty import NOVELTY
 from maladist.prediction.passes import Run
 from maladist.prediction.record import BASIS, MODES, REFERENCE, TALLY, check_record, read_basis

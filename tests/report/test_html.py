@@ -15,7 +15,8 @@ from distributed import Client
 
 import maladist
 from maladist.errors import InputError
-from maladist.learning.domain import CellRange, Domain
+from maladist.learning.cell_range import CellRange
+from maladist.learning.domain import Domain
 from maladist.report.html import report
 from maladist.testing import be_atoms, tiny_model
 

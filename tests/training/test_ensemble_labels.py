@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from maladist import LDOSModel, predict
-from maladist.learning.domain import CellRange, fit_domain
+from maladist.learning.cell_range import CellRange
+from maladist.learning.domain import fit_domain
 from maladist.parallel.here import InProcess
 from maladist.parallel.progress import Silent
 from maladist.prediction.setup import setup

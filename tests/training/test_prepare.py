@@ -12,7 +12,8 @@ import torch
 
 from maladist import TrainConfig
 from maladist.errors import InputError
-from maladist.learning.domain import CellRange, fit_domain
+from maladist.learning.cell_range import CellRange
+from maladist.learning.domain import fit_domain
 from maladist.learning.outputs import Outputs
 from maladist.learning.scaling import Moments, Scaler
 from maladist.training.data import find_data

@@ -18,7 +18,8 @@ from maladist import TrainConfig, TuneConfig, cluster, tune
 from maladist.errors import InputError, OutputError, StoreError
 from maladist.parallel.progress import Finished, Silent
 from maladist.testing import Listener
-from maladist.tuning.tune import BEST, TRIALS, Trial, _Search
+from maladist.tuning.result import Trial
+from maladist.tuning.tune import BEST, TRIALS, _Search
 from tests.conftest import Disk
 from tests.tuning.common import training
 
