@@ -74,16 +74,15 @@ def core_charge_of(
     """
     r = torch.as_tensor(system.positions, dtype=torch.float64) if positions is None else positions
     total: Tensor | None = None
-    symbols = np.asarray(system.symbols)
     magnitude = slab.squared(r.device).sqrt() if magnitude is None else magnitude
     # No G of the grid is longer; a cutoff beyond it, as of a coarse grid, would ask for intervals that are never used.
     largest = float(np.linalg.norm(slab.grid.reciprocal, axis=1) @ np.array(slab.grid.shape)) / 2
     largest = min(largest, float(np.sqrt(system.sphere / RYDBERG_BOHR2)))
-    for symbol in dict.fromkeys(system.symbols):
+    for symbol in system.kinds:
         element = _known(system.elements, symbol)
         if element.core_density is None:
             continue
-        of_kind = r[torch.as_tensor(np.flatnonzero(symbols == symbol), device=r.device)]
+        of_kind = r[torch.as_tensor(system.indices(symbol), device=r.device)]
         # All atoms of an element have one form factor: S(G) is taken for them together.
         ones = torch.ones(len(of_kind), dtype=torch.float64, device=r.device)
         factor = interpolated(partial(form_factor, element), magnitude, largest)

@@ -67,7 +67,7 @@ def local_potential_of(system: System, slab: ReciprocalSlab) -> Tensor:
     PseudopotentialError
         The local potential of an element is not known.
     """
-    positions, symbols = torch.as_tensor(system.positions, dtype=torch.float64), np.asarray(system.symbols)
+    positions = torch.as_tensor(system.positions, dtype=torch.float64)
     g2, sphere = slab.squared(), slab.sphere(system.sphere)
     outside = torch.where(g2 > 0, g2, 1.0)
     tail = torch.where(g2 > 0, coulomb_kernel(slab, system.assume_isolated) * torch.exp(-g2 * _SMOOTH**2 / 4), 0.0)
@@ -76,9 +76,9 @@ def local_potential_of(system: System, slab: ReciprocalSlab) -> Tensor:
         tail = torch.where(g2 > 0, tail, -np.pi * COULOMB * _SMOOTH**2)
     largest = float(np.sqrt(system.sphere / RYDBERG_BOHR2))
     total = torch.zeros(slab.shape, dtype=torch.complex128)
-    for symbol in dict.fromkeys(system.symbols):
+    for symbol in system.kinds:
         element = system.elements.get(symbol, Element(symbol))
-        of_kind = positions[torch.as_tensor(np.flatnonzero(symbols == symbol))]
+        of_kind = positions[torch.as_tensor(system.indices(symbol))]
         ones = torch.ones(len(of_kind), dtype=torch.float64)
         factor = interpolated(partial(local_form_factor, element), outside.sqrt() * (g2 > 0), largest)
         assert element.valence is not None

@@ -3,6 +3,10 @@
 A non-uniform fast Fourier transform (Barnett, Magland and af Klinteberg, SIAM J. Sci. Comput. 41, C479 (2019)) to a
 relative precision of 1e-12; the sum over atoms is not approximated otherwise. Its adjoint gives the derivatives with
 respect to the positions and weights. It runs on the CPU; the result goes to the device of the positions.
+
+Each plane of y is a transform in two dimensions, with its phases as weights: an atom spreads over 13 points along each
+axis at this precision, and in three dimensions over thirteen times as many, on a mesh that is finer along y too. A slab
+of 16 planes of 131,072 atoms takes 0.43 s in place of 0.76, a whole half space of 2,000 atoms a third of the time.
 """
 
 from __future__ import annotations
@@ -22,30 +26,25 @@ from maladist.physics.reciprocal import ReciprocalSlab
 
 # One thread: many such transforms run beside one another, one on each thread of a worker.
 _HOW: Final[dict[str, Any]] = {"eps": 1e-12, "nthreads": 1}
-_THIN: Final = 12
-"""Planes of y up to which transforms of each plane, with its phases, are cheaper than one in three dimensions.
-
-An atom spreads over 13 points along each axis at this precision, in three dimensions over thirteen times as many. Of a
-slab of five planes of 131,072 atoms: 0.19 s in place of 0.87.
-"""
 
 
 class _Piece(NamedTuple):
-    """A brick of a slab in which the integer coordinates of G ascend without a jump."""
+    """A rectangle of a slab's planes of y in which the integer coordinates of G ascend without a jump."""
 
-    slices: tuple[slice, slice, slice]
+    x: slice
+    z: slice
     centre: Array
-    modes: tuple[int, int, int]
+    modes: tuple[int, int]
 
-    @property
-    def thin(self) -> bool:
-        """Whether its planes of y are few enough to be transformed one by one."""
-        return self.modes[1] <= _THIN
+    def plan(self, kind: int, angles: Array, transforms: int) -> finufft.Plan:
+        """Transform of type 1 (to G, exp(−iG·r)) or 2 (to the atoms, exp(iG·r)), for so many planes at a time."""
+        plan = finufft.Plan(kind, self.modes, transforms, isign=-1 if kind == 1 else 1, **_HOW)
+        plan.setpts(*angles[:, ::2].T.copy())
+        return plan
 
-    @property
-    def along_y(self) -> Array:
-        """Integer coordinates of its planes of y."""
-        return self.centre[1] - self.modes[1] // 2 + np.arange(self.modes[1])
+    def phases(self, angles: Array) -> Complex:
+        """exp(−iG·r) of the centre: finufft's modes lie around zero, and a phase moves them there."""
+        return np.exp(-1j * (angles[:, ::2] @ self.centre))
 
 
 def structure_factors(positions: Tensor, weights: Tensor, slab: ReciprocalSlab) -> Tensor:
@@ -82,19 +81,12 @@ class _StructureFactors(torch.autograd.Function):
         ctx.save_for_backward(fractional, weights)
         ctx.slab = slab
         angles = _angles(fractional)
-        q = weights.detach().cpu().numpy().astype(np.complex128)
+        q = weights.detach().cpu().numpy()
         out = np.empty(slab.shape, dtype=np.complex128)
         for piece in _pieces(slab):
-            # finufft's modes lie around zero: a phase moves the piece there.
-            if not piece.thin:
-                shifted = q * np.exp(-1j * (angles @ piece.centre))
-                out[piece.slices] = finufft.nufft3d1(*angles.T.copy(), shifted, piece.modes, isign=-1, **_HOW)
-                continue
-            shifted = q * np.exp(-1j * (angles[:, ::2] @ piece.centre[::2]))
-            planes = shifted * np.exp(-1j * np.outer(piece.along_y, angles[:, 1]))
-            nx, ny, nz = piece.modes
-            got = finufft.nufft2d1(*angles[:, ::2].T.copy(), planes, (nx, nz), isign=-1, **_HOW)
-            out[piece.slices] = got.reshape(ny, nx, nz).transpose(1, 0, 2)
+            plan, moved = piece.plan(1, angles, 1), q * piece.phases(angles)
+            for j, m in enumerate(slab.integers(1)):
+                out[piece.x, j, piece.z] = plan.execute(moved * np.exp(-1j * m * angles[:, 1]))
         return torch.from_numpy(out).to(fractional.device)
 
     @staticmethod
@@ -104,26 +96,18 @@ class _StructureFactors(torch.autograd.Function):
         fractional, weights = ctx.saved_tensors
         angles, g = _angles(fractional), gradient.detach().cpu().numpy()
         by_weight, by_position = np.zeros(len(angles)), np.zeros((len(angles), 3))
-        integers = np.ix_(*(ctx.slab.integers(axis) for axis in range(3)))
         for piece in _pieces(ctx.slab):
-            part = g[piece.slices]
-            by_weight += _at_atoms(part, angles, piece)
-            for axis in range(3):
-                m = np.broadcast_to(integers[axis], ctx.slab.shape)[piece.slices]
-                by_position[:, axis] += _at_atoms(2j * np.pi * m * part, angles, piece)
+            plan, moved = piece.plan(2, angles, 3), piece.phases(angles).conj()
+            m_x, m_z = ctx.slab.integers(0)[piece.x, None], ctx.slab.integers(2)[piece.z]
+            for j, m in enumerate(ctx.slab.integers(1)):
+                plane = g[piece.x, j, piece.z]
+                at_atoms = plan.execute(np.stack([plane, m_x * plane, m_z * plane]))
+                of_weight, of_x, of_z = at_atoms * (moved * np.exp(1j * m * angles[:, 1]))
+                by_weight += of_weight.real
+                # Re 2πi m γ e^(iG·r)
+                by_position -= 2 * np.pi * np.stack([of_x.imag, m * of_weight.imag, of_z.imag], axis=1)
         to = fractional.device
         return torch.from_numpy(by_position).to(to) * weights[:, None], torch.from_numpy(by_weight).to(to), None
-
-
-def _at_atoms(field: Complex, angles: Array, piece: _Piece) -> Array:
-    """Re Σ_G γ e^(iG·r) at the atoms: the adjoint of the transform, its own shift undone with the opposite sign."""
-    if not piece.thin:
-        values = finufft.nufft3d2(*angles.T.copy(), np.ascontiguousarray(field), isign=1, **_HOW)
-        return np.asarray((values * np.exp(1j * (angles @ piece.centre))).real)
-    planes = np.ascontiguousarray(field.transpose(1, 0, 2))
-    values = finufft.nufft2d2(*angles[:, ::2].T.copy(), planes, isign=1, **_HOW).reshape(len(planes), -1)
-    total = (values * np.exp(1j * np.outer(piece.along_y, angles[:, 1]))).sum(axis=0)
-    return np.asarray((total * np.exp(1j * (angles[:, ::2] @ piece.centre[::2]))).real)
 
 
 def _angles(fractional: Tensor) -> Array:
@@ -133,11 +117,11 @@ def _angles(fractional: Tensor) -> Array:
 
 
 def _pieces(slab: ReciprocalSlab) -> Iterator[_Piece]:
-    """Cut a slab where the integer coordinates jump from positive to negative: at most four pieces."""
+    """Cut a slab where the integer coordinates along x or z jump from positive to negative: at most four pieces."""
     axes = []
-    for axis in range(3):
+    for axis in (0, 2):
         m = slab.integers(axis)
         cuts = [0, *(np.flatnonzero(np.diff(m) != 1) + 1).tolist(), len(m)]
         axes.append([(slice(a, b), m[a] + (b - a) // 2, b - a) for a, b in pairwise(cuts)])
-    for x, y, z in product(*axes):
-        yield _Piece((x[0], y[0], z[0]), np.array([x[1], y[1], z[1]], dtype=float), (x[2], y[2], z[2]))
+    for x, z in product(*axes):
+        yield _Piece(x[0], z[0], np.array([x[1], z[1]], dtype=float), (x[2], z[2]))

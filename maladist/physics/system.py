@@ -10,7 +10,7 @@ from typing import Final, get_args
 import ase
 import numpy as np
 
-from maladist.arrays import Array, Numbers
+from maladist.arrays import Array, Indices, Numbers
 from maladist.choices import DoubleCounting, Functional
 from maladist.elements import Element
 from maladist.errors import GridError, InputError, PhysicsError
@@ -83,6 +83,17 @@ class System:
         return [ase.data.chemical_symbols[z] for z in self.numbers]
 
     @property
+    def kinds(self) -> list[str]:
+        """Symbol of each element that is there, in the order in which they come."""
+        # Not by `symbols`: a task of a large cell would spend its time on names of atoms.
+        numbers, first = np.unique(self.numbers, return_index=True)
+        return [ase.data.chemical_symbols[z] for z in numbers[np.argsort(first)]]
+
+    def indices(self, symbol: str) -> Indices:
+        """Which atoms are of an element."""
+        return np.flatnonzero(self.numbers == ase.data.atomic_numbers[symbol])
+
+    @property
     def atoms(self) -> ase.Atoms:
         """The cell as ASE has it."""
         return ase.Atoms(numbers=self.numbers, positions=self.positions, cell=self.grid.cell_array, pbc=True)
@@ -96,12 +107,12 @@ class System:
     @property
     def knows_core(self) -> bool:
         """Whether the core charge, or its absence, of every element is known."""
-        return all(s in self.elements and self.elements[s].has_pseudopotential for s in self.symbols)
+        return all(s in self.elements and self.elements[s].has_pseudopotential for s in self.kinds)
 
     @property
     def has_core(self) -> bool:
         """Whether any element has a core charge."""
-        return any(self.elements[s].core_density is not None for s in set(self.symbols) & self.elements.keys())
+        return any(self.elements[s].core_density is not None for s in self.kinds if s in self.elements)
 
     @property
     def functional(self) -> Functional | None:

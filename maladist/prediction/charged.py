@@ -104,8 +104,8 @@ def by_atom(dataset: xr.Dataset, system: System, method: Partitioning, sums: Sum
 
 def _notes(system: System, atoms: Array, others: Array, owners: _Owners) -> list[str]:
     """What a user should know of the basins."""
-    without = [s for s in dict.fromkeys(system.symbols) if not _has_core(system.elements.get(s))]
-    of, notes = "n" if len(without) == len(set(system.symbols)) else "n + n_core", []
+    without = [s for s in system.kinds if not _has_core(system.elements.get(s))]
+    of, notes = "n" if len(without) == len(system.kinds) else "n + n_core", []
     if len(others):
         held, total = float(others[:, 0].sum()), float(atoms[:, 0].sum() + others[:, 0].sum())
         near = f"the nearest is {owners.distance[~owners.own].min():.2f} Å from one (radius)"
@@ -128,7 +128,7 @@ def _valences(system: System) -> Array | None:
     """Valence electrons of each free atom; None where nothing tells them."""
     if system.elements:
         return np.array([system.elements[s].valence for s in system.symbols], dtype=np.float64)
-    if len(set(system.symbols)) == 1 and system.n_electrons is not None:
+    if len(system.kinds) == 1 and system.n_electrons is not None:
         return np.full(system.n_atoms, system.n_electrons / system.n_atoms)
     return None
 

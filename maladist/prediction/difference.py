@@ -177,7 +177,7 @@ def _free_atoms(
     there = read_free_atoms(pseudopotentials)
     check_same_files(there, dataset.attrs.get("pseudopotentials", {}))
     found, notes = {}, []
-    for symbol in dict.fromkeys(system.symbols):
+    for symbol in system.kinds:
         if symbol not in there:
             raise InputError("pseudopotentials", f"none for {symbol}", "a UPF file for each element")
         atom = there[symbol]

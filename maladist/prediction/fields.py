@@ -10,7 +10,7 @@ formulas are those of the one task: `maladist.physics` works on any slab of the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -53,12 +53,21 @@ POTENTIAL_REALS: Final = 48
 SLAB_REALS: Final = 24
 """The same for a slab of the distributed form, with the coefficients that are being read and written."""
 
+TERMS_REALS: Final = 10
+"""The same for the slabs of the energies, whose tasks hold three fields whole and make the rest part by part: the
+thicker the slabs, the fewer the files, of which each slab of x leaves one for each slab of y."""
+
+DERIVATIVES_REALS: Final = 50
+"""The same for the slabs of the derivatives' sources, which are several fields at once."""
+
 ONE_TASK_POINTS: Final = 2**20
 """Points of the largest grid whose terms are one task: about a second of a core. By slabs they take half as much again,
 in files, so that two workers gain a quarter of the time, and any more of them more."""
 
 _SLAB_POINTS: Final = 2**19  # whatever the workers, so that their number changes no bit
 _MOST_SLABS: Final = 32  # each reads a piece of all others: a thousand files an array, unless memory asks for more
+
+_PART_POINTS: Final = 2**18  # some megabytes a field: they stay in a core's cache
 
 _EWALD_BYTES_PER_ATOM: Final = 60_000  # of the real-space pairs within 5.7 Å and the non-uniform transform
 
@@ -164,7 +173,7 @@ class Slabs:
 
     def coefficients(self) -> float:
         """Leave the coefficients of n and of what XC needs in the store; E_H."""
-        xs, ys = self.ranges(0, self._grid), self.ranges(1, self._grid)
+        xs, ys = (self.ranges(axis, self._grid, TERMS_REALS) for axis in (0, 1))
         store, system = self.path, self.system
         template = self.template((xs[0][1], ys[0][1]))
         # In the group `work`, which goes with the end of the run: a transform is as large as the density itself.
@@ -178,7 +187,7 @@ class Slabs:
         hartree = self.coefficients()
         if self.system.functional is None:
             return hartree, None, None
-        xs = self.ranges(0, self._grid)
+        xs = self.ranges(0, self._grid, TERMS_REALS)
         jobs = [waves.NamedJob(f"xc{a}", self.path, self.system, a, b) for a, b in xs]
         return (hartree, *self.sum(_xc_slab, jobs).tolist())
 
@@ -217,18 +226,29 @@ def _fft_density(store: stores.Where, system: System, a: int, b: int) -> list[fl
 
 def _hartree_slab(store: stores.Where, system: System, a: int, b: int) -> list[float]:
     """A slab of y: transform along x, Hartree's share, and the fields that XC needs, half way back."""
-    slab = ReciprocalSlab.of_y(system.grid, a, b)
-    mixed = torch.from_numpy(stores.read_region(store, "work/g_density", (slice(None), slice(a, b))))
-    n_g = torch.fft.fft(mixed, dim=0, norm="forward")
-    # The largest arrays of this task: not two of them at a time longer than needed.
-    del mixed
-    hartree = float(hartree_energy_of(n_g, slab, system.assume_isolated))
+    n_g = torch.from_numpy(stores.read_region(store, "work/g_density", (slice(None), slice(a, b))))
+    parts, hartree = list(_parts_of_y(system.grid, a, b)), 0.0
+    for at, part in parts:
+        n_g[:, at] = torch.fft.fft(n_g[:, at], dim=0, norm="forward")
+        hartree += float(hartree_energy_of(n_g[:, at], part, system.assume_isolated))
     if fields := _fields(system):
-        core_g, sphere = core_charge_of(system, slab), slab.sphere(system.sphere)
+        core_g = core_charge_of(system, ReciprocalSlab.of_y(system.grid, a, b))
+        half_way = torch.empty_like(n_g)
         for field in fields:
-            half_way = torch.fft.ifft(field.coefficients(n_g, core_g, slab, sphere), dim=0, norm="forward")
+            for at, part in parts:
+                core = None if core_g is None else core_g[:, at]
+                found = field.coefficients(n_g[:, at], core, part, part.sphere(system.sphere))
+                half_way[:, at] = torch.fft.ifft(found, dim=0, norm="forward")
             stores.write_region(store, f"work/g_{field}", (slice(None), slice(a, b)), half_way.numpy())
     return [hartree]
+
+
+def _parts_of_y(grid: Grid, a: int, b: int) -> Iterator[tuple[slice, ReciprocalSlab]]:
+    """Parts of a slab of y, and where in it they are: what is made on the way is as large as a part."""
+    thick = max(1, grid.shape[1] * _PART_POINTS // grid.n_points)
+    for start in range(a, b, thick):
+        stop = min(start + thick, b)
+        yield slice(start - a, stop - a), ReciprocalSlab.of_y(grid, start, stop)
 
 
 def _xc_slab(store: stores.Where, system: System, a: int, b: int) -> list[float]:

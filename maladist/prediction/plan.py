@@ -27,7 +27,14 @@ from maladist.parallel.workers import IDLE_BYTES, Workers
 from maladist.physics.fermi import window_modes
 from maladist.prediction.block import time_ldos
 from maladist.prediction.derivatives import derivative_row_length, time_derivatives
-from maladist.prediction.fields import in_slabs, one_task_bytes, potential_bytes, slabs_along
+from maladist.prediction.fields import (
+    DERIVATIVES_REALS,
+    TERMS_REALS,
+    in_slabs,
+    one_task_bytes,
+    potential_bytes,
+    slabs_along,
+)
 from maladist.prediction.options import Chunks, Options
 from maladist.prediction.place import client_or_here, is_small
 from maladist.prediction.setup import Setup, setup
@@ -127,10 +134,10 @@ class Plan:
         """Tasks of blocks, at most: one for the LDOS and one for the density of each, and one for the forces."""
         return (3 if self.seen_atoms else 2) * len(self.blocks)
 
-    def _how(self, distributed: bool) -> str:
+    def _how(self, distributed: bool, reals: int) -> str:
         if not distributed:
             return "in one task"
-        x, y = (len(slabs_along(axis, self.grid, self.room)) for axis in (0, 1))
+        x, y = (len(slabs_along(axis, self.grid, self.room, reals)) for axis in (0, 1))
         return f"by {x} slabs of x and {y} of y"
 
     def rows(self) -> list[tuple[str, str]]:
@@ -146,12 +153,12 @@ class Plan:
             ("block tasks", f"{self.n_tasks}"),
             ("workers", f"{where} {self.n_threads} threads in all, memory limit {limit}"),
             ("peak memory of a block's task", f"{size(self.task_bytes)} above an idle worker's {size(IDLE_BYTES)}"),
-            ("density's terms", f"{size(self.fields_bytes)}, {self._how(self.distributed_fields)}"),
+            ("density's terms", f"{size(self.fields_bytes)}, {self._how(self.distributed_fields, TERMS_REALS)}"),
             ("sent to a worker", f"model {size(self.model_bytes)} once, {size(self.argument_bytes)} a block"),
             ("output", f"{size(self.output_bytes)}, and {size(self.work_bytes)} while it runs"),
         ]
         if self.potential_bytes:
-            how = self._how(self.distributed_potential)
+            how = self._how(self.distributed_potential, DERIVATIVES_REALS)
             rows.append(("fields of the forces", f"{size(self.potential_bytes)}, {how}"))
         if self.seconds is not None:
             rows.append(("time of the blocks", f"about {self.seconds:.0f} s"))

@@ -7,7 +7,7 @@ sources of u and s, slabs of y put them together and take what the core charge f
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,12 +26,16 @@ from maladist.physics.hartree import coulomb_kernel, hartree_strain_of
 from maladist.physics.reciprocal import ReciprocalSlab
 from maladist.physics.system import System
 from maladist.physics.xc import XCField, divergence_of
-from maladist.prediction.fields import IonShare, Slabs, real_field, reference_density_of, share_of_ions
+from maladist.prediction.fields import (
+    DERIVATIVES_REALS,
+    IonShare,
+    Slabs,
+    real_field,
+    reference_density_of,
+    share_of_ions,
+)
 from maladist.prediction.passes import Run
 from maladist.prediction.record import POTENTIAL
-
-SLAB_REALS: Final = 50
-"""Real numbers a point that a slab of the sources holds at its peak, with the coefficients that are being written."""
 
 
 class Fields(NamedTuple):
@@ -74,7 +78,7 @@ def by_slabs(slabs: Slabs, chunk: tuple[int, int]) -> Fields:
         Points of a chunk of u along y and z: those of a block. Along x it is a slab's, which writes whole chunks.
     """
     store, system = slabs.path, slabs.system
-    xs, ys = (slabs.ranges(axis, system.grid, SLAB_REALS) for axis in (0, 1))
+    xs, ys = (slabs.ranges(axis, system.grid, DERIVATIVES_REALS) for axis in (0, 1))
     # Other slabs than the energies': the sources are several fields at once, and a task holds them all.
     template = slabs.template((xs[0][1], ys[0][1]))
     stores.add_arrays(store, {_place(name): template for name in (*_names(system), "total")})
@@ -87,7 +91,7 @@ def by_slabs(slabs: Slabs, chunk: tuple[int, int]) -> Fields:
     terms = {"double_counting": Derivatives(none, (of_xc + together[:9]).reshape(3, 3))}
     if system.has_core:
         terms["core"] = _derivatives(together[9:])
-    terms["ewald"] = _derivatives(slabs.of_ions(_ewald_forces, "ions", SLAB_REALS))
+    terms["ewald"] = _derivatives(slabs.of_ions(_ewald_forces, "ions", DERIVATIVES_REALS))
     return Fields(terms, float(overlap))
 
 

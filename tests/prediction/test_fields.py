@@ -11,7 +11,7 @@ from distributed import Client
 
 import maladist
 from maladist import LDOSModel
-from maladist.prediction.fields import terms_of_store
+from maladist.prediction.fields import TERMS_REALS, terms_of_store
 from tests.prediction.common import make_store, make_system
 
 pytestmark = pytest.mark.filterwarnings("ignore:broadening correction")
@@ -24,7 +24,7 @@ def test_slabs_of_any_thickness_give_the_terms_of_one_task(
 ) -> None:
     """At the density of either temperature, which is that of the double counting."""
     known = make_system(atoms, xc, core)
-    room = 8 * 24 * points
+    room = 8 * TERMS_REALS * points
     path = make_store(tmp_path / "n.zarr", known)
     hartree = []
     for t0 in known.temperatures:
