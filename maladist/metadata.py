@@ -12,11 +12,12 @@ import ase
 import numpy as np
 import xarray as xr
 
+from maladist.atoms import AtomsLike, ase_atoms, check_atoms
 from maladist.attributes import Attributes
 from maladist.choices import DoubleCounting
 from maladist.elements import Element
 from maladist.energy_grid import EnergyGrid
-from maladist.errors import StoreError
+from maladist.errors import InputError, StoreError
 from maladist.grid import Grid
 from maladist.physics.system import System, wrapped
 from maladist.schema import SCHEMA_VERSION
@@ -25,6 +26,9 @@ _OF_AN_LDOS: Final = (
     *("broadening_kernel", "broadening_width_eV", "energy_levels", "energy_parts"),
     *("broadening_correction", "n_electrons", "temperature_K"),
 )
+
+
+_SAME_PLACE: Final = 0.01  # Å: a file of positions has two decimals at least
 
 
 def grid_of(dataset: xr.Dataset, source: str = "data set") -> Grid:
@@ -75,6 +79,55 @@ def atoms_of(dataset: xr.Dataset) -> ase.Atoms:
     """Atoms of a data set."""
     cell = np.asarray(dataset.attrs["cell"], dtype=float).reshape(3, 3)
     return ase.Atoms(numbers=dataset["number"].values, positions=dataset["position"].values, cell=cell, pbc=True)
+
+
+def known_atoms(dataset: xr.Dataset, given: AtomsLike | None, name: str) -> ase.Atoms:
+    """Atoms of a data set, or those that are given where it has none.
+
+    Parameters
+    ----------
+    dataset
+        Data set with a grid.
+    given
+        Atoms of the user; None for the data set's.
+    name
+        What the data set is, for errors: 'density', 'LDOS'.
+
+    Raises
+    ------
+    StoreError
+        The data set has no atoms, and none are given.
+    InputError
+        Those that are given have another cell, or are others than the data set's.
+    """
+    has = {"position", "number"} <= set(dataset.variables)
+    if given is None:
+        if not has:
+            raise StoreError(name, "no atoms", "variables position and number", "Give the atoms (--atoms).")
+        atoms = atoms_of(dataset)
+        check_atoms(atoms)
+        return atoms
+    atoms, cell = ase_atoms(given), grid_of(dataset).cell_array
+    check_atoms(atoms)
+    if not np.allclose(atoms.cell.array, cell, atol=1e-3):
+        raise InputError("atoms", f"a cell that is not that of the {name}", f"the cell {cell.round(4).tolist()}")
+    # Silently in their place, others would give numbers of a crystal that is not there.
+    if has and (other := _difference(atoms_of(dataset), atoms)):
+        remedy = f"Leave the atoms out: the {name} has its own."
+        raise InputError("atoms", other, f"the atoms of the {name}", remedy)
+    return atoms
+
+
+def _difference(atoms: ase.Atoms, given: ase.Atoms) -> str:
+    """In what given atoms are others than some of the same cell, in words; empty where they are the same."""
+    if len(atoms) != len(given) or (atoms.numbers != given.numbers).any():
+        return f"{given.get_chemical_formula()} in the order of the file, not {atoms.get_chemical_formula()}"
+    apart = given.get_scaled_positions(wrap=False) - atoms.get_scaled_positions(wrap=False)
+    distances = np.linalg.norm((apart - apart.round()) @ atoms.cell.array, axis=1)
+    farthest = int(distances.argmax())
+    if distances[farthest] <= _SAME_PLACE:
+        return ""
+    return f"atom {farthest} ({given.symbols[farthest]}) {distances[farthest]:.3g} Å from where it is"
 
 
 def read_system(

@@ -7,9 +7,11 @@ import json
 import numpy as np
 import pytest
 import xarray as xr
+from ase import Atoms
+from ase.build import bulk
 
 from maladist import metadata
-from maladist.errors import GridError, StoreError
+from maladist.errors import GridError, InputError, StoreError
 from maladist.grid import Grid
 from maladist.physics.system import System, wrapped
 from maladist.testing import be_atoms
@@ -63,3 +65,38 @@ def test_the_density_of_the_double_counting_is_that_of_its_temperature_only() ->
     for other in (dft.assign_attrs(reference_temperature_K=500.0), dft.drop_vars("density")):
         assert metadata.reference_density(other) is None
     assert metadata.reference_density(result.assign_attrs(reference_temperature_K=500.0)) is None
+
+
+def data_of(atoms: Atoms) -> xr.Dataset:
+    variables = {"position": (("atom", "xyz"), atoms.positions), "number": (("atom",), atoms.numbers)}
+    grid = {"density": (("x", "y", "z"), np.ones((4, 5, 6)))}
+    return xr.Dataset(variables | grid, attrs={"cell": atoms.cell.array.ravel().tolist()})
+
+
+def test_atoms_given_beside_those_of_the_data_must_be_the_same() -> None:
+    """In their place, without a word, others gave energies and potentials of a crystal that is not there."""
+    atoms = bulk("AlAs", "zincblende", a=5.6)
+    data, same = data_of(atoms), atoms.copy()
+    same.positions += [0.001, 0.0, 0.0] + atoms.cell.array[1]  # rounding of a file, and another image
+    assert metadata.known_atoms(data, same, "LDOS") is same
+    assert metadata.known_atoms(data, None, "LDOS") == atoms
+    moved, swapped, strained = atoms.copy(), atoms.copy(), atoms.copy()
+    moved.positions[1, 2] += 0.37
+    swapped.symbols = ["As", "Al"]
+    strained.set_cell(1.01 * atoms.cell.array, scale_atoms=True)
+    for given, said in (
+        (moved, "atom 1 .As. 0.37 Å from where it is"),
+        (swapped, "in the order of the file"),
+        (atoms * (1, 1, 1) + Atoms("H", [[1.0, 1.0, 1.0]]), "HAlAs in the order of the file, not AlAs"),
+        (strained, "a cell that is not that of the LDOS"),
+    ):
+        with pytest.raises(InputError, match=said):
+            metadata.known_atoms(data, given, "LDOS")
+
+
+def test_data_without_atoms_take_those_that_are_given() -> None:
+    atoms = bulk("AlAs", "zincblende", a=5.6)
+    bare = data_of(atoms).drop_vars(["position", "number"])
+    assert metadata.known_atoms(bare, atoms, "density") is atoms
+    with pytest.raises(StoreError, match="no atoms"):
+        metadata.known_atoms(bare, None, "density")

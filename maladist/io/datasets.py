@@ -179,6 +179,26 @@ def read_reference(group: Path) -> xr.Dataset | None:
     return open_dataset(group / REFERENCE, need=None).load()
 
 
+def told_fermi_energy(dataset: xr.Dataset) -> float | None:
+    """Fermi level that a data set tells, eV, or the DFT's of a snapshot that was opened from its store; else None.
+
+    Raises
+    ------
+    StoreError
+        It has one for each of several temperatures.
+    """
+    if "fermi_energy_eV" in dataset:
+        own = dataset["fermi_energy_eV"]
+        if own.ndim:
+            remedy = "Choose with .sel(temperature=...), or give mu."
+            raise StoreError("mu", f"{own.size} temperatures", "one", remedy)
+        return float(own)
+    source = dataset.encoding.get("source")
+    if source is None or not Path(source).is_dir():
+        return None
+    return reference_terms(read_reference(Path(source))).get("fermi_energy_eV")
+
+
 def read_forces(group: Path) -> Array | None:
     """Forces of a snapshot's DFT, (n_atoms, 3), eV/Å; None where there are none."""
     reference = read_reference(group)

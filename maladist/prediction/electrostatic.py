@@ -19,11 +19,12 @@ import xarray as xr
 from distributed import Client
 
 from maladist import metadata, schema
-from maladist.atoms import AtomsLike, ase_atoms, check_atoms
+from maladist.atoms import AtomsLike
 from maladist.elements import Element, check_same_files
 from maladist.errors import AccuracyWarning, InputError, StoreError
 from maladist.io import stores
 from maladist.io.appearing import check_target
+from maladist.io.datasets import told_fermi_energy
 from maladist.io.opening import open_dataset
 from maladist.io.qe.upf import elements_of
 from maladist.io.stores import field_template
@@ -36,7 +37,7 @@ from maladist.physics.functionals import needs_gradient
 from maladist.physics.hartree import coulomb_kernel
 from maladist.physics.isolated import check_isolated
 from maladist.physics.reciprocal import ReciprocalSlab
-from maladist.physics.system import System
+from maladist.physics.system import System, check_neutral
 from maladist.physics.xc import XCField, divergence_of, potential_sources
 from maladist.prediction.fields import Slabs, in_slabs, one_task_bytes, real_field, reference_density_of
 from maladist.prediction.place import SMALL_POINTS, client_or_here
@@ -128,18 +129,13 @@ def _system(
     dataset: xr.Dataset, given: AtomsLike | None, elements: Mapping[str, Element], cutoff: float | None, xc: bool
 ) -> System:
     """The cell and its pseudopotentials, held against what the density's data tell of them."""
-    if given is None and ("position" not in dataset or "number" not in dataset):
-        raise StoreError("density", "no atoms", "variables position and number", "Give the atoms (--atoms).")
-    atoms = metadata.atoms_of(dataset) if given is None else ase_atoms(given)
-    check_atoms(atoms)
-    known = metadata.read_system(dataset, elements, atoms)
-    if not np.allclose(atoms.cell.array, known.grid.cell_array, atol=1e-3):
-        came = "a cell that is not that of the density"
-        raise InputError("atoms", came, f"the cell {known.grid.cell_array.round(4).tolist()}")
+    known = metadata.read_system(dataset, elements, metadata.known_atoms(dataset, given, "density"))
     check_isolated(known.assume_isolated, known.grid.cell_array, known.positions)
-    for symbol in sorted(set(known.symbols)):
+    for symbol in sorted(known.kinds):
         local_form_factor(elements.get(symbol, Element(symbol)), [0.0])  # refuses one without its local potential
-    here = {symbol: elements[symbol] for symbol in dict.fromkeys(known.symbols)}
+    if known.n_electrons is not None and known.charges is not None:
+        check_neutral(known.n_electrons, known.charges.tolist(), "density", 0.01)
+    here = {symbol: elements[symbol] for symbol in known.kinds}
     check_same_files(here, dataset.attrs.get("pseudopotentials", {}))
     if cutoff is None and known.density_cutoff is None:
         said = f"no density cutoff is known: V_loc is on the grid's largest sphere, {known.sphere:.0f} eV"
@@ -182,8 +178,8 @@ def _make(dataset: xr.Dataset, system: System, runner: Runner, path: Path, overw
             _by_slabs(replace(slabs, path=claim))
         stores.write_values(claim, {"position": (("atom", "xyz"), system.positions, "Å")})
         stores.write_values(claim, {"number": (("atom",), system.numbers, "1")})
-        if (mu := dataset.get("fermi_energy_eV")) is not None:
-            stores.write_values(claim, {"fermi_energy_eV": (mu.dims, mu.values, "eV")})
+        if (mu := told_fermi_energy(dataset)) is not None:
+            stores.write_values(claim, {"fermi_energy_eV": ((), np.asarray(mu), "eV")})
         stores.finish(claim)
 
 

@@ -17,7 +17,7 @@ from distributed import Client
 
 from maladist import metadata, schema
 from maladist.arrays import AnyArray, Array
-from maladist.atoms import AtomsLike, ase_atoms, check_atoms
+from maladist.atoms import AtomsLike
 from maladist.cluster import client_or_local
 from maladist.errors import InputError, StoreError
 from maladist.io import stores
@@ -137,16 +137,10 @@ def _refuse_to_replace(path: Path, ldos: object, dataset: xr.Dataset) -> None:
 
 def _known(dataset: xr.Dataset, given: AtomsLike | None, options: ObserveOptions) -> System:
     """What the data tell, with the atoms, pseudopotentials, functional and cutoff that are given."""
-    if given is None and ("position" not in dataset or "number" not in dataset):
-        raise StoreError("ldos", "no atoms", "variables position and number", "Give the atoms (--atoms).")
-    atoms = metadata.atoms_of(dataset) if given is None else ase_atoms(given)
-    check_atoms(atoms)
+    atoms = metadata.known_atoms(dataset, given, "LDOS")
     pseudopotentials = options.get("pseudopotentials")
     elements = {} if pseudopotentials is None else elements_of(pseudopotentials)
     known = metadata.read_system(dataset, elements, atoms)
-    if not np.allclose(atoms.cell.array, known.grid.cell_array, atol=1e-3):
-        cell = known.grid.cell_array.round(4).tolist()
-        raise InputError("atoms", "a cell that is not that of the LDOS", f"the cell {cell}")
     cutoff = options.get("density_cutoff")
     return replace(
         known,

@@ -10,7 +10,6 @@ import math
 import warnings
 from pathlib import Path
 
-import ase
 import dask.array as da
 import numpy as np
 import torch
@@ -19,10 +18,11 @@ from distributed import Client
 
 from maladist import metadata
 from maladist.arrays import Array
-from maladist.atoms import AtomsLike, ase_atoms, check_atoms
+from maladist.atoms import AtomsLike
 from maladist.energy_grid import EnergyGrid
 from maladist.errors import AccuracyWarning, InputError, StoreError
 from maladist.grid import Grid
+from maladist.io.datasets import told_fermi_energy
 from maladist.parallel.here import Runner
 from maladist.physics.fermi import fermi_level, use_correction
 from maladist.physics.stm import between, depth_of, window_weights
@@ -89,7 +89,7 @@ def stm(
     """
     dataset = open_ldos(ldos)
     grid, energies = metadata.grid_of(dataset), metadata.energy_grid_of(dataset, selected=True)
-    surface = Surface.of(_atoms(dataset, atoms, grid), axis, side)
+    surface = Surface.of(metadata.known_atoms(dataset, atoms, "LDOS"), axis, side)
     _check(surface, height, current)
     _check_broadening(energies, bias)
     with client_or_here(client, grid.n_points <= SMALL_POINTS) as runner:
@@ -117,19 +117,6 @@ def stm(
     return xr.DataArray(values, coordinates, dims, "stm", attributes)
 
 
-def _atoms(dataset: xr.Dataset, given: AtomsLike | None, grid: Grid) -> ase.Atoms:
-    if given is None:
-        if "position" not in dataset or "number" not in dataset:
-            raise StoreError("ldos", "no atoms", "variables position and number", "Give the atoms (--atoms).")
-        return metadata.atoms_of(dataset)
-    atoms = ase_atoms(given)
-    check_atoms(atoms)
-    if not np.allclose(atoms.cell.array, grid.cell_array, atol=1e-3):
-        came, cell = "a cell that is not that of the LDOS", grid.cell_array.round(4).tolist()
-        raise InputError("atoms", came, f"the cell {cell}")
-    return atoms
-
-
 def _check(surface: Surface, height: float | None, current: float | None) -> None:
     if (height is None) == (current is None):
         came = "neither height nor current" if height is None else "both height and current"
@@ -151,13 +138,8 @@ def _check_broadening(energies: EnergyGrid, bias: float) -> None:
 
 def _fermi_energy(dataset: xr.Dataset, energies: EnergyGrid, grid: Grid, runner: Runner) -> float:
     """The data's own μ, or that of their D(ε), eV."""
-    if "fermi_energy_eV" in dataset:
-        own = dataset["fermi_energy_eV"]
-        if own.ndim:
-            raise StoreError(
-                "ldos", f"{own.size} temperatures", "one", "Choose with .sel(temperature=...), or give mu."
-            )
-        return float(own)
+    if (own := told_fermi_energy(dataset)) is not None:
+        return own
     attrs = dataset.attrs
     n_electrons, temperature = attrs.get("n_electrons"), attrs.get("temperature_K")
     if n_electrons is None or temperature is None or np.ndim(temperature):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from math import isclose
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,11 @@ def stored_density(
         raise InputError(argument, "a result in memory", "one in a store")
     dataset = open_dataset(path, need=("density", "position", "number", "cell"))
     if "temperature" not in dataset["density"].dims:
+        own = np.atleast_1d(dataset.attrs.get("temperature_K", ())).tolist()
+        if temperature is not None and not any(isclose(temperature, t, rel_tol=1e-9) for t in own):
+            at = ", ".join(f"{t:g} K" for t in own) or "no temperature that is told"
+            came = f"{temperature:g} K for a density at {at}"
+            raise InputError("temperature", came, "none, or that of the store", f"It is {argument}'s.")
         return dataset, StoredDensity(str(path.resolve()), None)
     there = dataset["temperature"].values.tolist()
     if temperature not in there:

@@ -260,8 +260,18 @@ def _check_same(config: TrainConfig, begun: Mapping[str, object]) -> None:
     now = config.to_dict()
     for key in now:
         if key not in free and now[key] != begun.get(key):
-            came = f"{now[key]!r:.80}, where the training began with {begun.get(key)!r:.80}"
-            raise InputError(key, came, "the same configuration", "Take another output folder to begin again.")
+            name, new, old = _changed(key, now[key], begun.get(key))
+            came = f"{new!r:.80}, where the training began with {old!r:.80}"
+            raise InputError(name, came, "the same configuration", "Take another output folder to begin again.")
+
+
+def _changed(name: str, now: object, begun: object) -> tuple[str, object, object]:
+    """The first value within two unequal ones that differs: its name, and both."""
+    if isinstance(now, dict) and isinstance(begun, dict):
+        for key in [*now, *(begun.keys() - now.keys())]:
+            if (new := now.get(key)) != (old := begun.get(key)):
+                return _changed(f"{name}.{key}", new, old)
+    return name, now, begun
 
 
 def _check_descriptor(given: Spec | None, now: Spec, begun: Mapping[str, object] | None) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from maladist.errors import StoreError
 from maladist.io import datasets, stores
+from maladist.io.opening import open_dataset
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", ".hidden", "", "a b", "ä/.."])
@@ -47,6 +48,19 @@ def test_only_finished_snapshots_count(tmp_path: Path) -> None:
 def test_a_snapshot_without_a_reference_tells_no_terms(tmp_path: Path) -> None:
     assert datasets.read_reference(tmp_path) is None
     assert datasets.reference_terms(None) == {}
+
+
+def test_a_snapshot_tells_the_fermi_level_of_its_dft_and_data_their_own(small_data_set: Path) -> None:
+    """Asked for the work function of a snapshot's potential, it was said that the data hold none."""
+    (group, *_) = datasets.snapshot_groups(small_data_set)
+    snapshot = open_dataset(group)
+    known = datasets.reference_terms(datasets.read_reference(group))["fermi_energy_eV"]
+    assert datasets.told_fermi_energy(snapshot) == known
+    assert datasets.told_fermi_energy(snapshot.assign(fermi_energy_eV=1.5)) == 1.5
+    snapshot.encoding.pop("source")
+    assert datasets.told_fermi_energy(snapshot) is None
+    with pytest.raises(StoreError, match=r"2 temperatures.*sel\(temperature"):
+        datasets.told_fermi_energy(snapshot.assign(fermi_energy_eV=("temperature", [1.0, 2.0])))
 
 
 def test_what_was_proposed_is_kept_and_added_to(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from ase import Atoms
 from maladist.errors import InputError
 from maladist.io import stores
 from maladist.prediction.stored import StoredDensity, stored_density
-from tests.prediction.common import GRID, two_temperatures
+from tests.prediction.common import GRID, two_temperatures, written
 
 
 @pytest.fixture
@@ -33,3 +33,13 @@ def test_one_temperature_is_chosen(path: Path) -> None:
     np.testing.assert_array_equal(density.slab(2, 4), stores.read_region(path, "density")[1, 2:4])
     with pytest.raises(InputError, match="300, 1000 K"):
         stored_density(path, None, "source")
+
+
+def test_a_temperature_that_a_store_of_one_has_not_is_refused(atoms: Atoms, tmp_path: Path) -> None:
+    one = written(tmp_path / "one.zarr", np.ones(GRID), atoms, temperature_K=1000.0)
+    assert stored_density(one, 1000.0, "source")[1].temperature is None
+    with pytest.raises(InputError, match="77 K for a density at 1000 K"):
+        stored_density(one, 77.0, "source")
+    none = written(tmp_path / "none.zarr", np.ones(GRID), atoms)
+    with pytest.raises(InputError, match="no temperature that is told"):
+        stored_density(none, 1000.0, "source")

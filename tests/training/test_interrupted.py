@@ -77,7 +77,7 @@ def test_an_output_is_resumed_only_by_its_own_configuration(
     with pytest.raises(InputError, match=r"output: .* holds a training.*--resume"):
         train(config, tmp_path / "out", client=client)
     other = config_of(small_data_set, validation=False, epochs=2, schedule=None, network={"hidden": [8]})
-    with pytest.raises(InputError, match=r"network: .*the same configuration"):
+    with pytest.raises(InputError, match=r"network\.hidden: .*the same configuration"):
         train(other, tmp_path / "out", client=client, resume=True)
     longer = config_of(small_data_set, validation=False, epochs=3, schedule=None)
     train(longer, tmp_path / "out", client=client, resume=True)
