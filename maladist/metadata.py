@@ -26,8 +26,6 @@ _OF_AN_LDOS: Final = (
     *("broadening_kernel", "broadening_width_eV", "energy_levels", "energy_parts"),
     *("broadening_correction", "n_electrons", "temperature_K"),
 )
-
-
 _SAME_PLACE: Final = 0.01  # Å: a file of positions has two decimals at least
 
 
@@ -121,7 +119,7 @@ def known_atoms(dataset: xr.Dataset, given: AtomsLike | None, name: str) -> ase.
 def _difference(atoms: ase.Atoms, given: ase.Atoms) -> str:
     """In what given atoms are others than some of the same cell, in words; empty where they are the same."""
     if len(atoms) != len(given) or (atoms.numbers != given.numbers).any():
-        return f"{given.get_chemical_formula()} in the order of the file, not {atoms.get_chemical_formula()}"
+        return f"{given.symbols!s:.60} in the order of the file, not {atoms.symbols!s:.60}"
     apart = given.get_scaled_positions(wrap=False) - atoms.get_scaled_positions(wrap=False)
     distances = np.linalg.norm((apart - apart.round()) @ atoms.cell.array, axis=1)
     farthest = int(distances.argmax())

@@ -86,8 +86,8 @@ def test_atoms_given_beside_those_of_the_data_must_be_the_same() -> None:
     strained.set_cell(1.01 * atoms.cell.array, scale_atoms=True)
     for given, said in (
         (moved, "atom 1 .As. 0.37 Å from where it is"),
-        (swapped, "in the order of the file"),
-        (atoms * (1, 1, 1) + Atoms("H", [[1.0, 1.0, 1.0]]), "HAlAs in the order of the file, not AlAs"),
+        (swapped, "AsAl in the order of the file, not AlAs"),
+        (atoms * (1, 1, 1) + Atoms("H", [[1.0, 1.0, 1.0]]), "AlAsH in the order of the file, not AlAs"),
         (strained, "a cell that is not that of the LDOS"),
     ):
         with pytest.raises(InputError, match=said):

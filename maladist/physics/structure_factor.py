@@ -6,7 +6,7 @@ respect to the positions and weights. It runs on the CPU; the result goes to the
 
 Each plane of y is a transform in two dimensions, with its phases as weights: an atom spreads over 13 points along each
 axis at this precision, and in three dimensions over thirteen times as many, on a mesh that is finer along y too. A slab
-of 16 planes of 131,072 atoms takes 0.43 s in place of 0.76, a whole half space of 2,000 atoms a third of the time.
+of 16 planes of 131,072 atoms takes 0.43 s in place of 0.76, a brick of 54 × 54 × 73 of 2,000 atoms 0.026 for 0.079.
 """
 
 from __future__ import annotations

@@ -51,11 +51,12 @@ POTENTIAL_REALS: Final = 48
 """Real numbers a point that u(r) and the explicit terms of the derivatives hold at their peak (measured)."""
 
 SLAB_REALS: Final = 24
-"""The same for a slab of the distributed form, with the coefficients that are being read and written."""
+"""The same for slabs of potentials, of free atoms and of Ewald's sum, with the coefficients that are being read and
+written."""
 
 TERMS_REALS: Final = 10
 """The same for the slabs of the energies, whose tasks hold three fields whole and make the rest part by part: the
-thicker the slabs, the fewer the files, of which each slab of x leaves one for each slab of y."""
+thicker the slabs, the fewer the files, of which each slab of x leaves one for each slab of y. (Measured: at most 8.)"""
 
 DERIVATIVES_REALS: Final = 50
 """The same for the slabs of the derivatives' sources, which are several fields at once."""

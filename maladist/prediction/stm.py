@@ -66,8 +66,8 @@ def stm(
     side
         Surface that the tip is over: 'top', at the larger coordinates along ``axis``, or 'bottom'.
     mu
-        Fermi level, eV; where it is not given, the data's own, or that of the D(ε) of the whole LDOS, all of whose
-        blocks are then computed.
+        Fermi level, eV; where it is not given, the data's own, of a snapshot that is given by its path or as its data
+        set that of the DFT; else that of the D(ε) of the whole LDOS, all of whose blocks are then computed.
     client
         Client whose workers compute; where None a local cluster for a large cell, for others a client of Dask's that is
         alive, as for any of its arrays, or else this process.

@@ -79,3 +79,11 @@ def test_atoms_come_into_the_cell_where_they_are_in_fractions() -> None:
     inside = SYSTEM.atoms.get_scaled_positions(wrap=False)
     assert (inside >= 0).all() and (inside < 1).all()
     np.testing.assert_allclose(inside, be_atoms().get_scaled_positions(wrap=True), atol=1e-12)
+
+
+def test_elements_come_in_the_order_of_their_first_atom_and_their_atoms_are_found() -> None:
+    numbers = np.array([13, 4, 13, 4, 33], np.int16)
+    grid = Grid(be_atoms().cell.array.tolist(), (4, 4, 6))
+    system = System(grid, np.zeros((5, 3)), numbers, {})
+    assert system.kinds == list(dict.fromkeys(system.symbols)) == ["Al", "Be", "As"]
+    assert [system.indices(symbol).tolist() for symbol in system.kinds] == [[0, 2], [1, 3], [4]]

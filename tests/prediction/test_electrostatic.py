@@ -17,7 +17,7 @@ from maladist import metadata
 from maladist.arrays import Array
 from maladist.datasets.dft.programs import run_program
 from maladist.datasets.dft.scratch import Scratch
-from maladist.errors import InputError, PseudopotentialError, StoreError
+from maladist.errors import InputError, PhysicsError, PseudopotentialError, StoreError
 from maladist.grid import Grid
 from maladist.io.fields import cube
 from maladist.io.opening import open_dataset
@@ -80,6 +80,8 @@ def test_what_does_not_belong_or_is_not_known_is_refused(snapshot: Path, own_dat
     for kind, why, how in refused:
         with pytest.raises(kind, match=why):
             potential(**{"density": snapshot, "pseudopotentials": elements, **how})
+    with pytest.raises(PhysicsError, match="density: 5 electrons where the valences add up to"):
+        potential(dataset.assign_attrs(n_electrons=5.0), pseudopotentials=elements)
     without = dataset.assign_attrs({**dataset.attrs, "xc": None})
     with pytest.raises(InputError, match="no functional that is known"):
         potential(without, pseudopotentials=elements, xc=True)
